@@ -1,0 +1,6 @@
+export * from './clock.ts';
+export * from './errors.ts';
+export * from './exec.ts';
+export * from './log.ts';
+export * from './random.ts';
+export * from './scope.ts';

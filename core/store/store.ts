@@ -1,0 +1,45 @@
+import type { ResourceVersion } from '../api/meta.ts';
+
+/** One key's current value. Keys are `/registry/<group>/<plural>/<namespace>/<name>`-like paths made of validated parts. */
+export interface Entry {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly version: ResourceVersion;
+}
+export type StoreEvent =
+  | { readonly type: 'put'; readonly entry: Entry; readonly previous?: Entry }
+  | { readonly type: 'delete'; readonly previous: Entry; readonly version: ResourceVersion }
+  | { readonly type: 'progress'; readonly version: ResourceVersion };
+
+export interface Page {
+  readonly limit: number;
+  /** Keys strictly above this one. */
+  readonly after?: string;
+  /** The state as of this version; Expired when it was compacted away. */
+  readonly at?: ResourceVersion;
+}
+
+/**
+ * The one seam to persistence. Every write is durable before its promise resolves (memory excepted).
+ * `expected` undefined means: whatever is there. Throws StatusError with reason AlreadyExists, NotFound, Conflict, Expired,
+ * RequestEntityTooLarge (value above 1.5 MiB) or ServiceUnavailable (the backend cannot write now; nothing was written, or it is
+ * not known, which the message says).
+ */
+export interface Store extends AsyncDisposable {
+  create(key: string, value: Uint8Array): Promise<Entry>;
+  update(key: string, value: Uint8Array, expected: ResourceVersion | undefined): Promise<Entry>;
+  /** Resolves to the entry as it was; its `version` is the version of the deletion. */
+  delete(key: string, expected: ResourceVersion | undefined): Promise<Entry>;
+  get(key: string): Promise<Entry | undefined>;
+  /** Ordered by key (bytes). `version` is the version of the whole answer. */
+  list(prefix: string, page?: Page): Promise<{ entries: Entry[]; version: ResourceVersion; more: boolean }>;
+  /** Events after `since`, in order, exactly once, without a gap; throws Expired when `since` was compacted. Ends when the signal aborts. */
+  watch(prefix: string, since: ResourceVersion, signal: AbortSignal): AsyncIterable<StoreEvent>;
+  /** The newest version. */
+  version(): Promise<ResourceVersion>;
+  /** Forgets history before this version. Current entries stay. */
+  compact(before: ResourceVersion): Promise<void>;
+}
+
+/** 1.5 MiB, in every implementation (etcd's default request limit). */
+export const valueBytesMax = 1_572_864;
