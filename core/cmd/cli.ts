@@ -21,6 +21,8 @@ export function reportFailure(error: unknown): number {
     process.stderr.write(`pintle: ${error.message} [${error.code}]\n  next: ${error.next}\n`);
     return 1;
   }
-  process.stderr.write(`pintle: unexpected failure: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n  next: run it again; if it stays, look at ./pintle logs and report it\n`);
+  process.stderr.write(
+    `pintle: unexpected failure: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n  next: run it again; if it stays, look at ./pintle logs and report it\n`,
+  );
   return 70; // EX_SOFTWARE
 }

@@ -22,10 +22,16 @@ complete -o default -F _pintle pintle ./pintle
   const fish = commands
     .flatMap((command) => [
       `complete -c pintle -n __fish_use_subcommand -a ${command.name}`,
-      ...command.flags.map((flag) => `complete -c pintle -n '__fish_seen_subcommand_from ${command.name}' -l ${flag.slice(2)}`),
+      ...command.flags.map(
+        (flag) => `complete -c pintle -n '__fish_seen_subcommand_from ${command.name}' -l ${flag.slice(2)}`,
+      ),
     ])
     .join('\n');
-  const scripts: Record<string, string> = { bash, zsh: `autoload -U +X bashcompinit && bashcompinit\n${bash}`, fish: `${fish}\n` };
+  const scripts: Record<string, string> = {
+    bash,
+    zsh: `autoload -U +X bashcompinit && bashcompinit\n${bash}`,
+    fish: `${fish}\n`,
+  };
   const script = scripts[shell];
   if (!script) throw new PintleError('UNKNOWN_SHELL', `there is no completion for ${shell}`, 'name bash, zsh or fish');
   process.stdout.write(script);

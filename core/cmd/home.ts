@@ -50,13 +50,21 @@ export class Home {
     try {
       text = readFileSync(this.configPath, 'utf8');
     } catch {
-      throw new PintleError('NO_CLUSTER', `there is no cluster in ${this.folder}`, `start one: ./pintle up --home ${this.folder}`);
+      throw new PintleError(
+        'NO_CLUSTER',
+        `there is no cluster in ${this.folder}`,
+        `start one: ./pintle up --home ${this.folder}`,
+      );
     }
     try {
       const config = JSON.parse(text) as Config;
       if (config.formatVersion === 1 && config.clusterId) return config;
     } catch {}
-    throw new PintleError('CONFIG_DAMAGED', `${this.configPath} is not a configuration that this version can read`, 'restore the file from a backup, or remove the cluster: ./pintle down --purge');
+    throw new PintleError(
+      'CONFIG_DAMAGED',
+      `${this.configPath} is not a configuration that this version can read`,
+      'restore the file from a backup, or remove the cluster: ./pintle down --purge',
+    );
   }
 
   write(config: Config): void {
@@ -67,11 +75,16 @@ export class Home {
   makeFolders(): void {
     try {
       mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-      for (const name of ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node']) mkdirSync(this.path(name), { recursive: true, mode: 0o700 });
+      for (const name of ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node'])
+        mkdirSync(this.path(name), { recursive: true, mode: 0o700 });
       chmodSync(this.folder, 0o711); // containers of other users reach their volumes below
       chmodSync(this.path('node'), 0o711);
     } catch (error) {
-      throw new PintleError('HOME_NOT_WRITABLE', `cannot write to ${this.folder}: ${(error as Error).message}`, 'name a folder that you may write to with --home');
+      throw new PintleError(
+        'HOME_NOT_WRITABLE',
+        `cannot write to ${this.folder}: ${(error as Error).message}`,
+        'name a folder that you may write to with --home',
+      );
     }
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 /** A process and the moment it started, so that a reused pid is never mistaken for it. */
 export interface ProcessRecord {
@@ -39,7 +39,11 @@ export async function end(records: readonly ProcessRecord[], graceMs: number): P
 }
 
 /** Polls a cheap local condition; true when it held in time. */
-export async function waitUntil(condition: () => boolean | Promise<boolean>, limitMs: number, everyMs = 10): Promise<boolean> {
+export async function waitUntil(
+  condition: () => boolean | Promise<boolean>,
+  limitMs: number,
+  everyMs = 10,
+): Promise<boolean> {
   const until = performance.now() + limitMs;
   for (;;) {
     if (await condition()) return true;

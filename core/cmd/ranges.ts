@@ -7,7 +7,8 @@ export interface Span {
 }
 
 const addressNumber = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-const addressText = (value: number): string => [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
+const addressText = (value: number): string =>
+  [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
 
 /** `10.0.0.0/8`, or one address. Undefined when it is no IPv4 range. */
 export function spanOf(cidr: string): Span | undefined {
@@ -39,18 +40,45 @@ export interface Ranges {
  * Picks ranges that nothing on this host uses. Explicit ones are checked, not changed.
  * `taken`: routes of the host and ranges of other homes; `loopback`: without root every address must come from 127.0.0.0/8.
  */
-export function pickRanges(wanted: Wanted, taken: { readonly cidrs: readonly string[]; readonly nodePorts: readonly string[] }, loopback: boolean): Ranges {
+export function pickRanges(
+  wanted: Wanted,
+  taken: { readonly cidrs: readonly string[]; readonly nodePorts: readonly string[] },
+  loopback: boolean,
+): Ranges {
   const used = taken.cidrs.map(spanOf).filter((span) => span !== undefined);
   const free = (cidr: string) => !used.some((span) => overlaps(span, spanOf(cidr)!));
-  const candidates = (second: number) => Array.from({ length: 60 }, (_unused, index) => (loopback ? `127.${second - index}.0.0/16` : `10.${second - index}.0.0/16`));
+  const candidates = (second: number) =>
+    Array.from({ length: 60 }, (_unused, index) =>
+      loopback ? `127.${second - index}.0.0/16` : `10.${second - index}.0.0/16`,
+    );
   const podCidr = wanted.podCidr ? checkCidr('--pod-cidr', wanted.podCidr, 24, loopback) : candidates(244).find(free);
   if (podCidr && spanOf(podCidr)) used.push(spanOf(podCidr)!);
-  const serviceCidr = wanted.serviceCidr ? checkCidr('--service-cidr', wanted.serviceCidr, 28, loopback) : candidates(96).find(free);
-  if (!podCidr || !serviceCidr) throw new PintleError('NO_FREE_RANGE', 'every candidate address range is in use on this host', 'name free ranges with --pod-cidr and --service-cidr');
-  if (overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!)) throw new PintleError('RANGE_OVERLAP', `--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`, 'name two ranges that do not overlap');
-  for (const [flag, cidr] of [['--pod-cidr', wanted.podCidr], ['--service-cidr', wanted.serviceCidr]] as const) {
+  const serviceCidr = wanted.serviceCidr
+    ? checkCidr('--service-cidr', wanted.serviceCidr, 28, loopback)
+    : candidates(96).find(free);
+  if (!podCidr || !serviceCidr)
+    throw new PintleError(
+      'NO_FREE_RANGE',
+      'every candidate address range is in use on this host',
+      'name free ranges with --pod-cidr and --service-cidr',
+    );
+  if (overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!))
+    throw new PintleError(
+      'RANGE_OVERLAP',
+      `--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`,
+      'name two ranges that do not overlap',
+    );
+  for (const [flag, cidr] of [
+    ['--pod-cidr', wanted.podCidr],
+    ['--service-cidr', wanted.serviceCidr],
+  ] as const) {
     const other = cidr && taken.cidrs.find((one) => spanOf(one) && overlaps(spanOf(one)!, spanOf(cidr)!));
-    if (other) throw new PintleError('RANGE_TAKEN', `${flag} ${cidr} overlaps ${other}, which this host or another cluster uses`, `leave ${flag} out, or name a free range`);
+    if (other)
+      throw new PintleError(
+        'RANGE_TAKEN',
+        `${flag} ${cidr} overlaps ${other}, which this host or another cluster uses`,
+        `leave ${flag} out, or name a free range`,
+      );
   }
   return { podCidr, serviceCidr, nodePorts: pickNodePorts(wanted.nodePorts, taken.nodePorts) };
 }
@@ -58,8 +86,18 @@ export function pickRanges(wanted: Wanted, taken: { readonly cidrs: readonly str
 function checkCidr(flag: string, cidr: string, longest: number, loopback: boolean): string {
   const span = spanOf(cidr);
   const length = Number(cidr.split('/')[1] ?? 32);
-  if (!span || length > longest || length < 8) throw new PintleError('BAD_RANGE', `${flag} ${cidr} is not an IPv4 range between /8 and /${longest}`, `write it as 10.244.0.0/16`);
-  if (loopback && !cidr.startsWith('127.')) throw new PintleError('BAD_RANGE', `${flag} ${cidr}: without root every address comes from 127.0.0.0/8`, 'name a range such as 127.244.0.0/16, or run as root');
+  if (!span || length > longest || length < 8)
+    throw new PintleError(
+      'BAD_RANGE',
+      `${flag} ${cidr} is not an IPv4 range between /8 and /${longest}`,
+      `write it as 10.244.0.0/16`,
+    );
+  if (loopback && !cidr.startsWith('127.'))
+    throw new PintleError(
+      'BAD_RANGE',
+      `${flag} ${cidr}: without root every address comes from 127.0.0.0/8`,
+      'name a range such as 127.244.0.0/16, or run as root',
+    );
   return `${addressText(span.first)}/${length}`;
 }
 
@@ -72,12 +110,27 @@ function pickNodePorts(wanted: string | undefined, taken: readonly string[]): st
   };
   if (wanted === undefined) {
     const block = nodePortBlocks.find((candidate) => !taken.some((other) => overlaps(parse(candidate), parse(other))));
-    if (!block) throw new PintleError('NO_FREE_RANGE', 'every candidate node-port range belongs to another cluster', 'name a free range with --node-ports FIRST-LAST');
+    if (!block)
+      throw new PintleError(
+        'NO_FREE_RANGE',
+        'every candidate node-port range belongs to another cluster',
+        'name a free range with --node-ports FIRST-LAST',
+      );
     return block;
   }
   const span = parse(wanted);
-  if (!/^\d+-\d+$/.test(wanted) || span.first < 1 || span.last > 65535 || span.last <= span.first) throw new PintleError('BAD_RANGE', `--node-ports ${wanted} is not FIRST-LAST within 1-65535`, 'write it as 30000-32767');
+  if (!/^\d+-\d+$/.test(wanted) || span.first < 1 || span.last > 65535 || span.last <= span.first)
+    throw new PintleError(
+      'BAD_RANGE',
+      `--node-ports ${wanted} is not FIRST-LAST within 1-65535`,
+      'write it as 30000-32767',
+    );
   const other = taken.find((one) => overlaps(parse(one), span));
-  if (other) throw new PintleError('RANGE_TAKEN', `--node-ports ${wanted} overlaps ${other} of another cluster on this host`, 'leave --node-ports out, or name a free range');
+  if (other)
+    throw new PintleError(
+      'RANGE_TAKEN',
+      `--node-ports ${wanted} overlaps ${other} of another cluster on this host`,
+      'leave --node-ports out, or name a free range',
+    );
   return wanted;
 }
