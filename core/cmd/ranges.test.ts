@@ -14,7 +14,11 @@ const codeOf = (work: () => unknown): string => {
 
 describe('pickRanges', () => {
   test('an empty host gets the usual ranges', () => {
-    expect(pickRanges({}, nothing, false)).toEqual({ podCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16', nodePorts: '30000-32767' });
+    expect(pickRanges({}, nothing, false)).toEqual({
+      podCidr: '10.244.0.0/16',
+      serviceCidr: '10.96.0.0/16',
+      nodePorts: '30000-32767',
+    });
   });
   test('a second cluster gets others', () => {
     const first = pickRanges({}, nothing, false);
@@ -37,7 +41,8 @@ describe('pickRanges', () => {
     ['node ports not numbers', { nodePorts: 'a-b' }, 'BAD_RANGE'],
   ];
   for (const [name, wanted, code] of mistakes)
-    test(`refused: ${name}`, () => expect(codeOf(() => pickRanges(wanted, { cidrs: ['192.168.0.0/16'], nodePorts: [] }, false))).toBe(code));
+    test(`refused: ${name}`, () =>
+      expect(codeOf(() => pickRanges(wanted, { cidrs: ['192.168.0.0/16'], nodePorts: [] }, false))).toBe(code));
 });
 
 test('spanOf and nthAddress', () => {

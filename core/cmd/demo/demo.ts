@@ -17,13 +17,20 @@ export async function demo(options: { home?: string; yes?: boolean }): Promise<v
   const runs = home.exists() && isAlive(readRunState(home)?.supervisor);
   const existed = home.exists();
   if (!runs) {
-    if (!options.yes) throw new PintleError('NO_CLUSTER', `no cluster runs in ${home.folder}`, 'start one (./pintle up), or let the demo do it: ./pintle demo --yes');
+    if (!options.yes)
+      throw new PintleError(
+        'NO_CLUSTER',
+        `no cluster runs in ${home.folder}`,
+        'start one (./pintle up), or let the demo do it: ./pintle demo --yes',
+      );
     await up({ home: home.folder, yes: true, detach: true });
   }
   let failed = 0;
   try {
     const config = home.read();
-    await progress.step('making the image pintle/demo:local from files of this machine', () => makeDemoImages(home, config));
+    await progress.step('making the image pintle/demo:local from files of this machine', () =>
+      makeDemoImages(home, config),
+    );
     const parts = await createNodeParts(home, config);
     const world = {
       client: connect(home, config, 'admin'),
@@ -38,7 +45,9 @@ export async function demo(options: { home?: string; yes?: boolean }): Promise<v
         process.stdout.write(`✓ ${step.title} (${duration(performance.now() - start)})\n    ${proved}\n`);
       } catch (error) {
         failed++;
-        process.stdout.write(`✗ ${step.title} (${duration(performance.now() - start)})\n    ${error instanceof Error ? error.message : String(error)}\n${error instanceof PintleError ? `    next: ${error.next}\n` : ''}`);
+        process.stdout.write(
+          `✗ ${step.title} (${duration(performance.now() - start)})\n    ${error instanceof Error ? error.message : String(error)}\n${error instanceof PintleError ? `    next: ${error.next}\n` : ''}`,
+        );
       }
     }
   } finally {

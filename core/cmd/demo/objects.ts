@@ -22,7 +22,11 @@ export const controllerOf = (namespace: string, replicas: number): ReplicationCo
   apiVersion: 'v1',
   kind: 'ReplicationController',
   metadata: { name: 'demo', namespace },
-  spec: { replicas, selector: { ...labels, from: 'controller' }, template: { metadata: { labels: { ...labels, from: 'controller' } }, spec: podSpec('/healthz') } },
+  spec: {
+    replicas,
+    selector: { ...labels, from: 'controller' },
+    template: { metadata: { labels: { ...labels, from: 'controller' } }, spec: podSpec('/healthz') },
+  },
 });
 
 /** Port 80, or 8080 where ports below 1024 need root. */
