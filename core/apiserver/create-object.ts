@@ -34,7 +34,8 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
         return await store(call, object);
       } catch (error) {
         if (!isReason(error, 'AlreadyExists')) throw error;
-        if (!generated || attempt >= generateAttemptsMax) throw errors.alreadyExists(resourceText(served.kind), object.metadata.name!);
+        if (!generated || attempt >= generateAttemptsMax)
+          throw errors.alreadyExists(resourceText(served.kind), object.metadata.name!);
       }
     }
   } catch (error) {
@@ -76,14 +77,25 @@ function prepareMetadata(call: Call, object: AnyObject): void {
       fieldErrors.required('metadata.name', 'name or generateName is required'),
     ]);
   }
-  for (const field of ['resourceVersion', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'generation'] as const) {
+  for (const field of [
+    'resourceVersion',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'selfLink',
+    'generation',
+  ] as const) {
     delete metadata[field];
   }
   metadata.uid = randomUuid(call.core.random);
   metadata.creationTimestamp = timeText(call.nowMs);
 }
 
-export function validateObject(call: Call, object: AnyObject, current?: Readonly<AnyObject>, subresource?: string): void {
+export function validateObject(
+  call: Call,
+  object: AnyObject,
+  current?: Readonly<AnyObject>,
+  subresource?: string,
+): void {
   const { kind, strategy } = call.served;
   const mistakes = [
     ...(call.core.schema?.has(kind.type) ? call.core.schema.validate(kind.type, object) : []),

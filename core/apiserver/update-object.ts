@@ -25,7 +25,8 @@ export async function updateObject(call: Call, change: Change): Promise<CachedOb
     try {
       return await writeUpdate(call, change, current, next);
     } catch (error) {
-      if (error !== lostRace || attempt >= attemptsMax) throw error === lostRace ? conflictOf(call.served.kind, call.info.name) : error;
+      if (error !== lostRace || attempt >= attemptsMax)
+        throw error === lostRace ? conflictOf(call.served.kind, call.info.name) : error;
     }
   }
 }
@@ -96,7 +97,9 @@ function keepMetadata(call: Call, next: AnyObject, before: Readonly<AnyObject>, 
   const { metadata } = next;
   const old = before.metadata;
   if (metadata.name && metadata.name !== old.name) {
-    throw errors.badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${old.name})`);
+    throw errors.badRequest(
+      `the name of the object (${metadata.name}) does not match the name on the URL (${old.name})`,
+    );
   }
   if (kind.namespaced && metadata.namespace && metadata.namespace !== old.namespace) {
     throw errors.badRequest('the namespace of the provided object does not match the namespace sent on the request');
@@ -111,7 +114,14 @@ function keepMetadata(call: Call, next: AnyObject, before: Readonly<AnyObject>, 
   metadata.name = old.name;
   if (kind.namespaced) metadata.namespace = old.namespace;
   else delete metadata.namespace;
-  const kept = ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generation', 'generateName'] as const;
+  const kept = [
+    'uid',
+    'creationTimestamp',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'generation',
+    'generateName',
+  ] as const;
   for (const field of kept) copyField(metadata, old, field);
   if (!tracked && metadata.managedFields === undefined) copyField(metadata, old, 'managedFields');
   delete metadata.selfLink;

@@ -11,6 +11,7 @@ const pageEntries = 500;
 const replayVersions = 2000n;
 const waitMsMax = 3_000;
 const retryMs = 200;
+const probeMs = 500;
 
 /** One watch of the store feeds the caches of all kinds; `reached` is the version that all of them have seen. */
 export class WatchCache implements AsyncDisposable {
@@ -135,6 +136,7 @@ export class WatchCache implements AsyncDisposable {
 
   async #isExpired(since: string): Promise<boolean> {
     const stop = new AbortController();
+    void this.clock.sleep(probeMs, stop.signal).then(() => stop.abort()); // no event at all is no refusal either
     try {
       for await (const _event of this.store.watch(everythingPrefix, since as ResourceVersion, stop.signal)) break;
       return false;
