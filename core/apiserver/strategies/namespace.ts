@@ -34,9 +34,7 @@ export const namespaceStrategy: Strategy<NamespaceObject> = {
     next.spec = current.spec;
   },
   validate(next, current, subresource) {
-    const mistakes = checkMetadata(next, current, (name) =>
-      name.includes('.') ? ['must not contain dots'] : dnsLabel(name),
-    );
+    const mistakes = checkMetadata(next, current, dnsLabel);
     for (const finalizer of next.spec?.finalizers ?? []) checkFinalizer(mistakes, finalizer, 'spec.finalizers');
     if (subresource !== 'status') return mistakes;
     const phase = next.status?.phase;

@@ -31,21 +31,19 @@ export function checkResources(
 ): void {
   if (!resources) return;
   const { limits = {}, requests = {} } = resources;
-  let missingLimit = false;
   for (const [name, value] of Object.entries(limits)) {
     const field = `${at}.limits[${name}]`;
     checkResourceName(mistakes, field, name);
     checkAmount(mistakes, field, name, value);
   }
+  if (Object.keys(requests).some((name) => limits[name] === undefined && !overcommits(name)))
+    mistakes.push(fieldErrors.required(`${at}.limits`, 'Limit must be set for non overcommitable resources'));
   for (const [name, value] of Object.entries(requests)) {
     const field = `${at}.requests[${name}]`;
     checkResourceName(mistakes, field, name);
     checkAmount(mistakes, field, name, value);
     const limit = limits[name];
-    if (limit === undefined) {
-      missingLimit ||= !overcommits(name);
-      continue;
-    }
+    if (limit === undefined) continue;
     const [asked, most] = [parseNano(value) ?? 0n, parseNano(limit) ?? 0n];
     if (asked !== most && !overcommits(name))
       mistakes.push(fieldErrors.invalid(`${at}.requests`, value, `must be equal to ${name} limit of ${limit}`));
@@ -54,6 +52,4 @@ export function checkResources(
         fieldErrors.invalid(`${at}.requests`, value, `must be less than or equal to ${name} limit of ${limit}`),
       );
   }
-  if (missingLimit)
-    mistakes.push(fieldErrors.required(`${at}.limits`, 'Limit must be set for non overcommitable resources'));
 }

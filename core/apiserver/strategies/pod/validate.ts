@@ -1,7 +1,15 @@
 import { type FieldError, fieldErrors, type Pod, type PodSpec, type PodTemplateSpec } from '#api';
 import { checkAnnotations, checkLabels } from '../rules/metadata.ts';
 import { dnsLabel, dnsSubdomain, qualifiedName } from '../rules/names.ts';
-import { checkId, checkIp, checkName, checkOneOf, type Mistakes, sameJson } from '../rules/values.ts';
+import {
+  checkId,
+  checkIp,
+  checkName,
+  checkOneOf,
+  checkOneOfUnsorted,
+  type Mistakes,
+  sameJson,
+} from '../rules/values.ts';
 import { checkContainers, checkInitContainers } from './containers.ts';
 import { checkAffinity, checkSpread, checkTolerations } from './placement.ts';
 import { checkVolumes } from './volumes.ts';
@@ -11,8 +19,8 @@ export function checkPodSpec(mistakes: Mistakes, spec: Readonly<PodSpec>, field:
   const rules = { volumes: checkVolumes(mistakes, spec, `${field}.volumes`), hostNetwork: spec.hostNetwork ?? false };
   const names = checkContainers(mistakes, `${field}.containers`, spec.containers, rules);
   checkInitContainers(mistakes, `${field}.initContainers`, spec.initContainers, names, rules);
-  checkOneOf(mistakes, `${field}.restartPolicy`, spec.restartPolicy, ['Always', 'OnFailure', 'Never']);
-  checkOneOf(mistakes, `${field}.dnsPolicy`, spec.dnsPolicy, [
+  checkOneOfUnsorted(mistakes, `${field}.restartPolicy`, spec.restartPolicy, ['Always', 'OnFailure', 'Never']);
+  checkOneOfUnsorted(mistakes, `${field}.dnsPolicy`, spec.dnsPolicy, [
     'ClusterFirstWithHostNet',
     'ClusterFirst',
     'Default',
@@ -20,8 +28,6 @@ export function checkPodSpec(mistakes: Mistakes, spec: Readonly<PodSpec>, field:
   ]);
   checkLabels(mistakes, spec.nodeSelector, `${field}.nodeSelector`);
   checkSecurity(mistakes, spec, field);
-  for (const [index, reference] of (spec.imagePullSecrets ?? []).entries())
-    if (!reference.name) mistakes.push(fieldErrors.required(`${field}.imagePullSecrets[${index}].name`));
   checkAffinity(mistakes, `${field}.affinity`, spec.affinity);
   checkDns(mistakes, spec, field);
   checkGates(mistakes, spec, field);
@@ -43,7 +49,6 @@ export function checkPodSpec(mistakes: Mistakes, spec: Readonly<PodSpec>, field:
     checkName(mistakes, `${field}.runtimeClassName`, spec.runtimeClassName, dnsSubdomain);
   if (spec.preemptionPolicy)
     checkOneOf(mistakes, `${field}.preemptionPolicy`, spec.preemptionPolicy, ['PreemptLowerPriority', 'Never']);
-  if (spec.schedulerName) checkName(mistakes, `${field}.schedulerName`, spec.schedulerName, dnsSubdomain);
 }
 
 function checkSecurity(mistakes: Mistakes, spec: Readonly<PodSpec>, field: string): void {

@@ -12,6 +12,7 @@ const tooManyBytes = (max: number): string => `must be no more than ${max} bytes
 const labelText = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const labelPattern = whole(labelText);
 export const dnsLabel: NameRule = (text) => {
+  if (text.includes('.')) return ['must not contain dots'];
   const mistakes = text.length > 63 ? [tooManyBytes(63)] : [];
   if (!labelPattern.test(text))
     mistakes.push(
