@@ -94,7 +94,9 @@ export function createCompiler(facts: Facts): {
     for (const [name, field] of Object.entries(type.fields)) {
       const shape = shapeOf(field, type.required?.includes(name) ?? false);
       fields.set(name, shape);
-      if (shape.default !== undefined) defaults.push([name, shape]);
+      // A zero that is left out anyway is no default, only how the documents describe Go's zero value.
+      const zero = shape.omitZero && !shape.default;
+      if (shape.default !== undefined && !zero) defaults.push([name, shape]);
     }
     return struct;
   }

@@ -6,9 +6,10 @@ export type Scalar = { readonly value: string } | { readonly error: string };
 const canonicalTime = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ$/;
 const anyTime = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
-function timeError(text: string): string {
-  const layout = '2006-01-02T15:04:05Z07:00';
-  return `parsing time ${JSON.stringify(text)} as ${JSON.stringify(layout)}: cannot parse ${JSON.stringify(text)} as "2006"`;
+const timeLayout = '2006-01-02T15:04:05Z07:00';
+function timeError(text: string, layout = timeLayout, rest = text, wanted = '2006'): string {
+  const quote = JSON.stringify;
+  return `parsing time ${quote(text)} as ${quote(layout)}: cannot parse ${quote(rest)} as ${quote(wanted)}`;
 }
 
 /** metav1.Time: RFC 3339 to whole seconds in UTC. */
@@ -23,9 +24,10 @@ export function decodeTime(text: string): Scalar {
 export function decodeMicroTime(text: string): Scalar {
   const match = anyTime.exec(text);
   const ms = match ? Date.parse(text) : Number.NaN;
-  if (!match || Number.isNaN(ms)) return { error: timeError(text) };
-  const micros = (match[7] ?? '.').slice(1, 7).padEnd(6, '0');
-  return { value: `${new Date(ms).toISOString().slice(0, 19)}.${micros}Z` };
+  const layout = '2006-01-02T15:04:05.000000Z07:00';
+  if (!match || Number.isNaN(ms)) return { error: timeError(text, layout) };
+  if (match[7]?.length !== 7) return { error: timeError(text, layout, `${match[7] ?? ''}${match[8]}`, '.000000') };
+  return { value: `${new Date(ms).toISOString().slice(0, 19)}${match[7]}Z` };
 }
 
 export const quantityError = `quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'`;
