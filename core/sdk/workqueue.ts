@@ -33,7 +33,10 @@ export class WorkQueue {
   }
   /** The earliest of several times counts. */
   addAfter(key: string, afterMs: number): void {
-    if (afterMs <= 0) return this.add(key);
+    if (afterMs <= 0) {
+      this.add(key);
+      return;
+    }
     const dueMs = this.clock.monotonicMs() + afterMs;
     const planned = this.#later.get(key);
     if (this.signal.aborted || (planned && planned.dueMs <= dueMs)) return;
