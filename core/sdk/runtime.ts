@@ -25,6 +25,8 @@ export interface SandboxState {
   readonly ready: boolean;
   /** `/proc/PID/ns/net`; absent for host network and for runtimes without namespaces. */
   readonly netnsPath?: string;
+  /** Addresses that the runtime itself gave (runtimes without network namespaces); no PodNetwork is asked then. */
+  readonly ips?: readonly string[];
   readonly createdAtMs: number;
 }
 export interface Mount {
