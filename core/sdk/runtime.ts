@@ -159,6 +159,8 @@ export interface ContainerStats {
 export interface ImageInfo {
   readonly id: string;
   readonly names: readonly string[];
+  /** `repository@sha256:…` as a registry knows it; absent or empty for images made here. */
+  readonly digests?: readonly string[];
   readonly sizeBytes: number;
   /** The image's own user (`1000`, `nobody`, `1000:1000`), for runAsNonRoot. */
   readonly user?: string;

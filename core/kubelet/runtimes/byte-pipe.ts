@@ -1,5 +1,9 @@
 /** A stream fed by hand. Bytes pushed after the end, or after the reader left, are dropped. */
-export function bytePipe(onCancel?: () => void): {
+export function bytePipe(
+  onCancel?: () => void,
+  /** There is room again. */
+  onPull?: () => void,
+): {
   readonly stream: ReadableStream<Uint8Array>;
   push(bytes: Uint8Array): void;
   end(): void;
@@ -13,6 +17,7 @@ export function bytePipe(onCancel?: () => void): {
       start(given) {
         controller = given;
       },
+      pull: onPull,
       cancel() {
         controller = undefined;
         onCancel?.();

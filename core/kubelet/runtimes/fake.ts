@@ -23,7 +23,7 @@ export interface FakeScript {
   /** Ends by itself after so long; absent: runs until stopped. */
   readonly runsMs?: number;
   readonly exitCode?: number;
-  /** start() throws ContainerError StartError with this text. */
+  /** start() throws ContainerError RunContainerError with this text. */
   readonly startError?: string;
   /** Does not react to the stop signal: ends only after the grace time, with 137. */
   readonly ignoresStop?: boolean;
@@ -219,7 +219,7 @@ class Fake implements FakeRuntime {
       const error = script?.startError ?? `exec: "${argv[0]}": executable file not found in $PATH`;
       Object.assign(container.state, { state: 'exited', exitCode: 128, error, finishedAtMs: this.#clock.now() });
       this.#feed.publish(container.spec.podUid);
-      throw new ContainerError('StartError', error);
+      throw new ContainerError('RunContainerError', error);
     }
     Object.assign(container.state, { state: 'running', startedAtMs: this.#clock.now() });
     this.#feed.publish(container.spec.podUid);
@@ -300,7 +300,7 @@ class Fake implements FakeRuntime {
         const line = container.lines[next++]!;
         if (options.sinceMs === undefined || line.timeMs >= options.sinceMs) yield line;
       }
-      if (!options.follow || container.state.state === 'exited') return;
+      if (!options.follow || container.state.state === 'exited' || signal.aborted) return;
       await new Promise<void>((resolve) => {
         const wake = () => {
           container.follow.delete(wake);
