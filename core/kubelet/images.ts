@@ -60,7 +60,13 @@ export class Images {
     }
   }
 
-  async #pull(key: string, name: string, policy: 'Always' | 'IfNotPresent', emit: Emit, signal: AbortSignal): Promise<ImageResult> {
+  async #pull(
+    key: string,
+    name: string,
+    policy: 'Always' | 'IfNotPresent',
+    emit: Emit,
+    signal: AbortSignal,
+  ): Promise<ImageResult> {
     const failure = this.#failures.get(key);
     const untilMs = failure ? this.#backoff.untilMs(key, failure.atMs) : 0;
     if (failure && untilMs > this.clock.now()) {
@@ -73,7 +79,11 @@ export class Images {
     try {
       const image = await this.runtime.ensureImage(name, policy, signal);
       const took = durationText(Math.round(this.clock.monotonicMs() - startedMs));
-      emit('Normal', 'Pulled', `Successfully pulled image "${name}" in ${took} (${took} including waiting). Image size: ${image.sizeBytes} bytes.`);
+      emit(
+        'Normal',
+        'Pulled',
+        `Successfully pulled image "${name}" in ${took} (${took} including waiting). Image size: ${image.sizeBytes} bytes.`,
+      );
       this.#backoff.reset(key);
       this.#failures.delete(key);
       return { ok: true, image };

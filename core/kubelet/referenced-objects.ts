@@ -86,7 +86,12 @@ export class ReferencedObjects<T extends KubeObject> implements Disposable {
     let resourceVersion = since;
     while (!signal.aborted) {
       try {
-        const query = { namespace, fieldSelector: `metadata.name=${name}`, resourceVersion, timeoutSeconds: watchSeconds };
+        const query = {
+          namespace,
+          fieldSelector: `metadata.name=${name}`,
+          resourceVersion,
+          timeoutSeconds: watchSeconds,
+        };
         for await (const event of client.watch(kind, query, signal)) {
           resourceVersion = event.object.metadata.resourceVersion;
           if (event.type === 'BOOKMARK' || keyOf(event.object).name !== name) continue;
