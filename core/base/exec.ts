@@ -42,3 +42,44 @@ export const systemExec: Exec = {
     }
   },
 };
+
+/** A child whose pipes stay open. Bytes in, bytes out; stderr is dropped unless asked for. */
+export interface DuplexChild {
+  readonly pid: number;
+  readonly stdin: { write(bytes: Uint8Array): void | Promise<void>; end(): void };
+  readonly stdout: ReadableStream<Uint8Array>;
+  readonly stderr: ReadableStream<Uint8Array>;
+  readonly exited: Promise<number>;
+  kill(signal?: NodeJS.Signals): void;
+}
+/** Starts a program with open pipes. Throws when it cannot be started. */
+export function spawnDuplex(
+  argv: readonly string[],
+  options: { readonly netns?: string; readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): DuplexChild {
+  const child = Bun.spawn([...inNetns(argv, options.netns)], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    ...(options.cwd ? { cwd: options.cwd } : {}),
+    env: { ...process.env, ...options.env },
+  });
+  return {
+    pid: child.pid,
+    stdin: {
+      async write(bytes) {
+        child.stdin.write(bytes);
+        await child.stdin.flush();
+      },
+      end: () => void child.stdin.end(),
+    },
+    stdout: child.stdout,
+    stderr: child.stderr,
+    exited: child.exited,
+    kill: (signal) => child.kill(signal),
+  };
+}
+/** The program that runs this one: Bun, for small children of our own. */
+export const ownProgram = (): string => process.execPath;
+/** The processor as Node names it (`x64`, `arm64`). */
+export const ownArch = (): string => process.arch;
