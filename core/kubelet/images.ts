@@ -92,7 +92,6 @@ export class Images {
       const reason = error instanceof ImageError ? error.reason : 'ErrImagePull';
       const message = messageOf(error);
       emit('Warning', 'Failed', `Failed to pull image "${name}": ${message}`);
-      emit('Warning', 'Failed', `Error: ${reason}`);
       const atMs = this.clock.now();
       this.#backoff.next(key, atMs);
       this.#failures.set(key, { atMs, message: `${reason}: ${message}` });
