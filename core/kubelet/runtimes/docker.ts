@@ -306,7 +306,7 @@ class DockerRuntime implements ContainerRuntime {
     return duplexSession(duplex, {
       ...options,
       ended: () => this.#exitCode(() => exec.inspect()),
-      resize: async (columns, rows) => void (await exec.resize({ w: columns, h: rows })),
+      resize: (columns, rows) => this.#resize(() => exec.resize({ w: columns, h: rows })),
     });
   }
 
@@ -318,6 +318,19 @@ class DockerRuntime implements ContainerRuntime {
       await this.options.clock.sleep(Math.min(200, 5 * 2 ** tries));
     }
     return { code: 137 }; // the caller went away while the program ran on
+  }
+
+  /** A terminal's size is often sent before the engine has started the program; after its end it does not matter. */
+  async #resize(send: () => Promise<unknown>): Promise<void> {
+    for (let tries = 0; tries < 10; tries++) {
+      try {
+        await send();
+        return;
+      } catch (error) {
+        if (!isStatus(error, 404, 409, 500)) throw error;
+        await this.options.clock.sleep(20 * (tries + 1));
+      }
+    }
   }
 
   async attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }) {
@@ -332,7 +345,7 @@ class DockerRuntime implements ContainerRuntime {
     return duplexSession(duplex, {
       ...options,
       ended: async () => ({ code: 0 }),
-      resize: async (columns, rows) => void (await container.resize({ w: columns, h: rows })),
+      resize: (columns, rows) => this.#resize(() => container.resize({ w: columns, h: rows })),
     });
   }
 
