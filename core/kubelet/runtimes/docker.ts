@@ -93,6 +93,7 @@ class DockerRuntime implements ContainerRuntime {
     });
     const body = sandboxBody(this.options.clusterId, spec, image, this.oomScoreFloor);
     try {
+      if (spec.attempt > 0) await this.#removeFormerSandboxes(spec);
       const id = await this.#createOnce(name, body);
       await ignoring([304], this.docker.getContainer(id).start());
       const details = (await this.docker.getContainer(id).inspect()) as InspectedContainer;
@@ -108,6 +109,13 @@ class DockerRuntime implements ContainerRuntime {
       if (isStatus(error, 404)) this.#pause = undefined; // somebody removed the pause image
       throw new ContainerError('CreatePodSandboxError', engineMessage(error));
     }
+  }
+
+  /** What still runs in them cannot reach the pod's new network any more; their containers' logs stay. */
+  async #removeFormerSandboxes(spec: SandboxSpec): Promise<void> {
+    for (const row of await this.#list(spec.podUid))
+      if (row.Labels[labels.type] === 'sandbox' && Number(row.Labels[labels.attempt]) < spec.attempt)
+        await this.remove(row.Id);
   }
 
   /** The name makes it idempotent: what has it already is taken, or replaced when it is a dead sandbox. */
@@ -306,7 +314,7 @@ class DockerRuntime implements ContainerRuntime {
     return duplexSession(duplex, {
       ...options,
       ended: () => this.#exitCode(() => exec.inspect()),
-      resize: (columns, rows) => this.#resize(() => exec.resize({ w: columns, h: rows })),
+      resize: (columns, rows, over) => this.#resize(() => exec.resize({ w: columns, h: rows }), over),
     });
   }
 
@@ -321,8 +329,8 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   /** A terminal's size is often sent before the engine has started the program; after its end it does not matter. */
-  async #resize(send: () => Promise<unknown>): Promise<void> {
-    for (let tries = 0; tries < 10; tries++) {
+  async #resize(send: () => Promise<unknown>, over: () => boolean): Promise<void> {
+    for (let tries = 0; tries < 10 && !over(); tries++) {
       try {
         await send();
         return;
@@ -345,7 +353,7 @@ class DockerRuntime implements ContainerRuntime {
     return duplexSession(duplex, {
       ...options,
       ended: async () => ({ code: 0 }),
-      resize: (columns, rows) => this.#resize(() => container.resize({ w: columns, h: rows })),
+      resize: (columns, rows, over) => this.#resize(() => container.resize({ w: columns, h: rows }), over),
     });
   }
 
