@@ -10,6 +10,8 @@ import { createServiceAccountTokens, type Known, type Lookup } from '../../apise
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
 import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import { openApi } from '../../apiserver/openapi/openapi.ts';
+import { patches } from '../../apiserver/patch/patches.ts';
 import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
@@ -47,6 +49,8 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     authorizer: createAuthorizer({ nodeUses: createNodeUses((name) => podsOfNode(reader(), name)) }),
     tokens,
     schema: createSchemaEngine(),
+    patches,
+    openApi,
     strategies: strategies as readonly AnyStrategy[],
     streams: createStreamHandlers({
       signKubeletToken: createKubeletTokenSigner(keys, systemClock),
