@@ -44,10 +44,6 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   try {
     core.schema?.default(served.kind.type, next);
     served.strategy.defaults?.(next);
-    await admission.mutate(next, before);
-    served.strategy.defaults?.(next);
-    if (!change.trusted)
-      served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
     if (!change.tracked) {
       core.patches.trackUpdate(served.kind.type, before, next, {
         manager: managerOf(call),
@@ -55,6 +51,10 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
         nowMs: call.nowMs,
       });
     }
+    await admission.mutate(next, before);
+    served.strategy.defaults?.(next);
+    if (!change.trusted)
+      served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
     if (!change.trusted) validateObject(call, next, before, change.subresource);
     await admission.validate(next, before);
     return await store(call, current, next, Boolean(asked));
