@@ -17,12 +17,13 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
   try {
     core.schema?.default(served.kind.type, object);
     served.strategy.defaults?.(object);
-    await admission.mutate(object);
-    served.strategy.defaults?.(object);
-    served.strategy.prepareForCreate(object, strategyRequest(call, 'create'));
+    // Before admission: what hooks add belongs to nobody, so that an apply without it does not take it away.
     if (!object.metadata.managedFields) {
       core.patches.trackUpdate(served.kind.type, undefined, object, { manager: managerOf(call), nowMs: call.nowMs });
     }
+    await admission.mutate(object);
+    served.strategy.defaults?.(object);
+    served.strategy.prepareForCreate(object, strategyRequest(call, 'create'));
     const generated = !object.metadata.name && Boolean(object.metadata.generateName);
     for (let attempt = 1; ; attempt++) {
       if (generated) {

@@ -7,6 +7,7 @@ import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
 import { answerPath } from './paths.ts';
 import { parseRequestInfo } from './request-info.ts';
+import { answerReview } from './reviews.ts';
 import { subresourceHandler } from './subresources/index.ts';
 import { create } from './verbs/create.ts';
 import { remove } from './verbs/delete.ts';
@@ -64,6 +65,8 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
 }
 
 async function answerResource(core: Core, request: Request, info: RequestInfo, user: UserInfo): Promise<Response> {
+  const review = await answerReview(core, request, info, user);
+  if (review) return review;
   const served = core.kinds.find(info.group, info.version, info.resource);
   const resources = served && core.cache.cacheOf(served.kind);
   const strayNamespace = served && !served.kind.namespaced && info.namespace && info.resource !== 'namespaces';

@@ -262,6 +262,77 @@ describe('what every cluster has', () => {
   });
 });
 
+test('a namespace ends when its finalizers are gone', async () => {
+  await call('POST', '/api/v1/namespaces', { metadata: { name: 'n' } });
+  await call('POST', '/api/v1/namespaces/n/configmaps', configMap('a'));
+  const marked = await call('DELETE', '/api/v1/namespaces/n');
+  expect(marked.body.status.phase).toBe('Terminating');
+  const refused = await call('POST', '/api/v1/namespaces/n/configmaps', configMap('b'));
+  expect(refused.body).toMatchObject({ code: 403, details: { causes: [{ reason: 'NamespaceTerminating' }] } });
+  await call('DELETE', '/api/v1/namespaces/n/configmaps');
+  const current = await call('GET', '/api/v1/namespaces/n');
+  const done = await call('PUT', '/api/v1/namespaces/n/finalize', { ...current.body, spec: {} });
+  expect(done.code).toBe(200);
+  expect((await call('GET', '/api/v1/namespaces/n')).code).toBe(404);
+});
+
+describe('pods', () => {
+  const pods = '/api/v1/namespaces/default/pods';
+  const pod = { metadata: { name: 'p' }, spec: { containers: [{ name: 'c', image: 'i:1' }] } };
+  test('need their service account; are bound once; end gracefully', async () => {
+    expect((await call('POST', pods, pod)).body.message).toBe(
+      'pods "p" is forbidden: error looking up service account default/default: serviceaccount "default" not found',
+    );
+    await call('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'default' } });
+    const made = await call('POST', pods, pod);
+    expect(made.body.spec.tolerations).toHaveLength(2);
+    expect(made.body.spec.containers[0].volumeMounts[0].mountPath).toBe(
+      '/var/run/secrets/kubernetes.io/serviceaccount',
+    );
+    const binding = { target: { kind: 'Node', name: 'n1' } };
+    expect((await call('POST', `${pods}/p/binding`, binding)).code).toBe(201);
+    const again = await call('POST', `${pods}/p/binding`, binding);
+    expect([again.code, again.body.message]).toEqual([
+      409,
+      'Operation cannot be fulfilled on pods/binding "p": pod p is already assigned to node "n1"',
+    ]);
+    const mine = await call('GET', '/api/v1/pods?fieldSelector=spec.nodeName%3Dn1');
+    expect(mine.body.items).toHaveLength(1);
+    expect(mine.body.items[0].status.conditions[0]).toMatchObject({ type: 'PodScheduled', status: 'True' });
+    const marked = await call('DELETE', `${pods}/p`);
+    expect(marked.body.metadata.deletionGracePeriodSeconds).toBe(30);
+    expect((await call('DELETE', `${pods}/p?gracePeriodSeconds=0`)).code).toBe(200);
+    expect((await call('GET', `${pods}/p`)).code).toBe(404);
+  });
+  test('a replication controller scales through autoscaling/v1', async () => {
+    const rcs = '/api/v1/namespaces/default/replicationcontrollers';
+    const template = { metadata: { labels: { a: 'b' } }, spec: pod.spec };
+    await call('POST', rcs, { metadata: { name: 'r' }, spec: { replicas: 1, selector: { a: 'b' }, template } });
+    const patched = await call(
+      'PATCH',
+      `${rcs}/r/scale`,
+      { spec: { replicas: 4 } },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+    expect(patched.body).toMatchObject({
+      kind: 'Scale',
+      apiVersion: 'autoscaling/v1',
+      spec: { replicas: 4 },
+      status: { selector: 'a=b' },
+    });
+    const after = await call('GET', `${rcs}/r`);
+    expect([after.body.spec.replicas, after.body.metadata.generation]).toEqual([4, 2]);
+  });
+  test('reviews answer whether, and who', async () => {
+    const may = await call('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', {
+      spec: { resourceAttributes: { verb: 'get', resource: 'pods' } },
+    });
+    expect(may.body.status.allowed).toBe(true);
+    const who = await call('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {});
+    expect(who.body.status.userInfo.username).toBe('admin');
+  });
+});
+
 describe('bad bodies', () => {
   const cases: [string, string, number][] = [
     ['no JSON', '{', 400],

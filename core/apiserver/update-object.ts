@@ -15,6 +15,8 @@ export interface Change {
   build(current: CachedObject): AnyObject | Promise<AnyObject>;
   /** The built object already carries its managedFields (server-side apply). */
   readonly tracked?: boolean;
+  /** The server itself makes a change that no update may make (a binding): the strategy is not asked. */
+  readonly trusted?: boolean;
 }
 
 /** Reads, builds, admits, validates and stores; retries conflicts that are not the client's. */
@@ -42,9 +44,6 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   try {
     core.schema?.default(served.kind.type, next);
     served.strategy.defaults?.(next);
-    await admission.mutate(next, before);
-    served.strategy.defaults?.(next);
-    served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
     if (!change.tracked) {
       core.patches.trackUpdate(served.kind.type, before, next, {
         manager: managerOf(call),
@@ -52,7 +51,11 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
         nowMs: call.nowMs,
       });
     }
-    validateObject(call, next, before, change.subresource);
+    await admission.mutate(next, before);
+    served.strategy.defaults?.(next);
+    if (!change.trusted)
+      served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
+    if (!change.trusted) validateObject(call, next, before, change.subresource);
     await admission.validate(next, before);
     return await store(call, current, next, Boolean(asked));
   } catch (error) {

@@ -1,6 +1,7 @@
 import { errors, StatusError } from '#api';
+import { AdmissionRun } from '../admit.ts';
 import { readObject } from '../body.ts';
-import type { JsonObject } from '../contract.ts';
+import type { AnyObject, JsonObject } from '../contract.ts';
 import { type Call, mustGet } from '../core.ts';
 import { valueAnswer } from '../write-answer.ts';
 
@@ -15,6 +16,8 @@ export async function issueToken(call: Call): Promise<Response> {
   }
   const account = mustGet(call);
   const spec = (value['spec'] ?? {}) as JsonObject;
+  const asked = { ...value, metadata: { name: account.name, namespace: account.namespace } } as unknown as AnyObject;
+  await new AdmissionRun(call, 'CREATE', 'token').validate(asked, account.object); // a node may ask only for its own pods
   const key = { namespace: account.namespace, name: account.name, uid: account.object.metadata.uid ?? '' };
   const issued = await tokens.issue(key, spec);
   return valueAnswer(

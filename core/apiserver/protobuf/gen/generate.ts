@@ -27,6 +27,11 @@ const roots = [
   'autoscaling/v1.Scale',
   'policy/v1.Eviction',
   'authentication/v1.TokenRequest',
+  'authentication/v1.TokenReview',
+  'authentication/v1.SelfSubjectReview',
+  'authorization/v1.SelfSubjectAccessReview',
+  'authorization/v1.SubjectAccessReview',
+  'authorization/v1.LocalSubjectAccessReview',
   'meta/v1.DeleteOptions',
 ];
 const scalars: Readonly<Record<string, string>> = {
