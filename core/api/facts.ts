@@ -29,8 +29,6 @@ export interface Field {
   readonly mapType?: string;
   /** Left out of JSON when zero, false or empty. */
   readonly omitZero?: boolean;
-  /** Number in the protobuf encoding; several when Go embeds the struct that holds it: the outer ones first. */
-  readonly proto?: readonly number[];
 }
 
 export interface TypeFacts {

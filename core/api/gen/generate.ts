@@ -6,7 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Facts, Field, TypeFacts } from '../facts.ts';
-import { type GoFacts, readGoFacts } from './go-structs.ts';
+import { readOmitted } from './go-structs.ts';
 
 export const moduleVersion = '1.37.1';
 const documents = [
@@ -96,21 +96,16 @@ function fieldOf(schema: Schema): Field {
 /** A struct is never left out by `omitempty`; everything else that is no pointer is. */
 const omitsZero = (field: Field): boolean => field.type !== 'ref' && field.type !== 'any' && field.type !== 'quantity';
 
-function factsOf(schemas: Map<string, Schema>, goFacts: (id: string) => ReadonlyMap<string, GoFacts>): Facts {
+function factsOf(schemas: Map<string, Schema>, omitted: (id: string) => ReadonlySet<string>): Facts {
   const types: Record<string, TypeFacts> = {};
   for (const id of [...schemas.keys()].sort()) {
     const schema = schemas.get(id)!;
     if (special[id]) continue;
     const fields: Record<string, Field> = {};
-    const go = goFacts(id);
+    const left = omitted(id);
     for (const [name, property] of Object.entries(schema.properties ?? {})) {
       const field = fieldOf(property);
-      const { omitZero, proto } = go.get(name) ?? { omitZero: false, proto: [] };
-      fields[name] = {
-        ...field,
-        omitZero: (omitZero && omitsZero(field)) || undefined,
-        proto: proto.length > 0 && !proto.includes(0) ? proto : undefined,
-      };
+      fields[name] = left.has(name) && omitsZero(field) ? { ...field, omitZero: true } : field;
     }
     types[id] = {
       fields,
@@ -200,8 +195,8 @@ if (import.meta.main) {
     return (JSON.parse(result.stdout.toString()) as { Dir: string }).Dir;
   };
   const staging = `v0.${moduleVersion.slice(2)}`;
-  const goFacts = readGoFacts(folderOf(`k8s.io/api@${staging}`), folderOf(`k8s.io/apimachinery@${staging}`));
-  const facts = factsOf(readSchemas(folderOf(`k8s.io/kubernetes@v${moduleVersion}`)), goFacts);
+  const omitted = readOmitted(folderOf(`k8s.io/api@${staging}`), folderOf(`k8s.io/apimachinery@${staging}`));
+  const facts = factsOf(readSchemas(folderOf(`k8s.io/kubernetes@v${moduleVersion}`)), omitted);
   const lines = Object.entries(facts.types).map(([id, type]) => `${JSON.stringify(id)}:${JSON.stringify(type)}`);
   writeFileSync(
     join(import.meta.dir, 'facts.json'),

@@ -9,15 +9,8 @@ interface GoField {
   readonly json: string;
   readonly embedded?: string;
   readonly omitZero: boolean;
-  /** Number in the protobuf encoding. */
-  readonly number: number;
 }
-export interface GoFacts {
-  readonly omitZero: boolean;
-  /** Numbers from the outermost embedded struct inwards; one for a plain field. */
-  readonly proto: readonly number[];
-}
-const fieldPattern = /^\t(?:(\w+)\s+)?([*\w.[\]]+)\s+`json:"([^"]*)"(?:[^`]*protobuf:"[a-z0-9]+,(\d+))?/;
+const fieldPattern = /^\t(?:(\w+)\s+)?([*\w.[\]]+)\s+`json:"([^"]*)"/;
 
 function structsOf(source: string): Map<string, GoField[]> {
   const structs = new Map<string, GoField[]>();
@@ -30,16 +23,14 @@ function structsOf(source: string): Map<string, GoField[]> {
     if (!field) continue;
     const [name = '', ...flags] = field[3]!.split(',');
     const type = field[2]!;
-    const number = Number(field[4] ?? 0);
-    if (!name)
-      current!.push({ json: '', embedded: type.replace(/^\*/, '').split('.').at(-1), omitZero: false, number });
-    else current!.push({ json: name, omitZero: flags.includes('omitempty') && !type.startsWith('*'), number });
+    if (!name) current!.push({ json: '', embedded: type.replace(/^\*/, '').split('.').at(-1), omitZero: false });
+    else current!.push({ json: name, omitZero: flags.includes('omitempty') && !type.startsWith('*') });
   }
   return structs;
 }
 
-/** For a type's id such as `io.k8s.api.core.v1.Pod`: the what the Go tags say about its fields. */
-export function readGoFacts(apiFolder: string, machineryFolder: string): (id: string) => ReadonlyMap<string, GoFacts> {
+/** For a type's id such as `io.k8s.api.core.v1.Pod`: the names of its fields that are left out when zero. */
+export function readOmitted(apiFolder: string, machineryFolder: string): (id: string) => ReadonlySet<string> {
   const packages = new Map<string, Map<string, GoField[]>>();
   const load = (folder: string): Map<string, GoField[]> => {
     const known = packages.get(folder);
@@ -57,15 +48,14 @@ export function readGoFacts(apiFolder: string, machineryFolder: string): (id: st
       ? join(apiFolder, group, version)
       : join(machineryFolder, 'pkg/apis', group, version);
     const structs = load(folder);
-    const found = new Map<string, GoFacts>();
-    const collect = (struct: string, outer: readonly number[]): void => {
+    const omitted = new Set<string>();
+    const collect = (struct: string): void => {
       for (const field of structs.get(struct) ?? []) {
-        const proto = [...outer, field.number];
-        if (field.embedded) collect(field.embedded, proto);
-        else found.set(field.json, { omitZero: field.omitZero, proto });
+        if (field.embedded) collect(field.embedded);
+        else if (field.omitZero) omitted.add(field.json);
       }
     };
-    collect(name, []);
-    return found;
+    collect(name);
+    return omitted;
   };
 }
