@@ -5,6 +5,8 @@ export interface Route {
   readonly protocol: 'tcp' | 'udp' | 'sctp';
   readonly virtual: { readonly ip: string; readonly port: number };
   readonly nodePort?: number;
+  /** The node port reaches local backends only, and these see the client's own address. */
+  readonly nodePortLocalOnly?: boolean;
   /** Session affinity by client address. */
   readonly affinityTtlMs?: number;
   /** Ready backends only. Empty: connections are refused. */

@@ -12,7 +12,8 @@ import { podDefaults } from './hooks/pod-defaults.ts';
 import { serviceAccountHook } from './hooks/service-account.ts';
 import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
-import { patches } from './patches.ts';
+import { openApi } from './openapi/openapi.ts';
+import { patches } from './patch/patches.ts';
 import { createSchemaEngine } from './schema/schema.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
@@ -43,7 +44,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(options.admission ?? []),
   ];
   const core: Core = {
-    options,
+    options: { ...options, openApi: options.openApi ?? openApi },
     store,
     cache,
     kinds,

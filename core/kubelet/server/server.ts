@@ -52,7 +52,7 @@ export async function createKubeletServer(options: KubeletServerOptions): Promis
         const answer = await respond(options, route, request);
         if (answer instanceof Response) return answer;
         if (bun.upgrade(request, { data: answer.session, headers: answer.headers })) return undefined;
-        return text(400, 'this endpoint is a WebSocket: the request lacks the upgrade');
+        return text(426, 'this endpoint is a WebSocket: the request lacks the upgrade');
       } catch (error) {
         options.log.error('request failed', { error: messageOf(error) });
         return text(500, messageOf(error));
@@ -100,7 +100,7 @@ async function respond(
       if (!found) return text(404, `pod "${pod}" does not exist`);
       if (!found.running) return text(400, `pod "${pod}" is not running`);
       if (!offeredProtocols(request.headers.get('sec-websocket-protocol')).includes(portForwardTunnel))
-        return text(400, `port-forward speaks the WebSocket subprotocol ${portForwardTunnel}`);
+        return text(426, `port-forward speaks the WebSocket subprotocol ${portForwardTunnel}`);
       const dial = (port: number, signal: AbortSignal) => runtime.dial(found.uid, port, signal);
       const session = new PortForwardSocket({ pod: `${pod}_${namespace}`, podUid: found.uid, dial }, clock, log);
       return { session, headers: { 'sec-websocket-protocol': portForwardTunnel } };

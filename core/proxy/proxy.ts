@@ -1,0 +1,127 @@
+import { endpointSliceKind, type KubeObject, keyOf, keyText, serviceKind } from '#api';
+import { type Clock, type Log, messageOf, Scope } from '#base';
+import type { Client, InformerFactory } from '#client';
+import type { Route, ServiceProxy } from '#net/service-proxy';
+import type { EventRecorder } from '#sdk';
+import { routesOf, serviceNameLabel } from './routes.ts';
+
+export interface ProxyOptions {
+  readonly client: Client;
+  readonly informers: InformerFactory;
+  /** Stays in the caller's hands: stopping the loop leaves its rules in force. */
+  readonly proxy: ServiceProxy;
+  readonly nodeName: string;
+  /** Pod addresses of the cluster (CIDR). */
+  readonly podRanges: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly events: EventRecorder;
+}
+const retryFirstMs = 100;
+const retryMaxMs = 10_000;
+/** Also without a change the table is applied this often: somebody may have flushed the host's rules. */
+const resyncMs = 30_000;
+
+/**
+ * Services and EndpointSlices in, one route table out. Changes mark their service; the loop recomputes marked ones
+ * and applies the whole table, so that many changes at once become one apply. Resolves after the first apply.
+ */
+export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable> {
+  const { proxy, clock, log } = options;
+  const scope = new Scope();
+  const services = options.informers.informer(serviceKind);
+  const slices = options.informers.informer(endpointSliceKind);
+  slices.addIndex('service', (slice) => {
+    const name = slice.metadata.labels?.[serviceNameLabel];
+    return name === undefined ? [] : [`${slice.metadata.namespace}/${name}`];
+  });
+  const dirty = new Set<string>();
+  let wake: (() => void) | undefined;
+  const mark = (key: string) => {
+    dirty.add(key);
+    wake?.();
+  };
+  const markSlice = (slice: KubeObject) => {
+    const name = slice.metadata.labels?.[serviceNameLabel];
+    if (name !== undefined) mark(`${slice.metadata.namespace}/${name}`);
+  };
+  scope.use(services.onChange((change) => mark(keyText(keyOf(change.object)))));
+  scope.use(
+    slices.onChange((change) => {
+      markSlice(change.object);
+      if (change.type === 'updated') markSlice(change.previous);
+    }),
+  );
+
+  const routes = new Map<string, readonly Route[]>();
+  const reported = new Map<string, string>();
+  const recompute = (key: string) => {
+    const [namespace, name] = key.split('/') as [string, string];
+    const service = services.cache.get({ namespace, name });
+    const next = service ? routesOf(service, slices.cache.byIndex('service', key), options.nodeName) : [];
+    const former = routes.get(key);
+    if (next.length === 0) routes.delete(key);
+    else if (!former || !Bun.deepEquals(former, next)) routes.set(key, next); // unchanged ones stay the same objects: the proxy skips them
+  };
+  const apply = async () => {
+    for (const key of dirty) recompute(key);
+    dirty.clear();
+    const { refused } = await proxy.apply({ routes: [...routes.values()].flat(), podRanges: options.podRanges });
+    report(options, (key) => services.cache.get(key), refused, reported);
+  };
+  const waitForWork = async () => {
+    if (dirty.size > 0) return;
+    const woken = new AbortController();
+    wake = () => woken.abort();
+    await clock.sleep(resyncMs, AbortSignal.any([woken.signal, scope.signal]));
+    wake = undefined;
+    await clock.soon(); // changes that arrived together are applied together
+  };
+  const applyWithRetry = async () => {
+    for (let delayMs = retryFirstMs; !scope.signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
+      try {
+        return await apply();
+      } catch (error) {
+        log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
+        await clock.sleep(delayMs, scope.signal);
+      }
+    }
+  };
+
+  await Promise.all([services.synced, slices.synced]);
+  for (const service of services.cache.list()) dirty.add(keyText(keyOf(service)));
+  await applyWithRetry();
+  const loop = (async () => {
+    while (!scope.signal.aborted) {
+      await waitForWork();
+      if (!scope.signal.aborted) await applyWithRetry();
+    }
+  })();
+  scope.defer(() => loop);
+  return scope;
+}
+
+/** One event for each route and reason; it is told again when the reason changes or comes back. */
+function report(
+  options: Pick<ProxyOptions, 'events' | 'log' | 'nodeName'>,
+  find: (key: { namespace: string; name: string }) => Readonly<KubeObject> | undefined,
+  refused: readonly { id: string; reason: string }[],
+  reported: Map<string, string>,
+): void {
+  const current = new Set(refused.map((one) => one.id));
+  for (const id of reported.keys()) if (!current.has(id)) reported.delete(id);
+  for (const { id, reason } of refused) {
+    if (reported.get(id) === reason) continue;
+    reported.set(id, reason);
+    options.log.warn('a service port cannot be served', { id, reason });
+    const [namespace, name] = id.slice(0, id.indexOf(':')).split('/') as [string, string];
+    const service = find({ namespace, name });
+    if (service)
+      options.events.event(
+        service,
+        'Warning',
+        'ServiceNotServed',
+        `${id} is not served on ${options.nodeName}: ${reason}`,
+      );
+  }
+}

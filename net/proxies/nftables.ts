@@ -1,0 +1,116 @@
+import { type Exec, type Log, PintleError, silentLog } from '#base';
+import { isCidr4 } from '../cidr.ts';
+import { createConntrack } from '../nft/conntrack.ts';
+import { changeText, type Element, replaceText } from '../nft/ruleset.ts';
+import type { RouteTable, ServiceProxy } from '../service-proxy.ts';
+import { defaultMasqueradeBit, elementsOf, fixedElements, pickChain, type RuleOptions, tableOf } from './rules.ts';
+import { RouteState } from './state.ts';
+
+export interface NftablesProxyOptions extends RuleOptions {
+  readonly exec: Exec;
+  /** Path of the network namespace whose traffic is translated; absent: ours. */
+  readonly netns?: string;
+  readonly log?: Log;
+}
+
+const nftTimeoutMs = 30_000;
+
+/** Service addresses by nftables: one table of our own, replaced whole at the start and changed by deltas after that. */
+export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy {
+  const { exec, tableName, netns, log = silentLog } = options;
+  checkOptions(options);
+  const bit = options.masqueradeBit ?? defaultMasqueradeBit;
+  const conntrack = createConntrack({ exec, netns, log });
+  const nft = async (argv: readonly string[], stdin?: string): Promise<void> => {
+    const result = await exec.run(['nft', ...argv], { stdin, netns, timeoutMs: nftTimeoutMs });
+    if (result.code !== 0)
+      throw new PintleError(
+        'NFT_FAILED',
+        `nft ${argv.join(' ')} failed: ${result.stderr.trim().slice(0, 500)}`,
+        result.code === 127
+          ? 'Install the package nftables.'
+          : 'Run `pintle doctor`: it checks nftables and its kernel parts.',
+      );
+  };
+  /** Undefined: nobody knows what the kernel holds (start, or a failure), so the next apply writes everything. */
+  let state: RouteState | undefined;
+  let chains = new Set<string>();
+  let fixed: Element[] = [];
+  let closed = false;
+  let tail: Promise<unknown> = Promise.resolve();
+
+  async function replace(table: RouteTable): Promise<RouteState> {
+    const next = new RouteState(elementsOf);
+    next.update(table.routes);
+    fixed = fixedElements(options, table.podRanges);
+    chains = new Set(next.picks);
+    await nft(['-f', '-'], replaceText(tableOf(options, chains), [...fixed, ...next.elements()]));
+    return next;
+  }
+
+  async function change(current: RouteState, table: RouteTable): Promise<{ udpChanged: boolean }> {
+    const nextFixed = fixedElements(options, table.podRanges);
+    const delta = current.update(table.routes);
+    const removed = [...minus(fixed, nextFixed), ...delta.removed];
+    const added = [...minus(nextFixed, fixed), ...delta.added];
+    const fresh = delta.picks.filter((name) => !chains.has(name));
+    if (removed.length + added.length + fresh.length === 0) {
+      // Nothing of ours changed; somebody may have flushed our table, though.
+      await nft(['list', 'chain', 'ip', tableName, 'translate']);
+      return { udpChanged: false };
+    }
+    const chainTexts = fresh.map((name) => pickChain(name, bit));
+    await nft(['-f', '-'], changeText(tableName, { chains: chainTexts, removed, added }));
+    for (const name of fresh) chains.add(name);
+    fixed = nextFixed;
+    return { udpChanged: delta.udpChanged };
+  }
+
+  async function applyNow(table: RouteTable): ReturnType<ServiceProxy['apply']> {
+    if (closed) throw new Error('the proxy is closed');
+    const badRange = table.podRanges.find((range) => !isCidr4(range));
+    if (badRange !== undefined) throw new Error(`pod range ${badRange} is not an IPv4 CIDR`);
+    const current = state;
+    state = undefined;
+    let udpChanged = true;
+    if (current) {
+      try {
+        udpChanged = (await change(current, table)).udpChanged;
+        state = current;
+      } catch (error) {
+        log.warn('the kernel refused a change of service rules; writing all of them', { error });
+      }
+    }
+    state ??= await replace(table);
+    if (udpChanged) await conntrack.forgetStale(state.routes());
+    return { refused: state.refused() };
+  }
+
+  return {
+    name: 'nftables',
+    apply(table) {
+      const result = tail.then(() => applyNow(table));
+      tail = result.catch(() => {});
+      return result;
+    },
+    async purge() {
+      await tail;
+      state = undefined;
+      await nft(['-f', '-'], `add table ip ${tableName}\ndelete table ip ${tableName}\n`);
+    },
+    async [Symbol.asyncDispose]() {
+      closed = true;
+      await tail;
+    },
+  };
+}
+
+function checkOptions(options: NftablesProxyOptions): void {
+  if (!/^[a-zA-Z][a-zA-Z0-9_]{0,30}$/.test(options.tableName))
+    throw new Error(`${options.tableName} is no name for an nftables table`);
+  const badRange = (options.serviceRanges ?? []).find((range) => !isCidr4(range));
+  if (badRange !== undefined) throw new Error(`service range ${badRange} is not an IPv4 CIDR`);
+}
+
+const minus = (left: readonly Element[], right: readonly Element[]): Element[] =>
+  left.filter((one) => !right.some((other) => other.in === one.in && other.key === one.key));

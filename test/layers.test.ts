@@ -1,0 +1,67 @@
+import { expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+
+const root = join(import.meta.dir, '..');
+/** Who may import whom. Left: the folder; right: folders of ours that its files may name. Every folder may import itself. */
+const allowed: Record<string, readonly string[]> = {
+  'core/base': [],
+  'core/api': ['core/base'],
+  'core/wire': ['core/base', 'core/api'],
+  'core/store': ['core/base', 'core/api'],
+  'core/client': ['core/base', 'core/api'],
+  'core/sdk': ['core/base', 'core/api', 'core/client', 'net'],
+  'core/apiserver': ['core/base', 'core/api', 'core/store', 'core/sdk', 'core/wire', 'core/client'],
+  'core/scheduler': ['core/base', 'core/api', 'core/client', 'core/sdk'],
+  'core/controllers': ['core/base', 'core/api', 'core/client', 'core/sdk'],
+  'core/kubelet': ['core/base', 'core/api', 'core/client', 'core/sdk', 'core/wire', 'net'],
+  'core/proxy': ['core/base', 'core/api', 'core/client', 'core/sdk', 'net'],
+  'core/host': ['core/base', 'core/api', 'core/client', 'core/sdk'],
+  'core/testing': ['core', 'net'],
+  'core/cmd': ['core', 'net', 'package.json'],
+  net: ['core/base'],
+  plugins: ['core/sdk', 'core/base', 'core/api', 'core/client', 'crds'],
+  'plugins/standard': ['core/cmd', 'plugins'],
+  crds: ['core/api'],
+  test: ['core', 'net', 'plugins', 'crds', 'test', 'package.json'],
+};
+/** file → imported path, with the reason and a date. */
+const exceptions: Record<string, string> = {};
+
+const aliases: Record<string, string> = { '#base': 'core/base/index.ts', '#api': 'core/api/index.ts', '#client': 'core/client/index.ts', '#sdk': 'core/sdk/index.ts' };
+const folderOf = (path: string): string | undefined => Object.keys(allowed).filter((folder) => path.startsWith(`${folder}/`)).sort((a, b) => b.length - a.length)[0];
+const isTest = (path: string): boolean => /\.(test|e2e|net|sim|bench)\.tsx?$/.test(path);
+
+/** Paths, from the root, that a file imports of ours; `import type` and dynamic imports too. */
+export function importsOf(file: string, text: string): string[] {
+  const found: string[] = [];
+  for (const match of text.matchAll(/(?:\bfrom\s*|\bimport\s*\(\s*|^import\s+|\brequire\(\s*)['"]([^'"\n]+)['"]/gm)) {
+    const name = match[1]!;
+    if (name.startsWith('.')) found.push(relative(root, resolve(dirname(join(root, file)), name)));
+    else if (aliases[name]) found.push(aliases[name]);
+    else if (name.startsWith('#net/')) found.push(`net/${name.slice(5)}.ts`);
+  }
+  return found;
+}
+
+const files = Array.from(new Bun.Glob('{core,net,plugins,crds,test}/**/*.ts').scanSync(root)).filter((file) => !file.includes('/gen/'));
+
+test('every import goes in the allowed direction', () => {
+  expect(files.length).toBeGreaterThan(50); // an empty scan must never be green
+  const wrong: string[] = [];
+  for (const file of files) {
+    const home = isTest(file) ? 'test' : folderOf(file);
+    if (!home) { wrong.push(`${file}: in no known folder`); continue; }
+    for (const target of importsOf(file, readFileSync(join(root, file), 'utf8'))) {
+      const fine = [home, ...(allowed[home] ?? [])].some((prefix) => target === prefix || target.startsWith(`${prefix}/`));
+      if (!fine && exceptions[`${file} → ${target}`] === undefined) wrong.push(`${file} → ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('type imports and dynamic imports are seen', () => {
+  const lines = ["import type { A } FROM '../api/meta.ts';", "const b = await IMPORT('./b.ts');", "export * FROM '#sdk';", "import x FROM 'elysia';"];
+  const text = lines.join('\n').replaceAll('FROM', 'from').replaceAll('IMPORT', 'import'); // written so that this file does not import them
+  expect(importsOf('core/store/x.ts', text)).toEqual(['core/api/meta.ts', 'core/store/b.ts', 'core/sdk/index.ts']);
+});
