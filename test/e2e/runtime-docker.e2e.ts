@@ -121,7 +121,12 @@ function securityTest(engine: TestEngine, busybox: string): void {
       });
       await runtime.start(greedy);
       for await (const _line of runtime.logs(greedy, { follow: true }, AbortSignal.timeout(20_000)));
-      const state = (await runtime.observe(pod.podUid)).containers.find((each) => each.id === greedy);
+      const look = async () => (await runtime.observe(pod.podUid)).containers.find((each) => each.id === greedy);
+      let state = await look(); // the log may end a moment before the engine has noted the end
+      for (let tries = 0; state?.state === 'running' && tries < 50; tries++) {
+        await Bun.sleep(50);
+        state = await look();
+      }
       expect(state).toMatchObject({ state: 'exited', exitCode: 137, oomKilled: true });
     } finally {
       await runtime.removeSandbox(pod.podUid);

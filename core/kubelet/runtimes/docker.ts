@@ -16,6 +16,7 @@ import {
 import { ChangeFeed } from './change-feed.ts';
 import { dialThroughChild } from './dial.ts';
 import { engineMessage, ensureDockerImage, ensurePauseImage, inspectImage, isStatus } from './docker-images.ts';
+import { dockerLogs } from './docker-logs.ts';
 import { duplexSession } from './docker-sessions.ts';
 import {
   containerBody,
@@ -27,7 +28,6 @@ import {
   sandboxName,
 } from './docker-specs.ts';
 import { containerState, type InspectedContainer, type ListedContainer, sandboxState } from './docker-states.ts';
-import { frameReader, lineReader, stampedLine } from './docker-streams.ts';
 import { probeOomScoreFloor } from './oom-score.ts';
 
 export interface DockerRuntimeOptions {
@@ -263,40 +263,8 @@ class DockerRuntime implements ContainerRuntime {
     if (podUid) this.#feed.publish(podUid);
   }
 
-  async *logs(containerId: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
-    const container = this.docker.getContainer(containerId);
-    const tty = (await container.inspect()).Config.Tty;
-    const query = {
-      stdout: true,
-      stderr: true,
-      timestamps: true,
-      follow: options.follow === true,
-      tail: options.tailLines ?? 'all',
-      ...(options.sinceMs === undefined ? {} : { since: (options.sinceMs / 1000).toFixed(3) }),
-    };
-    const stream = await new Promise<Readable>((resolve, reject) =>
-      (this.docker.modem as Modem).dial(
-        {
-          path: `/containers/${containerId}/logs?`,
-          method: 'GET',
-          isStream: true, // also when not followed: a log may be 30 MB
-          abortSignal: signal,
-          statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
-          options: query,
-        },
-        (error, answer) => (error || !answer ? reject(error ?? new Error('no answer')) : resolve(answer)),
-      ),
-    );
-    const stop = () => stream.destroy();
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      yield* tty ? ttyLines(stream) : framedLines(stream);
-    } catch (error) {
-      if (!signal.aborted) throw error;
-    } finally {
-      signal.removeEventListener('abort', stop);
-      stream.destroy();
-    }
+  logs(containerId: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
+    return dockerLogs(this.docker, containerId, options, signal);
   }
 
   async exec(
@@ -395,30 +363,6 @@ class DockerRuntime implements ContainerRuntime {
   async [Symbol.asyncDispose]() {
     this.#inspected.clear();
   }
-}
-
-interface Modem {
-  dial(options: object, callback: (error: unknown, answer?: Readable) => void): void;
-}
-
-async function* framedLines(stream: Readable): AsyncGenerator<LogLine> {
-  const read = frameReader();
-  for await (const chunk of stream)
-    for (const frame of read(chunk as Uint8Array)) {
-      const line = stampedLine(frame.stream, frame.bytes);
-      if (line) yield line;
-    }
-}
-
-async function* ttyLines(stream: Readable): AsyncGenerator<LogLine> {
-  const lines = lineReader();
-  for await (const chunk of stream)
-    for (const bytes of lines.feed(chunk as Uint8Array)) {
-      const line = stampedLine('stdout', bytes);
-      if (line) yield line;
-    }
-  const last = stampedLine('stdout', lines.rest());
-  if (last) yield last;
 }
 
 async function ignoring(codes: readonly number[], work: Promise<unknown>): Promise<void> {
