@@ -76,6 +76,7 @@ export interface Kubelet extends AsyncDisposable {
 
 const relistEveryMs = 5_000;
 const changesRetryMs = 500;
+const secondLookMs = 250;
 const engineVerbsMax = 16;
 
 /** Runs the pods that are bound to this node. Disposal leaves containers running: the next start adopts them. */
@@ -303,7 +304,7 @@ class Loop implements Kubelet {
     const { signal } = this.#context;
     while (!signal.aborted) {
       try {
-        for await (const { podUid } of runtime.changes(signal)) this.#workers.get(podUid)?.wake(true);
+        for await (const { podUid } of runtime.changes(signal)) this.#onHint(podUid);
       } catch (error) {
         log.debug('runtime changes ended', { error });
       }
@@ -311,6 +312,19 @@ class Loop implements Kubelet {
       await this.#look();
     }
   }
+  /** Docker 20.10 tells of an end before its own list shows it: looked at now, and once more a little later. */
+  #onHint(uid: string): void {
+    const { clock, signal } = this.#context;
+    this.#workers.get(uid)?.wake(true);
+    if (this.#hinted.has(uid)) return;
+    this.#hinted.add(uid);
+    void clock.sleep(secondLookMs, signal).then(() => {
+      this.#hinted.delete(uid);
+      if (!signal.aborted) this.#workers.get(uid)?.wake(true);
+    });
+  }
+  readonly #hinted = new Set<string>();
+
   async #relist(): Promise<void> {
     const { signal, clock } = this.#context;
     while (!signal.aborted) {

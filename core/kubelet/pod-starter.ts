@@ -1,12 +1,13 @@
 import type { Pod } from '#api';
 import { messageOf } from '#base';
+import type { HostPort } from '#net/pod';
 import { ContainerError, type SandboxState } from '#sdk';
 import { containerSpecOf } from './container-spec.ts';
 import { ConfigError, envReferences } from './env.ts';
 import { runHandler } from './handlers.ts';
 import { hostnameOf } from './hosts.ts';
 import type { ImageResult } from './images.ts';
-import { fieldPathOf, type PodContainer, podText } from './names.ts';
+import { containersOf, fieldPathOf, type PodContainer, podText } from './names.ts';
 import type { Action } from './plan.ts';
 import { serviceEnv } from './service-env.ts';
 import type { PodVolumes } from './volumes/volumes.ts';
@@ -61,7 +62,8 @@ export class PodStarter {
     if (sandbox.ips) return sandbox.ips;
     if (!podNetwork || !sandbox.netnsPath) return nodeIps;
     const { uid, name, namespace } = pod.metadata;
-    return (await podNetwork.attach({ uid: uid!, netnsPath: sandbox.netnsPath, name, namespace })).ips;
+    const hostPorts = hostPortsOf(pod);
+    return (await podNetwork.attach({ uid: uid!, netnsPath: sandbox.netnsPath, name, namespace, hostPorts })).ips;
   }
 
   /** Begins to fetch images while the sandbox is being made. */
@@ -194,6 +196,25 @@ export class PodStarter {
     return false;
   }
 }
+
+/** Ports of the node that lead into the pod. In the host's network they are the pod's own already. */
+export const hostPortsOf = (pod: Readonly<Pod>): HostPort[] =>
+  pod.spec?.hostNetwork
+    ? []
+    : containersOf(pod).flatMap(({ spec }) =>
+        (spec.ports ?? []).flatMap(({ hostPort, containerPort, protocol = 'TCP', hostIP }) =>
+          hostPort
+            ? [
+                {
+                  hostPort,
+                  podPort: containerPort,
+                  protocol: protocol.toLowerCase() as HostPort['protocol'],
+                  hostIp: hostIP || undefined,
+                },
+              ]
+            : [],
+        ),
+      );
 
 export const crashKey = (pod: Readonly<Pod>, container: string): string => `${pod.metadata.uid} ${container}`;
 export const crashText = (pod: Readonly<Pod>, container: string, delayText: string): string =>

@@ -16,7 +16,10 @@ const given = (value: unknown): boolean =>
  * Paths of the fields that this node cannot honour. A pod with one is stopped with an event that names it:
  * running it as if the field were not there would be a lie. Empty for a pod that can run.
  */
-export function unsupportedFields(pod: Readonly<Pod>): string[] {
+export function unsupportedFields(
+  pod: Readonly<Pod>,
+  able: { readonly hostPorts: boolean } = { hostPorts: true },
+): string[] {
   const spec = pod.spec;
   if (!spec) return ['spec'];
   const found: string[] = [];
@@ -46,6 +49,10 @@ export function unsupportedFields(pod: Readonly<Pod>): string[] {
     const list = listOf(role);
     const index = (counts[list] = (counts[list] ?? -1) + 1);
     checkContainer(container, role, `spec.${list}[${index}]`, check);
+    if (!able.hostPorts && !spec.hostNetwork)
+      container.ports?.forEach(({ hostPort }, at) => {
+        check(`spec.${list}[${index}].ports[${at}].hostPort`, hostPort || undefined);
+      });
   }
   return found;
 }
