@@ -1,11 +1,18 @@
 import { type ControllerSpec, specOf } from '#sdk';
 import { endpointsController } from './endpoints.ts';
+import { namespaceController } from './namespace.ts';
+import { nodeLifecycleController } from './node-lifecycle.ts';
+import { podGarbageController } from './pod-gc.ts';
 import { replicationController } from './replication.ts';
 import { serviceAccountController } from './serviceaccount.ts';
 
 export interface CoreControllersOptions {
   /** PEM of the certificate authority that pods shall trust. */
   readonly rootCa: string;
+  /** A node that is not heard of for this long is Unknown. Default 40,000; a kubelet must renew at least three times in it. */
+  readonly nodeGraceMs?: number;
+  /** Finished pods that are kept. Default 12,500. */
+  readonly finishedPodsMax?: number;
 }
 
 /** The controllers without which a cluster is none. */
@@ -13,4 +20,7 @@ export const coreControllers = (options: CoreControllersOptions): ControllerSpec
   specOf(replicationController),
   specOf(endpointsController),
   specOf(serviceAccountController(options.rootCa)),
+  specOf(namespaceController),
+  specOf(nodeLifecycleController(options.nodeGraceMs ?? 40_000)),
+  specOf(podGarbageController(options.finishedPodsMax ?? 12_500)),
 ];

@@ -1,0 +1,141 @@
+import { isReason, type KubeObject, keyOf, type Namespace, type NamespaceCondition, namespaceKind } from '#api';
+import { messageOf, timeText } from '#base';
+import type { ControllerSpec, ReconcileContext } from '#sdk';
+import { discoverKinds } from './discovery.ts';
+
+const againMs = 1_000;
+
+/** Empties a namespace that is being deleted - pods first, then everything else - and lets go of it when nothing is left. */
+export const namespaceController: ControllerSpec<Namespace & KubeObject> = {
+  name: 'namespace-controller',
+  watches: namespaceKind,
+  reconciler: {
+    async reconcile(key, namespace, context) {
+      if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes('kubernetes')) return;
+      const left = await empty(key.name, context);
+      const status = {
+        ...namespace.status,
+        phase: 'Terminating',
+        conditions: conditionsOf(namespace, left, context.clock.now()),
+      };
+      if (!sameConditions(namespace.status?.conditions, status.conditions))
+        await context.client.update(namespaceKind, { ...namespace, status }, { subresource: 'status' });
+      if (left.remaining.size > 0 || left.failures.length > 0) return { requeueAfterMs: againMs };
+      const live = await context.client.get(namespaceKind, key);
+      if (live.metadata.uid !== namespace.metadata.uid) return;
+      const finalizers = (live.spec?.finalizers ?? []).filter((name) => name !== 'kubernetes');
+      await context.client.update(
+        namespaceKind,
+        { ...live, spec: { ...live.spec, finalizers } },
+        { subresource: 'finalize' },
+      );
+    },
+  },
+};
+
+interface Left {
+  /** Resource → how many are still there. */
+  readonly remaining: Map<string, number>;
+  readonly finalizers: Map<string, number>;
+  readonly failures: string[];
+  readonly discoveryFailures: string[];
+}
+
+async function empty(namespace: string, { client }: ReconcileContext): Promise<Left> {
+  const left: Left = { remaining: new Map(), finalizers: new Map(), failures: [], discoveryFailures: [] };
+  const { kinds, failures } = await discoverKinds(client);
+  for (const { groupVersion, error } of failures) left.discoveryFailures.push(`${groupVersion}: ${messageOf(error)}`);
+  left.failures.push(...left.discoveryFailures);
+  const mine = kinds.filter((kind) => kind.namespaced && kind.verbs.includes('delete') && kind.verbs.includes('list'));
+  const isPod = (kind: (typeof mine)[number]) => kind.group === '' && kind.plural === 'pods';
+  const clear = async (kind: (typeof mine)[number]) => {
+    const name = kind.group ? `${kind.plural}.${kind.group}` : kind.plural;
+    try {
+      for (const object of (await client.list(kind, { namespace })).items) {
+        if (object.metadata.deletionTimestamp) continue;
+        try {
+          await client.delete(kind, keyOf(object), { propagationPolicy: 'Background' });
+        } catch (error) {
+          if (!isReason(error, 'NotFound')) throw error;
+        }
+      }
+      const after = (await client.list(kind, { namespace })).items;
+      if (after.length > 0) left.remaining.set(name, after.length);
+      for (const { metadata } of after)
+        for (const finalizer of metadata.finalizers ?? [])
+          left.finalizers.set(finalizer, (left.finalizers.get(finalizer) ?? 0) + 1);
+    } catch (error) {
+      left.failures.push(`${name}: ${messageOf(error)}`);
+    }
+  };
+  for (const kind of mine.filter(isPod)) await clear(kind);
+  // A pod that ends may still need what it mounts and whom it runs as.
+  if (left.remaining.has('pods')) return left;
+  for (const kind of mine.filter((other) => !isPod(other))) await clear(kind);
+  return left;
+}
+
+function conditionsOf(namespace: Readonly<Namespace>, left: Left, nowMs: number): NamespaceCondition[] {
+  const counts = (map: ReadonlyMap<string, number>, what: string) =>
+    [...map]
+      .sort()
+      .map(([name, count]) => `${name} ${what} ${count} resource instances`)
+      .join(', ');
+  const make = (type: string, isBad: boolean, reason: string, bad: string, goodReason: string, good: string) => {
+    const before = namespace.status?.conditions?.find((condition) => condition.type === type);
+    const status = isBad ? 'True' : 'False';
+    const lastTransitionTime = before?.status === status ? before.lastTransitionTime : timeText(nowMs);
+    return { type, status, lastTransitionTime, reason: isBad ? reason : goodReason, message: isBad ? bad : good };
+  };
+  const contents = left.failures.filter((failure) => !left.discoveryFailures.includes(failure));
+  return [
+    make(
+      'NamespaceDeletionDiscoveryFailure',
+      left.discoveryFailures.length > 0,
+      'DiscoveryFailed',
+      `Discovery failed for some groups, ${left.discoveryFailures.length} failing: ${left.discoveryFailures.join(', ')}`,
+      'ResourcesDiscovered',
+      'All resources successfully discovered',
+    ),
+    make(
+      'NamespaceDeletionGroupVersionParsingFailure',
+      false,
+      'GroupVersionParsingFailed',
+      '',
+      'ParsedGroupVersions',
+      'All legacy kube types successfully parsed',
+    ),
+    make(
+      'NamespaceDeletionContentFailure',
+      contents.length > 0,
+      'ContentDeletionFailed',
+      `Failed to delete all resource types, ${contents.length} remaining: ${contents.join(', ')}`,
+      'ContentDeleted',
+      'All content successfully deleted, may be waiting on finalization',
+    ),
+    make(
+      'NamespaceContentRemaining',
+      left.remaining.size > 0,
+      'SomeResourcesRemain',
+      `Some resources are remaining: ${counts(left.remaining, 'has')}`,
+      'ContentRemoved',
+      'All content successfully removed',
+    ),
+    make(
+      'NamespaceFinalizersRemaining',
+      left.finalizers.size > 0,
+      'SomeFinalizersRemain',
+      `Some content in the namespace has finalizers remaining: ${counts(left.finalizers, 'in')}`,
+      'ContentHasNoFinalizers',
+      'All content-preserving finalizers finished',
+    ),
+  ];
+}
+const sameConditions = (
+  left: readonly NamespaceCondition[] | undefined,
+  right: readonly NamespaceCondition[],
+): boolean =>
+  right.every((next) => {
+    const before = left?.find((condition) => condition.type === next.type);
+    return before?.status === next.status && before.message === next.message && before.reason === next.reason;
+  });

@@ -1,0 +1,103 @@
+import { isReason, type KubeObject, keyOf, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
+import { timeText } from '#base';
+import type { ControllerSpec, ReconcileContext } from '#sdk';
+import { evictInMs, planTaints, readyStatus, silentConditions } from './plan-node.ts';
+import { isFinished } from './pods.ts';
+
+type NodeObject = Readonly<Node & KubeObject>;
+
+/** A node that does not renew its lease for `graceMs` is Unknown; taints follow its state, and pods leave by their tolerations. */
+export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & KubeObject> {
+  // What each node said last and when we heard it: by our own clock, so that a node's wrong clock does no harm.
+  const heard = new Map<string, { text: string; atMs: number }>();
+  return {
+    name: 'node-controller',
+    watches: nodeKind,
+    alsoOn: [
+      {
+        kind: leaseKind,
+        keys: (lease: KubeObject) =>
+          lease.metadata.namespace === 'kube-node-lease' ? [{ name: lease.metadata.name! }] : [],
+      },
+      { kind: podKind, keys: (pod: Readonly<Pod>) => (pod.spec?.nodeName ? [{ name: pod.spec.nodeName }] : []) },
+    ],
+    workersMax: 1, // nodes are judged one after another: whether any is healthy must not race
+    reconciler: {
+      async reconcile({ name }, node, context) {
+        if (!node) return void heard.delete(name);
+        const { clock, informers } = context;
+        const lease = informers.informer(leaseKind).cache.get({ namespace: 'kube-node-lease', name });
+        const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
+        const text = `${node.metadata.uid} ${lease?.spec?.renewTime} ${ready?.lastHeartbeatTime}`;
+        let last = heard.get(name);
+        if (last?.text !== text) heard.set(name, (last = { text, atMs: clock.monotonicMs() }));
+        const leftMs = last.atMs + graceMs - clock.monotonicMs();
+        const current = leftMs > 0 ? node : await markSilent(node, context);
+        const nextMs = await applyTaints(current, context);
+        return { requeueAfterMs: Math.max(100, Math.min(leftMs > 0 ? leftMs : graceMs, nextMs ?? Infinity)) };
+      },
+    },
+  };
+}
+
+async function markSilent(node: NodeObject, { client, clock, events }: ReconcileContext): Promise<NodeObject> {
+  const conditions = silentConditions(node, clock.now());
+  if (!conditions) return node;
+  events.event(node, 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`);
+  return client.update(nodeKind, { ...node, status: { ...node.status, conditions } }, { subresource: 'status' });
+}
+
+/** Returns when the next pod must leave. */
+async function applyTaints(node: NodeObject, context: ReconcileContext): Promise<number | undefined> {
+  const { client, clock, informers, events } = context;
+  const isAnyHealthy = informers
+    .informer(nodeKind)
+    .cache.list()
+    .some((other) => readyStatus(other) === 'True');
+  // Where no node is healthy, it is rather we who are cut off: nobody is driven out.
+  const taints = planTaints(node, isAnyHealthy, clock.now());
+  const current = taints ? await client.update(nodeKind, { ...node, spec: { ...node.spec, taints } }) : node;
+  const pods = informers
+    .informer(podKind)
+    .cache.list()
+    .filter((pod) => pod.spec?.nodeName === node.metadata.name && !isFinished(pod));
+  if (readyStatus(current) !== 'True') for (const pod of pods) await markNotReady(pod, context);
+  if (!isAnyHealthy) return undefined;
+  let nextMs: number | undefined;
+  for (const pod of pods) {
+    if (pod.metadata.deletionTimestamp) continue;
+    const inMs = evictInMs(pod, current.spec?.taints ?? [], clock.now());
+    if (inMs === undefined) continue;
+    if (inMs > 0) {
+      nextMs = Math.min(nextMs ?? Infinity, inMs);
+      continue;
+    }
+    events.event(
+      pod,
+      'Normal',
+      'TaintManagerEviction',
+      `Marking for deletion Pod ${pod.metadata.namespace}/${pod.metadata.name}`,
+    );
+    await unlessGone(client.delete(podKind, keyOf(pod), { preconditions: { uid: pod.metadata.uid } }));
+  }
+  return nextMs;
+}
+
+/** No traffic to pods of a node that is not heard of. */
+async function markNotReady(pod: Readonly<Pod & KubeObject>, { client, clock }: ReconcileContext): Promise<void> {
+  const ready = pod.status?.conditions?.find((condition) => condition.type === 'Ready');
+  if (ready?.status !== 'True') return;
+  const conditions = pod.status!.conditions!.map((condition) =>
+    condition === ready ? { ...ready, status: 'False', lastTransitionTime: timeText(clock.now()) } : condition,
+  );
+  await unlessGone(
+    client.update(podKind, { ...pod, status: { ...pod.status, conditions } }, { subresource: 'status' }),
+  );
+}
+async function unlessGone(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isReason(error, 'NotFound', 'Conflict')) throw error; // after a conflict the event of the change wakes us
+  }
+}
