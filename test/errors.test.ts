@@ -1,18 +1,17 @@
 import { expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dir, '..');
 
-test('error codes of the code and of docs/errors.md are the same', async () => {
+test('every error code of the code is in docs/errors.md, and the other way round', () => {
   const inCode = new Set<string>();
-  for await (const file of new Bun.Glob('{core,net,plugins}/**/*.ts').scan({ cwd: root }))
-    if (!file.endsWith('.test.ts'))
-      for (const [, code] of (await Bun.file(join(root, file)).text()).matchAll(/new PintleError\(\s*'([A-Z0-9_]+)'/g))
-        inCode.add(code!);
-  const documented = new Set(
-    [...(await Bun.file(join(root, 'docs/errors.md')).text()).matchAll(/^## ([A-Z0-9_]+)$/gm)].map(
-      (match) => match[1]!,
-    ),
-  );
-  expect([...inCode].sort()).toEqual([...documented].sort());
+  for (const file of new Bun.Glob('{core,net,plugins}/**/*.ts').scanSync(root)) {
+    if (/\.test\.ts$/.test(file)) continue;
+    for (const match of readFileSync(join(root, file), 'utf8').matchAll(/new PintleError\(\s*'([A-Z_]+)'/g)) inCode.add(match[1]!);
+  }
+  const inDocs = new Set([...readFileSync(join(root, 'docs/errors.md'), 'utf8').matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1]!));
+  expect(inCode.size).toBeGreaterThan(10);
+  expect([...inCode].filter((code) => !inDocs.has(code)).sort()).toEqual([]);
+  expect([...inDocs].filter((code) => !inCode.has(code)).sort()).toEqual([]);
 });

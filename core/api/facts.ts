@@ -27,6 +27,8 @@ export interface Field {
   readonly mergeKey?: string;
   readonly patchStrategy?: string;
   readonly mapType?: string;
+  /** Left out of JSON when zero, false or empty. */
+  readonly omitZero?: boolean;
 }
 
 export interface TypeFacts {

@@ -42,3 +42,113 @@ export const systemExec: Exec = {
     }
   },
 };
+
+/** A child whose pipes stay open. Bytes in, bytes out; stderr is dropped unless asked for. */
+export interface DuplexChild {
+  readonly pid: number;
+  readonly stdin: { write(bytes: Uint8Array): void | Promise<void>; end(): void };
+  readonly stdout: ReadableStream<Uint8Array>;
+  readonly stderr: ReadableStream<Uint8Array>;
+  readonly exited: Promise<number>;
+  kill(signal?: NodeJS.Signals): void;
+}
+/** Starts a program with open pipes. Throws when it cannot be started. */
+export function spawnDuplex(
+  argv: readonly string[],
+  options: {
+    readonly netns?: string;
+    readonly cwd?: string;
+    readonly env?: Readonly<Record<string, string>>;
+    /** The child sees nothing of this process's own environment. */
+    readonly onlyThisEnv?: boolean;
+  } = {},
+): DuplexChild {
+  const child = Bun.spawn([...inNetns(argv, options.netns)], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    ...(options.cwd ? { cwd: options.cwd } : {}),
+    env: options.onlyThisEnv ? { ...options.env } : { ...process.env, ...options.env },
+  });
+  return {
+    pid: child.pid,
+    stdin: {
+      async write(bytes) {
+        child.stdin.write(bytes);
+        await child.stdin.flush();
+      },
+      end: () => void child.stdin.end(),
+    },
+    stdout: child.stdout,
+    stderr: child.stderr,
+    exited: child.exited,
+    kill: (signal) => child.kill(signal),
+  };
+}
+/** The program that runs this one: Bun, for small children of our own. */
+export const ownProgram = (): string => process.execPath;
+/** The processor as Node names it (`x64`, `arm64`). */
+export const ownArch = (): string => process.arch;
+
+/**
+ * Starts a program in a session of its own that outlives this process. Resolves to the first line it prints (without
+ * its newline; empty when it ends before); `exited` settles only while this process lives.
+ */
+export async function spawnDetached(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly pid: number; readonly firstLine: string; readonly exited: Promise<number> }> {
+  const child = Bun.spawn([...argv], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'ignore',
+    detached: true,
+    env: { ...process.env, ...env },
+  });
+  child.unref();
+  const reader = child.stdout.getReader();
+  let text = '';
+  while (!text.includes('\n')) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    text += new TextDecoder().decode(value);
+  }
+  void reader.cancel();
+  return { pid: child.pid, firstLine: text.split('\n')[0]!, exited: child.exited };
+}
+
+/** A child on a terminal of its own. */
+export interface TerminalChild {
+  write(bytes: Uint8Array): void;
+  resize(columns: number, rows: number): void;
+  readonly exited: Promise<number>;
+  kill(signal?: NodeJS.Signals): void;
+}
+export function spawnTerminal(
+  argv: readonly string[],
+  options: { readonly cwd?: string; readonly env: Readonly<Record<string, string>>; onData(bytes: Uint8Array): void },
+): TerminalChild {
+  const child = Bun.spawn([...argv], {
+    ...(options.cwd ? { cwd: options.cwd } : {}),
+    env: { ...options.env },
+    terminal: { cols: 80, rows: 24, data: (_terminal, bytes) => options.onData(new Uint8Array(bytes)) },
+  });
+  return {
+    write: (bytes) => void child.terminal?.write(bytes),
+    resize: (columns, rows) => child.terminal?.resize(columns, rows),
+    exited: child.exited,
+    kill: (signal) => child.kill(signal),
+  };
+}
+
+/** Signals a whole process group; false when there is none. */
+export function signalGroup(leaderPid: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(-leaderPid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+/** The user this process runs as. */
+export const ownUserId = (): number => process.getuid?.() ?? -1;

@@ -19,6 +19,7 @@ export interface Informer<T> {
   readonly cache: Cache<T>;
   /** Resolves after the first full list. */
   readonly synced: Promise<void>;
+  /** A handler that comes late hears of the objects already here as `added`, at once. */
   onChange(handler: (change: Change<T>) => void): Disposable;
   addIndex(name: string, values: (object: Readonly<T>) => readonly string[]): void;
   /** The answer of a write that we made ourselves. */
@@ -27,4 +28,6 @@ export interface Informer<T> {
 /** Shares one informer for each kind and selector. */
 export interface InformerFactory {
   informer<T>(kind: Kind<T>, options?: Pick<ListOptions, 'namespace' | 'labelSelector' | 'fieldSelector'>): Informer<T>;
+  /** Hands the answer of our own write to every running informer of that kind; starts none. */
+  observe<T>(kind: Kind<T>, object: T, deleted?: boolean): void;
 }

@@ -33,9 +33,9 @@ export interface ControllerSpec<T> {
   readonly name: string;
   readonly watches: Kind<T>;
   /** Children whose controller ownerReference points at the watched kind wake it. */
-  readonly owns?: readonly Kind<never>[];
+  readonly owns?: readonly Kind<unknown>[];
   readonly alsoOn?: readonly {
-    readonly kind: Kind<never>;
+    readonly kind: Kind<unknown>;
     keys(object: never, informers: InformerFactory): readonly ObjectKey[];
   }[];
   readonly workersMax?: number;

@@ -25,6 +25,8 @@ export interface SandboxState {
   readonly ready: boolean;
   /** `/proc/PID/ns/net`; absent for host network and for runtimes without namespaces. */
   readonly netnsPath?: string;
+  /** Addresses that the runtime itself gave (runtimes without network namespaces); no PodNetwork is asked then. */
+  readonly ips?: readonly string[];
   readonly createdAtMs: number;
 }
 export interface Mount {
@@ -157,6 +159,8 @@ export interface ContainerStats {
 export interface ImageInfo {
   readonly id: string;
   readonly names: readonly string[];
+  /** `repository@sha256:…` as a registry knows it; absent or empty for images made here. */
+  readonly digests?: readonly string[];
   readonly sizeBytes: number;
   /** The image's own user (`1000`, `nobody`, `1000:1000`), for runAsNonRoot. */
   readonly user?: string;

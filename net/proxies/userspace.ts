@@ -1,10 +1,10 @@
-import { type Clock, type Log, messageOf, silentLog } from '#base';
+import { type Clock, type Log, messageOf, silentLog, systemClock } from '#base';
 import type { Route, RouteTable, ServiceProxy } from '../service-proxy.ts';
 import { refusalOf } from './rules.ts';
 import { type Listener, listenTcp, listenUdp } from './sockets.ts';
 
 export interface UserspaceProxyOptions {
-  readonly clock: Clock;
+  readonly clock?: Clock;
   readonly log?: Log;
   /** Open TCP connections of the whole proxy; more are closed at once. Default 1,024. */
   readonly connectionsMax?: number;
@@ -22,7 +22,7 @@ interface Served {
 
 /** Service addresses without kernel rules: sockets on the virtual addresses (127.x without root), backends in turn. A restart cuts connections. */
 export function createUserspaceProxy(options: UserspaceProxyOptions): ServiceProxy {
-  const { clock, log = silentLog, connectionsMax = 1_024, nodeAddresses = ['127.0.0.1'] } = options;
+  const { clock = systemClock, log = silentLog, connectionsMax = 1_024, nodeAddresses = ['127.0.0.1'] } = options;
   const served = new Map<string, Served>();
   const budget = { open: 0, max: connectionsMax };
 

@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Facts, Field, TypeFacts } from '../facts.ts';
+import { readOmitted } from './go-structs.ts';
 
 export const moduleVersion = '1.37.1';
 const documents = [
@@ -92,13 +93,20 @@ function fieldOf(schema: Schema): Field {
   };
 }
 
-function factsOf(schemas: Map<string, Schema>): Facts {
+/** A struct is never left out by `omitempty`; everything else that is no pointer is. */
+const omitsZero = (field: Field): boolean => field.type !== 'ref' && field.type !== 'any' && field.type !== 'quantity';
+
+function factsOf(schemas: Map<string, Schema>, omitted: (id: string) => ReadonlySet<string>): Facts {
   const types: Record<string, TypeFacts> = {};
   for (const id of [...schemas.keys()].sort()) {
     const schema = schemas.get(id)!;
     if (special[id]) continue;
     const fields: Record<string, Field> = {};
-    for (const [name, property] of Object.entries(schema.properties ?? {})) fields[name] = fieldOf(property);
+    const left = omitted(id);
+    for (const [name, property] of Object.entries(schema.properties ?? {})) {
+      const field = fieldOf(property);
+      fields[name] = left.has(name) && omitsZero(field) ? { ...field, omitZero: true } : field;
+    }
     types[id] = {
       fields,
       required: schema.required?.length ? schema.required : undefined,
@@ -182,9 +190,13 @@ function typesText(facts: Facts): string {
 }
 
 if (import.meta.main) {
-  const result = Bun.spawnSync(['go', 'mod', 'download', '-json', `k8s.io/kubernetes@v${moduleVersion}`]);
-  const folder = (JSON.parse(result.stdout.toString()) as { Dir: string }).Dir;
-  const facts = factsOf(readSchemas(folder));
+  const folderOf = (module: string): string => {
+    const result = Bun.spawnSync(['go', 'mod', 'download', '-json', module]);
+    return (JSON.parse(result.stdout.toString()) as { Dir: string }).Dir;
+  };
+  const staging = `v0.${moduleVersion.slice(2)}`;
+  const omitted = readOmitted(folderOf(`k8s.io/api@${staging}`), folderOf(`k8s.io/apimachinery@${staging}`));
+  const facts = factsOf(readSchemas(folderOf(`k8s.io/kubernetes@v${moduleVersion}`)), omitted);
   const lines = Object.entries(facts.types).map(([id, type]) => `${JSON.stringify(id)}:${JSON.stringify(type)}`);
   writeFileSync(
     join(import.meta.dir, 'facts.json'),

@@ -1,0 +1,43 @@
+import { errors } from '#api';
+import type { UserInfo } from '#sdk';
+import { impersonate } from './impersonation.ts';
+import type { ServiceAccountTokens } from './service-account-tokens.ts';
+
+const bearerBytesMax = 16 * 1024;
+
+/** Undefined: no credentials. Throws 401 for credentials that are wrong, 403 for an impersonation that is not allowed. */
+export function createAuthenticator(sources: {
+  readonly tokenFile?: { userOf(token: string): Promise<UserInfo | undefined> };
+  readonly serviceAccounts?: Pick<ServiceAccountTokens, 'authenticate'>;
+}): { authenticate(request: Request): Promise<UserInfo | undefined> } {
+  const userOfToken = async (token: string): Promise<UserInfo | undefined> => {
+    const known = await sources.tokenFile?.userOf(token);
+    if (known) return known;
+    return (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user;
+  };
+  return {
+    async authenticate(request) {
+      const token = bearerOf(request.headers);
+      if (token === undefined) {
+        if ([...request.headers.keys()].some((name) => name.startsWith('impersonate-'))) throw errors.unauthorized();
+        return undefined;
+      }
+      const user = token === '' || token.length > bearerBytesMax ? undefined : await userOfToken(token);
+      if (!user) throw errors.unauthorized();
+      return impersonate(user, request.headers);
+    },
+  };
+}
+
+/** From the Authorization header, or from the WebSocket subprotocol browsers are limited to. */
+function bearerOf(headers: Headers): string | undefined {
+  const authorization = headers.get('authorization');
+  if (authorization !== null) return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
+  const prefix = 'base64url.bearer.authorization.k8s.io.';
+  const protocol = headers
+    .get('sec-websocket-protocol')
+    ?.split(',')
+    .map((part) => part.trim())
+    .find((part) => part.startsWith(prefix));
+  return protocol && Buffer.from(protocol.slice(prefix.length), 'base64url').toString();
+}

@@ -1,0 +1,100 @@
+import { errors, type KubeObject } from '#api';
+import type { UserInfo } from '#sdk';
+import { nodeNameOf } from './attributes.ts';
+import type { NodeUses } from './node-authorizer.ts';
+
+/** The part of the server's AdmissionRequest that this check reads. */
+export interface NodeWrite {
+  readonly user: UserInfo;
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+  readonly info: { readonly group: string; readonly resource: string };
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly object?: KubeObject;
+  readonly current?: Readonly<KubeObject>;
+}
+
+/**
+ * What authorization cannot see because it is in the body: which object a node creates, and which fields of its own it changes.
+ * An admission hook of the apiserver; runs on the final object of every write path.
+ */
+export const createNodeRestriction = (nodeUses: NodeUses) => ({
+  name: 'node-restriction',
+  validate(write: NodeWrite): void {
+    const nodeName = nodeNameOf(write.user);
+    if (nodeName === undefined) return;
+    const why = refusal(nodeName, write, nodeUses);
+    const { group, resource } = write.info;
+    if (why)
+      throw errors.forbidden(
+        group ? `${resource}.${group}` : resource,
+        write.name || (write.object?.metadata.name ?? ''),
+        why,
+      );
+  },
+});
+
+function refusal(nodeName: string, write: NodeWrite, nodeUses: NodeUses): string | undefined {
+  const { info, subresource, operation, object, current, namespace } = write;
+  const name = write.name || object?.metadata.name || '';
+  switch (`${info.group}/${info.resource}`) {
+    case '/nodes':
+      if (name !== nodeName) return `node "${nodeName}" is not allowed to modify node "${name}"`;
+      return operation === 'UPDATE' ? nodeChange(nodeName, object, current) : undefined;
+    case '/serviceaccounts':
+      return subresource === 'token' ? tokenRefusal(namespace, object, nodeName, nodeUses) : undefined;
+    case '/pods':
+      return podChange(nodeName, object, current);
+    case 'coordination.k8s.io/leases':
+      if (namespace !== 'kube-node-lease') return 'can only access leases in the "kube-node-lease" system namespace';
+      return name === nodeName ? undefined : 'can only access node lease with the same name as the requesting node';
+    default:
+      return undefined;
+  }
+}
+
+const same = (left: unknown, right: unknown): boolean => JSON.stringify(left ?? null) === JSON.stringify(right ?? null);
+
+/** A node that could change these would move pods to itself, leave its quarantine, or have itself collected. */
+function nodeChange(nodeName: string, object?: KubeObject, current?: Readonly<KubeObject>): string | undefined {
+  if (!object || !current) return undefined;
+  const guarded = (labels: Readonly<Record<string, string>> = {}) =>
+    Object.entries(labels)
+      .filter(([key]) => /(^|\.)node-restriction\.kubernetes\.io\//.test(key))
+      .sort();
+  if (!same(guarded(object.metadata.labels), guarded(current.metadata.labels)))
+    return `is not allowed to modify labels of the node-restriction.kubernetes.io prefix`;
+  if (!same(object.metadata.ownerReferences, current.metadata.ownerReferences))
+    return `node "${nodeName}" is not allowed to modify ownerReferences`;
+  const taints = (node: Readonly<KubeObject>) => (node as { spec?: { taints?: unknown } }).spec?.taints;
+  return same(taints(object), taints(current)) ? undefined : `node "${nodeName}" is not allowed to modify taints`;
+}
+
+function podChange(nodeName: string, object?: KubeObject, current?: Readonly<KubeObject>): string | undefined {
+  const nodeOf = (pod?: Readonly<KubeObject>) => (pod as { spec?: { nodeName?: string } } | undefined)?.spec?.nodeName;
+  const pod = current ?? object;
+  if (nodeOf(pod) !== nodeName) return `node "${nodeName}" can only change pods with spec.nodeName set to itself`;
+  if (!object || !current) return undefined;
+  return same(object.metadata.labels, current.metadata.labels)
+    ? undefined
+    : `node "${nodeName}" cannot update labels through pod status`;
+}
+
+function tokenRefusal(
+  namespace: string,
+  object: KubeObject | undefined,
+  nodeName: string,
+  uses: NodeUses,
+): string | undefined {
+  const spec = (
+    object as { spec?: { boundObjectRef?: { kind?: string; apiVersion?: string; name?: string; uid?: string } } }
+  )?.spec;
+  const reference = spec?.boundObjectRef;
+  if (reference?.kind !== 'Pod' || reference.apiVersion !== 'v1' || !reference.name)
+    return 'node requested token not bound to a pod';
+  if (!reference.uid) return 'node requested token with a pod binding without a uid';
+  return uses(nodeName, 'pods', namespace, reference.name)
+    ? undefined
+    : 'node requested token bound to a pod scheduled on a different node';
+}

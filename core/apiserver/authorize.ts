@@ -1,0 +1,55 @@
+import { StatusError } from '#api';
+import type { UserInfo } from '#sdk';
+import type { Attributes, RequestInfo } from './contract.ts';
+import type { Core } from './core.ts';
+
+const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+
+export async function authenticate(core: Core, request: Request): Promise<UserInfo> {
+  const user = await core.options.authenticator.authenticate(request);
+  if (user)
+    return user.groups.includes('system:authenticated') || user.name === anonymous.name
+      ? user
+      : { ...user, groups: [...user.groups, 'system:authenticated'] };
+  if (request.headers.has('authorization')) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
+  return anonymous;
+}
+
+/** Throws 403 with upstream's sentence. Nothing is allowed that no rule allows. */
+export async function authorize(core: Core, user: UserInfo, info: RequestInfo): Promise<void> {
+  const attributes: Attributes = {
+    verb: info.verb,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+    path: info.path,
+    isResource: info.isResource,
+    fieldSelector: info.query.get('fieldSelector') ?? undefined,
+    labelSelector: info.query.get('labelSelector') ?? undefined,
+  };
+  const { allowed, reason } = await core.options.authorizer.authorize(user, attributes);
+  if (allowed) return;
+  throw forbidden(user, info, reason ?? '');
+}
+
+function forbidden(user: UserInfo, info: RequestInfo, reason: string): StatusError {
+  const who = `User ${JSON.stringify(user.name)} cannot ${info.verb}`;
+  const why = reason ? `: ${reason}` : '';
+  if (!info.isResource)
+    return new StatusError(403, 'Forbidden', `forbidden: ${who} path ${JSON.stringify(info.path)}${why}`, {});
+  const resource = info.subresource ? `${info.resource}/${info.subresource}` : info.resource;
+  const scope =
+    info.namespace && info.resource !== 'namespaces'
+      ? `in the namespace ${JSON.stringify(info.namespace)}`
+      : 'at the cluster scope';
+  const subject = `${info.resource}${info.group && `.${info.group}`}${info.name ? ` ${JSON.stringify(info.name)}` : ''}`;
+  return new StatusError(
+    403,
+    'Forbidden',
+    `${subject} is forbidden: ${who} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(info.group)} ${scope}${why}`,
+    { name: info.name || undefined, group: info.group || undefined, kind: info.resource },
+  );
+}

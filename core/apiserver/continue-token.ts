@@ -1,0 +1,28 @@
+import { errors, isResourceVersion, type ResourceVersion } from '#api';
+
+/** Where a paged list goes on: the version of its first page and the last key that was sent. Opaque to clients. */
+export interface ContinueToken {
+  /** Absent: go on with the newest state (what an expired token is traded for). */
+  readonly version: ResourceVersion | undefined;
+  /** Below the resource's prefix. */
+  readonly after: string;
+}
+
+export const encodeContinue = (token: ContinueToken): string =>
+  Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: token.version ?? '-1', start: token.after })).toString(
+    'base64url',
+  );
+
+/** Throws 400. */
+export function decodeContinue(text: string): ContinueToken {
+  try {
+    const token = JSON.parse(Buffer.from(text, 'base64url').toString()) as { v?: string; rv?: string; start?: string };
+    if (token.v !== 'meta.k8s.io/v1' || typeof token.start !== 'string' || typeof token.rv !== 'string')
+      throw new Error();
+    if (token.rv !== '-1' && !isResourceVersion(token.rv)) throw new Error();
+    if (token.start.includes('..') || token.start.startsWith('/')) throw new Error();
+    return { version: token.rv === '-1' ? undefined : (token.rv as ResourceVersion), after: token.start };
+  } catch {
+    throw errors.badRequest('continue key is not valid: it was not made by this server');
+  }
+}

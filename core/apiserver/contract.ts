@@ -1,0 +1,239 @@
+import type { FieldError, Kind, KubeObject } from '#api';
+import type { Clock, Log, Random } from '#base';
+import type { Column, Strategy, UserInfo } from '#sdk';
+import type { Store } from '../store/store.ts';
+
+/** What the parts of the apiserver ask of each other. Only types; every part has its own folder. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = Record<string, unknown>;
+/** An object as it travels through the server: decoded JSON of a known kind. */
+export type AnyObject = KubeObject & JsonObject;
+export type AnyKind = Kind<KubeObject>;
+export type AnyStrategy = Strategy<KubeObject>;
+
+/** The one parse of a request's path and query. Everything is routed, authorised and stored by this, never by text. */
+export interface RequestInfo {
+  /** get list watch create update patch delete deletecollection; for paths outside resources the lower-case HTTP method. */
+  readonly verb: string;
+  readonly isResource: boolean;
+  /** Without the query, percent-encoded as received. */
+  readonly path: string;
+  readonly group: string;
+  readonly version: string;
+  /** Plural. */
+  readonly resource: string;
+  readonly subresource: string;
+  /** Empty for cluster-wide requests. For `namespaces/x` it is x, as upstream. */
+  readonly namespace: string;
+  /** Empty for collections. */
+  readonly name: string;
+  /** What follows the subresource (proxy paths), with its leading slash; else empty. */
+  readonly rest: string;
+  readonly query: URLSearchParams;
+}
+
+export interface Authenticator {
+  /** Undefined: no or unknown credentials. Throws StatusError for credentials that are wrong (401). */
+  authenticate(request: Request): Promise<UserInfo | undefined>;
+}
+export interface Attributes {
+  readonly verb: string;
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly path: string;
+  readonly isResource: boolean;
+  readonly fieldSelector?: string;
+  readonly labelSelector?: string;
+}
+export interface Authorizer {
+  authorize(user: UserInfo, attributes: Attributes): Decision | Promise<Decision>;
+}
+export interface Decision {
+  readonly allowed: boolean;
+  readonly reason?: string;
+}
+
+/** core/apiserver/schema implements this over the facts table; custom kinds register their own types. */
+export interface SchemaEngine {
+  has(typeId: string): boolean;
+  /**
+   * Checks the types of the fields, removes unknown fields and nulls in place.
+   * `unknown`: paths such as `spec.containers[0].foo`, for the caller to report by fieldValidation.
+   * `errors`: what cannot be decoded at all (a string where a list belongs).
+   */
+  decode(typeId: string, object: JsonObject): { unknown: string[]; errors: FieldError[] };
+  /** Structural defaults, in place. */
+  default(typeId: string, object: JsonObject): void;
+  /** Required fields, enums and formats. */
+  validate(typeId: string, object: JsonObject): FieldError[];
+}
+
+/** core/apiserver/patch implements this. Every function returns a new document and leaves its arguments alone; throws StatusError. */
+export interface Patches {
+  applyJsonPatch(document: JsonObject, operations: unknown): JsonObject;
+  applyMergePatch(document: JsonObject, patch: JsonObject): JsonObject;
+  applyStrategicPatch(typeId: string, document: JsonObject, patch: JsonObject): JsonObject;
+  /** `live` undefined: creation by apply. The result carries new metadata.managedFields. */
+  serverSideApply(
+    typeId: string,
+    live: JsonObject | undefined,
+    config: JsonObject,
+    options: {
+      readonly manager: string;
+      readonly force: boolean;
+      readonly subresource?: string;
+      readonly nowMs: number;
+    },
+  ): JsonObject;
+  /** After a create, update or patch that is no apply: sets `next.metadata.managedFields`, in place. */
+  trackUpdate(
+    typeId: string,
+    live: JsonObject | undefined,
+    next: JsonObject,
+    options: { readonly manager: string; readonly subresource?: string; readonly nowMs: number },
+  ): void;
+}
+
+/** Documents of one group and version; JSON texts made on first demand. */
+export interface OpenApi {
+  /** `group` is empty for core. Undefined: no such group and version. */
+  openApiV3(group: string, version: string, kinds: readonly ServedKind[]): unknown;
+  openApiV2(kinds: readonly ServedKind[]): unknown;
+}
+
+export interface AdmissionRequest {
+  readonly info: RequestInfo;
+  readonly user: UserInfo;
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+  readonly kind: AnyKind;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Mutating hooks change this in place. Undefined for deletions. */
+  readonly object?: AnyObject;
+  readonly current?: Readonly<AnyObject>;
+  readonly dryRun: boolean;
+  readonly nowMs: number;
+  /** Sent as Warning headers. */
+  warn(text: string): void;
+  /** Runs when the write did not happen after all (an address that was taken is given back). */
+  onRollback(undo: () => void): void;
+}
+/** Throws StatusError to refuse. Runs in list order: `mutate` before defaults are completed and validation, `validate` after. */
+export type Admission = (request: AdmissionRequest) => Promise<void> | void;
+export interface AdmissionHook {
+  readonly name: string;
+  readonly mutate?: Admission;
+  readonly validate?: Admission;
+}
+
+/** Read access to what the watch caches hold; objects are frozen by convention. */
+export interface Reader {
+  get<T>(kind: Kind<T>, namespace: string, name: string): Readonly<T> | undefined;
+  list<T>(kind: Kind<T>, namespace?: string): Readonly<T>[];
+}
+
+/** What a WebSocket of a stream handler does; `socket` is Bun's ServerWebSocket in essence. */
+export interface StreamSocket {
+  /** Bytes still unsent afterwards tell back-pressure: 0 dropped, -1 queued, else bytes sent (Bun's convention). */
+  send(data: string | Uint8Array): number;
+  close(code?: number, reason?: string): void;
+  getBufferedAmount(): number;
+}
+export interface StreamSession {
+  open(socket: StreamSocket): void;
+  /** Binary messages arrive as Uint8Array, text as string. */
+  message(socket: StreamSocket, data: string | Uint8Array): void;
+  drain?(socket: StreamSocket): void;
+  close(socket: StreamSocket, code: number, reason: string): void;
+}
+export interface StreamContext {
+  readonly user: UserInfo;
+  readonly reader: Reader;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /**
+   * Turns the request into a WebSocket. `headers` go into the 101 answer (Sec-WebSocket-Protocol).
+   * False: this request did not come over a socket that can be upgraded; answer with a Status then.
+   */
+  upgrade(session: StreamSession, headers?: Record<string, string>): boolean;
+}
+/** Undefined after a successful upgrade. Throws StatusError. */
+export type StreamHandler = (
+  request: Request,
+  info: RequestInfo,
+  context: StreamContext,
+) => Promise<Response | undefined>;
+/** Keys are `resource/subresource` of the core group: `pods/log pods/exec pods/attach pods/portforward pods/proxy services/proxy nodes/proxy`. */
+export type StreamHandlers = Readonly<Record<string, StreamHandler>>;
+
+/** serviceaccounts/token and the review APIs; core/apiserver/auth implements it. */
+export interface TokenIssuer {
+  /** TokenRequest: spec {audiences, expirationSeconds, boundObjectRef}. Throws StatusError. */
+  issue(
+    serviceAccount: { readonly namespace: string; readonly name: string; readonly uid: string },
+    spec: JsonObject,
+  ): Promise<{ token: string; expirationTimestamp: string; audiences?: string[] }>;
+  /** TokenReview status. */
+  review(token: string, audiences: readonly string[] | undefined): Promise<JsonObject>;
+}
+
+/** A kind that this server serves now. Registered and withdrawn at run time. */
+export interface ServedKind {
+  readonly kind: AnyKind;
+  readonly strategy: AnyStrategy;
+  /** Scale subresource of kinds that have one; paths without the leading dot, such as `spec.replicas`. */
+  readonly scale?: {
+    readonly specReplicas: string;
+    readonly statusReplicas: string;
+    readonly selector?: (object: Readonly<AnyObject>) => string;
+  };
+  readonly columns?: readonly Column<KubeObject>[];
+}
+export interface KindRegistry {
+  add(served: ServedKind): Promise<void>;
+  remove(kind: AnyKind): Promise<void>;
+  all(): readonly ServedKind[];
+}
+
+export interface ApiServerOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  readonly tokens?: TokenIssuer;
+  readonly streams?: StreamHandlers;
+  /** Behind the built-in chain, in this order. */
+  readonly admission?: readonly AdmissionHook[];
+  /** Virtual addresses of services, such as 10.96.0.0/16. The first one is the `kubernetes` service's. */
+  readonly serviceRange: string;
+  /** Both ends inclusive. Default 30000-32767. */
+  readonly nodePorts?: readonly [from: number, to: number];
+  /** Where pods reach this apiserver; feeds the endpoints of the `kubernetes` service. */
+  readonly advertise?: { readonly ip: string; readonly port: number };
+  /** Paths answered outside resources, such as /openid/v1/jwks: exact path → handler. Authorised like every path. */
+  readonly extraPaths?: Readonly<Record<string, (request: Request) => Promise<Response> | Response>>;
+  readonly schema?: SchemaEngine;
+  readonly patches?: Patches;
+  readonly strategies?: readonly AnyStrategy[];
+  readonly openApi?: OpenApi;
+}
+export interface ApiServer extends AsyncDisposable {
+  /** In process, with no socket; the same code as over the network. */
+  fetch(request: Request): Promise<Response>;
+  listen(options: {
+    readonly hostname: string;
+    readonly port: number;
+    readonly tls: { readonly key: string; readonly cert: string };
+  }): Promise<{ port: number }>;
+  readonly kinds: KindRegistry;
+  readonly reader: Reader;
+}

@@ -1,0 +1,76 @@
+import { errors, keyOf, type StatusError } from '#api';
+import type { Clock, Log, Random } from '#base';
+import type { UserInfo } from '#sdk';
+import type { Store } from '../store/store.ts';
+import type { CachedObject } from './cached-object.ts';
+import type {
+  AdmissionHook,
+  AnyKind,
+  ApiServerOptions,
+  Patches,
+  Reader,
+  RequestInfo,
+  SchemaEngine,
+  ServedKind,
+} from './contract.ts';
+import type { Kinds } from './kinds.ts';
+import type { Wanted } from './negotiate.ts';
+import type { ResourceCache } from './resource-cache.ts';
+import type { WatchCache } from './watch-cache.ts';
+
+/** What every verb works with; made once. */
+export interface Core {
+  readonly options: ApiServerOptions;
+  readonly store: Store;
+  readonly cache: WatchCache;
+  readonly kinds: Kinds;
+  readonly reader: Reader;
+  readonly schema: SchemaEngine | undefined;
+  readonly patches: Patches;
+  readonly admission: readonly AdmissionHook[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Aborts when the server stops. */
+  readonly signal: AbortSignal;
+}
+
+/** One authorised request for a resource. */
+export interface Call {
+  readonly core: Core;
+  readonly request: Request;
+  readonly info: RequestInfo;
+  readonly user: UserInfo;
+  readonly served: ServedKind;
+  readonly resources: ResourceCache;
+  readonly wanted: Wanted;
+  readonly nowMs: number;
+  readonly dryRun: boolean;
+  readonly warnings: Set<string>;
+}
+
+/** `pods`, `endpointslices.discovery.k8s.io`: how messages name a resource. */
+export const resourceText = (kind: AnyKind): string => (kind.group ? `${kind.plural}.${kind.group}` : kind.plural);
+
+/** The current state; throws 404. */
+export function mustGet(call: Call): CachedObject {
+  const found = call.resources.get(call.served.kind.namespaced ? call.info.namespace : '', call.info.name);
+  if (!found) throw errors.notFound(resourceText(call.served.kind), call.info.name);
+  return found;
+}
+
+export const conflictOf = (kind: AnyKind, name: string): StatusError =>
+  errors.conflict(
+    resourceText(kind),
+    name,
+    'the object has been modified; please apply your changes to the latest version and try again',
+  );
+
+/** Who writes, as managedFields name it: the query's fieldManager, else the user agent's first word. */
+export function managerOf(call: Call): string {
+  const named = call.info.query.get('fieldManager');
+  if (named) return named;
+  return (call.request.headers.get('user-agent') ?? '').split('/')[0]!.slice(0, 128) || 'unknown';
+}
+
+export const nameOf = (object: { metadata: object }): string => keyOf(object).name;

@@ -1,0 +1,113 @@
+import { errors, fieldErrors, invalidObject, isReason, type ResourceVersion } from '#api';
+import { randomSuffix, randomUuid, timeText } from '#base';
+import { AdmissionRun } from './admit.ts';
+import { CachedObject, encodeStored, storeKey } from './cached-object.ts';
+import type { AnyObject } from './contract.ts';
+import { type Call, managerOf, resourceText } from './core.ts';
+
+/** Attempts for a generated name before AlreadyExists reaches the client, as upstream. */
+const generateAttemptsMax = 8;
+const generateBaseLength = 58; // 63 of a DNS label less the 5 of the suffix
+
+/** The whole life of a creation, from a decoded object to its stored state. */
+export async function createObject(call: Call, object: AnyObject): Promise<CachedObject> {
+  const { core, served } = call;
+  prepareMetadata(call, object);
+  const admission = new AdmissionRun(call, 'CREATE');
+  try {
+    core.schema?.default(served.kind.type, object);
+    served.strategy.defaults?.(object);
+    await admission.mutate(object);
+    served.strategy.defaults?.(object);
+    served.strategy.prepareForCreate(object, strategyRequest(call, 'create'));
+    if (!object.metadata.managedFields) {
+      core.patches.trackUpdate(served.kind.type, undefined, object, { manager: managerOf(call), nowMs: call.nowMs });
+    }
+    const generated = !object.metadata.name && Boolean(object.metadata.generateName);
+    for (let attempt = 1; ; attempt++) {
+      if (generated) {
+        object.metadata.name = object.metadata.generateName!.slice(0, generateBaseLength) + randomSuffix(core.random);
+      }
+      validateObject(call, object);
+      await admission.validate(object);
+      try {
+        return await store(call, object);
+      } catch (error) {
+        if (!isReason(error, 'AlreadyExists')) throw error;
+        if (!generated || attempt >= generateAttemptsMax)
+          throw errors.alreadyExists(resourceText(served.kind), object.metadata.name!);
+      }
+    }
+  } catch (error) {
+    admission.rollBack();
+    throw error;
+  } finally {
+    if (call.dryRun) admission.rollBack();
+  }
+}
+
+async function store(call: Call, object: AnyObject): Promise<CachedObject> {
+  const { core, served } = call;
+  const key = storeKey(served.kind, object.metadata.namespace ?? '', object.metadata.name!);
+  const bytes = encodeStored(served.kind, object);
+  if (call.dryRun) {
+    if (call.resources.get(object.metadata.namespace ?? '', object.metadata.name!)) {
+      throw errors.alreadyExists(resourceText(served.kind), object.metadata.name!);
+    }
+    return new CachedObject(served, key, '' as ResourceVersion, bytes);
+  }
+  const entry = await core.store.create(key, bytes);
+  await core.cache.waitFor(entry.version);
+  return CachedObject.of(served, entry);
+}
+
+function prepareMetadata(call: Call, object: AnyObject): void {
+  const { kind } = call.served;
+  const { metadata } = object;
+  if (kind.namespaced) {
+    if (metadata.namespace && metadata.namespace !== call.info.namespace) {
+      throw errors.badRequest('the namespace of the provided object does not match the namespace sent on the request');
+    }
+    if (!call.info.namespace) throw errors.badRequest('an empty namespace may not be set during creation');
+    metadata.namespace = call.info.namespace;
+  } else delete metadata.namespace;
+  if (metadata.resourceVersion) throw errors.badRequest('resourceVersion should not be set on objects to be created');
+  if (!metadata.name && !metadata.generateName) {
+    throw invalidObject(kind.kind, kind.group, '', [
+      fieldErrors.required('metadata.name', 'name or generateName is required'),
+    ]);
+  }
+  for (const field of [
+    'resourceVersion',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'selfLink',
+    'generation',
+  ] as const) {
+    delete metadata[field];
+  }
+  metadata.uid = randomUuid(call.core.random);
+  metadata.creationTimestamp = timeText(call.nowMs);
+}
+
+export function validateObject(
+  call: Call,
+  object: AnyObject,
+  current?: Readonly<AnyObject>,
+  subresource?: string,
+): void {
+  const { kind, strategy } = call.served;
+  const mistakes = [
+    ...(call.core.schema?.has(kind.type) ? call.core.schema.validate(kind.type, object) : []),
+    ...strategy.validate(object, current, subresource),
+  ];
+  if (mistakes.length > 0) throw invalidObject(kind.kind, kind.group, object.metadata.name ?? '', mistakes);
+  for (const warning of strategy.warnings?.(object, current) ?? []) call.warnings.add(warning);
+}
+
+export const strategyRequest = (call: Call, verb: 'create' | 'update' | 'patch' | 'delete', subresource?: string) => ({
+  verb,
+  subresource: subresource || undefined,
+  user: call.user,
+  nowMs: call.nowMs,
+});

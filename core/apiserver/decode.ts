@@ -1,0 +1,69 @@
+import { apiVersionOf, errors, type FieldError, invalidObject } from '#api';
+import type { Body } from './body.ts';
+import type { AnyKind, AnyObject, JsonObject } from './contract.ts';
+import type { Call } from './core.ts';
+
+/** A body as an object of this kind: checked, pruned, with what fieldValidation asks reported. Throws 400. */
+export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served.kind): AnyObject {
+  const object = body.value;
+  checkType(object, kind);
+  object['apiVersion'] = apiVersionOf(kind);
+  object['kind'] = kind.kind;
+  if (typeof object['metadata'] !== 'object' || object['metadata'] === null) object['metadata'] = {};
+  const { unknown, errors: mistakes } = decodeFields(call, kind, object);
+  if (mistakes.length > 0) throw errors.badRequest(`${handledAs(kind)}: ${mistakes.map(lineOf).join(', ')}`);
+  report(call, body.duplicates, unknown, (text) => errors.badRequest(`${handledAs(kind)}: ${text}`));
+  return object as AnyObject;
+}
+
+/** The same for the result of a patch: what the patch brought in that is unknown is 422 under Strict, as upstream. */
+export function decodePatched(call: Call, object: JsonObject, patchText: string): AnyObject {
+  const kind = call.served.kind;
+  const { unknown, errors: mistakes } = decodeFields(call, kind, object);
+  const refuse = (text: string) =>
+    invalidObject(kind.kind, kind.group, call.info.name, [
+      { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${JSON.stringify(patchText)}: ${text}` },
+    ]);
+  if (mistakes.length > 0) throw refuse(mistakes.map(lineOf).join(', '));
+  report(call, [], unknown, refuse);
+  return object as AnyObject;
+}
+
+function decodeFields(call: Call, kind: AnyKind, object: JsonObject): { unknown: string[]; errors: FieldError[] } {
+  const schema = call.core.schema;
+  return schema?.has(kind.type) ? schema.decode(kind.type, object) : { unknown: [], errors: [] };
+}
+
+function checkType(object: JsonObject, kind: AnyKind): void {
+  const { apiVersion, kind: name } = object;
+  if (name !== undefined && name !== '' && name !== kind.kind) {
+    throw errors.badRequest(
+      `${String(name)} in version "${String(apiVersion ?? '')}" cannot be handled as a ${kind.kind}: no kind "${String(name)}" is registered for version "${apiVersionOf(kind)}" at this path`,
+    );
+  }
+  if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== apiVersionOf(kind)) {
+    throw errors.badRequest(
+      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${apiVersionOf(kind)})`,
+    );
+  }
+}
+
+function report(
+  call: Call,
+  duplicates: readonly string[],
+  unknown: readonly string[],
+  refuse: (text: string) => Error,
+): void {
+  const mode = call.info.query.get('fieldValidation') || 'Warn';
+  const lines = [
+    ...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
+    ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
+  ];
+  if (lines.length === 0 || mode === 'Ignore') return;
+  if (mode === 'Strict') throw refuse(`strict decoding error: ${lines.join(', ')}`);
+  for (const line of lines) call.warnings.add(line);
+}
+
+const handledAs = (kind: AnyKind): string =>
+  `${kind.kind} in version ${JSON.stringify(kind.version)} cannot be handled as a ${kind.kind}`;
+const lineOf = (mistake: FieldError): string => `${mistake.field}: ${mistake.message}`;

@@ -1,0 +1,128 @@
+import { errors, isReason } from '#api';
+import { timeText } from '#base';
+import { AdmissionRun } from './admit.ts';
+import { CachedObject, encodeStored } from './cached-object.ts';
+import type { AnyObject, JsonObject } from './contract.ts';
+import { type Call, conflictOf, resourceText } from './core.ts';
+import { isReadyToGo } from './update-object.ts';
+
+const attemptsMax = 8;
+const orphanFinalizer = 'orphan';
+const foregroundFinalizer = 'foregroundDeletion';
+
+export interface DeleteOptions {
+  readonly gracePeriodSeconds?: number;
+  readonly propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
+  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
+}
+
+/** Body and query together, as upstream. Throws 400. */
+export function deleteOptionsOf(body: JsonObject | undefined, query: URLSearchParams): DeleteOptions {
+  const grace = body?.['gracePeriodSeconds'] ?? numberOf(query.get('gracePeriodSeconds'));
+  if (grace !== undefined && grace !== null && (typeof grace !== 'number' || grace < 0)) {
+    throw errors.badRequest('gracePeriodSeconds: Invalid value: must be a non-negative integer');
+  }
+  const orphan =
+    body?.['orphanDependents'] ??
+    (query.has('orphanDependents') ? query.get('orphanDependents') === 'true' : undefined);
+  const policy = body?.['propagationPolicy'] ?? query.get('propagationPolicy') ?? undefined;
+  if (policy !== undefined && !['Orphan', 'Background', 'Foreground'].includes(String(policy))) {
+    throw errors.badRequest(
+      `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: ${JSON.stringify(policy)}: supported values: "Foreground", "Background", "Orphan"`,
+    );
+  }
+  const legacy = orphan === undefined ? undefined : orphan ? 'Orphan' : 'Background';
+  return {
+    gracePeriodSeconds: (grace as number | null | undefined) ?? undefined,
+    propagationPolicy: (policy as DeleteOptions['propagationPolicy']) ?? legacy,
+    preconditions: body?.['preconditions'] as DeleteOptions['preconditions'],
+  };
+}
+const numberOf = (text: string | null): number | undefined => (text === null ? undefined : Number(text));
+
+export interface Deletion {
+  readonly object: CachedObject;
+  /** False: marked, and waiting for its grace period or for finalizers. */
+  readonly gone: boolean;
+}
+
+export async function deleteObject(
+  call: Call,
+  namespace: string,
+  name: string,
+  options: DeleteOptions,
+): Promise<Deletion> {
+  const { core, served, resources } = call;
+  for (let attempt = 1; ; attempt++) {
+    const current = resources.get(namespace, name);
+    if (!current) throw errors.notFound(resourceText(served.kind), name);
+    checkPreconditions(call, current, options);
+    const admission = new AdmissionRun(call, 'DELETE');
+    await admission.validate(undefined, current.object);
+    const marked = markDeleted(call, current, options);
+    try {
+      if (marked === 'already') return { object: current, gone: false };
+      if (isReadyToGo(marked)) {
+        if (call.dryRun) return { object: current, gone: true };
+        const gone = await core.store.delete(current.key, current.version);
+        await core.cache.waitFor(gone.version);
+        return { object: current.at(gone.version), gone: true };
+      }
+      const bytes = encodeStored(served.kind, marked);
+      if (call.dryRun) return { object: new CachedObject(served, current.key, current.version, bytes), gone: false };
+      const entry = await core.store.update(current.key, bytes, current.version);
+      await core.cache.waitFor(entry.version);
+      return { object: CachedObject.of(served, entry), gone: false };
+    } catch (error) {
+      if (isReason(error, 'NotFound')) throw errors.notFound(resourceText(served.kind), name);
+      if (!isReason(error, 'Conflict')) throw error;
+      if (attempt >= attemptsMax) throw conflictOf(served.kind, name);
+    }
+  }
+}
+
+function checkPreconditions(call: Call, current: CachedObject, { preconditions }: DeleteOptions): void {
+  const refuse = (what: string, asked: string, found: string) =>
+    errors.conflict(
+      resourceText(call.served.kind),
+      current.name,
+      `Precondition failed: ${what} in precondition: ${asked}, ${what} in object meta: ${found}`,
+    );
+  const uid = current.object.metadata.uid ?? '';
+  if (preconditions?.uid && preconditions.uid !== uid) throw refuse('UID', preconditions.uid, uid);
+  if (preconditions?.resourceVersion && preconditions.resourceVersion !== current.version) {
+    throw refuse('ResourceVersion', preconditions.resourceVersion, current.version);
+  }
+}
+
+/** The state that a deletion leads to; `already` when it changes nothing. */
+function markDeleted(call: Call, current: CachedObject, options: DeleteOptions): AnyObject | 'already' {
+  const next = current.draft();
+  const { metadata } = next;
+  const asked = call.served.strategy.gracePeriodSeconds?.(next, options.gracePeriodSeconds);
+  const before = JSON.stringify([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds, metadata.finalizers]);
+  const finalizers = new Set(metadata.finalizers ?? []);
+  const policy =
+    options.propagationPolicy ?? (current.served.kind.kind === 'ReplicationController' ? 'Orphan' : undefined);
+  if (policy && !metadata.deletionTimestamp) {
+    finalizers.delete(orphanFinalizer);
+    finalizers.delete(foregroundFinalizer);
+    if (policy === 'Orphan') finalizers.add(orphanFinalizer);
+    if (policy === 'Foreground') finalizers.add(foregroundFinalizer);
+    if (finalizers.size > 0) metadata.finalizers = [...finalizers];
+    else delete metadata.finalizers;
+  }
+  let grace = asked ?? 0;
+  if (metadata.deletionTimestamp) grace = Math.min(grace, metadata.deletionGracePeriodSeconds ?? 0);
+  if (!metadata.deletionTimestamp || grace < (metadata.deletionGracePeriodSeconds ?? 0)) {
+    metadata.deletionTimestamp = timeText(call.nowMs + grace * 1000);
+    metadata.deletionGracePeriodSeconds = grace;
+    if (grace > 0 && metadata.generation) metadata.generation++;
+  }
+  if (next.kind === 'Namespace') {
+    delete metadata.deletionGracePeriodSeconds;
+    next['status'] = { ...(next['status'] as object), phase: 'Terminating' };
+  }
+  const after = JSON.stringify([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds, metadata.finalizers]);
+  return before === after && !isReadyToGo(next) ? 'already' : next;
+}

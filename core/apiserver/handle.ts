@@ -1,0 +1,114 @@
+import { errors, StatusError } from '#api';
+import type { UserInfo } from '#sdk';
+import { errorAnswer } from './answer.ts';
+import { authenticate, authorize } from './authorize.ts';
+import type { RequestInfo, StreamContext } from './contract.ts';
+import type { Call, Core } from './core.ts';
+import { negotiate } from './negotiate.ts';
+import { answerPath } from './paths.ts';
+import { parseRequestInfo } from './request-info.ts';
+import { subresourceHandler } from './subresources/index.ts';
+import { create } from './verbs/create.ts';
+import { remove } from './verbs/delete.ts';
+import { removeCollection } from './verbs/delete-collection.ts';
+import { get } from './verbs/get.ts';
+import { list } from './verbs/list.ts';
+import { patch } from './verbs/patch.ts';
+import { update } from './verbs/update.ts';
+import { watch } from './verbs/watch.ts';
+
+const verbs: Readonly<Record<string, (call: Call) => Promise<Response>>> = {
+  get,
+  list,
+  watch,
+  create,
+  update,
+  patch,
+  delete: remove,
+  deletecollection: removeCollection,
+};
+/** Requests at once, as upstream's --max-requests-inflight and --max-mutating-requests-inflight; streams do not count. */
+const readsMax = 400;
+const writesMax = 200;
+
+export type Upgrade = StreamContext['upgrade'];
+
+/** From a request to its answer: parse, authenticate, authorise, route. Undefined only after an upgrade. */
+export function createHandler(core: Core): (request: Request, upgrade: Upgrade) => Promise<Response | undefined> {
+  const inFlight = { read: 0, write: 0 };
+  return async (request, upgrade) => {
+    let what = request.method;
+    try {
+      const info = parseRequestInfo(request.method, new URL(request.url));
+      what = `${info.verb} ${info.path}`;
+      const user = await authenticate(core, request);
+      await authorize(core, user, info);
+      if (!info.isResource) return await answerPath(core, request, info);
+      if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
+        return await stream(core, request, info, user, upgrade);
+      }
+      const lane = request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write';
+      if (inFlight[lane] >= (lane === 'read' ? readsMax : writesMax)) {
+        throw errors.tooManyRequests('Too many requests, please try again later.', 1);
+      }
+      inFlight[lane]++;
+      try {
+        return await answerResource(core, request, info, user);
+      } finally {
+        inFlight[lane]--;
+      }
+    } catch (error) {
+      return errorAnswer(error, core.log, what);
+    }
+  };
+}
+
+async function answerResource(core: Core, request: Request, info: RequestInfo, user: UserInfo): Promise<Response> {
+  const served = core.kinds.find(info.group, info.version, info.resource);
+  const resources = served && core.cache.cacheOf(served.kind);
+  const strayNamespace = served && !served.kind.namespaced && info.namespace && info.resource !== 'namespaces';
+  if (!served || !resources || strayNamespace || info.rest) {
+    throw new StatusError(404, 'NotFound', 'the server could not find the requested resource');
+  }
+  const call: Call = {
+    core,
+    request,
+    info,
+    user,
+    served,
+    resources,
+    wanted: negotiate(request, info.query),
+    nowMs: core.clock.now(),
+    dryRun: isDryRun(info.query),
+    warnings: new Set(),
+  };
+  const handler = info.subresource ? subresourceHandler(call) : verbs[info.verb];
+  if (
+    !handler ||
+    ((info.verb === 'update' || info.verb === 'patch') && !info.name) ||
+    (info.verb === 'create' && info.name && !info.subresource)
+  ) {
+    throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
+  }
+  return handler(call);
+}
+
+function isDryRun(query: URLSearchParams): boolean {
+  const asked = query.getAll('dryRun').filter(Boolean);
+  if (asked.some((text) => text !== 'All')) {
+    throw errors.badRequest(`dryRun: Unsupported value: ${JSON.stringify(asked)}: supported values: "All"`);
+  }
+  return asked.length > 0;
+}
+
+function stream(
+  core: Core,
+  request: Request,
+  info: RequestInfo,
+  user: UserInfo,
+  upgrade: Upgrade,
+): Promise<Response | undefined> {
+  const { clock, random, log, reader } = core;
+  const handler = core.options.streams![`${info.resource}/${info.subresource}`]!;
+  return handler(request, info, { user, reader, clock, random, log, upgrade });
+}

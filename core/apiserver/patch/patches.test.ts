@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { applyJsonPatch, operationsMax } from './json.ts';
+import { applyMergePatch } from './merge.ts';
+import { applyStrategicPatch } from './strategic.ts';
+
+const pod = 'io.k8s.api.core.v1.Pod';
+type Doc = Record<string, unknown>;
+
+describe('strategic merge', () => {
+  const containers = (...list: Doc[]): Doc => ({ spec: { containers: list } });
+  const cases: [string, Doc, Doc, Doc][] = [
+    [
+      'an element is merged by its key',
+      containers({ name: 'a', image: '1' }, { name: 'b' }),
+      containers({ name: 'a', image: '2' }),
+      containers({ name: 'a', image: '2' }, { name: 'b' }),
+    ],
+    [
+      'a new element is added',
+      containers({ name: 'a' }),
+      containers({ name: 'b' }),
+      containers({ name: 'a' }, { name: 'b' }),
+    ],
+    [
+      'an element is deleted',
+      containers({ name: 'a' }, { name: 'b' }),
+      containers({ $patch: 'delete', name: 'a' }),
+      containers({ name: 'b' }),
+    ],
+    [
+      'a list is replaced',
+      containers({ name: 'a' }, { name: 'b' }),
+      containers({ $patch: 'replace' }, { name: 'c' }),
+      containers({ name: 'c' }),
+    ],
+    [
+      'an object is replaced',
+      { spec: { nodeSelector: { a: '1' } } },
+      { spec: { nodeSelector: { $patch: 'replace', b: '2' } } },
+      { spec: { nodeSelector: { b: '2' } } },
+    ],
+    [
+      'null removes',
+      { spec: { nodeName: 'x', hostname: 'y' } },
+      { spec: { nodeName: null } },
+      { spec: { hostname: 'y' } },
+    ],
+    [
+      'an atomic list is replaced',
+      containers({ name: 'a', args: ['1', '2'] }),
+      containers({ name: 'a', args: ['3'] }),
+      containers({ name: 'a', args: ['3'] }),
+    ],
+    [
+      'finalizers are a set',
+      { metadata: { finalizers: ['a'] } },
+      { metadata: { finalizers: ['b', 'a'] } },
+      { metadata: { finalizers: ['a', 'b'] } },
+    ],
+    [
+      'finalizers are taken off',
+      { metadata: { finalizers: ['a', 'b'] } },
+      { metadata: { '$deleteFromPrimitiveList/finalizers': ['a'] } },
+      { metadata: { finalizers: ['b'] } },
+    ],
+    [
+      'volumes keep only the keys named',
+      { spec: { volumes: [{ name: 'v', emptyDir: {} }] } },
+      { spec: { volumes: [{ name: 'v', $retainKeys: ['name', 'hostPath'], hostPath: { path: '/x' } }] } },
+      { spec: { volumes: [{ name: 'v', hostPath: { path: '/x' } }] } },
+    ],
+    [
+      'the order asked for',
+      containers({ name: 'a' }, { name: 'b' }, { name: 'c' }),
+      {
+        spec: {
+          '$setElementOrder/containers': [{ name: 'c' }, { name: 'a' }],
+          containers: [{ name: 'c', image: 'x' }],
+        },
+      },
+      containers({ name: 'b' }, { name: 'c', image: 'x' }, { name: 'a' }),
+    ],
+  ];
+  test.each(cases)('%s', (_, document, patch, result) => {
+    const before = structuredClone(document);
+    expect(applyStrategicPatch(pod, document, patch)).toEqual(result);
+    expect(document).toEqual(before);
+  });
+  test('an element without its key is refused', () => {
+    expect(() => applyStrategicPatch(pod, containers(), containers({ image: 'x' }))).toThrow(
+      'does not contain declared merge key: name',
+    );
+  });
+});
+
+describe('merge', () => {
+  const json = fc.dictionary(fc.string(), fc.jsonValue());
+  test('is idempotent and leaves its arguments alone', () => {
+    fc.assert(
+      fc.property(json, json, (document, patch) => {
+        const text = JSON.stringify([document, patch]);
+        const once = applyMergePatch(document, patch);
+        expect(applyMergePatch(once, patch)).toEqual(once);
+        expect(JSON.stringify([document, patch])).toBe(text);
+      }),
+      { numRuns: 200 },
+    );
+  });
+  test('does not reach a prototype', () => {
+    applyMergePatch({}, JSON.parse('{"__proto__":{"polluted":1}}') as Doc);
+    expect(({} as Doc)['polluted']).toBeUndefined();
+  });
+});
+
+describe('json patch', () => {
+  test('applies in order', () => {
+    const patched = applyJsonPatch({ a: [1] }, [
+      { op: 'add', path: '/a/-', value: 2 },
+      { op: 'test', path: '/a/1', value: 2 },
+      { op: 'move', from: '/a', path: '/b' },
+    ]);
+    expect(patched).toEqual({ b: [1, 2] });
+  });
+  const refused: [string, unknown, number][] = [
+    ['a failing test', [{ op: 'test', path: '/a', value: 2 }], 422],
+    ['a missing path', [{ op: 'remove', path: '/x' }], 422],
+    ['no list', { op: 'add' }, 400],
+    ['an unknown op', [{ op: 'zap', path: '/a' }], 400],
+    ['a prototype', [{ op: 'add', path: '/__proto__/x', value: 1 }], 400],
+    ['too many', Array(operationsMax + 1).fill({ op: 'add', path: '/a', value: 1 }), 413],
+  ];
+  test.each(refused)('%s is refused', (_, operations, code) => {
+    let status = 0;
+    try {
+      applyJsonPatch({ a: 1 }, operations);
+    } catch (error) {
+      status = (error as { code: number }).code;
+    }
+    expect(status).toBe(code);
+  });
+});

@@ -1,0 +1,92 @@
+import { errors } from '#api';
+import type { RequestInfo } from './contract.ts';
+
+/** Below a namespace these are subresources of the namespace itself, not resources in it. */
+const namespaceSubresources = new Set(['status', 'finalize']);
+const verbOfMethod: Record<string, string> = {
+  GET: 'get',
+  HEAD: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+};
+
+/**
+ * Parses a URL once. `isResource` is false for every path that does not name a resource, and then `verb` is the HTTP method.
+ * Throws 400 for segments that do not decode or that would decode to a path of their own.
+ */
+export function parseRequestInfo(method: string, url: URL): RequestInfo {
+  const path = url.pathname;
+  const outside: RequestInfo = {
+    verb: method.toLowerCase(),
+    isResource: false,
+    path,
+    group: '',
+    version: '',
+    resource: '',
+    subresource: '',
+    namespace: '',
+    name: '',
+    rest: '',
+    query: url.searchParams,
+  };
+  const raw = path.split('/').slice(1);
+  if (raw.at(-1) === '') raw.pop();
+  const legacy = raw[0] === 'api';
+  if ((!legacy && raw[0] !== 'apis') || raw.length < (legacy ? 3 : 4)) return outside;
+  const parts = raw.slice(0, 12).map(decodeSegment);
+  const [group, version, start] = legacy ? ['', parts[1]!, 2] : [parts[1]!, parts[2]!, 3];
+  let index = start as number;
+  let namespace = '';
+  if (parts[index] === 'namespaces' && parts.length > index + 1) {
+    namespace = parts[index + 1]!;
+    if (parts.length > index + 2 && !namespaceSubresources.has(parts[index + 2]!)) index += 2;
+  }
+  if (parts[index] === 'watch') throw errors.notFound('the server could not find the requested resource', '');
+  const resource = parts[index]!;
+  const name = parts[index + 1] ?? '';
+  const subresource = parts[index + 2] ?? '';
+  const tail = raw.slice(index + 3);
+  const rest =
+    tail.length > 0
+      ? `/${tail.join('/')}${path.endsWith('/') ? '/' : ''}`
+      : path.endsWith('/') && subresource
+        ? '/'
+        : '';
+  return {
+    ...outside,
+    verb: resourceVerb(method, name, url.searchParams),
+    isResource: true,
+    group: group as string,
+    version: version as string,
+    resource,
+    subresource,
+    namespace,
+    name,
+    rest,
+  };
+}
+
+function resourceVerb(method: string, name: string, query: URLSearchParams): string {
+  const verb = verbOfMethod[method] ?? method.toLowerCase();
+  if (verb === 'get' && isTrue(query.get('watch'))) return 'watch';
+  if (name) return verb;
+  return verb === 'get' ? 'list' : verb === 'delete' ? 'deletecollection' : verb;
+}
+
+/** As upstream reads booleans in queries: `watch`, `watch=1` and `watch=true`. */
+export const isTrue = (text: string | null): boolean => text !== null && text !== 'false' && text !== '0';
+
+function decodeSegment(segment: string): string {
+  let text: string;
+  try {
+    text = decodeURIComponent(segment);
+  } catch {
+    throw errors.badRequest('the path holds an escape that does not decode');
+  }
+  if (text === '.' || text === '..' || text.includes('/') || text.includes('%') || text.includes('\0')) {
+    throw errors.badRequest(`invalid path segment ${JSON.stringify(text)}`);
+  }
+  return text;
+}

@@ -1,0 +1,212 @@
+import { compareVersions, type ResourceVersion } from '#api';
+import type { StoreEvent } from '../store/store.ts';
+import { CachedObject, localKey, prefixOf } from './cached-object.ts';
+import type { ServedKind } from './contract.ts';
+import { equals, type Selection } from './selection.ts';
+
+/** How far back a watch can resume from memory. */
+export const ringEventsMax = 2048;
+/** Fields with an index of their own: a node asks for its pods all the time. */
+const indexedFields: Readonly<Record<string, string>> = { pods: 'spec.nodeName' };
+
+export interface CacheEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  /** For DELETED the last state, under the version of the deletion. */
+  readonly object: CachedObject;
+  readonly previous?: CachedObject;
+  readonly version: ResourceVersion;
+}
+export interface EventSink {
+  /** Synchronous and quick; must not throw. */
+  onEvent(event: CacheEvent): void;
+  onBookmark(version: ResourceVersion): void;
+  /** The history was lost: the watch must end with 410. */
+  onLost(): void;
+}
+interface Bucket {
+  readonly objects: Map<string, CachedObject>;
+  sorted: CachedObject[] | undefined;
+}
+
+/** Everything known of one kind: current states by namespace, an index, a ring of recent events and who listens. */
+export class ResourceCache {
+  readonly prefix: string;
+  readonly sinks = new Set<EventSink>();
+  readonly #buckets = new Map<string, Bucket>();
+  #bucketOrder: string[] | undefined;
+  readonly #indexField: string | undefined;
+  readonly #index = new Map<string, Map<string, CachedObject>>();
+  #ring: CacheEvent[] = [];
+  /** Versions above this one can be replayed from the ring. */
+  #ringStart: ResourceVersion;
+  #loadedAt: ResourceVersion | undefined;
+  #early: StoreEvent[] = [];
+  /** Of the newest change of this kind. */
+  lastChange: ResourceVersion;
+  size = 0;
+
+  constructor(
+    readonly served: ServedKind,
+    since: ResourceVersion,
+  ) {
+    this.prefix = prefixOf(served.kind);
+    this.#indexField = served.kind.group === '' ? indexedFields[served.kind.plural] : undefined;
+    this.#ringStart = since;
+    this.lastChange = since;
+  }
+  get loadedAt(): ResourceVersion | undefined {
+    return this.#loadedAt;
+  }
+
+  /** The first state, or the state after the store's history was lost (then differences become events). */
+  load(objects: readonly CachedObject[], at: ResourceVersion, lost = false): void {
+    if (lost) this.#reload(objects, at);
+    else for (const object of objects) this.#put(object);
+    if (!lost) this.lastChange = at;
+    this.#loadedAt = at;
+    const early = this.#early;
+    this.#early = [];
+    for (const event of early) this.apply(event);
+  }
+
+  /** Events that come before the first state wait for it; those it already contains only become history. */
+  apply(event: StoreEvent): void {
+    if (event.type === 'progress') return;
+    if (this.#loadedAt === undefined) {
+      this.#early.push(event);
+      return;
+    }
+    const change = this.#eventOf(event);
+    this.#remember(change);
+    if (compareVersions(change.version, this.#loadedAt) <= 0) return;
+    if (change.type === 'DELETED') this.#drop(change.object);
+    else this.#put(change.object);
+    this.lastChange = change.version;
+    for (const sink of this.sinks) sink.onEvent(change);
+  }
+
+  get(namespace: string, name: string): CachedObject | undefined {
+    return this.#buckets.get(namespace)?.objects.get(name);
+  }
+
+  /** In key order. */
+  list(selection: Selection): CachedObject[] {
+    if (selection.name && (selection.namespace || !this.served.kind.namespaced)) {
+      const one = this.get(selection.namespace, selection.name);
+      return one && selection.matches(one) ? [one] : [];
+    }
+    const pinned = this.#indexField ? equals(selection.fields, this.#indexField) : undefined;
+    if (pinned !== undefined) {
+      const found = [...(this.#index.get(pinned)?.values() ?? [])].filter((object) => selection.matches(object));
+      return found.sort(byKey);
+    }
+    const all = this.all(selection.namespace);
+    return selection.everything ? all : all.filter((object) => selection.matches(object));
+  }
+
+  /** Do not change the answer: it is the cache's own. */
+  all(namespace = ''): CachedObject[] {
+    if (namespace || !this.served.kind.namespaced) return this.#sorted(this.#buckets.get(namespace));
+    this.#bucketOrder ??= [...this.#buckets.keys()].sort((a, b) => (`${a}/` < `${b}/` ? -1 : 1));
+    return this.#bucketOrder.flatMap((name) => this.#sorted(this.#buckets.get(name)));
+  }
+
+  /** Events above a version; undefined when the ring does not reach back that far. */
+  since(version: ResourceVersion): readonly CacheEvent[] | undefined {
+    if (compareVersions(version, this.#ringStart) < 0) return undefined;
+    let low = 0;
+    let high = this.#ring.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compareVersions(this.#ring[middle]!.version, version) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return this.#ring.slice(low);
+  }
+  get oldest(): ResourceVersion {
+    return this.#ringStart;
+  }
+
+  #eventOf(event: Exclude<StoreEvent, { type: 'progress' }>): CacheEvent {
+    if (event.type === 'put') {
+      const object = CachedObject.of(this.served, event.entry);
+      const known = this.get(object.namespace, object.name);
+      const previous =
+        known && event.previous && known.version === event.previous.version
+          ? known
+          : event.previous && CachedObject.of(this.served, event.previous);
+      return { type: previous ? 'MODIFIED' : 'ADDED', object, previous, version: event.entry.version };
+    }
+    const previous = CachedObject.of(this.served, event.previous);
+    return { type: 'DELETED', object: previous.at(event.version), previous, version: event.version };
+  }
+
+  #remember(event: CacheEvent): void {
+    this.#ring.push(event);
+    if (this.#ring.length < ringEventsMax * 2) return;
+    this.#ringStart = this.#ring[ringEventsMax - 1]!.version; // halves, so that forgetting costs O(1) an event
+    this.#ring = this.#ring.slice(ringEventsMax);
+  }
+
+  #put(object: CachedObject): void {
+    let bucket = this.#buckets.get(object.namespace);
+    if (!bucket) {
+      bucket = { objects: new Map(), sorted: undefined };
+      this.#buckets.set(object.namespace, bucket);
+      this.#bucketOrder = undefined;
+    }
+    const before = bucket.objects.get(object.name);
+    bucket.objects.set(object.name, object);
+    bucket.sorted = undefined;
+    if (!before) this.size++;
+    if (this.#indexField) this.#reindex(before, object);
+  }
+
+  #drop(object: CachedObject): void {
+    const bucket = this.#buckets.get(object.namespace);
+    const before = bucket?.objects.get(object.name);
+    if (!bucket || !before) return;
+    bucket.objects.delete(object.name);
+    bucket.sorted = undefined;
+    this.size--;
+    if (this.#indexField) this.#reindex(before, undefined);
+    if (bucket.objects.size === 0) {
+      this.#buckets.delete(object.namespace);
+      this.#bucketOrder = undefined;
+    }
+  }
+
+  #reindex(before: CachedObject | undefined, next: CachedObject | undefined): void {
+    const field = this.#indexField!;
+    if (before) {
+      const group = this.#index.get(before.fields[field] ?? '');
+      group?.delete(before.key);
+      if (group?.size === 0) this.#index.delete(before.fields[field] ?? '');
+    }
+    if (!next) return;
+    const value = next.fields[field] ?? '';
+    const group = this.#index.get(value);
+    if (group) group.set(next.key, next);
+    else this.#index.set(value, new Map([[next.key, next]]));
+  }
+
+  #sorted(bucket: Bucket | undefined): CachedObject[] {
+    if (!bucket) return [];
+    bucket.sorted ??= [...bucket.objects.values()].sort(byKey);
+    return bucket.sorted;
+  }
+
+  #reload(objects: readonly CachedObject[], at: ResourceVersion): void {
+    const wanted = new Set(objects.map((object) => localKey(object.namespace, object.name)));
+    for (const object of this.all().slice()) {
+      if (!wanted.has(localKey(object.namespace, object.name))) this.#drop(object);
+    }
+    for (const object of objects) this.#put(object);
+    this.#ring = [];
+    this.#ringStart = at;
+    this.lastChange = at;
+    for (const sink of [...this.sinks]) sink.onLost();
+  }
+}
+
+const byKey = (a: CachedObject, b: CachedObject): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);

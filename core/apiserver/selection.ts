@@ -1,0 +1,73 @@
+import { errors, matchesLabels, parseFieldSelector, parseLabelSelector, type Selector } from '#api';
+import { messageOf } from '#base';
+import type { CachedObject } from './cached-object.ts';
+import type { RequestInfo, ServedKind } from './contract.ts';
+
+/** Which objects of a kind a request asks for. */
+export interface Selection {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Selector;
+  readonly fields: Selector;
+  /** Nothing but the namespace narrows it. */
+  readonly everything: boolean;
+  matches(object: CachedObject): boolean;
+}
+
+/** Throws 400 for selectors that do not parse and for fields that are not selectable. */
+export function selectionOf(served: ServedKind, info: RequestInfo): Selection {
+  const { labels, fields } = parseSelectors(info);
+  const selectable = served.strategy.selectableFields?.(emptyObject(served)) ?? {};
+  for (const requirement of fields) {
+    const known =
+      requirement.key === 'metadata.name' ||
+      (requirement.key === 'metadata.namespace' && served.kind.namespaced) ||
+      Object.hasOwn(selectable, requirement.key);
+    if (!known) {
+      throw errors.badRequest(
+        `Unable to find "${served.kind.group ? `${served.kind.group}/` : ''}${served.kind.version}, Resource=${served.kind.plural}" that match label selector "${info.query.get('labelSelector') ?? ''}", field selector "${info.query.get('fieldSelector') ?? ''}": field label not supported: ${requirement.key}`,
+      );
+    }
+  }
+  const namespace = served.kind.namespaced ? info.namespace : '';
+  const fieldSets = fields.map((requirement) => ({ ...requirement, not: requirement.operator === 'notin' }));
+  return {
+    namespace,
+    name: equals(fields, 'metadata.name') ?? '',
+    labels,
+    fields,
+    everything: labels.length === 0 && fields.length === 0,
+    matches(object) {
+      if (namespace && object.namespace !== namespace) return false;
+      for (const { key, values, not } of fieldSets) {
+        if (((object.fields[key] ?? '') === values[0]) === not) return false;
+      }
+      return labels.length === 0 || matchesLabels(labels, object.object.metadata.labels);
+    },
+  };
+}
+
+/** The value that a selector pins this field to. */
+export const equals = (selector: Selector, key: string): string | undefined =>
+  selector.find((requirement) => requirement.key === key && requirement.operator === 'in')?.values[0];
+
+function parseSelectors(info: RequestInfo): { labels: Selector; fields: Selector } {
+  try {
+    return {
+      labels: parseLabelSelector(info.query.get('labelSelector') ?? ''),
+      fields: parseFieldSelector(info.query.get('fieldSelector') ?? ''),
+    };
+  } catch (error) {
+    throw errors.badRequest(messageOf(error));
+  }
+}
+
+const emptyObject = (served: ServedKind) => ({
+  apiVersion: '',
+  kind: served.kind.kind,
+  metadata: { name: '' },
+  spec: {},
+  status: {},
+  source: {},
+  involvedObject: {},
+});

@@ -1,0 +1,306 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { seededRandom, silentLog, systemClock } from '#base';
+import { createMemoryStore } from '../store/memory.ts';
+import type { ApiServer, ApiServerOptions } from './contract.ts';
+import { createSchemaEngine } from './schema/schema.ts';
+import { createApiServer } from './server.ts';
+
+let server: ApiServer;
+const admin: Partial<ApiServerOptions> = {
+  authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
+  authorizer: { authorize: () => ({ allowed: true }) },
+};
+async function start(options: Partial<ApiServerOptions> = {}): Promise<ApiServer> {
+  return createApiServer({
+    store: await createMemoryStore(),
+    clock: systemClock,
+    random: seededRandom(1),
+    log: silentLog,
+    serviceRange: '10.96.0.0/24',
+    schema: createSchemaEngine(),
+    advertise: { ip: '192.0.2.1', port: 6443 },
+    ...admin,
+    ...options,
+  } as ApiServerOptions);
+}
+interface Answer {
+  code: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  body: any;
+  headers: Headers;
+}
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await server.fetch(
+    new Request(`http://localhost${path}`, {
+      method,
+      headers: { 'content-type': 'application/json', ...headers },
+      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+    }),
+  );
+  const text = await response.text();
+  return { code: response.status, body: text.startsWith('{') ? JSON.parse(text) : text, headers: response.headers };
+}
+const configMap = (name: string, data: Record<string, string> = {}, labels?: Record<string, string>) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, labels },
+  data,
+});
+const maps = '/api/v1/namespaces/default/configmaps';
+
+/** The events of one watch, one by one. */
+async function openWatch(path: string, headers: Record<string, string> = {}) {
+  const response = await server.fetch(new Request(`http://localhost${path}`, { headers }));
+  const reader = response
+    .body!.pipeThrough(new TextDecoderStream() as never)
+    .getReader() as unknown as ReadableStreamDefaultReader<string>;
+  let buffered = '';
+  return {
+    async next() {
+      while (!buffered.includes('\n')) {
+        const { value, done } = await reader.read();
+        if (done) return undefined;
+        buffered += value;
+      }
+      const line = buffered.slice(0, buffered.indexOf('\n'));
+      buffered = buffered.slice(line.length + 1);
+      return JSON.parse(line);
+    },
+    close: () => reader.cancel(),
+  };
+}
+
+beforeEach(async () => {
+  server = await start();
+});
+afterEach(() => server[Symbol.asyncDispose]());
+
+describe('objects', () => {
+  test('a life: create, read, replace, conflict, delete', async () => {
+    const made = await call('POST', maps, configMap('a', { x: '1' }));
+    expect(made.code).toBe(201);
+    expect(made.body.metadata).toMatchObject({ name: 'a', namespace: 'default' });
+    expect(made.body.metadata.resourceVersion).toMatch(/^\d+$/);
+    expect((await call('GET', `${maps}/a`)).body).toEqual(made.body);
+    const next = await call('PUT', `${maps}/a`, { ...made.body, data: { x: '2' } });
+    expect(next.body.data).toEqual({ x: '2' });
+    const stale = await call('PUT', `${maps}/a`, { ...made.body, data: { x: '3' } });
+    expect(stale.code).toBe(409);
+    expect(stale.body.message).toBe(
+      'Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again',
+    );
+    const gone = await call('DELETE', `${maps}/a`);
+    expect(gone.body).toMatchObject({ kind: 'Status', status: 'Success', details: { name: 'a', kind: 'configmaps' } });
+    expect((await call('GET', `${maps}/a`)).body.message).toBe('configmaps "a" not found');
+  });
+  test('a write that changes nothing keeps its version', async () => {
+    const made = await call('POST', maps, configMap('same', { x: '1' }));
+    const again = await call('PUT', `${maps}/same`, made.body);
+    expect(again.body.metadata.resourceVersion).toBe(made.body.metadata.resourceVersion);
+  });
+  test('names are generated, and taken names refused', async () => {
+    const made = await call('POST', maps, { metadata: { generateName: 'run-' } });
+    expect(made.body.metadata.name).toMatch(/^run-[a-z0-9]{5}$/);
+    await call('POST', maps, configMap('twice'));
+    expect((await call('POST', maps, configMap('twice'))).body).toMatchObject({
+      code: 409,
+      reason: 'AlreadyExists',
+      message: 'configmaps "twice" already exists',
+    });
+  });
+  test('a finalizer holds the object until it is removed', async () => {
+    const object = configMap('held');
+    await call('POST', maps, { ...object, metadata: { ...object.metadata, finalizers: ['example.com/hold'] } });
+    const marked = await call('DELETE', `${maps}/held`);
+    expect(marked.body.metadata.deletionTimestamp).toBeString();
+    await call(
+      'PATCH',
+      `${maps}/held`,
+      { metadata: { finalizers: null } },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+    expect((await call('GET', `${maps}/held`)).code).toBe(404);
+  });
+  test('a dry run leaves nothing', async () => {
+    expect((await call('POST', `${maps}?dryRun=All`, configMap('dry'))).code).toBe(201);
+    expect((await call('GET', `${maps}/dry`)).code).toBe(404);
+  });
+  test('a missing namespace is 404, an ending one 403', async () => {
+    const missing = await call('POST', '/api/v1/namespaces/nowhere/configmaps', configMap('a'));
+    expect([missing.code, missing.body.message]).toEqual([404, 'namespaces "nowhere" not found']);
+  });
+});
+
+describe('lists', () => {
+  test('pages hold to the version of the first one', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e']) await call('POST', maps, configMap(name));
+    const first = await call('GET', `${maps}?limit=2`);
+    expect(first.body.metadata.remainingItemCount).toBe(3);
+    await call('DELETE', `${maps}/c`);
+    const rest = await call('GET', `${maps}?limit=9&continue=${first.body.metadata.continue}`);
+    expect(rest.body.items.map((item: { metadata: { name: string } }) => item.metadata.name)).toEqual(['c', 'd', 'e']);
+    expect(rest.body.metadata.resourceVersion).toBe(first.body.metadata.resourceVersion);
+  });
+  test('selectors by label and field', async () => {
+    await call('POST', maps, configMap('a', {}, { tier: 'one' }));
+    await call('POST', maps, configMap('b', {}, { tier: 'two' }));
+    const names = async (query: string) =>
+      (await call('GET', `${maps}?${query}`)).body.items.map(
+        (item: { metadata: { name: string } }) => item.metadata.name,
+      );
+    expect(await names('labelSelector=tier%3Dtwo')).toEqual(['b']);
+    expect(await names('labelSelector=tier+in+(one,two)')).toEqual(['a', 'b']);
+    expect(await names('fieldSelector=metadata.name%3Da')).toEqual(['a']);
+    expect((await call('GET', `${maps}?fieldSelector=spec.x%3Da`)).code).toBe(400);
+  });
+  test('tables and metadata alone', async () => {
+    await call('POST', maps, configMap('a'));
+    const table = await call('GET', maps, undefined, { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' });
+    expect(table.body.kind).toBe('Table');
+    expect(table.body.rows[0].object.kind).toBe('PartialObjectMetadata');
+    const partial = await call('GET', maps, undefined, {
+      accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io',
+    });
+    expect(Object.keys(partial.body.items[0])).toEqual(['kind', 'apiVersion', 'metadata']);
+    expect((await call('GET', maps, undefined, { accept: 'text/html' })).code).toBe(406);
+  });
+});
+
+describe('watches', () => {
+  test('state, changes and transitions of a selection', async () => {
+    await call('POST', maps, configMap('a', {}, { on: 'yes' }));
+    const watch = await openWatch(`${maps}?watch=true&labelSelector=on%3Dyes`);
+    expect(await watch.next()).toMatchObject({ type: 'ADDED', object: { metadata: { name: 'a' } } });
+    const merge = { 'content-type': 'application/merge-patch+json' };
+    await call('PATCH', `${maps}/a`, { data: { x: '1' } }, merge);
+    expect((await watch.next()).type).toBe('MODIFIED');
+    const left = await call('PATCH', `${maps}/a`, { metadata: { labels: { on: 'no' } } }, merge);
+    const event = await watch.next();
+    expect(event).toMatchObject({ type: 'DELETED', object: { metadata: { labels: { on: 'yes' } } } });
+    expect(event.object.metadata.resourceVersion).toBe(left.body.metadata.resourceVersion);
+    await call('PATCH', `${maps}/a`, { metadata: { labels: { on: 'yes' } } }, merge);
+    expect((await watch.next()).type).toBe('ADDED');
+    await watch.close();
+  });
+  test('resumes from a version, and 410 for one that is forgotten', async () => {
+    const made = await call('POST', maps, configMap('a'));
+    await call('DELETE', `${maps}/a`);
+    const watch = await openWatch(`${maps}?watch=1&resourceVersion=${made.body.metadata.resourceVersion}`);
+    expect(await watch.next()).toMatchObject({ type: 'DELETED', object: { metadata: { name: 'a' } } });
+    await watch.close();
+    const store = await createMemoryStore();
+    const filler = new TextEncoder().encode('{}');
+    for (let index = 0; index < 2100; index++) await store.create(`/registry/none/none/${index}`, filler);
+    await using late = await start({ store });
+    const old = await late.fetch(new Request(`http://localhost${maps}?watch=1&resourceVersion=1`));
+    expect(await old.json()).toMatchObject({ type: 'ERROR', object: { code: 410, reason: 'Expired' } });
+  });
+  test('a watch list ends its first state with a marked bookmark', async () => {
+    await call('POST', maps, configMap('a'));
+    const watch = await openWatch(
+      `${maps}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true`,
+    );
+    expect((await watch.next()).type).toBe('ADDED');
+    const mark = await watch.next();
+    expect(mark).toMatchObject({
+      type: 'BOOKMARK',
+      object: { metadata: { annotations: { 'k8s.io/initial-events-end': 'true' } } },
+    });
+    await watch.close();
+  });
+  test('ends at its timeout', async () => {
+    const watch = await openWatch(`${maps}?watch=1&resourceVersion=0&timeoutSeconds=1`);
+    expect(await watch.next()).toBeUndefined();
+  });
+});
+
+describe('what every cluster has', () => {
+  test('namespaces and the kubernetes service with its first address', async () => {
+    const list = await call('GET', '/api/v1/namespaces');
+    expect(list.body.items.map((item: { metadata: { name: string } }) => item.metadata.name)).toEqual([
+      'default',
+      'kube-node-lease',
+      'kube-public',
+      'kube-system',
+    ]);
+    expect((await call('GET', '/api/v1/namespaces/default/services/kubernetes')).body.spec.clusterIP).toBe('10.96.0.1');
+    const slice = await call('GET', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes');
+    expect(slice.body.endpoints[0].addresses).toEqual(['192.0.2.1']);
+  });
+  test('addresses are unique, and free again after a deletion', async () => {
+    const service = (name: string, clusterIP?: string) => ({
+      metadata: { name },
+      spec: { clusterIP, ports: [{ port: 80 }] },
+    });
+    const services = '/api/v1/namespaces/default/services';
+    const made = await call('POST', services, service('a', '10.96.0.9'));
+    expect(made.code).toBe(201);
+    const taken = await call('POST', services, service('b', '10.96.0.9'));
+    expect(taken.code).toBe(422);
+    expect(taken.body.message).toContain('failed to allocate IP 10.96.0.9: provided IP is already allocated');
+    await call('DELETE', `${services}/a`);
+    expect((await call('POST', services, service('b', '10.96.0.9'))).code).toBe(201);
+    expect((await call('POST', services, service('c'))).body.spec.clusterIP).toStartWith('10.96.0.');
+  });
+  test('discovery, plain and aggregated', async () => {
+    expect((await call('GET', '/apis')).body.groups.map((group: { name: string }) => group.name)).toContain(
+      'discovery.k8s.io',
+    );
+    const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+    const aggregated = await call('GET', '/api', undefined, { accept });
+    expect(aggregated.headers.get('content-type')).toBe(accept);
+    expect(
+      aggregated.body.items[0].versions[0].resources.map((resource: { resource: string }) => resource.resource),
+    ).toContain('pods');
+    expect((await call('GET', '/version')).body.gitVersion).toBe('v1.37.1+pintle');
+    expect((await call('GET', '/readyz')).body).toBe('ok');
+  });
+});
+
+describe('bad bodies', () => {
+  const cases: [string, string, number][] = [
+    ['no JSON', '{', 400],
+    ['a list', '[]', 400],
+    ['too deep', `{"metadata":{"name":"x"},"a":${'['.repeat(200)}${']'.repeat(200)}}`, 400],
+    ['__proto__', '{"metadata":{"name":"x"},"data":{"__proto__":"y"}}', 400],
+    ['a number no double holds', '{"metadata":{"name":"x","generation":12345678901234567890}}', 400],
+  ];
+  test.each(cases)('%s', async (_name, body, code) => {
+    expect((await call('POST', maps, body)).code).toBe(code);
+  });
+  test('unknown and duplicate fields under Strict', async () => {
+    const answer = await call(
+      'POST',
+      `${maps}?fieldValidation=Strict`,
+      '{"metadata":{"name":"x"},"data":{"a":"1","a":"2"},"colour":"red"}',
+    );
+    expect(answer.code).toBe(400);
+    expect(answer.body.message).toBe(
+      'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: duplicate field "data.a", unknown field "colour"',
+    );
+  });
+  test('too large', async () => {
+    expect((await call('POST', maps, configMap('big', { x: 'y'.repeat(3.2 * 1024 * 1024) }))).code).toBe(413);
+  });
+});
+
+test('nobody is allowed what no rule allows', async () => {
+  await using closed = await start({
+    authenticator: {
+      authenticate: async (request) => (request.headers.has('authorization') ? undefined : { name: 'eve', groups: [] }),
+    },
+    authorizer: { authorize: () => ({ allowed: false }) },
+  });
+  const refused = await closed.fetch(new Request('http://localhost/api/v1/namespaces/default/pods'));
+  expect(await refused.json()).toMatchObject({
+    code: 403,
+    message: 'pods is forbidden: User "eve" cannot list resource "pods" in API group "" in the namespace "default"',
+  });
+  const unknown = await closed.fetch(new Request('http://localhost/api', { headers: { authorization: 'Bearer x' } }));
+  expect(unknown.status).toBe(401);
+});

@@ -1,0 +1,105 @@
+import { builtinKinds, type Kind } from '#api';
+import { Scope } from '#base';
+import { createServiceAllocator } from './allocate/services.ts';
+import { bootstrap } from './bootstrap.ts';
+import type { AdmissionHook, AnyKind, AnyObject, ApiServer, ApiServerOptions, Reader, ServedKind } from './contract.ts';
+import type { Core } from './core.ts';
+import { defaultStrategy } from './default-strategy.ts';
+import { sweepEvents } from './event-sweep.ts';
+import { createHandler } from './handle.ts';
+import { namespaceLifecycle } from './hooks/namespace-lifecycle.ts';
+import { podDefaults } from './hooks/pod-defaults.ts';
+import { serviceAccountHook } from './hooks/service-account.ts';
+import { Kinds } from './kinds.ts';
+import { listen } from './listener.ts';
+import { openApi } from './openapi/openapi.ts';
+import { patches } from './patch/patches.ts';
+import { createSchemaEngine } from './schema/schema.ts';
+import { strategies as builtinStrategies } from './strategies/index.ts';
+import { WatchCache } from './watch-cache.ts';
+
+export type { ApiServer, ApiServerOptions } from './contract.ts';
+
+const defaultNodePorts = [30_000, 32_767] as const;
+
+/** Loads the watch caches, makes what every cluster has, and serves. Disposal ends every watch and frees the port. */
+export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const scope = new Scope();
+  const { store, clock, random, log } = options;
+  const cache = scope.use(new WatchCache(store, clock, log));
+  const builtin = servedBuiltins(options);
+  const kinds = new Kinds(cache, builtin);
+  await cache.start(builtin);
+  const reader = readerOf(cache);
+  const admission: AdmissionHook[] = [
+    namespaceLifecycle(reader),
+    serviceAccountHook(reader, random),
+    podDefaults,
+    createServiceAllocator({
+      services: [...cache.caches()].find(({ served }) => served.kind.plural === 'services' && !served.kind.group)!,
+      random,
+      serviceRange: options.serviceRange,
+      nodePorts: options.nodePorts ?? defaultNodePorts,
+    }),
+    ...(options.admission ?? []),
+  ];
+  const core: Core = {
+    options: { ...options, openApi: options.openApi ?? openApi },
+    store,
+    cache,
+    kinds,
+    reader,
+    schema: options.schema ?? createSchemaEngine(),
+    patches: options.patches ?? patches,
+    admission,
+    clock,
+    random,
+    log,
+    signal: scope.signal,
+  };
+  await bootstrap(core);
+  void sweepEvents(core);
+  const handle = createHandler(core);
+  return {
+    kinds,
+    reader,
+    async fetch(request) {
+      const answer = await handle(request, () => false);
+      return answer ?? new Response(null, { status: 500 });
+    },
+    async listen(where) {
+      const server = listen(where, handle);
+      scope.defer(() => server.stop());
+      return { port: server.port };
+    },
+    [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
+  };
+}
+
+function servedBuiltins(options: ApiServerOptions): ServedKind[] {
+  const strategies = new Map(
+    (options.strategies ?? builtinStrategies).map((strategy) => [strategy.kind.type, strategy]),
+  );
+  return builtinKinds.map((kind) => ({
+    kind,
+    strategy: strategies.get(kind.type) ?? defaultStrategy(kind),
+    ...(kind.kind === 'ReplicationController' ? { scale: replicationControllerScale } : {}),
+  }));
+}
+
+const replicationControllerScale = {
+  specReplicas: 'spec.replicas',
+  statusReplicas: 'status.replicas',
+  selector: (object: Readonly<AnyObject>) =>
+    Object.entries((object['spec'] as { selector?: Record<string, string> } | undefined)?.selector ?? {})
+      .map(([key, value]) => `${key}=${value}`)
+      .sort()
+      .join(','),
+};
+
+const readerOf = (cache: WatchCache): Reader => ({
+  get: <T>(kind: Kind<T>, namespace: string, name: string) =>
+    cache.cacheOf(kind as AnyKind)?.get(namespace, name)?.object as Readonly<T> | undefined,
+  list: <T>(kind: Kind<T>, namespace = '') =>
+    (cache.cacheOf(kind as AnyKind)?.all(namespace) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
+});

@@ -1,0 +1,48 @@
+import { type ConfigMap, configMapKind, fieldErrors, type KubeObject } from '#api';
+import type { Strategy } from '#sdk';
+import { ageColumn, column, nameColumn } from './rules/columns.ts';
+import { checkMetadata } from './rules/metadata.ts';
+import { configKey } from './rules/names.ts';
+import { checkName, sameJson } from './rules/values.ts';
+
+type ConfigMapObject = ConfigMap & KubeObject;
+/** All values together, as upstream. */
+export const dataBytesMax = 1024 * 1024;
+const entries = (record: Readonly<Record<string, string>> | undefined): [string, string][] =>
+  Object.entries(record ?? {});
+/** Decoded size of base64 text. */
+export const base64Bytes = (text: string): number =>
+  Math.floor((text.length * 3) / 4) - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
+
+export const configMapStrategy: Strategy<ConfigMapObject> = {
+  kind: configMapKind,
+  subresources: [],
+  prepareForCreate() {},
+  prepareForUpdate() {},
+  validate(next, current) {
+    const mistakes = checkMetadata(next, current);
+    let bytes = 0;
+    for (const [key, value] of entries(next.data)) {
+      checkName(mistakes, `data[${key}]`, key, configKey);
+      if (next.binaryData && key in next.binaryData)
+        mistakes.push(fieldErrors.invalid(`data[${key}]`, key, 'duplicate of key present in binaryData'));
+      bytes += Buffer.byteLength(value);
+    }
+    for (const [key, value] of entries(next.binaryData)) {
+      checkName(mistakes, `binaryData[${key}]`, key, configKey);
+      bytes += base64Bytes(value);
+    }
+    if (bytes > dataBytesMax) mistakes.push(fieldErrors.tooLong('', dataBytesMax));
+    if (!current?.immutable) return mistakes;
+    const why = 'field is immutable when `immutable` is set';
+    if (!next.immutable) mistakes.push(fieldErrors.forbidden('immutable', why));
+    if (!sameJson(next.data, current.data)) mistakes.push(fieldErrors.forbidden('data', why));
+    if (!sameJson(next.binaryData, current.binaryData)) mistakes.push(fieldErrors.forbidden('binaryData', why));
+    return mistakes;
+  },
+  columns: [
+    nameColumn,
+    column('Data', 'Number of entries.', (map) => entries(map.data).length + entries(map.binaryData).length),
+    ageColumn,
+  ],
+};

@@ -1,0 +1,31 @@
+import { errors } from '#api';
+import { messageOf } from '#base';
+
+/** Straight to the checked address: no redirect is followed, no proxy of the environment used, bodies stay as they are encoded. */
+export async function fetchDirect(
+  url: string,
+  init: {
+    readonly method?: string;
+    readonly headers: Headers | Readonly<Record<string, string>>;
+    readonly body?: ReadableStream<Uint8Array> | null;
+    readonly signal: AbortSignal;
+    readonly ca?: string;
+    /** What is said when nobody answers: `node "a"`, `pod "b"`. */
+    readonly who: string;
+  },
+): Promise<Response> {
+  try {
+    return await fetch(url, {
+      method: init.method ?? 'GET',
+      headers: init.headers,
+      body: init.body ?? undefined,
+      signal: init.signal,
+      redirect: 'manual',
+      decompress: false,
+      proxy: false as unknown as string, // the only value that overrides HTTP_PROXY; the types do not know it
+      ...(init.ca === undefined ? {} : { tls: { ca: init.ca } }),
+    });
+  } catch (error) {
+    throw errors.unavailable(`error trying to reach ${init.who}: ${messageOf(error)}`);
+  }
+}

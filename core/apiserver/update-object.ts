@@ -1,0 +1,156 @@
+import { errors, fieldErrors, invalidObject, isReason, type ObjectMeta, type ResourceVersion } from '#api';
+import { AdmissionRun } from './admit.ts';
+import { CachedObject, encodeStored } from './cached-object.ts';
+import type { AnyObject } from './contract.ts';
+import { type Call, conflictOf, managerOf, mustGet, resourceText } from './core.ts';
+import { strategyRequest, validateObject } from './create-object.ts';
+
+/** Attempts against concurrent writers when the client named no version. */
+const attemptsMax = 8;
+
+export interface Change {
+  readonly verb: 'update' | 'patch';
+  readonly subresource?: string;
+  /** Makes the wanted state from a current one, which it may not change. Called again when another writer was faster. */
+  build(current: CachedObject): AnyObject | Promise<AnyObject>;
+  /** The built object already carries its managedFields (server-side apply). */
+  readonly tracked?: boolean;
+}
+
+/** Reads, builds, admits, validates and stores; retries conflicts that are not the client's. */
+export async function updateObject(call: Call, change: Change): Promise<CachedObject> {
+  for (let attempt = 1; ; attempt++) {
+    const current = mustGet(call);
+    const next = await change.build(current);
+    try {
+      return await writeUpdate(call, change, current, next);
+    } catch (error) {
+      if (error !== lostRace || attempt >= attemptsMax)
+        throw error === lostRace ? conflictOf(call.served.kind, call.info.name) : error;
+    }
+  }
+}
+const lostRace = new Error('another writer was faster');
+
+async function writeUpdate(call: Call, change: Change, current: CachedObject, next: AnyObject): Promise<CachedObject> {
+  const { core, served } = call;
+  const before = current.object;
+  const asked = next.metadata.resourceVersion;
+  if (asked && asked !== current.version) throw conflictOf(served.kind, current.name);
+  keepMetadata(call, next, before, change.tracked === true);
+  const admission = new AdmissionRun(call, 'UPDATE', change.subresource);
+  try {
+    core.schema?.default(served.kind.type, next);
+    served.strategy.defaults?.(next);
+    await admission.mutate(next, before);
+    served.strategy.defaults?.(next);
+    served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
+    if (!change.tracked) {
+      core.patches.trackUpdate(served.kind.type, before, next, {
+        manager: managerOf(call),
+        subresource: change.subresource,
+        nowMs: call.nowMs,
+      });
+    }
+    validateObject(call, next, before, change.subresource);
+    await admission.validate(next, before);
+    return await store(call, current, next, Boolean(asked));
+  } catch (error) {
+    admission.rollBack();
+    throw error;
+  } finally {
+    if (call.dryRun) admission.rollBack();
+  }
+}
+
+async function store(call: Call, current: CachedObject, next: AnyObject, pinned: boolean): Promise<CachedObject> {
+  const { core, served } = call;
+  const bytes = encodeStored(served.kind, next);
+  if (isSame(served, current, next, bytes)) return current; // no change, no new version
+  if (call.dryRun) return new CachedObject(served, current.key, current.version, bytes);
+  try {
+    if (isReadyToGo(next)) {
+      const gone = await core.store.delete(current.key, current.version);
+      await core.cache.waitFor(gone.version);
+      return new CachedObject(served, current.key, gone.version, bytes);
+    }
+    const entry = await core.store.update(current.key, bytes, current.version);
+    await core.cache.waitFor(entry.version);
+    return CachedObject.of(served, entry);
+  } catch (error) {
+    if (isReason(error, 'NotFound')) throw pinned ? errors.notFound(resourceText(served.kind), current.name) : lostRace;
+    if (!isReason(error, 'Conflict')) throw error;
+    throw pinned ? conflictOf(served.kind, current.name) : lostRace;
+  }
+}
+
+/** Marked as deleted, and nobody holds it any more. */
+export function isReadyToGo(object: Readonly<AnyObject>): boolean {
+  const { deletionTimestamp, finalizers, deletionGracePeriodSeconds } = object.metadata;
+  if (!deletionTimestamp || (finalizers?.length ?? 0) > 0 || (deletionGracePeriodSeconds ?? 0) > 0) return false;
+  const spec = object['spec'] as { finalizers?: unknown[] } | undefined;
+  return !(object.kind === 'Namespace' && (spec?.finalizers?.length ?? 0) > 0);
+}
+
+function keepMetadata(call: Call, next: AnyObject, before: Readonly<AnyObject>, tracked: boolean): void {
+  const { kind } = call.served;
+  const { metadata } = next;
+  const old = before.metadata;
+  if (metadata.name && metadata.name !== old.name) {
+    throw errors.badRequest(
+      `the name of the object (${metadata.name}) does not match the name on the URL (${old.name})`,
+    );
+  }
+  if (kind.namespaced && metadata.namespace && metadata.namespace !== old.namespace) {
+    throw errors.badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  }
+  if (metadata.uid && metadata.uid !== old.uid) {
+    throw errors.conflict(
+      resourceText(kind),
+      old.name!,
+      `Precondition failed: UID in precondition: ${metadata.uid}, UID in object meta: ${old.uid}`,
+    );
+  }
+  metadata.name = old.name;
+  if (kind.namespaced) metadata.namespace = old.namespace;
+  else delete metadata.namespace;
+  const kept = [
+    'uid',
+    'creationTimestamp',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'generation',
+    'generateName',
+  ] as const;
+  for (const field of kept) copyField(metadata, old, field);
+  if (!tracked && metadata.managedFields === undefined) copyField(metadata, old, 'managedFields');
+  delete metadata.selfLink;
+  const added = (metadata.finalizers ?? []).filter((finalizer) => !(old.finalizers ?? []).includes(finalizer));
+  if (old.deletionTimestamp && added.length > 0) {
+    throw invalidObject(kind.kind, kind.group, old.name!, [
+      fieldErrors.forbidden(
+        'metadata.finalizers',
+        `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((text) => JSON.stringify(text)).join(', ')}}`,
+      ),
+    ]);
+  }
+}
+
+function copyField<K extends keyof ObjectMeta>(target: ObjectMeta, source: Readonly<ObjectMeta>, field: K): void {
+  if (source[field] === undefined) delete target[field];
+  else target[field] = source[field];
+}
+
+/** Equal apart from the version and from the times of managedFields. */
+function isSame(served: CachedObject['served'], current: CachedObject, next: AnyObject, bytes: Uint8Array): boolean {
+  if (Buffer.compare(bytes, current.stored) === 0) return true;
+  const mine = next.metadata.managedFields;
+  const old = current.object.metadata.managedFields;
+  if (!mine || !old || mine.length !== old.length) return false;
+  const untimed = (list: typeof mine) => JSON.stringify(list.map((entry) => ({ ...entry, time: undefined })));
+  if (untimed(mine) !== untimed(old)) return false;
+  const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };
+  return Buffer.compare(encodeStored(served.kind, timed), current.stored) === 0;
+}
+
+export type { ResourceVersion };

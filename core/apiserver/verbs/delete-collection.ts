@@ -1,0 +1,24 @@
+import { isReason } from '#api';
+import { readOptionalObject } from '../body.ts';
+import type { CachedObject } from '../cached-object.ts';
+import type { Call } from '../core.ts';
+import { deleteObject, deleteOptionsOf } from '../delete-object.ts';
+import { selectionOf } from '../selection.ts';
+import { viewList, viewOf } from '../views.ts';
+import { valueAnswer } from '../write-answer.ts';
+
+export async function removeCollection(call: Call): Promise<Response> {
+  const { kind } = call.served;
+  const options = deleteOptionsOf((await readOptionalObject(call.request))?.value, call.info.query);
+  const selection = selectionOf(call.served, call.info);
+  const removed: CachedObject[] = [];
+  for (const object of call.resources.list(selection).slice()) {
+    try {
+      removed.push((await deleteObject(call, kind.namespaced ? object.namespace : '', object.name, options)).object);
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error; // somebody else was faster
+    }
+  }
+  const view = viewOf(call.wanted, call.info.query, call.nowMs);
+  return valueAnswer(call, viewList(view, call.served, removed, { resourceVersion: call.core.cache.reached }));
+}

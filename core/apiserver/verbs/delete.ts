@@ -1,0 +1,32 @@
+import { jsonAnswer, success } from '../answer.ts';
+import { readOptionalObject } from '../body.ts';
+import type { Call } from '../core.ts';
+import { deleteObject, deleteOptionsOf } from '../delete-object.ts';
+import { objectAnswer } from '../write-answer.ts';
+
+/** Kinds whose deletion answers with the object, as upstream; the rest answer a Status when they are gone at once. */
+const answersObject = new Set([
+  'pods',
+  'services',
+  'serviceaccounts',
+  'persistentvolumes',
+  'persistentvolumeclaims',
+  'podtemplates',
+  'resourcequotas',
+]);
+
+export async function remove(call: Call): Promise<Response> {
+  const { kind } = call.served;
+  const options = deleteOptionsOf((await readOptionalObject(call.request))?.value, call.info.query);
+  const { object, gone } = await deleteObject(
+    call,
+    kind.namespaced ? call.info.namespace : '',
+    call.info.name,
+    options,
+  );
+  if (!gone || answersObject.has(kind.plural)) return objectAnswer(call, object);
+  return jsonAnswer(
+    call.request,
+    success({ name: object.name, group: kind.group || undefined, kind: kind.plural, uid: object.object.metadata.uid }),
+  );
+}

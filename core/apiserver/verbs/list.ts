@@ -1,0 +1,170 @@
+import {
+  apiVersionOf,
+  compareVersions,
+  errors,
+  isReason,
+  isResourceVersion,
+  type ResourceVersion,
+  StatusError,
+} from '#api';
+import { bytesAnswer } from '../answer.ts';
+import { CachedObject } from '../cached-object.ts';
+import { type ContinueToken, decodeContinue, encodeContinue } from '../continue-token.ts';
+import type { Call } from '../core.ts';
+import { type Selection, selectionOf } from '../selection.ts';
+import { isPlain, viewList, viewOf } from '../views.ts';
+import { valueAnswer } from '../write-answer.ts';
+import { invalidVersion } from './get.ts';
+
+const storePageEntries = 500;
+interface Listing {
+  readonly objects: readonly CachedObject[];
+  readonly version: string;
+  readonly after?: string;
+  readonly remaining?: number;
+}
+
+export async function list(call: Call): Promise<Response> {
+  const selection = selectionOf(call.served, call.info);
+  const listing = await listingOf(call, selection);
+  const metadata = {
+    resourceVersion: listing.version,
+    ...(listing.after === undefined
+      ? {}
+      : {
+          continue: encodeContinue({ version: listing.version as ResourceVersion, after: listing.after }),
+          ...(selection.everything ? { remainingItemCount: listing.remaining } : {}),
+        }),
+  };
+  const view = viewOf(call.wanted, call.info.query, call.nowMs);
+  if (!isPlain(view)) return valueAnswer(call, viewList(view, call.served, listing.objects, metadata));
+  return bytesAnswer(call.request, joinItems(call, metadata, listing.objects));
+}
+
+async function listingOf(call: Call, selection: Selection): Promise<Listing> {
+  const { query } = call.info;
+  const limit = Math.max(0, Number.parseInt(query.get('limit') ?? '0', 10) || 0);
+  const token = query.get('continue') ? decodeContinue(query.get('continue')!) : undefined;
+  const { asked, exact } = versionOf(query, token);
+  const { cache } = call.core;
+  if (asked && asked !== '0') await cache.waitFor(asked);
+  const at = token ? token.version : exact ? asked : undefined;
+  // Nothing of this kind changed since then: the cache still holds exactly that state.
+  if (at && compareVersions(call.resources.lastChange, at) > 0) return fromStore(call, selection, at, limit, token);
+  const version = at ?? newest(call);
+  let objects = call.resources.list(selection);
+  if (token) objects = objects.filter((object) => object.key.slice(call.resources.prefix.length) > token.after);
+  if (!limit || objects.length <= limit) return { objects, version };
+  const page = objects.slice(0, limit);
+  return {
+    objects: page,
+    version,
+    after: page.at(-1)!.key.slice(call.resources.prefix.length),
+    remaining: objects.length - limit,
+  };
+}
+
+const newest = (call: Call): string => {
+  const { reached } = call.core.cache;
+  const { lastChange } = call.resources;
+  return compareVersions(reached, lastChange) > 0 ? reached : lastChange;
+};
+
+function versionOf(
+  query: URLSearchParams,
+  token: ContinueToken | undefined,
+): { asked: ResourceVersion | undefined; exact: boolean } {
+  const text = query.get('resourceVersion') ?? '';
+  const match = query.get('resourceVersionMatch') ?? '';
+  if (match && match !== 'Exact' && match !== 'NotOlderThan') {
+    throw errors.badRequest(
+      `resourceVersionMatch: Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan"`,
+    );
+  }
+  if (match && !text)
+    throw errors.badRequest(
+      'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
+    );
+  if (match && token)
+    throw errors.badRequest(
+      'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided',
+    );
+  if (token && text && text !== '0')
+    throw errors.badRequest('specifying resource version is not allowed when using continue');
+  if (match === 'Exact' && text === '0') {
+    throw errors.badRequest(
+      'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+    );
+  }
+  if (text && !isResourceVersion(text)) throw invalidVersion(text);
+  return { asked: (text || undefined) as ResourceVersion | undefined, exact: match === 'Exact' };
+}
+
+/** A state of the past, page by page from the store's history. */
+async function fromStore(
+  call: Call,
+  selection: Selection,
+  at: ResourceVersion,
+  limit: number,
+  token: ContinueToken | undefined,
+): Promise<Listing> {
+  const { prefix } = call.resources;
+  const scope = selection.namespace ? `${prefix}${selection.namespace}/` : prefix;
+  const objects: CachedObject[] = [];
+  let after = token ? prefix + token.after : undefined;
+  try {
+    for (;;) {
+      const page = await call.core.store.list(scope, { limit: storePageEntries, after, at });
+      for (const [index, entry] of page.entries.entries()) {
+        const object = CachedObject.of(call.served, entry);
+        if (selection.matches(object)) objects.push(object);
+        if (limit && objects.length === limit && (page.more || index + 1 < page.entries.length)) {
+          return { objects, version: at, after: entry.key.slice(prefix.length) };
+        }
+      }
+      if (!page.more) return { objects, version: at };
+      after = page.entries.at(-1)!.key;
+    }
+  } catch (error) {
+    if (isReason(error, 'Expired', 'Gone')) throw expiredList(token);
+    throw error;
+  }
+}
+
+function expiredList(token: ContinueToken | undefined): StatusError {
+  if (!token) return errors.expired('The resourceVersion for the provided list is too old.');
+  const error = errors.expired(
+    'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+  );
+  return new ExpiredContinue(error, encodeContinue({ version: undefined, after: token.after }));
+}
+
+/** Carries the token with which the client may go on inconsistently. */
+class ExpiredContinue extends StatusError {
+  constructor(
+    error: StatusError,
+    readonly next: string,
+  ) {
+    super(error.code, error.reason, error.message, error.details);
+  }
+  override toStatus() {
+    return { ...super.toStatus(), metadata: { continue: this.next } as unknown as Record<string, never> };
+  }
+}
+
+function joinItems(call: Call, metadata: object, objects: readonly CachedObject[]): Uint8Array {
+  const { kind } = call.served;
+  const head = Buffer.from(
+    `{"kind":${JSON.stringify(`${kind.kind}List`)},"apiVersion":${JSON.stringify(apiVersionOf(kind))},"metadata":${JSON.stringify(metadata)},"items":[`,
+  );
+  const size = objects.reduce((sum, object) => sum + object.bytes.length + 1, head.length + 2);
+  const out = Buffer.allocUnsafe(size);
+  let at = head.copy(out);
+  for (const [index, object] of objects.entries()) {
+    if (index > 0) out[at++] = 0x2c;
+    out.set(object.bytes, at);
+    at += object.bytes.length;
+  }
+  out.write(']}', at);
+  return out.subarray(0, at + 2);
+}

@@ -1,0 +1,99 @@
+import { apiVersionOf, errors, StatusError } from '#api';
+import { mediaTypeOf, parseJson, parseYamlObject, readText } from '../body.ts';
+import type { AnyObject, JsonObject } from '../contract.ts';
+import { type Call, managerOf } from '../core.ts';
+import { createObject } from '../create-object.ts';
+import { decodePatched } from '../decode.ts';
+import { unsupportedMedia } from '../negotiate.ts';
+import { isTrue } from '../request-info.ts';
+import { updateObject } from '../update-object.ts';
+import { objectAnswer } from '../write-answer.ts';
+
+const types = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+};
+
+export async function patch(call: Call): Promise<Response> {
+  const media = mediaTypeOf(call.request);
+  const known = Object.values(types).includes(media);
+  if (!known) throw unsupportedMedia(Object.values(types));
+  const text = await readText(call.request);
+  if (media === types.apply) return apply(call, (await parseYamlObject(text)).value);
+  if (media === types.strategic && !call.core.schema?.has(call.served.kind.type)) {
+    throw unsupportedMedia([types.json, types.merge, types.apply]);
+  }
+  const body = parseJson(text).value;
+  const next = await updateObject(call, {
+    verb: 'patch',
+    subresource: call.info.subresource,
+    build: (current) => {
+      const draft = current.draft();
+      const version = draft.metadata.resourceVersion;
+      const result = decodePatched(call, patched(call, media, draft, body), text);
+      // A patch that does not speak of the version is retried; one that names it is held to it.
+      if (result.metadata.resourceVersion === version && !text.includes('resourceVersion'))
+        delete result.metadata.resourceVersion;
+      return result;
+    },
+  });
+  return objectAnswer(call, next);
+}
+
+function patched(call: Call, media: string, current: AnyObject, body: unknown): JsonObject {
+  const { patches } = call.core;
+  if (media === types.json) return patches.applyJsonPatch(current, body);
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw errors.badRequest('a merge patch must be one object');
+  return media === types.merge
+    ? patches.applyMergePatch(current, body as JsonObject)
+    : patches.applyStrategicPatch(call.served.kind.type, current, body as JsonObject);
+}
+
+/** Server-side apply: creates what is not there. */
+async function apply(call: Call, config: JsonObject): Promise<Response> {
+  const { info, served, core } = call;
+  const { kind } = served;
+  const manager = info.query.get('fieldManager');
+  if (!manager)
+    throw new StatusError(
+      422,
+      'Invalid',
+      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+    );
+  if (config['apiVersion'] !== apiVersionOf(kind) || config['kind'] !== kind.kind) {
+    throw errors.badRequest(
+      `invalid object type: ${String(config['apiVersion'] ?? '')}, Kind=${String(config['kind'] ?? '')} for ${apiVersionOf(kind)}, Kind=${kind.kind}`,
+    );
+  }
+  const options = {
+    manager: managerOf(call),
+    force: isTrue(info.query.get('force')),
+    subresource: info.subresource || undefined,
+    nowMs: call.nowMs,
+  };
+  const text = JSON.stringify(config);
+  const namespace = kind.namespaced ? info.namespace : '';
+  if (!call.resources.get(namespace, info.name) && !info.subresource) {
+    const made = decodePatched(call, core.patches.serverSideApply(kind.type, undefined, config, options), text);
+    made.metadata.name = info.name;
+    return objectAnswer(call, await createObject(call, made), 201);
+  }
+  const next = await updateObject(call, {
+    verb: 'patch',
+    subresource: info.subresource,
+    tracked: true,
+    build: (current) => {
+      const result = decodePatched(
+        call,
+        core.patches.serverSideApply(kind.type, current.draft(), config, options),
+        text,
+      );
+      if (!(config['metadata'] as JsonObject | undefined)?.['resourceVersion']) delete result.metadata.resourceVersion;
+      return result;
+    },
+  });
+  return objectAnswer(call, next);
+}

@@ -1,0 +1,26 @@
+import { readObject } from '../body.ts';
+import type { AnyObject } from '../contract.ts';
+import type { Call } from '../core.ts';
+import { createObject } from '../create-object.ts';
+import { decodeObject } from '../decode.ts';
+import { updateObject } from '../update-object.ts';
+import { objectAnswer } from '../write-answer.ts';
+
+/** Kinds that a PUT may bring into being, as upstream. */
+const createdByUpdate = new Set(['endpoints', 'events', 'leases']);
+
+export async function update(call: Call): Promise<Response> {
+  const object = decodeObject(call, await readObject(call.request));
+  const { kind } = call.served;
+  const exists = call.resources.get(kind.namespaced ? call.info.namespace : '', call.info.name);
+  if (!exists && createdByUpdate.has(kind.plural) && !call.info.subresource && !object.metadata.resourceVersion) {
+    object.metadata.name = call.info.name;
+    return objectAnswer(call, await createObject(call, object), 201);
+  }
+  const next = await updateObject(call, {
+    verb: 'update',
+    subresource: call.info.subresource,
+    build: () => structuredClone(object) as AnyObject, // the retry after a lost race starts from what the client sent
+  });
+  return objectAnswer(call, next);
+}

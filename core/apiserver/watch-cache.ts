@@ -1,0 +1,161 @@
+import { compareVersions, errors, isReason, type ResourceVersion, StatusError } from '#api';
+import { type Clock, type Log, messageOf } from '#base';
+import type { Store } from '../store/store.ts';
+import { CachedObject, prefixOf } from './cached-object.ts';
+import type { AnyKind, ServedKind } from './contract.ts';
+import { ResourceCache } from './resource-cache.ts';
+
+const everythingPrefix = '/registry/';
+const pageEntries = 500;
+/** History fetched at the start, so that watches resume over a restart of this server. */
+const replayVersions = 2000n;
+const waitMsMax = 3_000;
+const retryMs = 200;
+const probeMs = 500;
+
+/** One watch of the store feeds the caches of all kinds; `reached` is the version that all of them have seen. */
+export class WatchCache implements AsyncDisposable {
+  readonly #caches = new Map<string, ResourceCache>();
+  readonly #stop = new AbortController();
+  #reached = '0' as ResourceVersion;
+  #since = '0' as ResourceVersion;
+  #waiters: { version: string; resolve: () => void }[] = [];
+  #pump: Promise<void> | undefined;
+
+  constructor(
+    private readonly store: Store,
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {}
+
+  get reached(): ResourceVersion {
+    return this.#reached;
+  }
+  cacheOf(kind: AnyKind): ResourceCache | undefined {
+    return this.#caches.get(prefixOf(kind));
+  }
+  caches(): Iterable<ResourceCache> {
+    return this.#caches.values();
+  }
+
+  async start(kinds: readonly ServedKind[]): Promise<void> {
+    const now = await this.store.version();
+    const back = BigInt(now) - replayVersions;
+    this.#since = (back > 0n && !(await this.#isExpired(String(back))) ? String(back) : now) as ResourceVersion;
+    for (const served of kinds) this.#caches.set(prefixOf(served.kind), new ResourceCache(served, this.#since));
+    this.#pump = this.#run();
+    for (const cache of this.#caches.values()) await this.#load(cache);
+    this.#advance(now);
+  }
+
+  /** At run time. Its history begins now. */
+  async add(served: ServedKind): Promise<ResourceCache> {
+    const prefix = prefixOf(served.kind);
+    const known = this.#caches.get(prefix);
+    if (known) return known;
+    const cache = new ResourceCache(served, await this.store.version());
+    this.#caches.set(prefix, cache);
+    await this.#load(cache);
+    return cache;
+  }
+  remove(kind: AnyKind): void {
+    const cache = this.#caches.get(prefixOf(kind));
+    this.#caches.delete(prefixOf(kind));
+    for (const sink of [...(cache?.sinks ?? [])]) sink.onLost();
+  }
+
+  /** Resolves when every cache has seen this version; throws 504 after 3 s. */
+  async waitFor(version: string): Promise<void> {
+    if (compareVersions(this.#reached, version) >= 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiter = { version, resolve };
+    this.#waiters.push(waiter);
+    const giveUp = new AbortController();
+    await Promise.race([promise, this.clock.sleep(waitMsMax, AbortSignal.any([giveUp.signal, this.#stop.signal]))]);
+    giveUp.abort();
+    if (compareVersions(this.#reached, version) >= 0) return;
+    this.#waiters = this.#waiters.filter((other) => other !== waiter);
+    throw new StatusError(504, 'Timeout', `Too large resource version: ${version}, current: ${this.#reached}`, {
+      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+      retryAfterSeconds: 1,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#pump;
+    for (const cache of this.#caches.values()) for (const sink of [...cache.sinks]) sink.onLost();
+  }
+
+  async #load(cache: ResourceCache, lost = false): Promise<void> {
+    const objects: CachedObject[] = [];
+    let at: ResourceVersion | undefined;
+    let after: string | undefined;
+    for (;;) {
+      const page = await this.store.list(cache.prefix, { limit: pageEntries, after, at });
+      at ??= page.version;
+      for (const entry of page.entries) objects.push(CachedObject.of(cache.served, entry));
+      if (!page.more) break;
+      after = page.entries.at(-1)!.key;
+    }
+    cache.load(objects, at, lost);
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        for await (const event of this.store.watch(everythingPrefix, this.#since, this.#stop.signal)) {
+          const version = event.type === 'put' ? event.entry.version : event.version;
+          if (event.type !== 'progress') {
+            const key = event.type === 'put' ? event.entry.key : event.previous.key;
+            this.#caches
+              .get(key.slice(0, key.indexOf('/', key.indexOf('/', everythingPrefix.length) + 1) + 1))
+              ?.apply(event);
+          }
+          this.#since = version;
+          this.#advance(version);
+        }
+      } catch (error) {
+        this.log.warn('the watch of the store ended', { error: messageOf(error) });
+        if (isReason(error, 'Expired', 'Gone')) await this.#relist();
+      }
+      await this.clock.sleep(retryMs, this.#stop.signal);
+    }
+  }
+
+  async #relist(): Promise<void> {
+    try {
+      const now = await this.store.version();
+      for (const cache of this.#caches.values()) await this.#load(cache, true);
+      this.#since = now;
+      this.#advance(now);
+    } catch (error) {
+      this.log.error('the store could not be read again', { error: messageOf(error) });
+    }
+  }
+
+  async #isExpired(since: string): Promise<boolean> {
+    const stop = new AbortController();
+    void this.clock.sleep(probeMs, stop.signal).then(() => stop.abort()); // no event at all is no refusal either
+    try {
+      for await (const _event of this.store.watch(everythingPrefix, since as ResourceVersion, stop.signal)) break;
+      return false;
+    } catch {
+      return true;
+    } finally {
+      stop.abort();
+    }
+  }
+
+  #advance(version: ResourceVersion): void {
+    if (compareVersions(version, this.#reached) <= 0) return;
+    this.#reached = version;
+    if (this.#waiters.length === 0) return;
+    const ready = this.#waiters.filter((waiter) => compareVersions(waiter.version, version) <= 0);
+    this.#waiters = this.#waiters.filter((waiter) => compareVersions(waiter.version, version) > 0);
+    for (const waiter of ready) waiter.resolve();
+  }
+}
+
+export const tooOld = (asked: string, oldest: string): StatusError =>
+  errors.expired(`too old resource version: ${asked} (${oldest})`);

@@ -1,0 +1,182 @@
+import { apiVersionOf, type ResourceVersion, type Status } from '#api';
+import type { CachedObject } from './cached-object.ts';
+import type { CacheEvent, EventSink, ResourceCache } from './resource-cache.ts';
+import type { Selection } from './selection.ts';
+import { isPlain, type View, viewObject } from './views.ts';
+
+/** Changes that one watcher may lag behind before it is cut and has to list again. */
+export const watchBacklogEventsMax = 4096;
+const chunkBytes = 64 * 1024;
+const encoder = new TextEncoder();
+const newline = encoder.encode('}\n');
+
+interface Item {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object?: CachedObject;
+  readonly value?: unknown;
+}
+
+/**
+ * One watch as a byte stream. It holds references, not bytes: frames are made when the reader takes them,
+ * so a slow reader costs a pointer for each change, up to a bound.
+ */
+export class WatchStream implements EventSink {
+  readonly stream: ReadableStream<Uint8Array>;
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  #backlog: Item[] = [];
+  #next = 0;
+  #live = 0;
+  #closing = false;
+  #closed = false;
+  #columnsSent = false;
+  readonly #ended = Promise.withResolvers<void>();
+
+  constructor(
+    private readonly cache: ResourceCache,
+    private readonly selection: Selection,
+    private readonly view: View,
+    readonly bookmarks: boolean,
+  ) {
+    this.stream = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: () => this.#flush(),
+        cancel: () => this.#end(),
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: chunkBytes }),
+    );
+  }
+  /** Resolves when nobody reads any more or everything was sent. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Sends the initial states, then what changed since, then every change. No turn of the loop lies between. */
+  begin(initial: readonly CachedObject[], history: readonly CacheEvent[], initialEndAt?: ResourceVersion): void {
+    for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
+    if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
+    for (const event of history) this.#select(event);
+    this.cache.sinks.add(this);
+    this.#flush();
+  }
+
+  onEvent(event: CacheEvent): void {
+    if (!this.#select(event)) return;
+    if (
+      ++this.#live - this.#next > watchBacklogEventsMax &&
+      this.#backlog.length - this.#next > watchBacklogEventsMax
+    ) {
+      this.#backlog.length = 0;
+      this.#next = 0;
+      this.close();
+      return;
+    }
+    this.#flush();
+  }
+  onBookmark(version: ResourceVersion): void {
+    if (!this.bookmarks || this.#closing) return;
+    this.#bookmark(version);
+    this.#flush();
+  }
+  onLost(): void {
+    this.fail({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: 'too old resource version: the history of this resource was lost',
+      reason: 'Expired',
+      code: 410,
+    });
+  }
+  fail(status: Status): void {
+    this.#backlog.push({ type: 'ERROR', value: status });
+    this.close();
+  }
+  /** Ends after what is already queued. */
+  close(): void {
+    this.cache.sinks.delete(this);
+    this.#closing = true;
+    this.#flush();
+  }
+
+  /** A change as this selection sees it: entering is ADDED, leaving is DELETED with the last state it saw. */
+  #select(event: CacheEvent): boolean {
+    const now = event.type !== 'DELETED' && this.selection.matches(event.object);
+    const before = event.previous !== undefined && this.selection.matches(event.previous);
+    if (!now && !before) return false;
+    if (now) this.#backlog.push({ type: before ? 'MODIFIED' : 'ADDED', object: event.object });
+    else
+      this.#backlog.push({
+        type: 'DELETED',
+        object: event.type === 'DELETED' ? event.object : event.previous!.at(event.version),
+      });
+    return true;
+  }
+
+  #bookmark(version: ResourceVersion, annotations?: Record<string, string>): void {
+    const { kind } = this.cache.served;
+    const metadata = { resourceVersion: version, creationTimestamp: null, ...(annotations ? { annotations } : {}) };
+    const partial = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata };
+    const value =
+      this.view.wanted.as === 'object'
+        ? { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata }
+        : this.view.wanted.as === 'Table'
+          ? {
+              kind: 'Table',
+              apiVersion: `meta.k8s.io/${this.view.wanted.version}`,
+              metadata: { resourceVersion: version },
+              columnDefinitions: null,
+              rows: [{ cells: [], object: partial }],
+            }
+          : partial;
+    this.#backlog.push({ type: 'BOOKMARK', value });
+  }
+
+  #flush(): void {
+    if (this.#closed) return;
+    while (this.#next < this.#backlog.length && (this.#controller.desiredSize ?? 0) > 0) {
+      const parts: Uint8Array[] = [];
+      let size = 0;
+      while (this.#next < this.#backlog.length && size < chunkBytes) {
+        const frame = this.#frame(this.#backlog[this.#next++]!);
+        parts.push(...frame);
+        for (const part of frame) size += part.length;
+      }
+      this.#controller.enqueue(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size));
+    }
+    if (this.#next === this.#backlog.length) {
+      this.#backlog = [];
+      this.#next = 0;
+      this.#live = 0;
+      if (this.#closing) this.#end(true);
+    }
+  }
+
+  #frame(item: Item): Uint8Array[] {
+    if (item.object && isPlain(this.view)) return [eventHeads[item.type], item.object.bytes, newline];
+    let value = item.value;
+    if (item.object) {
+      value = viewObject(this.view, item.object, !this.#columnsSent);
+      this.#columnsSent = true;
+    }
+    return [encoder.encode(`${JSON.stringify({ type: item.type, object: value })}\n`)];
+  }
+
+  #end(close = false): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.cache.sinks.delete(this);
+    if (close) this.#controller.close();
+    this.#ended.resolve();
+  }
+}
+
+const eventHeads = Object.fromEntries(
+  (['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR'] as const).map((type) => [
+    type,
+    encoder.encode(`{"type":"${type}","object":`),
+  ]),
+) as Record<Item['type'], Uint8Array>;

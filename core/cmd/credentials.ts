@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { sha256 } from '../apiserver/auth/token-file.ts';
+import type { KeyPair, ServingRequest } from '../wire/pki.ts';
+import type { Config, Home } from './home.ts';
+import { nthAddress } from './ranges.ts';
+
+interface Account {
+  /** File HOME/credentials/NAME.token. */
+  readonly file: string;
+  readonly user: { readonly name: string; readonly groups: readonly string[] };
+}
+
+const accountsOf = (config: Config): Account[] => [
+  { file: 'admin', user: { name: 'kubernetes-admin', groups: ['system:masters'] } },
+  { file: 'scheduler', user: { name: 'system:kube-scheduler', groups: [] } },
+  { file: 'controllers', user: { name: 'system:kube-controller-manager', groups: [] } },
+  { file: 'proxy', user: { name: 'system:kube-proxy', groups: [] } },
+  { file: 'node', user: { name: `system:node:${config.nodeName}`, groups: ['system:nodes'] } },
+];
+
+/** Makes what is missing and renews what expires: authority, serving certificates, tokens, kubeconfig. Safe to repeat. */
+export async function ensureCredentials(home: Home, config: Config): Promise<void> {
+  home.makeFolders();
+  const authority = await ensureAuthority(home);
+  const gateway = nthAddress(config.podCidr, 1);
+  const kubernetes = nthAddress(config.serviceCidr, 1);
+  const names = [
+    'localhost',
+    'kubernetes',
+    'kubernetes.default',
+    'kubernetes.default.svc',
+    'kubernetes.default.svc.cluster.local',
+    hostname(),
+  ];
+  await ensureServing(home, authority, 'apiserver', names, ['127.0.0.1', config.nodeIp, gateway, kubernetes]);
+  await ensureServing(home, authority, 'kubelet', [config.nodeName, 'localhost'], ['127.0.0.1', config.nodeIp]);
+  ensureTokens(home, config);
+  const admin = home.readFile('credentials/admin.token')!.trim();
+  home.writeFile(
+    'kubeconfig',
+    kubeconfigText(authority.cert, `https://127.0.0.1:${config.port}`, admin, config.clusterId),
+  );
+}
+
+async function ensureAuthority(home: Home): Promise<KeyPair> {
+  const cert = home.readFile('pki/ca.crt');
+  const key = home.readFile('pki/ca.key');
+  if (cert && key) return { cert, key };
+  const { createAuthority } = await import('../wire/pki.ts');
+  const made = await createAuthority('pintle-ca', Date.now());
+  home.writeFile('pki/ca.key', made.key);
+  home.writeFile('pki/ca.crt', made.cert, 0o644);
+  return made;
+}
+
+const servingDays = 365;
+
+async function ensureServing(
+  home: Home,
+  authority: KeyPair,
+  name: string,
+  dnsNames: readonly string[],
+  ipAddresses: readonly string[],
+): Promise<void> {
+  const wanted: ServingRequest = {
+    commonName: name,
+    dnsNames: [...new Set(dnsNames)],
+    ipAddresses: [...new Set(ipAddresses)],
+    days: servingDays,
+    nowMs: Date.now(),
+  };
+  // The library takes 100 ms to load: a note of what was issued spares it at every later start.
+  const note = JSON.stringify({ dnsNames: wanted.dnsNames, ipAddresses: wanted.ipAddresses });
+  const [issued, until] = (home.readFile(`pki/${name}.note`) ?? '').split('\n');
+  if (issued === note && Number(until) > Date.now() && home.readFile(`pki/${name}.key`)) return;
+  const { issueServing } = await import('../wire/pki.ts');
+  const made = await issueServing(authority, wanted);
+  home.writeFile(`pki/${name}.key`, made.key);
+  home.writeFile(`pki/${name}.crt`, made.cert, 0o644);
+  home.writeFile(`pki/${name}.note`, `${note}\n${Date.now() + (servingDays / 2) * 86_400_000}\n`);
+}
+
+function ensureTokens(home: Home, config: Config): void {
+  const accounts = accountsOf(config);
+  for (const { file } of accounts)
+    if (!home.readFile(`credentials/${file}.token`)?.trim())
+      home.writeFile(`credentials/${file}.token`, `${randomBytes(32).toString('base64url')}\n`);
+  const table = accounts.map(({ file, user }) => ({
+    tokenSha256: sha256(home.readFile(`credentials/${file}.token`)!.trim()),
+    user,
+  }));
+  const text = `${JSON.stringify(table, undefined, 2)}\n`;
+  if (home.readFile('credentials/tokens.json') !== text) home.writeFile('credentials/tokens.json', text);
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const kubeconfigText = (ca: string, server: string, token: string, clusterId: string): string => `apiVersion: v1
+kind: Config
+clusters:
+- name: pintle-${clusterId}
+  cluster:
+    server: ${server}
+    certificate-authority-data: ${base64(ca)}
+users:
+- name: admin
+  user:
+    token: ${token}
+contexts:
+- name: pintle
+  context:
+    cluster: pintle-${clusterId}
+    user: admin
+current-context: pintle
+`;

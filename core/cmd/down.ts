@@ -1,0 +1,83 @@
+import { rmSync } from 'node:fs';
+import { PintleError, systemExec } from '#base';
+import { type ComponentName, launch, readRunState } from './components.ts';
+import { askEngine, privateEngine } from './engine.ts';
+import { type Config, type Home, openHome } from './home.ts';
+import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
+import { createProgress, type Progress } from './progress.ts';
+
+/** `down`: stops every component; containers keep running and can be adopted. `--purge` leaves nothing. */
+export async function down(options: { home?: string; purge?: boolean; yes?: boolean }): Promise<void> {
+  const home = openHome(options.home);
+  const progress = createProgress();
+  if (!home.exists()) {
+    progress.note(`there is no cluster in ${home.folder}; nothing to stop`);
+    return;
+  }
+  const config = home.read();
+  if (
+    options.purge &&
+    !options.yes &&
+    process.stdin.isTTY &&
+    !confirm(`Remove the cluster in ${home.folder} with all its data?`)
+  )
+    throw new PintleError('NOT_CONFIRMED', 'nothing was removed', 'add --yes to remove without being asked');
+  if (options.purge) home.writeFile('run/keep-engine', ''); // the containers are removed through it
+  await progress.step('stopping the components', () => stopAll(home));
+  if (!options.purge) {
+    progress.note('containers keep running; ./pintle up adopts them, ./pintle down --purge removes them');
+    return;
+  }
+  await progress.step('removing containers, links and rules', () => purge(home, config, progress));
+  rmSync(home.folder, { recursive: true, force: true });
+}
+
+export async function stopAll(home: Home): Promise<void> {
+  const state = readRunState(home);
+  if (isAlive(state?.supervisor)) {
+    await end([state!.supervisor], 25_000); // it stops its components itself
+  }
+  const keep = home.readFile('run/keep-engine') !== undefined ? 'engine' : undefined;
+  const leftovers = (readRunState(home)?.components ?? []).filter((one) => one.name !== keep).map((one) => one.process);
+  const strays = runningHomes().get(home.folder) ?? [];
+  await end([...leftovers.filter((one) => one !== undefined), ...strays], 10_000);
+}
+
+async function purge(home: Home, config: Config, progress: Progress): Promise<void> {
+  const engine = config.engine?.private ? await borrowPrivateEngine(home) : undefined;
+  const { createNodeParts } = await import('./node-parts.ts');
+  try {
+    if (config.engine && !(await askEngine(config.engine.socket))) {
+      progress.note(
+        `the engine at ${config.engine.socket} does not answer: its containers of cluster ${config.clusterId} cannot be removed now`,
+      );
+    } else {
+      const parts = await createNodeParts(home, config);
+      await parts.purge();
+    }
+  } finally {
+    if (engine) await end([engine], 20_000);
+    await unmountBelow(home.folder);
+  }
+}
+
+/** The private engine that runs already, or one started for the clean-up. */
+async function borrowPrivateEngine(home: Home): Promise<ProcessRecord | undefined> {
+  const name: ComponentName = 'engine';
+  const known = readRunState(home)?.components.find((one) => one.name === name)?.process;
+  if (isAlive(known)) return known;
+  const { socket, argv } = privateEngine(home);
+  const child = launch(home, name, argv);
+  await waitUntil(async () => (await askEngine(socket)) !== undefined, 30_000, 50);
+  return child.record;
+}
+
+/** Mounts that a stopped engine or kubelet left below the home folder, deepest first. */
+async function unmountBelow(folder: string): Promise<void> {
+  const mounts = await Bun.file('/proc/self/mounts').text();
+  const points = mounts
+    .split('\n')
+    .map((line) => (line.split(' ')[1] ?? '').replace(/\\040/g, ' '))
+    .filter((point) => point.startsWith(`${folder}/`));
+  for (const point of points.sort((a, b) => b.length - a.length)) await systemExec.run(['umount', '-l', point]);
+}

@@ -1,0 +1,114 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { type Exec, PintleError } from '#base';
+import type { Decision, UpOptions } from './decide.ts';
+import { type Config, Home, newClusterId } from './home.ts';
+import { runningHomes } from './processes.ts';
+import { nthAddress, pickRanges } from './ranges.ts';
+
+/** Chooses everything that a new cluster keeps for good. Nothing is written. */
+export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
+  const strangers = existsSync(home.folder)
+    ? readdirSync(home.folder).filter(
+        (name) => name !== 'images' && name !== 'bin' && name !== 'run' && name !== 'logs',
+      )
+    : [];
+  if (strangers.length > 0 && !strangers.every((name) => ['pki', 'credentials', 'data', 'node'].includes(name)))
+    throw new PintleError(
+      'HOME_NOT_EMPTY',
+      `${home.folder} holds other files (${strangers.slice(0, 3).join(', ')}) and no cluster`,
+      'name an empty or new folder with --home',
+    );
+  const others = otherConfigs(home);
+  const ranges = pickRanges(
+    { podCidr: options.podCidr, serviceCidr: options.serviceCidr, nodePorts: options.nodePorts },
+    {
+      cidrs: [
+        ...(decision.loopback ? [] : await hostRoutes(exec)),
+        ...others.flatMap((other) => [other.podCidr, other.serviceCidr]),
+      ],
+      nodePorts: others.map((other) => other.nodePorts),
+    },
+    decision.loopback,
+  );
+  const clusterId = newClusterId(home.folder);
+  const taken = new Set(others.flatMap((other) => [other.port, other.kubeletPort]));
+  return {
+    formatVersion: 1,
+    clusterId,
+    createdAt: new Date().toISOString(),
+    port: options.port ?? (await freePort(6443, taken)),
+    kubeletPort: await freePort(10250, new Set([...taken, options.port ?? 0])),
+    ...ranges,
+    bridge: `pin${clusterId}`, // 11 characters; the kernel allows 15
+    podTable: `pintle_pods_${clusterId}`,
+    serviceTable: `pintle_services_${clusterId}`,
+    runtime: decision.runtime,
+    proxy: decision.proxy,
+    engine: decision.engine,
+    nodeName: nodeNameOf(hostname()),
+    nodeIp: decision.loopback ? '127.0.0.1' : (primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
+    store: options.store ?? 'sqlite',
+  };
+}
+
+/** A host name as a valid node name. */
+export function nodeNameOf(host: string): string {
+  const name = host
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]/g, '-')
+    .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
+    .slice(0, 63);
+  return name || 'node';
+}
+
+function otherConfigs(home: Home): Config[] {
+  const configs: Config[] = [];
+  for (const folder of runningHomes().keys()) {
+    if (folder === home.folder) continue;
+    try {
+      configs.push(new Home(folder).read());
+    } catch {} // a home that is being removed
+  }
+  return configs;
+}
+
+async function hostRoutes(exec: Exec): Promise<string[]> {
+  const result = await exec.run(['ip', '-json', 'route', 'show', 'table', 'all']);
+  try {
+    const routes = JSON.parse(result.stdout) as { dst?: string; type?: string }[];
+    return routes.map((route) => route.dst ?? '').filter((dst) => /^\d/.test(dst));
+  } catch {
+    return [];
+  }
+}
+
+function primaryAddress(): string | undefined {
+  for (const [name, addresses] of Object.entries(networkInterfaces())) {
+    if (/^(pin|docker|br-|veth|cni|virbr)/.test(name)) continue;
+    const found = addresses?.find(
+      (address) => address.family === 'IPv4' && !address.internal && !address.address.startsWith('169.254.'),
+    );
+    if (found) return found.address;
+  }
+  return undefined;
+}
+
+/** True when we can listen there now. */
+export function portIsFree(port: number): boolean {
+  try {
+    Bun.listen({ hostname: '0.0.0.0', port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
+  for (let port = first; port < first + 200; port++) if (!taken.has(port) && portIsFree(port)) return port;
+  throw new PintleError(
+    'NO_FREE_PORT',
+    `no port between ${first} and ${first + 199} is free`,
+    'name a free one with --port',
+  );
+}

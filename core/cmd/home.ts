@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { PintleError } from '#base';
+
+/** What a cluster chose at its first start. It never changes afterwards, so that containers and rules stay valid. */
+export interface Config {
+  readonly formatVersion: 1;
+  /** Eight hex digits; names the bridge, the tables and the labels of containers. */
+  readonly clusterId: string;
+  readonly createdAt: string;
+  readonly port: number;
+  readonly kubeletPort: number;
+  readonly podCidr: string;
+  readonly serviceCidr: string;
+  readonly nodePorts: string;
+  readonly bridge: string;
+  readonly podTable: string;
+  readonly serviceTable: string;
+  readonly runtime: 'docker' | 'process';
+  readonly proxy: 'nftables' | 'userspace';
+  /** The engine's socket; `private` when the supervisor runs that engine itself. */
+  readonly engine?: { readonly socket: string; readonly private: boolean };
+  readonly nodeName: string;
+  readonly nodeIp: string;
+  /** `sqlite`, or `etcd://host:port,host:port`. */
+  readonly store: string;
+}
+
+/** All paths of a cluster hang below its home folder. */
+export class Home {
+  constructor(readonly folder: string) {}
+  /** Joins and makes the parent folders on request of the writer only. */
+  path(...parts: string[]): string {
+    return join(this.folder, ...parts);
+  }
+  get configPath(): string {
+    return this.path('config.json');
+  }
+  get kubeconfig(): string {
+    return this.path('kubeconfig');
+  }
+  exists(): boolean {
+    return existsSync(this.configPath);
+  }
+
+  read(): Config {
+    let text: string;
+    try {
+      text = readFileSync(this.configPath, 'utf8');
+    } catch {
+      throw new PintleError(
+        'NO_CLUSTER',
+        `there is no cluster in ${this.folder}`,
+        `start one: ./pintle up --home ${this.folder}`,
+      );
+    }
+    try {
+      const config = JSON.parse(text) as Config;
+      if (config.formatVersion === 1 && config.clusterId) return config;
+    } catch {}
+    throw new PintleError(
+      'CONFIG_DAMAGED',
+      `${this.configPath} is not a configuration that this version can read`,
+      'restore the file from a backup, or remove the cluster: ./pintle down --purge',
+    );
+  }
+
+  write(config: Config): void {
+    this.makeFolders();
+    this.writeFile('config.json', JSON.stringify(config, undefined, 2) + '\n');
+  }
+
+  makeFolders(): void {
+    try {
+      mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+      for (const name of ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node'])
+        mkdirSync(this.path(name), { recursive: true, mode: 0o700 });
+      chmodSync(this.folder, 0o711); // containers of other users reach their volumes below
+      chmodSync(this.path('node'), 0o711);
+    } catch (error) {
+      throw new PintleError(
+        'HOME_NOT_WRITABLE',
+        `cannot write to ${this.folder}: ${(error as Error).message}`,
+        'name a folder that you may write to with --home',
+      );
+    }
+  }
+
+  /** Whole or not at all: a crash in the middle leaves the former file. */
+  writeFile(name: string, text: string, mode = 0o600): void {
+    const path = this.path(name);
+    writeFileSync(`${path}.new`, text, { mode });
+    renameSync(`${path}.new`, path);
+  }
+  readFile(name: string): string | undefined {
+    try {
+      return readFileSync(this.path(name), 'utf8');
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+export function openHome(option: string | undefined): Home {
+  const folder = option ?? process.env['PINTLE_HOME'] ?? join(homedir(), '.pintle');
+  return new Home(isAbsolute(folder) ? folder : resolve(folder));
+}
+
+export const newClusterId = (folder: string): string =>
+  createHash('sha256').update(`${folder}\0${crypto.randomUUID()}`).digest('hex').slice(0, 8);

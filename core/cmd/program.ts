@@ -1,0 +1,109 @@
+import { Command, Option } from 'commander';
+import { version } from '../../package.json';
+
+const home = () => new Option('--home <dir>', 'folder of the cluster (default: $PINTLE_HOME, else ~/.pintle)');
+const yes = () => new Option('--yes', 'do what is needed without asking (install packages, start engines)');
+
+/** The command line of this issue. Names are stable: tests and users rely on them. */
+export function createProgram(): Command {
+  const program = new Command('pintle')
+    .description('A cluster that speaks the Kubernetes API, from one command.')
+    .version(version, '-V, --version', 'print the version')
+    .showHelpAfterError('(run ./pintle --help for the commands)')
+    .showSuggestionAfterError(true)
+    .enablePositionalOptions();
+  lifeCycle(program);
+  tools(program);
+  return program;
+}
+
+function lifeCycle(program: Command): void {
+  program
+    .command('up')
+    .description('start a one-host cluster, or take over one that was left running')
+    .addOption(home())
+    .addOption(yes())
+    .option('--port <n>', 'HTTPS port of the API server (default: 6443, or the next free one)', wholeNumber)
+    .option('--detach', 'return when the node is Ready; the cluster goes on in the background')
+    .option('--store <where>', 'sqlite, or etcd://HOST:PORT[,HOST:PORT…]')
+    .addOption(new Option('--runtime <name>', 'how containers run').choices(['auto', 'docker', 'process']))
+    .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16)')
+    .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
+    .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
+    .action(async (options) => (await import('./up.ts')).up(options));
+  program
+    .command('down')
+    .description('stop the cluster; containers keep running and the next `up` adopts them')
+    .addOption(home())
+    .addOption(yes())
+    .option('--purge', 'also remove every container, link, rule, mount and all data')
+    .action(async (options) => (await import('./down.ts')).down(options));
+  program
+    .command('status')
+    .description('what runs, where, and how it is')
+    .addOption(home())
+    .option('--json', 'one JSON object')
+    .action(async (options) => (await import('./status.ts')).status(options));
+  program
+    .command('doctor')
+    .description('what this machine lacks, and the commands that mend it')
+    .addOption(home())
+    .option('--json', 'one JSON object a check')
+    .action(async (options) => (await import('./doctor/command.ts')).doctor(options));
+  program
+    .command('logs')
+    .description('logs of the components: supervisor, apiserver, controllers, node, engine')
+    .argument('[component]', 'one of them; all by default')
+    .addOption(home())
+    .option('-f, --follow', 'go on printing')
+    .option('--tail <n>', 'lines from the end', wholeNumber, 100)
+    .action(async (component, options) => (await import('./logs.ts')).logs(component, options));
+}
+
+function tools(program: Command): void {
+  program
+    .command('demo')
+    .description('the guided main job: a replication controller behind a service, scaled, killed, healed')
+    .addOption(home())
+    .addOption(yes())
+    .action(async (options) => (await import('./demo/demo.ts')).demo(options));
+  program
+    .command('kubectl')
+    .description('stock kubectl with this cluster’s kubeconfig')
+    .addOption(home())
+    .allowUnknownOption(true)
+    .passThroughOptions(true)
+    .helpOption(false)
+    .argument('[args...]', 'arguments of kubectl')
+    .action(async (args, options) => (await import('./kubectl.ts')).kubectl(args, options));
+  program
+    .command('image')
+    .description('images made from files of this machine: demo, list, import FILE, remove NAME')
+    .argument('<verb>', 'demo, list, import or remove')
+    .argument('[name]', 'FILE of import, NAME of remove')
+    .addOption(home())
+    .action(async (verb, name, options) => (await import('./image.ts')).image(verb, name, options));
+  program
+    .command('test')
+    .description('set up and run the tests')
+    .argument('[tiers...]', 'unit net e2e sim bench; all but bench by default')
+    .addOption(yes())
+    .action(async (tiers, options) => (await import('./test.ts')).test(tiers, options));
+  program
+    .command('bench')
+    .description('benchmarks, each as a ratio against its baseline in the same run')
+    .argument('[name]', 'start pod idle store proxy replication')
+    .option('--json', 'one JSON object a line')
+    .action(async (name, options) => (await import('./bench.ts')).bench(name, options));
+  program
+    .command('completion')
+    .description('completion script: ./pintle completion bash|zsh|fish')
+    .argument('<shell>', 'bash, zsh or fish')
+    .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value > 10_000_000) throw new Error(`'${text}' is not a whole number`);
+  return value;
+}

@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'bun:test';
+import { PintleError } from '#base';
+import { nthAddress, pickRanges, spanOf } from './ranges.ts';
+
+const nothing = { cidrs: [], nodePorts: [] };
+const codeOf = (work: () => unknown): string => {
+  try {
+    work();
+    return 'none';
+  } catch (error) {
+    return error instanceof PintleError ? error.code : String(error);
+  }
+};
+
+describe('pickRanges', () => {
+  test('an empty host gets the usual ranges', () => {
+    expect(pickRanges({}, nothing, false)).toEqual({
+      podCidr: '10.244.0.0/16',
+      serviceCidr: '10.96.0.0/16',
+      nodePorts: '30000-32767',
+    });
+  });
+  test('a second cluster gets others', () => {
+    const first = pickRanges({}, nothing, false);
+    const second = pickRanges({}, { cidrs: [first.podCidr, first.serviceCidr], nodePorts: [first.nodePorts] }, false);
+    expect(second).toEqual({ podCidr: '10.243.0.0/16', serviceCidr: '10.95.0.0/16', nodePorts: '27000-29767' });
+  });
+  test('a host route over all of 10.0.0.0/8 leaves no candidate', () => {
+    expect(codeOf(() => pickRanges({}, { cidrs: ['10.0.0.0/8'], nodePorts: [] }, false))).toBe('NO_FREE_RANGE');
+  });
+  test('without root all addresses are loopback ones', () => {
+    expect(pickRanges({}, nothing, true).podCidr).toBe('127.244.0.0/16');
+  });
+  const mistakes: [string, Parameters<typeof pickRanges>[0], string][] = [
+    ['no range', { podCidr: 'ten' }, 'BAD_RANGE'],
+    ['too small', { serviceCidr: '10.0.0.0/30' }, 'BAD_RANGE'],
+    ['octet above 255', { podCidr: '10.300.0.0/16' }, 'BAD_RANGE'],
+    ['overlap of both', { podCidr: '10.9.0.0/16', serviceCidr: '10.9.1.0/24' }, 'RANGE_OVERLAP'],
+    ['taken by the host', { podCidr: '192.168.0.0/24' }, 'RANGE_TAKEN'],
+    ['node ports reversed', { nodePorts: '32000-31000' }, 'BAD_RANGE'],
+    ['node ports not numbers', { nodePorts: 'a-b' }, 'BAD_RANGE'],
+  ];
+  for (const [name, wanted, code] of mistakes)
+    test(`refused: ${name}`, () =>
+      expect(codeOf(() => pickRanges(wanted, { cidrs: ['192.168.0.0/16'], nodePorts: [] }, false))).toBe(code));
+});
+
+test('spanOf and nthAddress', () => {
+  expect(spanOf('10.1.2.3/24')).toEqual(spanOf('10.1.2.0/24'));
+  expect(spanOf('10.1.2.3/33')).toBeUndefined();
+  expect(nthAddress('10.96.0.0/16', 1)).toBe('10.96.0.1');
+  expect(nthAddress('10.244.0.0/16', 257)).toBe('10.244.1.1');
+});

@@ -1,0 +1,136 @@
+import { PintleError } from '#base';
+
+/** Inclusive numbers of an IPv4 range. */
+export interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
+const addressNumber = (text: string): number => text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+const addressText = (value: number): string =>
+  [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
+
+/** `10.0.0.0/8`, or one address. Undefined when it is no IPv4 range. */
+export function spanOf(cidr: string): Span | undefined {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\/(\d{1,2}))?$/.exec(cidr);
+  const length = Number(match?.[5] ?? 32);
+  if (!match || length > 32 || match.slice(1, 5).some((part) => Number(part) > 255)) return undefined;
+  const size = 2 ** (32 - length);
+  const first = Math.floor(addressNumber(cidr.split('/')[0]!) / size) * size;
+  return { first, last: first + size - 1 };
+}
+export const overlaps = (a: Span, b: Span): boolean => a.first <= b.last && b.first <= a.last;
+/** The n-th address of a range. */
+export function nthAddress(cidr: string, n: number): string {
+  return addressText(spanOf(cidr)!.first + n);
+}
+
+export interface Wanted {
+  readonly podCidr?: string;
+  readonly serviceCidr?: string;
+  readonly nodePorts?: string;
+}
+export interface Ranges {
+  readonly podCidr: string;
+  readonly serviceCidr: string;
+  readonly nodePorts: string;
+}
+
+/**
+ * Picks ranges that nothing on this host uses. Explicit ones are checked, not changed.
+ * `taken`: routes of the host and ranges of other homes; `loopback`: without root every address must come from 127.0.0.0/8.
+ */
+export function pickRanges(
+  wanted: Wanted,
+  taken: { readonly cidrs: readonly string[]; readonly nodePorts: readonly string[] },
+  loopback: boolean,
+): Ranges {
+  const used = taken.cidrs.map(spanOf).filter((span) => span !== undefined);
+  const free = (cidr: string) => !used.some((span) => overlaps(span, spanOf(cidr)!));
+  const candidates = (second: number) =>
+    Array.from({ length: 60 }, (_unused, index) =>
+      loopback ? `127.${second - index}.0.0/16` : `10.${second - index}.0.0/16`,
+    );
+  const podCidr = wanted.podCidr ? checkCidr('--pod-cidr', wanted.podCidr, 24, loopback) : candidates(244).find(free);
+  if (podCidr && spanOf(podCidr)) used.push(spanOf(podCidr)!);
+  const serviceCidr = wanted.serviceCidr
+    ? checkCidr('--service-cidr', wanted.serviceCidr, 28, loopback)
+    : candidates(96).find(free);
+  if (!podCidr || !serviceCidr)
+    throw new PintleError(
+      'NO_FREE_RANGE',
+      'every candidate address range is in use on this host',
+      'name free ranges with --pod-cidr and --service-cidr',
+    );
+  if (overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!))
+    throw new PintleError(
+      'RANGE_OVERLAP',
+      `--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`,
+      'name two ranges that do not overlap',
+    );
+  for (const [flag, cidr] of [
+    ['--pod-cidr', wanted.podCidr],
+    ['--service-cidr', wanted.serviceCidr],
+  ] as const) {
+    const other = cidr && taken.cidrs.find((one) => spanOf(one) && overlaps(spanOf(one)!, spanOf(cidr)!));
+    if (other)
+      throw new PintleError(
+        'RANGE_TAKEN',
+        `${flag} ${cidr} overlaps ${other}, which this host or another cluster uses`,
+        `leave ${flag} out, or name a free range`,
+      );
+  }
+  return { podCidr, serviceCidr, nodePorts: pickNodePorts(wanted.nodePorts, taken.nodePorts) };
+}
+
+function checkCidr(flag: string, cidr: string, longest: number, loopback: boolean): string {
+  const span = spanOf(cidr);
+  const length = Number(cidr.split('/')[1] ?? 32);
+  if (!span || length > longest || length < 8)
+    throw new PintleError(
+      'BAD_RANGE',
+      `${flag} ${cidr} is not an IPv4 range between /8 and /${longest}`,
+      `write it as 10.244.0.0/16`,
+    );
+  if (loopback && !cidr.startsWith('127.'))
+    throw new PintleError(
+      'BAD_RANGE',
+      `${flag} ${cidr}: without root every address comes from 127.0.0.0/8`,
+      'name a range such as 127.244.0.0/16, or run as root',
+    );
+  return `${addressText(span.first)}/${length}`;
+}
+
+// Below 32768: the kernel's ephemeral ports start there.
+const nodePortBlocks = ['30000-32767', '27000-29767', '24000-26767', '21000-23767', '18000-20767'];
+function pickNodePorts(wanted: string | undefined, taken: readonly string[]): string {
+  const parse = (text: string): Span => {
+    const [first, last] = text.split('-').map(Number);
+    return { first: first!, last: last! };
+  };
+  if (wanted === undefined) {
+    const block = nodePortBlocks.find((candidate) => !taken.some((other) => overlaps(parse(candidate), parse(other))));
+    if (!block)
+      throw new PintleError(
+        'NO_FREE_RANGE',
+        'every candidate node-port range belongs to another cluster',
+        'name a free range with --node-ports FIRST-LAST',
+      );
+    return block;
+  }
+  const span = parse(wanted);
+  if (!/^\d+-\d+$/.test(wanted) || span.first < 1 || span.last > 65535 || span.last <= span.first)
+    throw new PintleError(
+      'BAD_RANGE',
+      `--node-ports ${wanted} is not FIRST-LAST within 1-65535`,
+      'write it as 30000-32767',
+    );
+  const other = taken.find((one) => overlaps(parse(one), span));
+  if (other)
+    throw new PintleError(
+      'RANGE_TAKEN',
+      `--node-ports ${wanted} overlaps ${other} of another cluster on this host`,
+      'leave --node-ports out, or name a free range',
+    );
+  return wanted;
+}

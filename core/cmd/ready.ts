@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { PintleError } from '#base';
+import type { Config, Home } from './home.ts';
+import { waitUntil } from './processes.ts';
+
+/** A raw call with the admin token; resolves to undefined while nobody answers. */
+export async function ask(
+  home: Home,
+  config: Config,
+  path: string,
+  init: { method?: string; body?: string; headers?: Record<string, string> } = {},
+): Promise<Response | undefined> {
+  try {
+    return await fetch(`https://127.0.0.1:${config.port}${path}`, {
+      ...init,
+      headers: { authorization: `Bearer ${home.readFile('credentials/admin.token')?.trim()}`, ...init.headers },
+      tls: { ca: readFileSync(home.path('pki', 'ca.crt'), 'utf8') },
+      signal: AbortSignal.timeout(5_000),
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Waits until the API answers and this host's node is Ready. */
+export async function waitForNode(home: Home, config: Config, limitMs: number, signal?: AbortSignal): Promise<void> {
+  let seen = 'the API server does not answer';
+  const ready = await waitUntil(
+    async () => {
+      if (signal?.aborted) return true;
+      const response = await ask(home, config, `/api/v1/nodes/${config.nodeName}`);
+      if (!response) return false;
+      if (!response.ok) {
+        seen = `the API server answers ${response.status} for node ${config.nodeName}`;
+        return false;
+      }
+      const node = (await response.json()) as {
+        status?: { conditions?: { type: string; status: string; message?: string }[] };
+      };
+      const condition = node.status?.conditions?.find((one) => one.type === 'Ready');
+      seen = `node ${config.nodeName} is not Ready: ${condition?.message ?? 'no status yet'}`;
+      return condition?.status === 'True';
+    },
+    limitMs,
+    15,
+  );
+  if (!ready)
+    throw new PintleError(
+      'NOT_READY',
+      `the cluster was not ready within ${limitMs / 1000} s: ${seen}`,
+      `see ./pintle logs --home ${home.folder}`,
+    );
+}

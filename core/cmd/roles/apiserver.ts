@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs';
+import type { Pod } from '#api';
+import { podKind, secretKind, serviceAccountKind } from '#api';
+import { systemClock, systemRandom } from '#base';
+import { createAuthenticator } from '../../apiserver/auth/authenticator.ts';
+import { createAuthorizer } from '../../apiserver/auth/authorizer.ts';
+import { createKubeletTokenSigner } from '../../apiserver/auth/kubelet-tokens.ts';
+import { createNodeUses } from '../../apiserver/auth/node-authorizer.ts';
+import { createServiceAccountTokens, type Known, type Lookup } from '../../apiserver/auth/service-account-tokens.ts';
+import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
+import { openTokenFile } from '../../apiserver/auth/token-file.ts';
+import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
+import { createApiServer } from '../../apiserver/server.ts';
+import { strategies } from '../../apiserver/strategies/index.ts';
+import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
+import { openSqliteStore } from '../../store/sqlite.ts';
+import type { Store } from '../../store/store.ts';
+import type { RoleContext } from '../internal.ts';
+
+/** The apiserver process: store, authentication, the API, and the way to kubelets. */
+export async function startApiserverRole({ home, config, log, scope }: RoleContext): Promise<void> {
+  const [store, keys, tokenFile] = await Promise.all([
+    openStore(),
+    openSigningKeys(home.path('pki', 'sa.key')),
+    openTokenFile({ path: home.path('credentials', 'tokens.json'), clock: systemClock }),
+  ]);
+  scope.use(store);
+  const holder: { server?: ApiServer } = {};
+  const reader = (): Reader => {
+    if (!holder.server) throw new Error('the API server is still starting');
+    return holder.server.reader;
+  };
+  const tokens = createServiceAccountTokens({
+    keys,
+    lookup: lookupOver(reader),
+    clock: systemClock,
+    random: systemRandom,
+  });
+  const [from, to] = config.nodePorts.split('-').map(Number);
+  const server = await createApiServer({
+    store,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    authenticator: createAuthenticator({ tokenFile, serviceAccounts: tokens }),
+    authorizer: createAuthorizer({ nodeUses: createNodeUses((name) => podsOfNode(reader(), name)) }),
+    tokens,
+    schema: createSchemaEngine(),
+    strategies: strategies as readonly AnyStrategy[],
+    streams: createStreamHandlers({
+      signKubeletToken: createKubeletTokenSigner(keys, systemClock),
+      kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+      // Without root the cluster's own addresses are loopback ones.
+      allowedRanges: config.podCidr.startsWith('127.') ? [config.podCidr, config.serviceCidr, '127.0.0.1/32'] : [],
+    }),
+    serviceRange: config.serviceCidr,
+    nodePorts: [from!, to!],
+    advertise: { ip: config.nodeIp, port: config.port },
+    extraPaths: {
+      '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
+    },
+  });
+  holder.server = server;
+  scope.use(server);
+  const tls = {
+    key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
+    cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
+  };
+  await server.listen({
+    hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
+    port: config.port,
+    tls,
+  });
+  log.info('serving', { port: config.port });
+
+  async function openStore(): Promise<Store> {
+    if (config.store === 'sqlite')
+      return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+    const { openEtcdStore } = await import('../../store/etcd.ts');
+    const endpoints = config.store
+      .replace(/^etcd:\/\//, '')
+      .split(',')
+      .map((one) => `http://${one}`);
+    return openEtcdStore({ endpoints, clock: systemClock, log });
+  }
+}
+
+const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>
+  reader.list(podKind).filter((pod) => pod.spec?.nodeName === name);
+
+const lookupOver =
+  (reader: () => Reader): Lookup =>
+  (resource, namespace, name): Known | undefined => {
+    const kind = { serviceaccounts: serviceAccountKind, pods: podKind, secrets: secretKind, nodes: undefined }[
+      resource
+    ];
+    const object = kind && (reader().get(kind as typeof podKind, namespace, name) as Pod | undefined);
+    if (!object) return undefined;
+    const deleted = object.metadata.deletionTimestamp;
+    return {
+      uid: object.metadata.uid!,
+      deletedAtMs: deleted ? Date.parse(deleted) : undefined,
+      serviceAccountName: object.spec?.serviceAccountName,
+      nodeName: object.spec?.nodeName,
+    };
+  };

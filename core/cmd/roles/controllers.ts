@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { systemClock, systemRandom } from '#base';
+import { createInformers } from '../../client/cache-informer.ts';
+import { coreControllers } from '../../controllers/index.ts';
+import { startScheduler } from '../../scheduler/scheduler.ts';
+import { startControllers } from '../../sdk/controller.ts';
+import { createEventRecorder } from '../../sdk/recorder.ts';
+import { connect } from '../connect.ts';
+import type { RoleContext } from '../internal.ts';
+
+/** Scheduler and core controllers, each with its own identity and one set of informers for all. */
+export async function startControllersRole({ home, config, log, scope }: RoleContext): Promise<void> {
+  const seams = { clock: systemClock, random: systemRandom, log };
+  const client = connect(home, config, 'controllers');
+  const informers = createInformers({ client, ...seams, signal: scope.signal });
+  const schedulerClient = connect(home, config, 'scheduler');
+  const schedulerEvents = scope.use(
+    createEventRecorder({ client: schedulerClient, ...seams, component: 'default-scheduler' }),
+  );
+  const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
+  const starting = [
+    startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
+    startControllers(coreControllers({ rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8') }), {
+      client,
+      informers,
+      ...seams,
+      component: 'controllers',
+    }),
+  ];
+  for (const started of await Promise.all(starting)) scope.use(started);
+  log.info('scheduler and controllers run');
+}

@@ -1,0 +1,76 @@
+import { type Log, systemClock } from '#base';
+import { argvOf, type ComponentName, type ComponentState, componentsOf, launch, readRunState } from './components.ts';
+import type { Config, Home } from './home.ts';
+import { end, isAlive, type ProcessRecord, recordOf } from './processes.ts';
+
+const backoffMs = { first: 50, most: 5_000, resetAfter: 60_000 };
+const stopGraceMs = 10_000;
+
+/**
+ * Keeps the components of one cluster running until the signal aborts, then stops them in reverse order.
+ * Leftovers of a killed supervisor are ended first (the private engine is kept: its containers run on).
+ */
+export class Supervisor {
+  readonly #states = new Map<ComponentName, ComponentState>();
+  constructor(
+    private readonly home: Home,
+    private readonly config: Config,
+    private readonly log: Log,
+  ) {}
+
+  async run(signal: AbortSignal): Promise<void> {
+    const former = readRunState(this.home)?.components ?? [];
+    await end(
+      former
+        .filter((one) => one.name !== 'engine')
+        .map((one) => one.process)
+        .filter((one) => one !== undefined),
+      stopGraceMs,
+    );
+    const names = componentsOf(this.config);
+    const loops = names.map((name) => this.#keep(name, signal, former.find((one) => one.name === name)?.process));
+    await Promise.all(loops);
+    for (const name of names.reverse()) {
+      const process = this.#states.get(name)?.process;
+      if (process) await end([process], stopGraceMs);
+      this.#note(name, { process: undefined });
+    }
+  }
+
+  async #keep(name: ComponentName, signal: AbortSignal, former: ProcessRecord | undefined): Promise<void> {
+    if (name === 'engine' && isAlive(former)) {
+      this.log.info('found the private engine running', { pid: former!.pid });
+      this.#note(name, { process: former });
+      while (!signal.aborted && isAlive(former)) await systemClock.sleep(500, signal);
+    }
+    let delayMs = backoffMs.first;
+    while (!signal.aborted) {
+      const startedMs = systemClock.monotonicMs();
+      const child = launch(this.home, name, argvOf(name, this.home));
+      this.#note(name, { process: child.record });
+      this.log.info('started', { component: name, pid: child.record?.pid });
+      const code = await Promise.race([child.exited, aborted(signal)]);
+      if (code === undefined) return;
+      if (systemClock.monotonicMs() - startedMs > backoffMs.resetAfter) delayMs = backoffMs.first;
+      this.log.warn('component ended; starting it again', { component: name, code, delayMs });
+      const restarts = (this.#states.get(name)?.restarts ?? 0) + 1;
+      this.#note(name, { process: undefined, restarts, lastExit: `code ${code}` });
+      await systemClock.sleep(delayMs, signal);
+      delayMs = Math.min(delayMs * 2, backoffMs.most);
+    }
+  }
+
+  #note(name: ComponentName, change: Partial<ComponentState>): void {
+    const former = this.#states.get(name) ?? { name, restarts: 0, since: '' };
+    this.#states.set(name, { ...former, since: new Date(systemClock.now()).toISOString(), ...change });
+    this.home.writeFile(
+      'run/state.json',
+      JSON.stringify({ supervisor: recordOf(process.pid), components: [...this.#states.values()] }, undefined, 2),
+    );
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) =>
+    signal.aborted ? resolve(undefined) : signal.addEventListener('abort', () => resolve(undefined), { once: true }),
+  );

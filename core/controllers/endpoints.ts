@@ -1,0 +1,171 @@
+import {
+  type EndpointSlice,
+  type EndpointSubset,
+  endpointSliceKind,
+  endpointsKind,
+  isReason,
+  type KubeObject,
+  keyOf,
+  matchesSet,
+  nodeKind,
+  type Pod,
+  podKind,
+  type Service,
+  serviceKind,
+} from '#api';
+import { timeText } from '#base';
+import type { ControllerSpec, ReconcileContext } from '#sdk';
+import { planSlices, planSubsets } from './plan-slices.ts';
+
+const serviceLabel = 'kubernetes.io/service-name';
+const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
+const managedBy = 'endpointslice-controller.k8s.io';
+const headlessLabel = 'service.kubernetes.io/headless';
+const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
+const managedFor = (name: string) => ({ [serviceLabel]: name, [managedByLabel]: managedBy });
+type ServiceObject = Readonly<Service & KubeObject>;
+
+/** Endpoints and EndpointSlices of every Service with a selector, in one pass. Those made by hand stay untouched. */
+export const endpointsController: ControllerSpec<Service & KubeObject> = {
+  name: 'endpointslice-controller',
+  watches: serviceKind,
+  alsoOn: [
+    {
+      kind: podKind,
+      keys: (pod: Readonly<Pod & KubeObject>, informers) =>
+        informers
+          .informer(serviceKind)
+          .cache.list(pod.metadata.namespace)
+          .filter((service) => matchesSet(service.spec?.selector, pod.metadata.labels))
+          .map(keyOf),
+    },
+    { kind: endpointsKind, keys: (endpoints: KubeObject) => [keyOf(endpoints)] },
+    {
+      kind: endpointSliceKind,
+      keys: (slice: KubeObject) => {
+        const { namespace, labels } = slice.metadata;
+        const name = labels?.[serviceLabel];
+        return name && labels?.[managedByLabel] === managedBy ? [{ namespace, name }] : [];
+      },
+    },
+    { kind: nodeKind, keys: () => [] }, // for zones: read, and never a reason to wake
+  ],
+  reconciler: {
+    async reconcile(key, service, context) {
+      const { informers, client } = context;
+      const slices = informers
+        .informer(endpointSliceKind)
+        .cache.list(key.namespace)
+        .filter(
+          (slice) =>
+            slice.metadata.labels?.[serviceLabel] === key.name && slice.metadata.labels[managedByLabel] === managedBy,
+        );
+      if (!service) {
+        if (informers.informer(endpointsKind).cache.get(key)) await gone(client.delete(endpointsKind, key));
+        for (const slice of slices) await gone(client.delete(endpointSliceKind, keyOf(slice)));
+        return;
+      }
+      const { selector, type } = service.spec ?? {};
+      if (service.metadata.deletionTimestamp || type === 'ExternalName' || !selector || !Object.keys(selector).length)
+        return;
+      const pods = informers
+        .informer(podKind)
+        .cache.list(key.namespace)
+        .filter((pod) => matchesSet(selector, pod.metadata.labels));
+      await writeSlices(service, pods, slices, context);
+      await writeEndpoints(service, planSubsets(service, pods), context);
+    },
+  },
+};
+
+async function gone(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isReason(error, 'NotFound')) throw error;
+  }
+}
+
+async function writeSlices(
+  service: ServiceObject,
+  pods: readonly Readonly<Pod>[],
+  existing: readonly Readonly<EndpointSlice & KubeObject>[],
+  context: ReconcileContext,
+) {
+  const { client, informers, clock } = context;
+  const zones = new Map<string, string>();
+  for (const node of informers.informer(nodeKind).cache.list()) {
+    const zone = node.metadata.labels?.['topology.kubernetes.io/zone'];
+    if (zone) zones.set(node.metadata.name!, zone);
+  }
+  const plan = planSlices(service, pods, zones, existing);
+  const { name, namespace, uid } = service.metadata;
+  const annotations = { [triggerAnnotation]: timeText(clock.now()) };
+  const labels = { ...managedFor(name!), ...(service.spec?.clusterIP === 'None' && { [headlessLabel]: '' }) };
+  // New ones first: an endpoint that moves must not be missing for a moment.
+  for (const want of plan.create)
+    await client.create(endpointSliceKind, {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: {
+        generateName: `${name}-`,
+        namespace,
+        labels,
+        annotations,
+        ownerReferences: [
+          { apiVersion: 'v1', kind: 'Service', name: name!, uid: uid!, controller: true, blockOwnerDeletion: true },
+        ],
+      },
+      ...want,
+    });
+  for (const { slice, endpoints } of plan.update) {
+    const metadata = { ...slice.metadata, annotations: { ...slice.metadata.annotations, ...annotations } };
+    await client.update(endpointSliceKind, { ...slice, metadata, endpoints });
+  }
+  for (const slice of plan.remove) await gone(client.delete(endpointSliceKind, keyOf(slice as KubeObject)));
+}
+
+async function writeEndpoints(service: ServiceObject, subsets: EndpointSubset[], context: ReconcileContext) {
+  const { client, informers, clock } = context;
+  const key = keyOf(service);
+  const current = informers.informer(endpointsKind).cache.get(key);
+  const labels: Record<string, string> = {
+    ...service.metadata.labels,
+    'endpoints.kubernetes.io/managed-by': 'endpoint-controller',
+    ...(service.spec?.clusterIP === 'None' && { [headlessLabel]: '' }),
+  };
+  if (current && sameSubsets(current.subsets, subsets) && sameMap(current.metadata.labels, labels)) return;
+  const annotations = { ...current?.metadata.annotations, [triggerAnnotation]: timeText(clock.now()) };
+  if (current)
+    await client.update(endpointsKind, { ...current, metadata: { ...current.metadata, labels, annotations }, subsets });
+  else
+    await client.create(endpointsKind, {
+      apiVersion: 'v1',
+      kind: 'Endpoints',
+      metadata: { ...key, labels, annotations },
+      subsets,
+    });
+}
+const sameMap = (left: Readonly<Record<string, string>> = {}, right: Readonly<Record<string, string>>): boolean =>
+  Object.keys(left).length === Object.keys(right).length &&
+  Object.keys(right).every((name) => left[name] === right[name]);
+function sameSubsets(left: readonly EndpointSubset[] = [], right: readonly EndpointSubset[]): boolean {
+  const normal = (subsets: readonly EndpointSubset[]) =>
+    JSON.stringify(
+      subsets
+        .map((subset) => [
+          [subset.addresses ?? [], subset.notReadyAddresses ?? []].map((list) =>
+            list
+              .map((address) =>
+                [address.ip, address.targetRef?.uid ?? '', address.nodeName ?? '', address.hostname ?? ''].join(' '),
+              )
+              .sort(),
+          ),
+          (subset.ports ?? [])
+            .map((port) => [port.name ?? '', port.port, port.protocol ?? 'TCP', port.appProtocol ?? ''].join(' '))
+            .sort(),
+        ])
+        .sort(),
+    );
+  return normal(left) === normal(right);
+}

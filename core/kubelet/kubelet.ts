@@ -1,0 +1,359 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  configMapKind,
+  type NodeSystemInfo,
+  type Pod,
+  podKind,
+  secretKind,
+  serviceKind,
+  type Taint,
+  wholeOf,
+} from '#api';
+import type { Clock, Exec, Log, Random } from '#base';
+import { Scope } from '#base';
+import type { Client, InformerFactory } from '#client';
+import type { PodNetwork } from '#net/pod';
+import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
+import { findContainer } from './access.ts';
+import { Backoff } from './backoff.ts';
+import { Images } from './images.ts';
+import { readMachine } from './machine.ts';
+import { NodeAgent } from './node-agent.ts';
+import { nodeLabels } from './node-status.ts';
+import type { Observed } from './plan.ts';
+import { statusOf } from './pod-memory.ts';
+import { PodWorker } from './pod-worker.ts';
+import { ReferencedObjects } from './referenced-objects.ts';
+import type { KubeletAccess } from './server/access.ts';
+import { PodTokens } from './volumes/token.ts';
+import { PodVolumes } from './volumes/volumes.ts';
+import { Gate, type WorkerContext } from './worker-context.ts';
+
+export interface KubeletOptions {
+  readonly client: Client;
+  readonly informers: InformerFactory;
+  readonly events: EventRecorder;
+  readonly nodeName: string;
+  /** The node's address, or several with the primary one first. */
+  readonly nodeIp: string | readonly string[];
+  readonly runtime: ContainerRuntime;
+  /** Absent: pods have the addresses that the runtime gave them, else the node's. */
+  readonly podNetwork?: PodNetwork;
+  /** Holds `pods/UID`. */
+  readonly stateFolder: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly exec: Exec;
+  readonly clusterDns?: readonly string[];
+  readonly clusterDomain?: string;
+  /** May mount and change owners; without it tmpfs and fsGroup are refused or left out. */
+  readonly isRoot?: boolean;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly taints?: readonly Taint[];
+  /** Replaces what the machine has. */
+  readonly capacity?: Readonly<Record<string, string>>;
+  readonly allocatable?: Readonly<Record<string, string>>;
+  readonly nodeInfo?: Partial<NodeSystemInfo>;
+  /** Such as v1.37.1+pintle. */
+  readonly version?: string;
+  /** Where this node's streaming endpoint listens. With `server` its answer is used. */
+  readonly port?: number;
+  /** Starts the streaming endpoint before the node is registered. */
+  readonly server?: (
+    access: KubeletAccess,
+  ) => Promise<AsyncDisposable & { readonly port?: number }> | (AsyncDisposable & { readonly port?: number });
+  readonly podsMax?: number;
+}
+export interface Kubelet extends AsyncDisposable {
+  readonly access: KubeletAccess;
+  /** Resolves when the node has been registered and its first status written. */
+  readonly registered: Promise<void>;
+  /** Number of pods that this kubelet works for, those that are ending included. */
+  podCount(): number;
+}
+
+const relistEveryMs = 5_000;
+const changesRetryMs = 500;
+const engineVerbsMax = 16;
+
+/** Runs the pods that are bound to this node. Disposal leaves containers running: the next start adopts them. */
+export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
+  const scope = new Scope();
+  try {
+    return await new Loop(options, scope).start();
+  } catch (error) {
+    await scope[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+class Loop implements Kubelet {
+  readonly #workers = new Map<string, PodWorker>();
+  /** What the engine held of each pod when it was looked at last. */
+  #seen = new Map<string, { observed: Observed; mark: string }>();
+  #context!: WorkerContext;
+  #agent!: NodeAgent;
+  #relisting = false;
+  registered: Promise<void> = Promise.resolve();
+  readonly access: KubeletAccess;
+
+  constructor(
+    private readonly options: KubeletOptions,
+    private readonly scope: Scope,
+  ) {
+    const find = (namespace: string, name: string) =>
+      [...this.#workers.values()].find(
+        ({ pod }) => pod?.metadata.namespace === namespace && pod.metadata.name === name,
+      );
+    this.access = {
+      nodeName: options.nodeName,
+      findContainer: (namespace, name, container, previous) => {
+        const worker = find(namespace, name);
+        if (!worker?.pod) return { type: 'noPod' };
+        return findContainer(worker.pod, worker.observed, (each) => statusOf(worker.status, each), container, previous);
+      },
+      findPod: (namespace, name) => {
+        const worker = find(namespace, name);
+        return worker && { uid: worker.uid, running: worker.observed.sandbox?.ready ?? false };
+      },
+      pods: () =>
+        [...this.#workers.values()].flatMap(({ uid, pod, status }) => {
+          if (!pod) return [];
+          const startedAtMs = status.startTime ? Date.parse(status.startTime) : undefined;
+          return [{ uid, namespace: pod.metadata.namespace ?? '', name: pod.metadata.name ?? '', startedAtMs }];
+        }),
+    };
+  }
+
+  podCount(): number {
+    return this.#workers.size;
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.scope[Symbol.asyncDispose]();
+  }
+
+  async start(): Promise<Kubelet> {
+    const { options, scope } = this;
+    await mkdir(join(options.stateFolder, 'pods'), { recursive: true });
+    const server = options.server ? scope.use(await options.server(this.access)) : undefined;
+    await this.#compose(server?.port ?? options.port ?? 0);
+    this.registered = this.#agent.register();
+    scope.defer(() => this.registered.then(() => this.#agent.stopped()));
+    const { pods, services } = this.#context;
+    scope.defer(() => Promise.all([...this.#workers.values()].map((worker) => worker.close())));
+    const first = options.runtime.observe();
+    first.catch(() => {});
+    scope.use(pods.onChange(({ type, object }) => this.#onPod(object, type === 'deleted')));
+    void services.synced;
+    void this.#begin(first);
+    return this;
+  }
+
+  async #compose(port: number): Promise<void> {
+    const { options, scope } = this;
+    const { client, informers, clock, log, runtime, nodeName } = options;
+    const nodeIps = typeof options.nodeIp === 'string' ? [options.nodeIp] : options.nodeIp;
+    const version = options.version ?? 'v1.37.1+pintle';
+    const runtimeVersion = `${runtime.name}://${await runtime.version().catch(() => 'unknown')}`;
+    const machine = await readMachine({
+      folder: options.stateFolder,
+      runtimeVersion,
+      kubeletVersion: version,
+      podsMax: options.podsMax,
+    });
+    const capacity = options.capacity ?? machine.capacity;
+    const allocatable = options.allocatable ?? capacity;
+    const common = {
+      client,
+      clock,
+      log,
+      onChange: (uids: readonly string[]) => uids.forEach((uid) => this.#workers.get(uid)?.refreshVolumes()),
+    };
+    const configMaps = scope.use(new ReferencedObjects({ ...common, kind: configMapKind }));
+    const secrets = scope.use(new ReferencedObjects({ ...common, kind: secretKind }));
+    const podsFolder = join(options.stateFolder, 'pods');
+    this.#context = {
+      client,
+      pods: informers.informer(podKind, { fieldSelector: `spec.nodeName=${nodeName}` }),
+      services: informers.informer(serviceKind),
+      configMaps,
+      secrets,
+      events: options.events,
+      runtime,
+      podNetwork: options.podNetwork,
+      images: new Images(runtime, clock),
+      crashes: new Backoff(),
+      volumes: {
+        configMaps,
+        secrets,
+        tokens: new PodTokens(client, clock),
+        clock,
+        exec: options.exec,
+        podsFolder,
+        isRoot: options.isRoot ?? false,
+      },
+      gate: new Gate(engineVerbsMax),
+      nodeName,
+      nodeIps,
+      allocatable,
+      memoryCapacityBytes: wholeOf(capacity.memory) || machine.memoryBytes,
+      clusterDomain: options.clusterDomain ?? 'cluster.local',
+      clusterDns: options.clusterDns ?? [],
+      agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,
+      clock,
+      random: options.random,
+      log,
+      signal: scope.signal,
+      onGone: (uid) => this.#onGone(uid),
+    };
+    const info = { ...machine.info, ...options.nodeInfo };
+    const labels = nodeLabels(nodeName, machine.arch, options.labels);
+    const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
+    this.#agent = new NodeAgent({
+      client,
+      clock,
+      log,
+      events: options.events,
+      runtime,
+      signal: scope.signal,
+      taints: options.taints,
+      facts,
+    });
+  }
+
+  /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */
+  async #begin(first: Promise<Observation>): Promise<void> {
+    const { runtime, clock, log } = this.options;
+    const { pods, podNetwork, signal } = this.#context;
+    let observation: Observation | undefined;
+    while (!observation && !signal.aborted)
+      observation = await (observation === undefined ? first : runtime.observe()).catch(async (error) => {
+        log.warn('container runtime not readable', { error });
+        first = runtime.observe();
+        first.catch(() => {});
+        await clock.sleep(changesRetryMs, signal);
+        return undefined;
+      });
+    await podNetwork?.prepare().catch((error) => log.error('pod network not ready', { error }));
+    const attached = new Map((await podNetwork?.attached().catch(() => []))?.map(({ uid, ips }) => [uid, ips]));
+    await pods.synced;
+    if (signal.aborted || !observation) return;
+    this.#seen = group(observation);
+    this.#isReady = true;
+    for (const pod of pods.cache.list()) this.#ensure(pod, attached.get(pod.metadata.uid ?? ''));
+    await this.#removeOrphans(attached);
+    void this.#follow();
+    void this.#relist();
+  }
+  #isReady = false;
+
+  #onPod(pod: Readonly<Pod>, deleted: boolean): void {
+    if (!this.#isReady) return; // #begin takes all of them at once
+    const worker = this.#workers.get(pod.metadata.uid!);
+    if (worker) worker.update(deleted ? undefined : pod);
+    else if (!deleted) this.#ensure(pod, undefined);
+  }
+
+  #ensure(pod: Readonly<Pod>, ips: readonly string[] | undefined): void {
+    const uid = pod.metadata.uid!;
+    if (this.#workers.has(uid)) return;
+    const worker = new PodWorker(uid, pod, this.#context, this.#seen.get(uid)?.observed);
+    if (ips) worker.podIps = ips;
+    this.#workers.set(uid, worker);
+    worker.wake();
+  }
+
+  /** Pods of this cluster that the engine, the network or the disk still has and the API does not: gone while we were away. */
+  async #removeOrphans(attached: ReadonlyMap<string, readonly string[]>): Promise<void> {
+    const { volumes, podNetwork, log } = this.#context;
+    const folders = await readdir(volumes.podsFolder).catch(() => []);
+    for (const uid of this.#seen.keys()) {
+      if (this.#workers.has(uid)) continue;
+      const worker = new PodWorker(uid, undefined, this.#context, this.#seen.get(uid)?.observed);
+      this.#workers.set(uid, worker);
+      worker.wake();
+    }
+    for (const uid of new Set([...folders, ...attached.keys()])) {
+      if (this.#workers.has(uid)) continue;
+      await podNetwork
+        ?.detach({ uid })
+        .catch((error) => log.warn('address of a gone pod not released', { uid, error }));
+      await new PodVolumes(volumes, uid)
+        .remove()
+        .catch((error) => log.warn('volumes of a gone pod not removed', { uid, error }));
+    }
+  }
+
+  #onGone(uid: string): void {
+    const { configMaps, secrets, images, crashes, volumes } = this.#context;
+    void this.#workers.get(uid)?.close();
+    this.#workers.delete(uid);
+    this.#seen.delete(uid);
+    configMaps.release(uid);
+    secrets.release(uid);
+    images.forget(uid);
+    crashes.forget(uid);
+    volumes.tokens.forget(uid);
+  }
+
+  async #follow(): Promise<void> {
+    const { runtime, clock, log } = this.options;
+    const { signal } = this.#context;
+    while (!signal.aborted) {
+      try {
+        for await (const { podUid } of runtime.changes(signal)) this.#workers.get(podUid)?.wake(true);
+      } catch (error) {
+        log.debug('runtime changes ended', { error });
+      }
+      await clock.sleep(changesRetryMs, signal);
+      await this.#look();
+    }
+  }
+  async #relist(): Promise<void> {
+    const { signal, clock } = this.#context;
+    while (!signal.aborted) {
+      await clock.sleep(relistEveryMs, signal);
+      await this.#look();
+    }
+  }
+
+  /** Hints get lost: the whole truth now and then wakes the pods that differ. */
+  async #look(): Promise<void> {
+    if (this.#relisting || this.#context.signal.aborted) return;
+    this.#relisting = true;
+    try {
+      const now = group(await this.options.runtime.observe());
+      for (const [uid, worker] of this.#workers) {
+        const before = this.#seen.get(uid)?.mark;
+        if (now.get(uid)?.mark !== before) worker.wake(true);
+      }
+      this.#seen = now;
+    } catch (error) {
+      this.options.log.warn('container runtime not readable', { error });
+    } finally {
+      this.#relisting = false;
+    }
+  }
+}
+
+function group(observation: Observation): Map<string, { observed: Observed; mark: string }> {
+  const pods = new Map<string, { sandbox?: Observed['sandbox']; containers: Observed['containers'][number][] }>();
+  const of = (uid: string) => {
+    const pod = pods.get(uid) ?? { containers: [] };
+    pods.set(uid, pod);
+    return pod;
+  };
+  for (const sandbox of observation.sandboxes) {
+    const pod = of(sandbox.podUid);
+    if (!pod.sandbox || sandbox.attempt > pod.sandbox.attempt) pod.sandbox = sandbox;
+  }
+  for (const container of observation.containers) of(container.podUid).containers.push(container);
+  return new Map(
+    [...pods].map(([uid, observed]) => {
+      const parts = observed.containers.map(({ id, state }) => `${id}:${state}`).sort();
+      return [uid, { observed, mark: `${observed.sandbox?.id}:${observed.sandbox?.ready} ${parts.join(' ')}` }];
+    }),
+  );
+}

@@ -1,0 +1,146 @@
+import { isReason, leaseKind, type Node, nodeKind, type Taint } from '#api';
+import { type Clock, type Log, messageOf, microTimeText } from '#base';
+import type { Client } from '#client';
+import type { ContainerRuntime, EventRecorder } from '#sdk';
+import { type NodeFacts, nodeStatus, sameStatus } from './node-status.ts';
+
+const leaseEveryMs = 10_000;
+const leaseSeconds = 40;
+const lookEveryMs = 10_000;
+const heartbeatMs = 300_000; // an unchanged status is written this often; the lease says that we live
+const retryMs = 1_000;
+
+export interface NodeAgentOptions {
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly events: EventRecorder;
+  readonly runtime: ContainerRuntime;
+  readonly signal: AbortSignal;
+  readonly taints?: readonly Taint[];
+  readonly facts: Omit<NodeFacts, 'images' | 'notReady'>;
+}
+
+/** Keeps our Node object and its Lease. */
+export class NodeAgent {
+  node: Node | undefined;
+  #writtenMs = Number.NEGATIVE_INFINITY;
+  #loops: Promise<void>[] = [];
+  constructor(private readonly options: NodeAgentOptions) {}
+
+  /** Registers the node and writes its first status and lease; tries until it succeeds or the signal aborts. */
+  async register(): Promise<void> {
+    const { clock, signal, log, events } = this.options;
+    while (!signal.aborted) {
+      try {
+        this.node = await this.#ensureNode();
+        await Promise.all([this.#status(), this.#lease()]);
+        break;
+      } catch (error) {
+        log.warn('node not registered', { node: this.options.facts.name, error });
+        await clock.sleep(retryMs, signal);
+      }
+    }
+    if (this.node) events.event(this.ref(), 'Normal', 'Starting', 'Starting kubelet.');
+    this.#loops = [this.#every(leaseEveryMs, () => this.#lease()), this.#every(lookEveryMs, () => this.#status())];
+  }
+
+  async stopped(): Promise<void> {
+    await Promise.all(this.#loops);
+  }
+
+  ref() {
+    const name = this.options.facts.name;
+    return { kind: 'Node', apiVersion: 'v1', metadata: { name, uid: this.node?.metadata.uid ?? name } };
+  }
+
+  async #every(periodMs: number, work: () => Promise<void>): Promise<void> {
+    const { clock, signal, log } = this.options;
+    let waitMs = periodMs;
+    while (!signal.aborted) {
+      await clock.sleep(waitMs, signal);
+      if (signal.aborted) return;
+      try {
+        await work();
+        waitMs = periodMs;
+      } catch (error) {
+        log.warn('node heartbeat failed', { error });
+        waitMs = retryMs;
+      }
+    }
+  }
+
+  async #ensureNode(): Promise<Node> {
+    const { client, facts, taints } = this.options;
+    const name = facts.name;
+    try {
+      const node = await client.get(nodeKind, { name });
+      const missing = Object.entries(facts.labels).filter(([key, value]) => node.metadata.labels?.[key] !== value);
+      if (!missing.length) return node;
+      const body = { metadata: { labels: Object.fromEntries(missing) } };
+      return await client.patch(nodeKind, { name }, { type: 'strategic', body });
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      const metadata = { name, labels: { ...facts.labels } };
+      return client.create(nodeKind, {
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata,
+        spec: taints?.length ? { taints: [...taints] } : {},
+      });
+    }
+  }
+
+  async #status(): Promise<void> {
+    const { client, clock, runtime, facts, events } = this.options;
+    let notReady: string | undefined;
+    const images = await runtime.images().catch((error) => {
+      notReady = `container runtime is down: ${messageOf(error)}`;
+      return [];
+    });
+    const previous = this.node?.status;
+    const status = nodeStatus({ ...facts, images, notReady }, previous, clock.now());
+    if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return;
+    const body = { status: { ...status } };
+    try {
+      this.node = await client.patch(
+        nodeKind,
+        { name: facts.name },
+        { type: 'strategic', body },
+        { subresource: 'status' },
+      );
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      this.node = await this.#ensureNode(); // somebody deleted it: we are still here
+      throw error;
+    }
+    this.#writtenMs = clock.monotonicMs();
+    const ready = (each: Node['status']) => each?.conditions?.find(({ type }) => type === 'Ready')?.status;
+    if (ready(previous) !== ready(status)) {
+      const reason = ready(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
+      events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    }
+  }
+
+  async #lease(): Promise<void> {
+    const { client, clock, facts } = this.options;
+    const key = { namespace: 'kube-node-lease', name: facts.name };
+    const renewTime = microTimeText(clock.now());
+    try {
+      await client.patch(leaseKind, key, {
+        type: 'merge',
+        body: { spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: leaseSeconds } },
+      });
+    } catch (error) {
+      if (!isReason(error, 'NotFound')) throw error;
+      const uid = this.node?.metadata.uid;
+      const ownerReferences = uid ? [{ apiVersion: 'v1', kind: 'Node', name: facts.name, uid }] : undefined;
+      await client.create(leaseKind, {
+        apiVersion: 'coordination.k8s.io/v1',
+        kind: 'Lease',
+        metadata: { ...key, ownerReferences },
+        spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: leaseSeconds },
+      });
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import { Readable } from 'node:stream';
+import type Docker from 'dockerode';
+import { ImageError, type ImageInfo } from '#sdk';
+import { parseImageReference } from './image-reference.ts';
+import { pauseBinary } from './pause-binary.ts';
+import { tar } from './tar.ts';
+
+export const pauseImage = 'pintle/pause:local';
+const statusOf = (error: unknown): number | undefined => (error as { statusCode?: number }).statusCode;
+/** The engine's own sentence, without the client library's words around it. */
+export function engineMessage(error: unknown): string {
+  const json = (error as { json?: { message?: string } }).json;
+  if (json?.message) return json.message;
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/^\(HTTP code \d+\) [^-]* - /, '').trim();
+}
+export const isStatus = (error: unknown, ...codes: number[]): boolean => codes.includes(statusOf(error) ?? 0);
+
+export async function inspectImage(docker: Docker, name: string): Promise<ImageInfo | undefined> {
+  try {
+    const image = await docker.getImage(name).inspect();
+    return {
+      id: image.Id,
+      names: image.RepoTags ?? [],
+      digests: image.RepoDigests ?? [],
+      sizeBytes: image.Size,
+      ...(image.Config?.User ? { user: image.Config.User } : {}),
+    };
+  } catch (error) {
+    if (isStatus(error, 404)) return undefined;
+    throw new ImageError('ImageInspectError', `Failed to inspect image "${name}": ${engineMessage(error)}`);
+  }
+}
+
+export async function ensureDockerImage(
+  docker: Docker,
+  image: string,
+  policy: 'Always' | 'IfNotPresent' | 'Never',
+  signal: AbortSignal,
+): Promise<ImageInfo> {
+  const reference = parseImageReference(image);
+  if (typeof reference === 'string' && !/^(sha256:)?[0-9a-f]{64}$/.test(image))
+    throw new ImageError(
+      'InvalidImageName',
+      `Failed to apply default image tag "${image}": couldn't parse image name "${image}": ${reference}`,
+    );
+  if (policy !== 'Always') {
+    const present = await inspectImage(docker, image);
+    if (present) return present;
+    if (policy === 'Never')
+      throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
+  }
+  if (typeof reference === 'string') throw new ImageError('ErrImagePull', `no image with the id ${image}`);
+  const full = `${reference.name}${reference.digest ? `@${reference.digest}` : `:${reference.tag}`}`;
+  await pull(docker, full, signal);
+  const pulled = await inspectImage(docker, image);
+  if (!pulled) throw new ImageError('ErrImagePull', `${image} was pulled, but the engine does not know it`);
+  return pulled;
+}
+
+async function pull(docker: Docker, image: string, signal: AbortSignal): Promise<void> {
+  let failure: string | undefined;
+  try {
+    const progress = (await docker.pull(image, { abortSignal: signal })) as unknown as Readable;
+    let rest = '';
+    for await (const chunk of progress) {
+      const lines = (rest + String(chunk)).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) failure = errorOf(line) ?? failure;
+    }
+    failure = errorOf(rest) ?? failure;
+  } catch (error) {
+    if (signal.aborted) throw new ImageError('ErrImagePull', 'context canceled');
+    throw new ImageError('ErrImagePull', `Error response from daemon: ${engineMessage(error)}`);
+  }
+  if (failure !== undefined) throw new ImageError('ErrImagePull', failure);
+}
+
+function errorOf(line: string): string | undefined {
+  if (!line.includes('"error"')) return undefined;
+  try {
+    return (JSON.parse(line) as { error?: string }).error;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Makes the pause image when the engine lacks it. Resolves to its id. */
+export async function ensurePauseImage(docker: Docker, arch: string): Promise<string> {
+  const present = await inspectImage(docker, pauseImage);
+  if (present) return present.id;
+  const [repo, tag] = pauseImage.split(':');
+  await importImage(
+    docker,
+    repo!,
+    tag!,
+    tar([{ type: 'file', name: 'pause', mode: 0o755, bytes: pauseBinary(arch) }]),
+    ['ENTRYPOINT ["/pause"]'],
+  );
+  const made = await inspectImage(docker, pauseImage);
+  if (!made) throw new Error(`the engine did not keep ${pauseImage}`);
+  return made.id;
+}
+
+export async function importImage(
+  docker: Docker,
+  repo: string,
+  tag: string,
+  content: AsyncIterable<Uint8Array>,
+  changes: readonly string[],
+): Promise<void> {
+  const answer = (await docker.importImage(Readable.from(content, { objectMode: false }), {
+    repo,
+    tag,
+    changes: [...changes],
+  } as { repo: string; tag: string })) as unknown as Readable;
+  let text = '';
+  for await (const chunk of answer) text += String(chunk);
+  const failure = text
+    .split('\n')
+    .map(errorOf)
+    .find((each) => each !== undefined);
+  if (failure) throw new Error(failure);
+}

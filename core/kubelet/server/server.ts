@@ -1,0 +1,153 @@
+import type { Clock, Log } from '#base';
+import { messageOf } from '#base';
+import { negotiateChannels, offeredProtocols } from '../../wire/websocket-channels.ts';
+import type { KubeletAccess, KubeletServerRuntime, VerifyKubeletToken } from './access.ts';
+import { ExecSocket, parseStreams } from './exec.ts';
+import { refusal, serveLogs } from './logs.ts';
+import { PortForwardSocket, portForwardTunnel } from './port-forward.ts';
+import { type KubeletRoute, parseKubeletPath } from './route.ts';
+import type { SocketSession } from './socket.ts';
+import { statsSummary } from './stats.ts';
+
+export * from './access.ts';
+
+export interface KubeletServerOptions {
+  readonly access: KubeletAccess;
+  readonly runtime: KubeletServerRuntime;
+  readonly verify: VerifyKubeletToken;
+  readonly tls: { readonly key: string; readonly cert: string };
+  readonly hostname: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+export interface KubeletServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+const messageBytesMax = 16 * 1024 * 1024; // of one WebSocket message; clients send 32 KiB
+const idleSeconds = 30; // until a request is authenticated; streams have none
+const socketIdleSeconds = 960; // pings keep a living client below it
+
+/**
+ * The node's HTTPS endpoint, for the apiserver alone: logs, exec, attach, port-forward and stats. Every request carries a
+ * token made for this one operation on this one container; the verb of the request means nothing. Errors before a stream are
+ * plain text, as upstream's kubelet answers; behind the upgrade they travel on the error channel.
+ */
+export async function createKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
+  const server = Bun.serve<SocketSession>({
+    hostname: options.hostname,
+    port: options.port,
+    tls: { key: options.tls.key, cert: options.tls.cert },
+    idleTimeout: idleSeconds,
+    maxRequestBodySize: 0,
+    async fetch(request, bun) {
+      try {
+        const route = parseKubeletPath(new URL(request.url).pathname);
+        if (!route) return text(404, '404 page not found');
+        const token = /^Bearer ([^\s]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+        if (!token || !(await options.verify(token, route.claim))) return text(401, 'Unauthorized');
+        bun.timeout(request, 0);
+        const answer = await respond(options, route, request);
+        if (answer instanceof Response) return answer;
+        if (bun.upgrade(request, { data: answer.session, headers: answer.headers })) return undefined;
+        return text(426, 'this endpoint is a WebSocket: the request lacks the upgrade');
+      } catch (error) {
+        options.log.error('request failed', { error: messageOf(error) });
+        return text(500, messageOf(error));
+      }
+    },
+    websocket: {
+      idleTimeout: socketIdleSeconds,
+      maxPayloadLength: messageBytesMax,
+      backpressureLimit: messageBytesMax * 2, // never reached: writers wait far below it
+      perMessageDeflate: false,
+      open: (socket) => socket.data.open(socket),
+      message: (socket, data) => socket.data.message(data),
+      drain: (socket) => socket.data.drain(),
+      close: (socket) => socket.data.close(),
+    },
+  });
+  return {
+    port: server.port ?? options.port,
+    async [Symbol.asyncDispose]() {
+      await server.stop(true);
+    },
+  };
+}
+
+type Upgrade = { readonly session: SocketSession; readonly headers: Record<string, string> };
+
+async function respond(
+  options: KubeletServerOptions,
+  route: KubeletRoute,
+  request: Request,
+): Promise<Response | Upgrade> {
+  const { access, runtime, clock, log } = options;
+  const { namespace, pod, operation } = route.claim;
+  const query = new URL(request.url).searchParams;
+  switch (operation) {
+    case 'stats':
+      if (route.path === '/healthz') return text(200, 'ok');
+      return Response.json(await statsSummary(access, runtime, clock.now()));
+    case 'logs': {
+      const container = route.claim.container ?? '';
+      return serveLogs({ namespace, pod, container, query, signal: request.signal }, access, runtime, clock, log);
+    }
+    case 'portForward': {
+      const found = access.findPod(namespace, pod);
+      if (!found) return text(404, `pod "${pod}" does not exist`);
+      if (!found.running) return text(400, `pod "${pod}" is not running`);
+      if (!offeredProtocols(request.headers.get('sec-websocket-protocol')).includes(portForwardTunnel))
+        return text(426, `port-forward speaks the WebSocket subprotocol ${portForwardTunnel}`);
+      const dial = (port: number, signal: AbortSignal) => runtime.dial(found.uid, port, signal);
+      const session = new PortForwardSocket({ pod: `${pod}_${namespace}`, podUid: found.uid, dial }, clock, log);
+      return { session, headers: { 'sec-websocket-protocol': portForwardTunnel } };
+    }
+    case 'exec':
+    case 'attach':
+      return respondExec(options, route, operation, request, query);
+  }
+}
+
+function respondExec(
+  { access, runtime, clock, log }: KubeletServerOptions,
+  route: KubeletRoute,
+  kind: 'exec' | 'attach',
+  request: Request,
+  query: URLSearchParams,
+): Response | Upgrade {
+  const { namespace, pod } = route.claim;
+  const container = route.claim.container ?? '';
+  const found = access.findContainer(namespace, pod, container);
+  if (found.type === 'noPod') return text(404, refusal(found, { pod, container }));
+  if (found.type !== 'found' || !found.running) return text(500, `container not found ("${container}")`);
+  const streams = parseStreams(query);
+  if (typeof streams === 'string') return text(400, streams);
+  const command = query.getAll('command');
+  if (kind === 'exec' && command.length === 0)
+    return text(400, 'you must specify at least one command for the container');
+  const protocol = negotiateChannels(request.headers.get('sec-websocket-protocol'));
+  if (!protocol) return text(403, 'none of the requested WebSocket subprotocols is spoken here');
+  const id = found.containerId;
+  const stdin = streams.stdin && (kind === 'exec' || found.stdin);
+  const session = new ExecSocket(
+    {
+      kind,
+      protocol,
+      streams: { ...streams, stdin },
+      start: (signal) =>
+        kind === 'exec'
+          ? runtime.exec(id, { command, tty: streams.tty, stdin, signal })
+          : runtime.attach(id, { tty: found.tty, stdin, signal }),
+    },
+    clock,
+    log,
+  );
+  const headers: Record<string, string> = protocol.name ? { 'sec-websocket-protocol': protocol.name } : {};
+  return { session, headers };
+}
+
+const text = (status: number, body: string): Response =>
+  new Response(body, { status, headers: { 'content-type': 'text/plain; charset=utf-8' } });

@@ -1,0 +1,102 @@
+import type { Container, Pod, Probe, Volume } from '#api';
+import { containersOf, type Role } from './names.ts';
+
+const volumeKinds = new Set(['name', 'emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected']);
+const projections = new Set(['configMap', 'secret', 'downwardAPI', 'serviceAccountToken']);
+const resourceNames = new Set(['cpu', 'memory']);
+/** Set, and not to the value that means nothing: absent, false, '', an empty list or map. */
+const given = (value: unknown): boolean =>
+  value !== undefined &&
+  value !== null &&
+  value !== false &&
+  value !== '' &&
+  !(typeof value === 'object' && Object.keys(value).length === 0);
+
+/**
+ * Paths of the fields that this node cannot honour. A pod with one is stopped with an event that names it:
+ * running it as if the field were not there would be a lie. Empty for a pod that can run.
+ */
+export function unsupportedFields(pod: Readonly<Pod>): string[] {
+  const spec = pod.spec;
+  if (!spec) return ['spec'];
+  const found: string[] = [];
+  const check = (path: string, value: unknown) => {
+    if (given(value)) found.push(path);
+  };
+  check('spec.hostUsers', spec.hostUsers === false ? 'false' : undefined);
+  check('spec.runtimeClassName', spec.runtimeClassName);
+  check('spec.overhead', spec.overhead);
+  check('spec.resourceClaims', spec.resourceClaims);
+  check('spec.resources', spec.resources);
+  check('spec.hostnameOverride', spec.hostnameOverride);
+  check('spec.imagePullSecrets', spec.imagePullSecrets);
+  check('spec.evictionResponders', spec.evictionResponders);
+  check('spec.os.name', spec.os?.name === 'linux' ? undefined : spec.os?.name);
+  const security = spec.securityContext;
+  check('spec.securityContext.seLinuxOptions', security?.seLinuxOptions);
+  check('spec.securityContext.windowsOptions', security?.windowsOptions);
+  check('spec.securityContext.supplementalGroupsPolicy', strictGroups(security?.supplementalGroupsPolicy));
+  check('spec.securityContext.appArmorProfile', appArmor(security?.appArmorProfile?.type));
+  check('spec.securityContext.seccompProfile', seccomp(security?.seccompProfile?.type));
+  if (pod.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined)
+    found.push('metadata.annotations[kubernetes.io/config.mirror]');
+  spec.volumes?.forEach((volume, index) => checkVolume(volume, `spec.volumes[${index}]`, check));
+  const counts: Record<string, number> = {};
+  for (const { role, spec: container } of containersOf(pod)) {
+    const list = listOf(role);
+    const index = (counts[list] = (counts[list] ?? -1) + 1);
+    checkContainer(container, role, `spec.${list}[${index}]`, check);
+  }
+  return found;
+}
+
+type Check = (path: string, value: unknown) => void;
+const listOf = (role: Role): string =>
+  role === 'container' ? 'containers' : role === 'ephemeral' ? 'ephemeralContainers' : 'initContainers';
+const strictGroups = (policy: string | undefined) => (policy === 'Merge' ? undefined : policy);
+const appArmor = (type: string | undefined) => (type === 'Localhost' ? type : undefined); // the engine's default profile is in force where the kernel has AppArmor
+const seccomp = (type: string | undefined) => (type === 'Localhost' ? type : undefined);
+
+function checkVolume(volume: Volume, path: string, check: Check): void {
+  for (const [key, value] of Object.entries(volume))
+    if (!volumeKinds.has(key) && value !== undefined && value !== null) check(`${path}.${key}`, key);
+  const medium = volume.emptyDir?.medium;
+  if (medium && medium !== 'Memory') check(`${path}.emptyDir.medium`, medium);
+  volume.projected?.sources?.forEach((source, index) => {
+    for (const key of Object.keys(source))
+      if (!projections.has(key)) check(`${path}.projected.sources[${index}].${key}`, key);
+  });
+}
+
+function checkContainer(container: Container, role: Role, path: string, check: Check): void {
+  const security = container.securityContext;
+  check(`${path}.volumeDevices`, container.volumeDevices);
+  check(`${path}.restartPolicyRules`, container.restartPolicyRules);
+  check(
+    `${path}.restartPolicy`,
+    container.restartPolicy !== undefined && !(role === 'sidecar') ? container.restartPolicy : undefined,
+  );
+  check(`${path}.resources.claims`, container.resources?.claims);
+  for (const list of ['limits', 'requests'] as const)
+    for (const name of Object.keys(container.resources?.[list] ?? {}))
+      if (!resourceNames.has(name)) check(`${path}.resources.${list}.${name}`, name);
+  check(`${path}.securityContext.seLinuxOptions`, security?.seLinuxOptions);
+  check(`${path}.securityContext.windowsOptions`, security?.windowsOptions);
+  check(`${path}.securityContext.appArmorProfile`, appArmor(security?.appArmorProfile?.type));
+  check(`${path}.securityContext.seccompProfile`, seccomp(security?.seccompProfile?.type));
+  check(`${path}.securityContext.procMount`, security?.procMount === 'Default' ? undefined : security?.procMount);
+  check(`${path}.targetContainerName`, (container as { targetContainerName?: string }).targetContainerName);
+  container.volumeMounts?.forEach((mount, index) => {
+    check(`${path}.volumeMounts[${index}].bindMountOptions`, mount.bindMountOptions);
+    check(`${path}.volumeMounts[${index}].recursiveReadOnly`, mount.recursiveReadOnly === 'Enabled' ? 'Enabled' : '');
+  });
+  container.env?.forEach((variable, index) => {
+    check(`${path}.env[${index}].valueFrom.fileKeyRef`, variable.valueFrom?.fileKeyRef);
+  });
+  for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const)
+    checkProbe(container[name], `${path}.${name}`, check);
+}
+
+function checkProbe(probe: Probe | undefined, path: string, check: Check): void {
+  check(`${path}.grpc`, probe?.grpc);
+}

@@ -1,0 +1,37 @@
+import { open } from 'node:fs/promises';
+import type { ContainerRuntime, ContainerState } from '#sdk';
+import { terminationFileOf } from './container-spec.ts';
+
+const fileBytesMax = 4096;
+const logBytesMax = 2048;
+const logLinesMax = 80;
+
+/** What an exited container said last: its termination file, or the end of its log when it failed and wants that. Never throws. */
+export async function terminationMessage(
+  state: ContainerState,
+  policy: string | undefined,
+  podFolder: string,
+  runtime: ContainerRuntime,
+): Promise<string> {
+  try {
+    const file = await readStart(terminationFileOf(podFolder, state.name, state.attempt));
+    if (file || policy !== 'FallbackToLogsOnError' || state.exitCode === 0) return file;
+    const parts: Uint8Array[] = [];
+    for await (const line of runtime.logs(state.id, { tailLines: logLinesMax }, AbortSignal.any([])))
+      parts.push(line.bytes);
+    return Buffer.concat(parts).subarray(-logBytesMax).toString('utf8');
+  } catch {
+    return '';
+  }
+}
+
+async function readStart(path: string): Promise<string> {
+  const handle = await open(path, 'r').catch(() => undefined);
+  if (!handle) return '';
+  try {
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(fileBytesMax), 0, fileBytesMax, 0);
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,178 @@
+import { chmod, chown, lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type ConfigMap, type Pod, type Secret, type Volume, wholeOf } from '#api';
+import type { Clock, Exec } from '#base';
+import type { PodFacts } from '../downward.ts';
+import type { ReferencedObjects } from '../referenced-objects.ts';
+import { writeAtomically } from './atomic-writer.ts';
+import { prepareHostPath } from './host-path.ts';
+import { defaultFileMode, downwardFiles, keyFiles, type Payload, safePath } from './payload.ts';
+import type { PodTokens } from './token.ts';
+
+export interface VolumeSources {
+  readonly configMaps: ReferencedObjects<ConfigMap>;
+  readonly secrets: ReferencedObjects<Secret>;
+  readonly tokens: PodTokens;
+  readonly clock: Clock;
+  readonly exec: Exec;
+  /** Holds a folder for each pod. */
+  readonly podsFolder: string;
+  /** May mount and give files away. */
+  readonly isRoot: boolean;
+}
+
+const isLive = (volume: Volume) => volume.configMap || volume.secret || volume.downwardAPI || volume.projected;
+
+/** The volumes of one pod below `podsFolder/UID/volumes/NAME`. */
+export class PodVolumes {
+  readonly folder: string;
+  #stamp = 0;
+  constructor(
+    private readonly sources: VolumeSources,
+    private readonly uid: string,
+  ) {
+    this.folder = join(sources.podsFolder, uid);
+  }
+
+  /**
+   * Makes every volume ready; safe to repeat. Resolves to the folder of each and to when live ones must be written again
+   * (tokens). With `liveOnly` only those that can change are written anew. Throws naming the volume that failed.
+   */
+  async prepare(
+    pod: Readonly<Pod>,
+    facts: PodFacts,
+    liveOnly = false,
+  ): Promise<{ paths: Map<string, string>; renewAtMs: number }> {
+    const paths = new Map<string, string>();
+    let renewAtMs = Number.POSITIVE_INFINITY;
+    await mkdir(join(this.folder, 'volumes'), { recursive: true });
+    await Promise.all(
+      (pod.spec?.volumes ?? []).map(async (volume) => {
+        try {
+          if (liveOnly && !isLive(volume)) return;
+          const prepared = await this.#prepareOne(pod, volume, facts);
+          paths.set(volume.name, prepared.path);
+          renewAtMs = Math.min(renewAtMs, prepared.renewAtMs ?? renewAtMs);
+        } catch (error) {
+          throw new Error(
+            `MountVolume.SetUp failed for volume "${volume.name}" : ${error instanceof Error ? error.message : error}`,
+          );
+        }
+      }),
+    );
+    return { paths, renewAtMs };
+  }
+
+  /** Unmounts and removes everything; what hostPath volumes point at stays. */
+  async remove(): Promise<void> {
+    for (const name of await readdir(join(this.folder, 'volumes')).catch(() => []))
+      if (this.sources.isRoot && (await isMountPoint(join(this.folder, 'volumes', name))))
+        await this.sources.exec.run(['umount', join(this.folder, 'volumes', name)]);
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  async #prepareOne(
+    pod: Readonly<Pod>,
+    volume: Volume,
+    facts: PodFacts,
+  ): Promise<{ path: string; renewAtMs?: number }> {
+    if (volume.hostPath) return { path: await prepareHostPath(volume.hostPath) };
+    const path = join(this.folder, 'volumes', volume.name);
+    const group = pod.spec?.securityContext?.fsGroup;
+    if (volume.emptyDir || !isLive(volume)) {
+      await this.#emptyDir(path, volume, group);
+      return { path };
+    }
+    const { files, renewAtMs } = await this.#payload(pod, volume, facts);
+    const stamp = `${new Date(this.sources.clock.now()).toISOString().replaceAll(/[-:.TZ]/g, '_')}${this.#stamp++}`;
+    await writeAtomically(path, files, { stamp, group: this.sources.isRoot ? group : undefined });
+    return { path, renewAtMs };
+  }
+
+  async #emptyDir(path: string, volume: Volume, group: number | undefined): Promise<void> {
+    const { isRoot, exec } = this.sources;
+    const fresh = !(await lstat(path).catch(() => undefined));
+    await mkdir(path, { recursive: true });
+    if (volume.emptyDir?.medium === 'Memory') {
+      if (!isRoot) throw new Error('an emptyDir of medium Memory needs root to mount it');
+      if (!(await isMountPoint(path))) {
+        const size = wholeOf(volume.emptyDir.sizeLimit);
+        const { code, stderr } = await exec.run([
+          'mount',
+          '-t',
+          'tmpfs',
+          '-o',
+          size ? `size=${size}` : 'size=50%',
+          'tmpfs',
+          path,
+        ]);
+        if (code !== 0) throw new Error(`mount of tmpfs failed: ${stderr.trim()}`);
+      } else return;
+    } else if (!fresh) return;
+    await chmod(path, volume.emptyDir?.mode ?? 0o777);
+    if (group === undefined || !isRoot) return;
+    await chown(path, 0, group);
+    await chmod(path, 0o2777);
+  }
+
+  async #payload(pod: Readonly<Pod>, volume: Volume, facts: PodFacts): Promise<{ files: Payload; renewAtMs?: number }> {
+    if (volume.configMap)
+      return { files: await this.#keys(pod, 'configmap', volume.configMap, volume.configMap.defaultMode) };
+    if (volume.secret)
+      return {
+        files: await this.#keys(
+          pod,
+          'secret',
+          { ...volume.secret, name: volume.secret.secretName },
+          volume.secret.defaultMode,
+        ),
+      };
+    if (volume.downwardAPI)
+      return {
+        files: downwardFiles(
+          volume.downwardAPI.items ?? [],
+          pod,
+          facts,
+          volume.downwardAPI.defaultMode ?? defaultFileMode,
+        ),
+      };
+    const files: Payload = new Map();
+    let renewAtMs = Number.POSITIVE_INFINITY;
+    const mode = volume.projected?.defaultMode ?? defaultFileMode;
+    for (const source of volume.projected?.sources ?? []) {
+      let part: Payload = new Map();
+      if (source.configMap) part = await this.#keys(pod, 'configmap', source.configMap, mode);
+      else if (source.secret) part = await this.#keys(pod, 'secret', source.secret, mode);
+      else if (source.downwardAPI) part = downwardFiles(source.downwardAPI.items ?? [], pod, facts, mode);
+      else if (source.serviceAccountToken) {
+        const { audience, expirationSeconds, path } = source.serviceAccountToken;
+        const held = await this.sources.tokens.token(pod, audience, expirationSeconds);
+        renewAtMs = Math.min(renewAtMs, held.renewAtMs);
+        // Readable by the pod's own user and nobody else: a group is given only where fsGroup is.
+        const tokenMode = pod.spec?.securityContext?.fsGroup !== undefined ? 0o640 : mode;
+        part.set(safePath(path), { bytes: new TextEncoder().encode(held.token), mode: tokenMode });
+      }
+      for (const [path, file] of part) files.set(path, file);
+    }
+    return { files, renewAtMs };
+  }
+
+  async #keys(
+    pod: Readonly<Pod>,
+    what: 'configmap' | 'secret',
+    source: { name?: string; items?: { key: string; path: string; mode?: number }[]; optional?: boolean },
+    mode = defaultFileMode,
+  ): Promise<Payload> {
+    const namespace = pod.metadata.namespace ?? '';
+    const name = source.name ?? '';
+    const objects: ReferencedObjects<ConfigMap | Secret> =
+      what === 'secret' ? this.sources.secrets : this.sources.configMaps;
+    const object = await objects.use(this.uid, namespace, name);
+    return keyFiles(object, { what, namespace, name, items: source.items, optional: source.optional, mode });
+  }
+}
+
+async function isMountPoint(path: string): Promise<boolean> {
+  const [own, parent] = await Promise.all([lstat(path), lstat(join(path, '..'))]);
+  return own.dev !== parent.dev;
+}

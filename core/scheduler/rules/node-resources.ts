@@ -1,0 +1,51 @@
+import { accept, type NodeInfo, refuse, type SchedulerPlugin } from '#sdk';
+import { requestsOf } from '../pod-requests.ts';
+
+/** Requests must fit into what is allocatable; every lack is named. */
+export const nodeResourcesFit: SchedulerPlugin = {
+  name: 'NodeResourcesFit',
+  retryOn: ['node', 'pod-deleted'],
+  filter(pod, info) {
+    const { requested, allocatable } = info;
+    const wanted = requestsOf(pod);
+    const lacks: string[] = [];
+    if (requested.pods + 1 > allocatable.pods) lacks.push('Too many pods');
+    if (wanted.cpuMilli > 0 && requested.cpuMilli + wanted.cpuMilli > allocatable.cpuMilli)
+      lacks.push('Insufficient cpu');
+    if (wanted.memoryBytes > 0 && requested.memoryBytes + wanted.memoryBytes > allocatable.memoryBytes)
+      lacks.push('Insufficient memory');
+    for (const [name, amount] of Object.entries(wanted.other))
+      if (amount > 0 && (requested.other[name] ?? 0) + amount > (allocatable.other[name] ?? 0))
+        lacks.push(`Insufficient ${name}`);
+    return lacks.length === 0 ? accept : refuse(lacks.join('\n'), true);
+  },
+  score: (pod, info) => {
+    const { cpu, memory } = usedShares(pod, info);
+    return (100 * (1 - cpu) + 100 * (1 - memory)) / 2; // least allocated
+  },
+};
+
+/** Prefers nodes on which CPU and memory are used in like shares. */
+export const nodeResourcesBalanced: SchedulerPlugin = {
+  name: 'NodeResourcesBalancedAllocation',
+  score(pod, info) {
+    const { cpu, memory } = usedShares(pod, info);
+    return 100 * (1 - Math.abs(cpu - memory) / 2); // the standard deviation of two values is half their distance
+  },
+};
+
+function usedShares(
+  pod: Parameters<NonNullable<SchedulerPlugin['score']>>[0],
+  info: NodeInfo,
+): { cpu: number; memory: number } {
+  const wanted = requestsOf(pod, true);
+  let cpuMilli = wanted.cpuMilli;
+  let memoryBytes = wanted.memoryBytes;
+  for (const other of info.pods) {
+    const requests = requestsOf(other, true);
+    cpuMilli += requests.cpuMilli;
+    memoryBytes += requests.memoryBytes;
+  }
+  const share = (used: number, of: number): number => (of === 0 ? 1 : Math.min(1, used / of));
+  return { cpu: share(cpuMilli, info.allocatable.cpuMilli), memory: share(memoryBytes, info.allocatable.memoryBytes) };
+}

@@ -1,0 +1,17 @@
+import { assert } from '#base';
+import type { ResourceVersion } from '../api/meta.ts';
+
+/** Versions are epoch * 2^40 + revision. A restore raises the epoch, so that every version handed out before it is Expired. */
+export const epochSize = 2 ** 40;
+export const epochsMax = 2 ** 13; // 2^40 * 2^13 = 2^53: versions stay exact as JavaScript numbers
+
+export const versionText = (version: number): ResourceVersion => {
+  assert(Number.isSafeInteger(version) && version >= 0, `not a version: ${version}`);
+  return String(version) as ResourceVersion;
+};
+
+/** A version no store of ours can have issued is larger than every real one. */
+export const versionNumber = (text: ResourceVersion): number => {
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : Number.MAX_SAFE_INTEGER;
+};

@@ -1,0 +1,20 @@
+import { createHash } from 'node:crypto';
+import { ipv4Number } from '../pods/addresses.ts';
+
+/** The host's end of a pod's link: 14 characters of the 15 that the kernel takes, the same for the same pod. */
+export const vethName = (podUid: string): string => `pv${createHash('sha1').update(podUid).digest('hex').slice(0, 12)}`;
+
+/** A locally administered address made from the IPv4 one, so that a bridge keeps its own whatever joins it. */
+export function macOfIp(ip: string): string {
+  const hex = ipv4Number(ip).toString(16).padStart(8, '0');
+  return `0a:58:${hex.match(/../g)!.join(':')}`;
+}
+
+/** What `ip` takes to name a namespace: the pid in `/proc/PID/ns/net`, or the name of one in /run/netns. */
+export function netnsReference(path: string): string {
+  const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
+  if (pid) return pid;
+  const name = /^(?:\/var)?\/run\/netns\/([\w.-]+)$/.exec(path)?.[1];
+  if (name) return name;
+  throw new Error(`${path} names no network namespace: /proc/PID/ns/net or /run/netns/NAME is wanted`);
+}

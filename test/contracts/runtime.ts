@@ -1,0 +1,328 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import type { ContainerRuntime, ContainerSpec, ContainerState, SandboxSpec, Session } from '#sdk';
+
+export interface RuntimeHarness {
+  /** A fresh view of the same engine: called twice, the second must see what the first made (unless it is `forgetful`). */
+  make(): Promise<ContainerRuntime>;
+  /** Has `sh`, `sleep`, `echo`, `cat`. */
+  readonly image: string;
+  /** Keeps nothing outside this process. */
+  readonly forgetful?: boolean;
+  close?(): Promise<void>;
+}
+const never = new AbortController().signal;
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const timeoutMs = 30_000;
+
+/** What every container runtime must do. */
+export function runtimeContract(name: string, start: () => Promise<RuntimeHarness>): void {
+  describe(`runtime contract: ${name}`, () => {
+    let harness: RuntimeHarness;
+    let runtime: ContainerRuntime;
+    let imageId = '';
+    const pods: string[] = [];
+    beforeAll(async () => {
+      harness = await start();
+      runtime = await harness.make();
+      imageId = (await runtime.ensureImage(harness.image, 'IfNotPresent', never)).id;
+    }, timeoutMs);
+    afterAll(async () => {
+      for (const uid of pods) await runtime?.removeSandbox(uid);
+      await runtime?.[Symbol.asyncDispose]();
+      await harness?.close?.();
+    }, timeoutMs);
+
+    const newPod = async (): Promise<SandboxSpec> => {
+      const uid = crypto.randomUUID();
+      pods.push(uid);
+      const spec: SandboxSpec = {
+        podUid: uid,
+        podName: `pod-${pods.length}`,
+        podNamespace: 'default',
+        hostname: `pod-${pods.length}`,
+        network: 'pod',
+        attempt: 0,
+      };
+      await runtime.ensureSandbox(spec);
+      return spec;
+    };
+    const container = (pod: SandboxSpec, command: readonly string[], more: Partial<ContainerSpec> = {}) => ({
+      podUid: pod.podUid,
+      podName: pod.podName,
+      podNamespace: pod.podNamespace,
+      name: 'main',
+      attempt: 0,
+      imageId,
+      image: harness.image,
+      command,
+      env: [['GREETING', 'hello']] as const,
+      mounts: [],
+      tty: false,
+      stdin: false,
+      stdinOnce: false,
+      security: {
+        privileged: false,
+        readOnlyRoot: false,
+        noNewPrivileges: false,
+        capabilitiesAdd: [],
+        capabilitiesDrop: [],
+      },
+      resources: {},
+      specHash: 'hash-1',
+      annotations: { kept: 'yes' },
+      ...more,
+    });
+    const run = async (pod: SandboxSpec, command: readonly string[], more: Partial<ContainerSpec> = {}) => {
+      const id = await runtime.create(container(pod, command, more));
+      await runtime.start(id);
+      return id;
+    };
+    const stateOf = async (pod: SandboxSpec, id: string) =>
+      (await runtime.observe(pod.podUid)).containers.find((each) => each.id === id);
+    /** Waits by hints of change, and looks again at least every 500 ms. */
+    const until = async (pod: SandboxSpec, id: string, wanted: (state: ContainerState) => boolean) => {
+      const end = new AbortController();
+      const hints = runtime.changes(end.signal)[Symbol.asyncIterator]();
+      try {
+        for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+          const state = await stateOf(pod, id);
+          if (state && wanted(state)) return state;
+          await Promise.race([hints.next(), Bun.sleep(500)]);
+        }
+        throw new Error(`container ${id} did not get there: ${JSON.stringify(await stateOf(pod, id))}`);
+      } finally {
+        end.abort();
+      }
+    };
+    const logsOf = async (id: string, options = {}) => {
+      const lines: { stream: string; text: string; time: string }[] = [];
+      for await (const line of runtime.logs(id, options, never))
+        lines.push({ stream: line.stream, text: text(line.bytes), time: line.time });
+      return lines;
+    };
+    const readAll = async (stream: ReadableStream<Uint8Array> | undefined) =>
+      stream ? Bun.readableStreamToText(stream) : '';
+    const outcome = async (session: Session) => {
+      const [stdout, stderr, end] = await Promise.all([readAll(session.stdout), readAll(session.stderr), session.done]);
+      return { stdout, stderr, code: end.code };
+    };
+
+    test('images: what is absent is refused by policy, a wrong name by its reason', async () => {
+      await expect(runtime.ensureImage('pintle/absent:local', 'Never', never)).rejects.toMatchObject({
+        reason: 'ErrImageNeverPull',
+        message: 'Container image "pintle/absent:local" is not present with pull policy of Never',
+      });
+      await expect(runtime.ensureImage('-no!image', 'IfNotPresent', never)).rejects.toMatchObject({
+        reason: 'InvalidImageName',
+      });
+      expect((await runtime.images()).some((image) => image.names.some((each) => each.endsWith(harness.image)))).toBe(
+        true,
+      );
+    });
+
+    test(
+      'a container runs, is seen with all its marks, and ends with its exit code',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['sh', '-c', 'echo out; echo err >&2; exit 3']);
+        const state = await until(pod, id, (each) => each.state === 'exited');
+        expect(state).toMatchObject({
+          podUid: pod.podUid,
+          podName: pod.podName,
+          podNamespace: 'default',
+          name: 'main',
+          attempt: 0,
+          exitCode: 3,
+          image: harness.image,
+          imageId,
+          specHash: 'hash-1',
+          annotations: { kept: 'yes' },
+        });
+        expect(state.finishedAtMs!).toBeGreaterThanOrEqual(state.startedAtMs!);
+        const lines = await logsOf(id);
+        expect(lines.map(({ stream, text }) => `${stream}:${text}`).sort()).toEqual(['stderr:err\n', 'stdout:out\n']);
+        expect(lines[0]!.time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/);
+        expect((await logsOf(id, { tailLines: 1 })).length).toBe(1);
+        expect(await logsOf(id, { sinceMs: Date.now() + 60_000 })).toEqual([]);
+      },
+      timeoutMs,
+    );
+
+    test(
+      'every verb is idempotent',
+      async () => {
+        const pod = await newPod();
+        const again = await runtime.ensureSandbox(pod);
+        const seen = await runtime.observe(pod.podUid);
+        expect(seen.sandboxes.map((each) => each.id)).toEqual([again.id]);
+        expect(seen.sandboxes[0]).toMatchObject({ ready: true, attempt: 0, podUid: pod.podUid });
+        const id = await run(pod, ['sleep', '1000']);
+        expect(await runtime.create(container(pod, ['sleep', '1000']))).toBe(id);
+        await runtime.start(id);
+        await runtime.stop(id, 0);
+        await runtime.stop(id, 0);
+        expect((await stateOf(pod, id))?.state).toBe('exited');
+        await runtime.remove(id);
+        await runtime.remove(id);
+        await runtime.removeSandbox(pod.podUid);
+        await runtime.removeSandbox(pod.podUid);
+        expect(await runtime.observe(pod.podUid)).toEqual({ sandboxes: [], containers: [] });
+      },
+      timeoutMs,
+    );
+
+    test(
+      'a program that is not there: start throws, and the container is seen as ended with the reason',
+      async () => {
+        const pod = await newPod();
+        const id = await runtime.create(container(pod, ['/no/such/program']));
+        await expect(runtime.start(id)).rejects.toMatchObject({ reason: 'RunContainerError' });
+        const state = await stateOf(pod, id);
+        expect(state).toMatchObject({ state: 'exited', exitCode: 128 });
+        expect(state?.error).toContain('/no/such/program');
+      },
+      timeoutMs,
+    );
+
+    test(
+      'stop: asks, waits the grace time, kills',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['sleep', '1000']);
+        await runtime.stop(id, 1000);
+        const state = await stateOf(pod, id);
+        expect(state?.state).toBe('exited');
+        expect([137, 143]).toContain(state?.exitCode ?? 0);
+      },
+      timeoutMs,
+    );
+
+    test(
+      'a restart is a new container beside the old one',
+      async () => {
+        const pod = await newPod();
+        const first = await run(pod, ['sh', '-c', 'echo first; exit 1']);
+        await until(pod, first, (each) => each.state === 'exited');
+        const second = await run(pod, ['sh', '-c', 'echo second; sleep 1000'], { attempt: 1 });
+        expect(second).not.toBe(first);
+        expect((await logsOf(first)).map((line) => line.text)).toEqual(['first\n']);
+        expect((await runtime.observe(pod.podUid)).containers.map((each) => each.attempt).sort()).toEqual([0, 1]);
+      },
+      timeoutMs,
+    );
+
+    test(
+      'followed logs end when the container does, or when the reader leaves',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['sh', '-c', 'echo one; sleep 1; echo two']);
+        expect((await logsOf(id, { follow: true })).map((line) => line.text)).toEqual(['one\n', 'two\n']);
+        const endless = await run(pod, ['sh', '-c', 'echo here; sleep 1000'], { name: 'endless' });
+        const leave = new AbortController();
+        for await (const line of runtime.logs(endless, { follow: true }, leave.signal)) {
+          expect(text(line.bytes)).toBe('here\n');
+          leave.abort();
+        }
+      },
+      timeoutMs,
+    );
+
+    test(
+      'exec: streams apart, exit code, half-close of stdin, a missing program',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['sleep', '1000']);
+        const plain = await runtime.exec(id, {
+          command: ['sh', '-c', 'echo out; echo err >&2; exit 7'],
+          tty: false,
+          stdin: false,
+        });
+        expect(await outcome(plain)).toEqual({ stdout: 'out\n', stderr: 'err\n', code: 7 });
+        const echo = await runtime.exec(id, { command: ['cat'], tty: false, stdin: true });
+        await echo.stdin!.write(new TextEncoder().encode('through\n'));
+        echo.stdin!.end();
+        expect(await outcome(echo)).toEqual({ stdout: 'through\n', stderr: '', code: 0 });
+        const missing = await runtime
+          .exec(id, { command: ['/no/such/program'], tty: false, stdin: false })
+          .then(outcome, () => ({ code: 127 }));
+        expect([126, 127, 128]).toContain(missing.code);
+      },
+      timeoutMs,
+    );
+
+    test(
+      'exec on a terminal: one stream, its size may come at any time',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['sleep', '1000']);
+        const session = await runtime.exec(id, { command: ['sh', '-c', 'echo out; exit 5'], tty: true, stdin: true });
+        expect(session.stderr).toBeUndefined();
+        await session.resize(100, 30);
+        expect(await outcome(session)).toMatchObject({ stdout: expect.stringMatching(/^out\r?\n$/), code: 5 });
+        await session.resize(80, 24); // after the end: no error
+      },
+      timeoutMs,
+    );
+
+    test(
+      'attach reaches the stdin and stdout of the main program',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['cat'], { stdin: true });
+        const session = await runtime.attach(id, { tty: false, stdin: true });
+        await session.stdin!.write(new TextEncoder().encode('ping\n'));
+        const { value } = await session.stdout.getReader().read();
+        expect(text(value!)).toBe('ping\n');
+        session.close();
+        expect((await stateOf(pod, id))?.state).toBe('running');
+      },
+      timeoutMs,
+    );
+
+    test(
+      'a pod whose sandbox is made again has exactly one, ready and new',
+      async () => {
+        const pod = await newPod();
+        const old = await runtime.ensureSandbox(pod);
+        const renewed = await runtime.ensureSandbox({ ...pod, attempt: 1 });
+        expect(renewed.id).not.toBe(old.id);
+        const { sandboxes } = await runtime.observe(pod.podUid);
+        expect(sandboxes.map(({ id, ready, attempt }) => ({ id, ready, attempt }))).toEqual([
+          { id: renewed.id, ready: true, attempt: 1 },
+        ]);
+      },
+      timeoutMs,
+    );
+
+    test(
+      'what runs is adopted by the next process, untouched',
+      async () => {
+        if (harness.forgetful) return;
+        const pod = await newPod();
+        const id = await run(pod, ['sh', '-c', 'echo kept; sleep 1000']);
+        const before = await until(pod, id, (each) => each.state === 'running');
+        await runtime[Symbol.asyncDispose]();
+        runtime = await harness.make();
+        expect(await stateOf(pod, id)).toEqual(before);
+        expect((await runtime.ensureSandbox(pod)).id).toBe((await runtime.observe(pod.podUid)).sandboxes[0]!.id);
+        expect((await logsOf(id)).map((line) => line.text)).toEqual(['kept\n']);
+        await run(pod, ['sh', '-c', 'exit 0'], { name: 'late' });
+        await runtime.stop(id, 0);
+        expect((await stateOf(pod, id))?.exitCode).toBe(137);
+      },
+      timeoutMs,
+    );
+
+    test(
+      'stats of what runs',
+      async () => {
+        const pod = await newPod();
+        await run(pod, ['sleep', '1000'], { name: 'measured' });
+        const sample = (await runtime.stats()).find((each) => each.podUid === pod.podUid);
+        expect(sample?.container).toBe('measured');
+        expect(sample!.memoryWorkingSetBytes).toBeGreaterThan(0);
+      },
+      timeoutMs,
+    );
+  });
+}

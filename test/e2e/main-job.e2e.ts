@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
+
+const root = join(import.meta.dir, '../..');
+const able = process.getuid?.() === 0 && ['dockerd', 'nft', 'ip', 'nsenter'].every((name) => Bun.which(name, { PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }));
+if (!able) {
+  const text = 'e2e needs root, dockerd, nft, ip and nsenter: skipped';
+  if (process.env['REQUIRE']?.includes('e2e')) throw new Error(text);
+  console.log(text);
+}
+
+let home: string;
+let before: Set<string>;
+async function pintle(...args: string[]): Promise<{ code: number; out: string }> {
+  const child = Bun.spawn([join(root, 'pintle'), ...args], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', cwd: root });
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code, out: out + err };
+}
+async function kubectl(...args: string[]): Promise<{ code: number; out: string }> {
+  return pintle('kubectl', '--home', home, ...args);
+}
+async function expectOk(result: { code: number; out: string }): Promise<string> {
+  if (result.code !== 0) throw new Error(`exit code ${result.code}: ${result.out}`);
+  return result.out;
+}
+
+describe.skipIf(!able)('the main job on real containers', () => {
+  beforeAll(async () => {
+    before = await machineSnapshot();
+    home = mkdtempSync(join(tmpdir(), 'pt-'));
+    rmSync(home, { recursive: true });
+    await expectOk(await pintle('up', '--yes', '--detach', '--home', home));
+  });
+  afterAll(async () => {
+    if (existsSync(home)) await pintle('down', '--purge', '--yes', '--home', home);
+  });
+
+  test('up twice is harmless and status says that all runs', async () => {
+    await expectOk(await pintle('up', '--yes', '--detach', '--home', home));
+    expect(await expectOk(await pintle('status', '--home', home))).toContain('ready');
+  });
+
+  test('the demo passes', async () => {
+    expect(await expectOk(await pintle('demo', '--home', home))).toContain('Every step passed.');
+  });
+
+  test('stock kubectl: apply, get, scale, logs, exec, describe, delete', async () => {
+    await expectOk(await kubectl('apply', '-f', join(root, 'examples/web.yaml')));
+    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s'));
+    expect(await expectOk(await kubectl('get', 'rc,po,svc,ep', '-o', 'wide'))).toContain('replicationcontroller/web');
+    await expectOk(await kubectl('scale', 'rc', 'web', '--replicas=1'));
+    const pod = (await expectOk(await kubectl('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'))).trim();
+    expect(await expectOk(await kubectl('exec', pod, '--', 'echo', 'hello'))).toContain('hello');
+    expect((await kubectl('exec', pod, '--', 'sh', '-c', 'exit 7')).code).toBe(7);
+    await expectOk(await kubectl('logs', pod, '--tail=5'));
+    expect(await expectOk(await kubectl('describe', 'pod', pod))).toContain('Scheduled');
+    await expectOk(await kubectl('delete', '-f', join(root, 'examples/web.yaml')));
+  });
+
+  test('down --purge leaves nothing on the machine', async () => {
+    await expectOk(await pintle('down', '--purge', '--yes', '--home', home));
+    expect(existsSync(home)).toBe(false);
+    expect(addedSince(before, await machineSnapshot())).toEqual([]);
+  });
+});

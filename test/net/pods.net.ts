@@ -1,0 +1,145 @@
+import { expect, test } from 'bun:test';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Exec, systemExec } from '#base';
+import { createBridgeNetwork } from '../../net/pods/bridge.ts';
+import { createCniNetwork } from '../../net/pods/cni.ts';
+import { networkContract } from '../contracts/network.ts';
+
+const binFolders = ['/opt/cni/bin', '/usr/lib/cni'].filter((folder) => existsSync(folder));
+const must = async (...argv: string[]) => {
+  const result = await systemExec.run(argv);
+  if (result.code !== 0) throw new Error(`${argv.join(' ')}: ${result.stderr}`);
+};
+
+/** A host and a neighbour of it, each a namespace of its own; pods are further namespaces. */
+async function world() {
+  const id = Math.random().toString(36).slice(2, 7);
+  const host = `pt${id}h`;
+  const outside = `pt${id}o`;
+  const made = new Set<string>();
+  const add = async (name: string) => {
+    await must('ip', 'netns', 'add', name);
+    made.add(name);
+  };
+  await add(host);
+  await add(outside);
+  await must('ip', '-n', host, 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'up0', 'netns', outside);
+  for (const [name, ip] of [
+    [host, '192.0.2.1'],
+    [outside, '192.0.2.2'],
+  ] as const) {
+    await must('ip', '-n', name, 'address', 'add', `${ip}/24`, 'dev', 'up0');
+    for (const link of ['lo', 'up0']) await must('ip', '-n', name, 'link', 'set', 'dev', link, 'up');
+  }
+  const exec: Exec = {
+    run: (argv, options) => systemExec.run(argv, { ...options, netns: options?.netns ?? `/run/netns/${host}` }),
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'pintle-pods-'));
+  const podName = (name: string) => `pt${id}${name}`;
+  return {
+    exec,
+    folder,
+    outside: { ip: '192.0.2.2', netns: `/run/netns/${outside}`, hostIp: '192.0.2.1' },
+    async newPod(name: string) {
+      await add(podName(name));
+      return `/run/netns/${podName(name)}`;
+    },
+    async removePod(name: string) {
+      await must('ip', 'netns', 'delete', podName(name));
+      made.delete(podName(name));
+    },
+    async close() {
+      for (const name of made) await must('ip', 'netns', 'delete', name);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+if (process.getuid?.() !== 0) console.log('skipped: network contracts: namespaces need root');
+else {
+  networkContract('bridge', async () => {
+    const one = await world();
+    return {
+      ...one,
+      make: () =>
+        createBridgeNetwork({
+          bridge: 'ptbr0',
+          subnet: '10.241.0.0/24',
+          podRanges: ['10.241.0.0/16'],
+          serviceRanges: ['10.242.0.0/16'],
+          stateFolder: join(one.folder, 'state'),
+          exec: one.exec,
+        }),
+    };
+  });
+  const iptables = Bun.which('iptables');
+  if (!iptables) console.log('skipped: pods beside a dropping firewall: iptables is not installed');
+  else
+    test('bridge: pods reach the world beside an engine that drops forwarded packets; purge leaves nothing', async () => {
+      const one = await world();
+      const run = (...argv: string[]) => one.exec.run(argv);
+      const network = createBridgeNetwork({
+        bridge: 'ptbr1',
+        subnet: '10.244.0.0/24',
+        podRanges: ['10.244.0.0/16'],
+        stateFolder: join(one.folder, 'state'),
+        exec: one.exec,
+      });
+      try {
+        await run('iptables', '-N', 'DOCKER-USER');
+        await run('iptables', '-A', 'DOCKER-USER', '-j', 'RETURN');
+        await run('iptables', '-A', 'FORWARD', '-j', 'DOCKER-USER');
+        await run('iptables', '-P', 'FORWARD', 'DROP');
+        const before = (await run('iptables', '-S')).stdout;
+        const links = (await run('ip', '-o', 'link')).stdout.split('\n').length;
+        await network.prepare();
+        const rules = (await run('iptables', '-S')).stdout;
+        await network.prepare();
+        expect((await run('iptables', '-S')).stdout).toBe(rules); // repeated, nothing doubles
+        const netnsPath = await one.newPod('pod');
+        await network.attach({ uid: 'pod', netnsPath });
+        const program =
+          'require("node:net").connect(9, "192.0.2.2").once("error", (error) => console.log(error.code)); setTimeout(() => process.exit(), 2000)';
+        const tried = await one.exec.run([process.execPath, '-e', program], { netns: netnsPath });
+        expect(tried.stdout).toBe('ECONNREFUSED\n');
+        await network.purge();
+        expect((await run('iptables', '-S')).stdout).toBe(before);
+        expect((await run('ip', '-o', 'link')).stdout.split('\n').length).toBe(links);
+        expect((await run('nft', 'list', 'tables')).stdout).not.toContain('ptbr1');
+      } finally {
+        await one.close();
+      }
+    }, 20_000);
+  if (binFolders.length === 0)
+    console.log('skipped: network contract on CNI: no plugins in /opt/cni/bin or /usr/lib/cni');
+  else
+    networkContract('cni', async () => {
+      const one = await world();
+      const configFolder = join(one.folder, 'net.d');
+      mkdirSync(configFolder);
+      const ipam = {
+        type: 'host-local',
+        ranges: [[{ subnet: '10.243.0.0/24' }]],
+        routes: [{ dst: '0.0.0.0/0' }],
+        dataDir: join(one.folder, 'ipam'),
+      };
+      writeFileSync(
+        join(configFolder, '10-test.conflist'),
+        JSON.stringify({
+          cniVersion: '1.0.0',
+          name: 'test',
+          plugins: [
+            { type: 'bridge', bridge: 'ptcni0', isGateway: true, ipMasq: true, hairpinMode: true, ipam },
+            { type: 'portmap', capabilities: { portMappings: true } },
+          ],
+        }),
+      );
+      return {
+        ...one,
+        make: () =>
+          createCniNetwork({ configFolder, binFolders, stateFolder: join(one.folder, 'state'), exec: one.exec }),
+      };
+    });
+}
