@@ -307,3 +307,44 @@ test('port-forward: two connections at once, an error on its stream', async () =
   expect(why).toContain('error forwarding port 81 to pod p_default, uid u1: connection refused');
   socket.close();
 });
+
+test('proxy: bodies, headers, redirects and links', async () => {
+  await using pod = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    async fetch(request) {
+      const { pathname } = new URL(request.url);
+      if (pathname === '/away') return new Response(null, { status: 302, headers: { location: '/there?x=1' } });
+      if (pathname === '/page')
+        return new Response('<a href="/next">n</a>', { headers: { 'content-type': 'text/html' } });
+      const headers = ['authorization', 'x-remote-user', 'x-kept', 'x-named'].map((name) => request.headers.get(name));
+      return Response.json({ method: request.method, pathname, body: await request.text(), headers });
+    },
+  });
+  objects['pods/default/web'] = {
+    metadata: { name: 'web' },
+    spec: { containers: [{ name: 'c' }] },
+    status: { podIP: '127.0.0.1', phase: 'Running' },
+  };
+  const web = `web:${pod.port}/proxy`;
+  const prefix = `/api/v1/namespaces/default/pods/${web}`;
+  const headers = {
+    authorization: 'Bearer t',
+    'x-remote-user': 'root',
+    'x-kept': 'k',
+    'x-named': 'n',
+    connection: 'x-named',
+  };
+  const echo = await get(`${web}/a/b%20c?q=1`, { method: 'PUT', body: 'text', headers });
+  expect(await echo.json()).toEqual({
+    method: 'PUT',
+    pathname: '/a/b%20c',
+    body: 'text',
+    headers: [null, null, 'k', null],
+  });
+  const away = await get(`${web}/away`);
+  expect([away.status, away.headers.get('location')]).toEqual([302, `${prefix}/there?x=1`]);
+  expect(await (await get(`${web}/page`)).text()).toBe(`<a href="${prefix}/next">n</a>`);
+  const bare = await get(web);
+  expect([bare.status, bare.headers.get('location')]).toEqual([301, `${prefix}/`]);
+});
