@@ -3,9 +3,11 @@ import { messageOf } from '#base';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
 import { unsupportedMedia } from './negotiate.ts';
+import type { Table } from './protobuf/decode.ts';
 
 export const bodyBytesMax = 3 * 1024 * 1024;
-const objectTypes = ['application/json', 'application/yaml'];
+const protobufType = 'application/vnd.kubernetes.protobuf';
+const objectTypes = ['application/json', 'application/yaml', protobufType];
 
 export interface Body {
   readonly value: JsonObject;
@@ -15,6 +17,15 @@ export interface Body {
 
 /** Reads at most 3 MiB (413 above) as fatal UTF-8 (400). */
 export async function readText(request: Request): Promise<string> {
+  const bytes = await readBytes(request);
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw errors.badRequest('the body is not valid UTF-8');
+  }
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
   if (request.headers.get('content-encoding')) throw unsupportedMedia(objectTypes);
   if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) throw tooLarge();
   const chunks: Uint8Array[] = [];
@@ -30,11 +41,7 @@ export async function readText(request: Request): Promise<string> {
     }
   }
   if (size > bodyBytesMax) throw tooLarge();
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
-  } catch {
-    throw errors.badRequest('the body is not valid UTF-8');
-  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
 
 const tooLarge = () => errors.tooLarge(`Request entity too large: limit is ${bodyBytesMax}`);
@@ -44,6 +51,7 @@ export const mediaTypeOf = (request: Request): string =>
 /** An object in JSON or YAML. Throws 400, 413 or 415. */
 export async function readObject(request: Request): Promise<Body> {
   const type = mediaTypeOf(request);
+  if (type === protobufType) return readProtobuf(request);
   if (type !== 'application/json' && type !== 'application/yaml') throw unsupportedMedia(objectTypes);
   const text = await readText(request);
   return type === 'application/json' ? parseJsonObject(text) : parseYamlObject(text);
@@ -52,11 +60,23 @@ export async function readObject(request: Request): Promise<Body> {
 /** For DELETE and other calls whose body is optional. */
 export async function readOptionalObject(request: Request): Promise<Body | undefined> {
   const type = mediaTypeOf(request);
+  if (type === protobufType) return request.body ? readProtobuf(request) : undefined;
   const text = await readText(request);
   if (text.trim() === '') return undefined;
   if (type === 'application/yaml') return parseYamlObject(text);
   if (type !== 'application/json') throw unsupportedMedia(objectTypes);
   return parseJsonObject(text);
+}
+
+/** Go clients of built-in kinds send it by default; the table is loaded with the first such request. */
+async function readProtobuf(request: Request): Promise<Body> {
+  const bytes = await readBytes(request);
+  if (bytes.length === 0) return { value: {}, duplicates: [] };
+  const [{ decodeProtobuf }, table] = await Promise.all([
+    import('./protobuf/decode.ts'),
+    import('./protobuf/gen/table.json', { with: { type: 'json' } }),
+  ]);
+  return { value: decodeProtobuf(bytes, table.default as Table), duplicates: [] };
 }
 
 export function parseJson(text: string): { value: unknown; duplicates: readonly string[] } {

@@ -119,7 +119,10 @@ function markDeleted(call: Call, current: CachedObject, options: DeleteOptions):
     metadata.deletionGracePeriodSeconds = grace;
     if (grace > 0 && metadata.generation) metadata.generation++;
   }
-  if (next.kind === 'Namespace') next['status'] = { ...(next['status'] as object), phase: 'Terminating' };
+  if (next.kind === 'Namespace') {
+    delete metadata.deletionGracePeriodSeconds;
+    next['status'] = { ...(next['status'] as object), phase: 'Terminating' };
+  }
   const after = JSON.stringify([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds, metadata.finalizers]);
   return before === after && !isReadyToGo(next) ? 'already' : next;
 }

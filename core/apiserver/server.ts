@@ -12,7 +12,10 @@ import { podDefaults } from './hooks/pod-defaults.ts';
 import { serviceAccountHook } from './hooks/service-account.ts';
 import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
-import { plainPatches } from './plain-patches.ts';
+import { openApi } from './openapi/openapi.ts';
+import { patches } from './patch/patches.ts';
+import { createSchemaEngine } from './schema/schema.ts';
+import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
 
 export type { ApiServer, ApiServerOptions } from './contract.ts';
@@ -41,13 +44,13 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(options.admission ?? []),
   ];
   const core: Core = {
-    options,
+    options: { ...options, openApi: options.openApi ?? openApi },
     store,
     cache,
     kinds,
     reader,
-    schema: options.schema,
-    patches: options.patches ?? plainPatches,
+    schema: options.schema ?? createSchemaEngine(),
+    patches: options.patches ?? patches,
     admission,
     clock,
     random,
@@ -74,7 +77,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
 }
 
 function servedBuiltins(options: ApiServerOptions): ServedKind[] {
-  const strategies = new Map((options.strategies ?? []).map((strategy) => [strategy.kind.type, strategy]));
+  const strategies = new Map(
+    (options.strategies ?? builtinStrategies).map((strategy) => [strategy.kind.type, strategy]),
+  );
   return builtinKinds.map((kind) => ({
     kind,
     strategy: strategies.get(kind.type) ?? defaultStrategy(kind),

@@ -1,4 +1,5 @@
 export * from './clock.ts';
+export * from './converse.ts';
 export * from './errors.ts';
 export * from './exec.ts';
 export * from './log.ts';

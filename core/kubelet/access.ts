@@ -1,32 +1,7 @@
 import type { ContainerStatus, Pod } from '#api';
 import { containersOf } from './names.ts';
 import { latestOf, type Observed } from './plan.ts';
-
-/** A container as logs, exec and attach look it up. The streaming endpoint's interface has this very shape. */
-export type FoundContainer =
-  | { readonly type: 'noPod' }
-  | { readonly type: 'noContainer' }
-  | { readonly type: 'waiting'; readonly reason?: string }
-  | { readonly type: 'noPrevious' }
-  | {
-      readonly type: 'found';
-      readonly podUid: string;
-      readonly containerId: string;
-      readonly running: boolean;
-      readonly tty: boolean;
-      readonly stdin: boolean;
-    };
-export interface Access {
-  readonly nodeName: string;
-  findContainer(namespace: string, pod: string, container: string, previous?: boolean): FoundContainer;
-  findPod(namespace: string, pod: string): { readonly uid: string; readonly running: boolean } | undefined;
-  pods(): readonly {
-    readonly uid: string;
-    readonly namespace: string;
-    readonly name: string;
-    readonly startedAtMs?: number;
-  }[];
-}
+import type { FoundContainer } from './server/access.ts';
 
 /** One pod's container, from what the engine was last seen to hold. */
 export function findContainer(

@@ -15,7 +15,7 @@ import { Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
-import { type Access, findContainer } from './access.ts';
+import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
@@ -25,6 +25,7 @@ import type { Observed } from './plan.ts';
 import { statusOf } from './pod-memory.ts';
 import { PodWorker } from './pod-worker.ts';
 import { ReferencedObjects } from './referenced-objects.ts';
+import type { KubeletAccess } from './server/access.ts';
 import { PodTokens } from './volumes/token.ts';
 import { PodVolumes } from './volumes/volumes.ts';
 import { Gate, type WorkerContext } from './worker-context.ts';
@@ -61,12 +62,12 @@ export interface KubeletOptions {
   readonly port?: number;
   /** Starts the streaming endpoint before the node is registered. */
   readonly server?: (
-    access: Access,
+    access: KubeletAccess,
   ) => Promise<AsyncDisposable & { readonly port?: number }> | (AsyncDisposable & { readonly port?: number });
   readonly podsMax?: number;
 }
 export interface Kubelet extends AsyncDisposable {
-  readonly access: Access;
+  readonly access: KubeletAccess;
   /** Resolves when the node has been registered and its first status written. */
   readonly registered: Promise<void>;
   /** Number of pods that this kubelet works for, those that are ending included. */
@@ -96,7 +97,7 @@ class Loop implements Kubelet {
   #agent!: NodeAgent;
   #relisting = false;
   registered: Promise<void> = Promise.resolve();
-  readonly access: Access;
+  readonly access: KubeletAccess;
 
   constructor(
     private readonly options: KubeletOptions,

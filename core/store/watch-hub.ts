@@ -23,6 +23,7 @@ interface Watcher {
   /** Not fed by `publish`: reads the log until it has caught up. */
   behind: boolean;
   wake: () => void;
+  failure?: Error;
 }
 
 const versionOf = (event: StoreEvent): number =>
@@ -60,6 +61,15 @@ export class WatchHub {
     for (const watcher of this.#watchers) watcher.wake();
   }
 
+  /** Ends the watches of now with this error and goes on from `version`: the stream that fed them has lost its place. */
+  restart(error: Error, version: number): void {
+    this.version = version;
+    for (const watcher of this.#watchers) {
+      watcher.failure = error;
+      watcher.wake();
+    }
+  }
+
   async *watch(prefix: string, since: ResourceVersion, signal: AbortSignal): AsyncGenerator<StoreEvent> {
     let wake = Promise.withResolvers<void>();
     const watcher: Watcher = {
@@ -75,7 +85,7 @@ export class WatchHub {
     signal.addEventListener('abort', watcher.wake);
     try {
       for (;;) {
-        if (this.#failure) throw this.#failure;
+        if (this.#failure ?? watcher.failure) throw this.#failure ?? watcher.failure;
         if (signal.aborted) return;
         const batch = watcher.behind ? await this.#catchUp(watcher) : this.#take(watcher);
         const position = watcher.position;
@@ -90,7 +100,7 @@ export class WatchHub {
           yield { type: 'progress', version: versionText(position) };
           continue;
         }
-        if (told < watcher.position || watcher.behind || this.#failure || signal.aborted) continue;
+        if (told < watcher.position || watcher.behind || this.#failure || watcher.failure || signal.aborted) continue;
         await wake.promise;
         wake = Promise.withResolvers<void>();
       }

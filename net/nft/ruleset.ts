@@ -133,17 +133,16 @@ export function replaceText(table: Table, elements: Iterable<Element>): string {
 }
 
 /** The commands that turn one state into the next, deletions first. */
-export function changeText(
+export function changeCommands(
   table: string,
   change: { readonly chains: readonly Chain[]; readonly removed: Iterable<Element>; readonly added: Iterable<Element> },
-): string {
+): string[] {
   const chains = change.chains.length > 0 ? [`table ip ${table} {`, ...change.chains.map(chainText), '}'] : [];
   return [
     ...chains,
     ...elementCommands('delete', table, change.removed),
     ...elementCommands('add', table, change.added),
-    '',
-  ].join('\n');
+  ];
 }
 
 function elementCommands(verb: 'add' | 'delete', table: string, elements: Iterable<Element>): string[] {

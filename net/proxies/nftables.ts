@@ -1,7 +1,8 @@
-import { type Exec, type Log, PintleError, silentLog } from '#base';
+import { type Converse, type Exec, type Log, PintleError, silentLog, systemConverse } from '#base';
 import { isCidr4 } from '../cidr.ts';
 import { createConntrack } from '../nft/conntrack.ts';
-import { changeText, type Element, replaceText } from '../nft/ruleset.ts';
+import { changeCommands, type Element, replaceText } from '../nft/ruleset.ts';
+import { NftSession } from '../nft/session.ts';
 import type { RouteTable, ServiceProxy } from '../service-proxy.ts';
 import { defaultMasqueradeBit, elementsOf, fixedElements, pickChain, type RuleOptions, tableOf } from './rules.ts';
 import { RouteState } from './state.ts';
@@ -11,6 +12,8 @@ export interface NftablesProxyOptions extends RuleOptions {
   /** Path of the network namespace whose traffic is translated; absent: ours. */
   readonly netns?: string;
   readonly log?: Log;
+  /** How the long-lived nft is started. Default: a real child. */
+  readonly converse?: Converse;
 }
 
 const nftTimeoutMs = 30_000;
@@ -21,6 +24,7 @@ export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy
   checkOptions(options);
   const bit = options.masqueradeBit ?? defaultMasqueradeBit;
   const conntrack = createConntrack({ exec, netns, log });
+  const session = new NftSession(options.converse ?? systemConverse, netns);
   const nft = async (argv: readonly string[], stdin?: string): Promise<void> => {
     const result = await exec.run(['nft', ...argv], { stdin, netns, timeoutMs: nftTimeoutMs });
     if (result.code !== 0)
@@ -60,7 +64,13 @@ export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy
       return { udpChanged: false };
     }
     const chainTexts = fresh.map((name) => pickChain(name, bit));
-    await nft(['-f', '-'], changeText(tableName, { chains: chainTexts, removed, added }));
+    const commands = changeCommands(tableName, { chains: chainTexts, removed, added });
+    const text = commands.join('\n');
+    if (fresh.length > 0 || text.length > NftSession.textCharsMax) await nft(['-f', '-'], `${text}\n`);
+    else {
+      const complaint = await session.run(commands);
+      if (complaint !== '') throw new Error(`nft: ${complaint?.slice(0, 500) ?? 'ended unexpectedly'}`);
+    }
     for (const name of fresh) chains.add(name);
     fixed = nextFixed;
     return { udpChanged: delta.udpChanged };
@@ -101,6 +111,7 @@ export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy
     async [Symbol.asyncDispose]() {
       closed = true;
       await tail;
+      await session[Symbol.asyncDispose]();
     },
   };
 }

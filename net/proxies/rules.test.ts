@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { cidrContains } from '../cidr.ts';
-import { changeText, replaceText } from '../nft/ruleset.ts';
+import { changeCommands, replaceText } from '../nft/ruleset.ts';
 import { type Outcome, type Packet, walk } from '../nft/walk.ts';
 import type { Route } from '../service-proxy.ts';
 import { elementsOf, fixedElements, type RuleOptions, tableOf } from './rules.ts';
@@ -131,18 +131,15 @@ describe('state', () => {
     const state = new RouteState(elementsOf);
     state.update([web, dns]);
     const delta = state.update([{ ...web, backends: web.backends.slice(0, 2) }, dns]);
-    const text = changeText('t', { chains: [], removed: delta.removed, added: delta.added });
-    expect(text).toBe(
-      [
-        'delete element ip t services { 10.96.0.10 . tcp . 80 }',
-        'delete element ip t endpoints { 10.96.0.10 . tcp . 80 . 2 }',
-        'delete element ip t ports { tcp . 30080 }',
-        'delete element ip t portEndpoints { tcp . 30080 . 2 }',
-        'add element ip t services { 10.96.0.10 . tcp . 80 : goto pick2 }',
-        'add element ip t ports { tcp . 30080 : goto nodePick2 }',
-        '',
-      ].join('\n'),
-    );
+    const commands = changeCommands('t', { chains: [], removed: delta.removed, added: delta.added });
+    expect(commands).toEqual([
+      'delete element ip t services { 10.96.0.10 . tcp . 80 }',
+      'delete element ip t endpoints { 10.96.0.10 . tcp . 80 . 2 }',
+      'delete element ip t ports { tcp . 30080 }',
+      'delete element ip t portEndpoints { tcp . 30080 . 2 }',
+      'add element ip t services { 10.96.0.10 . tcp . 80 : goto pick2 }',
+      'add element ip t ports { tcp . 30080 : goto nodePick2 }',
+    ]);
     expect(delta.udpChanged).toBe(false);
     expect(state.update([{ ...web, backends: web.backends.slice(0, 2) }, dns])).toMatchObject({
       removed: [],

@@ -49,13 +49,17 @@ export class RouteState {
     const round = ++this.#round;
     const before = new Map<string, Element | undefined>(); // of every element that was touched
     const changed: Route[] = [];
+    let kept = 0;
     for (const route of routes) {
       const held = this.#held.get(route.id);
-      if (held && (held.route === route || Bun.deepEquals(held.route, route))) held.round = round;
-      else changed.push(route);
+      if (held && (held.route === route || Bun.deepEquals(held.route, route))) {
+        held.round = round;
+        kept++;
+      } else changed.push(route);
     }
     let udpChanged = false;
-    const gone = [...this.#held.values()].filter((held) => held.round !== round);
+    const gone: Held[] = [];
+    if (kept < this.#held.size) for (const held of this.#held.values()) if (held.round !== round) gone.push(held);
     for (const held of gone) {
       udpChanged ||= held.route.protocol === 'udp';
       this.#drop(held, before);

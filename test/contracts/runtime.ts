@@ -251,6 +251,50 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
     );
 
     test(
+      'exec on a terminal: one stream, its size may come at any time',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['sleep', '1000']);
+        const session = await runtime.exec(id, { command: ['sh', '-c', 'echo out; exit 5'], tty: true, stdin: true });
+        expect(session.stderr).toBeUndefined();
+        await session.resize(100, 30);
+        expect(await outcome(session)).toMatchObject({ stdout: expect.stringMatching(/^out\r?\n$/), code: 5 });
+        await session.resize(80, 24); // after the end: no error
+      },
+      timeoutMs,
+    );
+
+    test(
+      'attach reaches the stdin and stdout of the main program',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['cat'], { stdin: true });
+        const session = await runtime.attach(id, { tty: false, stdin: true });
+        await session.stdin!.write(new TextEncoder().encode('ping\n'));
+        const { value } = await session.stdout.getReader().read();
+        expect(text(value!)).toBe('ping\n');
+        session.close();
+        expect((await stateOf(pod, id))?.state).toBe('running');
+      },
+      timeoutMs,
+    );
+
+    test(
+      'a pod whose sandbox is made again has exactly one, ready and new',
+      async () => {
+        const pod = await newPod();
+        const old = await runtime.ensureSandbox(pod);
+        const renewed = await runtime.ensureSandbox({ ...pod, attempt: 1 });
+        expect(renewed.id).not.toBe(old.id);
+        const { sandboxes } = await runtime.observe(pod.podUid);
+        expect(sandboxes.map(({ id, ready, attempt }) => ({ id, ready, attempt }))).toEqual([
+          { id: renewed.id, ready: true, attempt: 1 },
+        ]);
+      },
+      timeoutMs,
+    );
+
+    test(
       'what runs is adopted by the next process, untouched',
       async () => {
         if (harness.forgetful) return;

@@ -84,7 +84,7 @@ function writes(make: () => Promise<StoreFixture>): void {
     await fixture.store.update('/a/1', encode('two'), first.version);
     const removed = await fixture.store.delete('/a/1', undefined);
     const store = await fixture.reopen();
-    expect(await store.version()).toBe(removed.version);
+    expect(compareVersions(await store.version(), removed.version)).toBeGreaterThanOrEqual(0);
     const events = await take(store.watch('/a/', first.version, new AbortController().signal), 2);
     expect(events.map((event) => event.type)).toEqual(['put', 'delete']);
     const next = await store.create('/a/2', encode('three'));

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { expect, test } from 'bun:test';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog, systemClock } from '#base';
@@ -6,7 +7,25 @@ import { createDockerRuntime } from '../../core/kubelet/runtimes/docker.ts';
 import { importImage } from '../../core/kubelet/runtimes/docker-images.ts';
 import { tar } from '../../core/kubelet/runtimes/tar.ts';
 import { runtimeContract } from '../contracts/runtime.ts';
-import { testEngine } from '../fixtures/docker-engine.ts';
+import { type TestEngine, testEngine } from '../fixtures/docker-engine.ts';
+
+async function makeTestImage(socketPath: string, busybox: string): Promise<void> {
+  const { default: Docker } = await import('dockerode');
+  const links = ['sh', 'sleep', 'echo', 'cat', 'true', 'id', 'hostname', 'touch', 'grep', 'ps', 'tail'].map(
+    (name) => ({ type: 'link', name: `bin/${name}`, target: 'busybox' }) as const,
+  );
+  await importImage(
+    new Docker({ socketPath: socketPath }),
+    'pintle/test',
+    'local',
+    tar([
+      { type: 'folder', name: 'bin' },
+      { type: 'file', name: 'bin/busybox', mode: 0o755, bytes: Bun.file(busybox) },
+      ...links,
+    ]),
+    ['CMD ["sh"]'],
+  );
+}
 
 const engine = await testEngine();
 const busybox = Bun.which('busybox');
@@ -14,23 +33,9 @@ if (typeof engine === 'string') console.log(`skipped: runtime contract on docker
 else if (!busybox) {
   console.log('skipped: runtime contract on docker: no busybox to make an image from');
   await engine[Symbol.asyncDispose]();
-} else
+} else {
   runtimeContract('docker', async () => {
-    const { default: Docker } = await import('dockerode');
-    const links = ['sh', 'sleep', 'echo', 'cat', 'true', 'nc'].map(
-      (name) => ({ type: 'link', name: `bin/${name}`, target: 'busybox' }) as const,
-    );
-    await importImage(
-      new Docker({ socketPath: engine.socketPath }),
-      'pintle/test',
-      'local',
-      tar([
-        { type: 'folder', name: 'bin' },
-        { type: 'file', name: 'bin/busybox', mode: 0o755, bytes: Bun.file(busybox) },
-        ...links,
-      ]),
-      ['CMD ["sh"]'],
-    );
+    await makeTestImage(engine.socketPath, busybox);
     const stateFolder = mkdtempSync(join(tmpdir(), 'pintle-docker-'));
     const clusterId = crypto.randomUUID().slice(0, 8);
     return {
@@ -45,7 +50,83 @@ else if (!busybox) {
         }),
       async close() {
         rmSync(stateFolder, { recursive: true, force: true });
-        await engine[Symbol.asyncDispose]();
       },
     };
   });
+  securityTest(engine, busybox);
+}
+
+/** What a pod's spec asks of the engine, seen from inside the container. The last test: it stops the engine. */
+function securityTest(engine: TestEngine, busybox: string): void {
+  test('docker: user, groups, capabilities, read-only root, mounts, memory and shared processes are in force', async () => {
+    await makeTestImage(engine.socketPath, busybox);
+    const folder = mkdtempSync(join(tmpdir(), 'pintle-docker-'));
+    chmodSync(folder, 0o755);
+    writeFileSync(join(folder, 'file'), 'mounted\n');
+    const runtime = await createDockerRuntime({
+      socketPath: engine.socketPath,
+      clusterId: crypto.randomUUID().slice(0, 8),
+      stateFolder: folder,
+      clock: systemClock,
+      log: silentLog,
+    });
+    const pod = { podUid: crypto.randomUUID(), podName: 'secure', podNamespace: 'default' };
+    try {
+      const { id: imageId } = await runtime.ensureImage('pintle/test:local', 'IfNotPresent', AbortSignal.timeout(5000));
+      await runtime.ensureSandbox({ ...pod, hostname: 'secure', network: 'pod', attempt: 0, sharePid: true });
+      const script =
+        'id; hostname; cat /data/file; touch /new; touch /data/new; grep -E "NoNewPrivs|CapEff" /proc/1/status /proc/self/status; ps';
+      const base = {
+        ...pod,
+        attempt: 0,
+        imageId,
+        image: 'pintle/test:local',
+        env: [],
+        tty: false,
+        stdin: false,
+        stdinOnce: false,
+        mounts: [{ hostPath: folder, containerPath: '/data', readOnly: true }],
+        specHash: 'h',
+      };
+      const security = {
+        privileged: false,
+        readOnlyRoot: true,
+        noNewPrivileges: true,
+        capabilitiesAdd: [],
+        capabilitiesDrop: ['ALL'],
+      };
+      const id = await runtime.create({
+        ...base,
+        name: 'main',
+        command: ['sh', '-c', script],
+        security: { ...security, runAsUser: 1234, runAsGroup: 55, supplementalGroups: [77] },
+        resources: { oomScoreAdj: -997, cpuShares: 100 },
+      });
+      await runtime.start(id);
+      let out = '';
+      for await (const line of runtime.logs(id, { follow: true }, AbortSignal.timeout(15_000)))
+        out += new TextDecoder().decode(line.bytes);
+      expect(out).toContain('uid=1234 gid=55 groups=55,77');
+      for (const text of ['secure\n', 'mounted\n', '/new: Read-only file system', '/data/new: Read-only file system'])
+        expect(out).toContain(text);
+      expect(out).toMatch(/self\/status:NoNewPrivs:\s+1/);
+      expect(out).toMatch(/self\/status:CapEff:\s+0+\n/);
+      expect(out).toContain('/pause'); // the pod's processes are shared
+      const greedy = await runtime.create({
+        ...base,
+        name: 'greedy',
+        command: ['sh', '-c', 'tail /dev/zero'],
+        security: { ...security, readOnlyRoot: false },
+        resources: { memoryLimitBytes: 16 * 1024 * 1024 },
+      });
+      await runtime.start(greedy);
+      for await (const _line of runtime.logs(greedy, { follow: true }, AbortSignal.timeout(20_000)));
+      const state = (await runtime.observe(pod.podUid)).containers.find((each) => each.id === greedy);
+      expect(state).toMatchObject({ state: 'exited', exitCode: 137, oomKilled: true });
+    } finally {
+      await runtime.removeSandbox(pod.podUid);
+      rmSync(folder, { recursive: true, force: true });
+      await engine[Symbol.asyncDispose]();
+    }
+  }, 60_000);
+}

@@ -1,3 +1,4 @@
+import { expect, test } from 'bun:test';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,6 +74,44 @@ else {
         }),
     };
   });
+  const iptables = Bun.which('iptables');
+  if (!iptables) console.log('skipped: pods beside a dropping firewall: iptables is not installed');
+  else
+    test('bridge: pods reach the world beside an engine that drops forwarded packets; purge leaves nothing', async () => {
+      const one = await world();
+      const run = (...argv: string[]) => one.exec.run(argv);
+      const network = createBridgeNetwork({
+        bridge: 'ptbr1',
+        subnet: '10.244.0.0/24',
+        podRanges: ['10.244.0.0/16'],
+        stateFolder: join(one.folder, 'state'),
+        exec: one.exec,
+      });
+      try {
+        await run('iptables', '-N', 'DOCKER-USER');
+        await run('iptables', '-A', 'DOCKER-USER', '-j', 'RETURN');
+        await run('iptables', '-A', 'FORWARD', '-j', 'DOCKER-USER');
+        await run('iptables', '-P', 'FORWARD', 'DROP');
+        const before = (await run('iptables', '-S')).stdout;
+        const links = (await run('ip', '-o', 'link')).stdout.split('\n').length;
+        await network.prepare();
+        const rules = (await run('iptables', '-S')).stdout;
+        await network.prepare();
+        expect((await run('iptables', '-S')).stdout).toBe(rules); // repeated, nothing doubles
+        const netnsPath = await one.newPod('pod');
+        await network.attach({ uid: 'pod', netnsPath });
+        const program =
+          'require("node:net").connect(9, "192.0.2.2").once("error", (error) => console.log(error.code)); setTimeout(() => process.exit(), 2000)';
+        const tried = await one.exec.run([process.execPath, '-e', program], { netns: netnsPath });
+        expect(tried.stdout).toBe('ECONNREFUSED\n');
+        await network.purge();
+        expect((await run('iptables', '-S')).stdout).toBe(before);
+        expect((await run('ip', '-o', 'link')).stdout.split('\n').length).toBe(links);
+        expect((await run('nft', 'list', 'tables')).stdout).not.toContain('ptbr1');
+      } finally {
+        await one.close();
+      }
+    }, 20_000);
   if (binFolders.length === 0)
     console.log('skipped: network contract on CNI: no plugins in /opt/cni/bin or /usr/lib/cni');
   else

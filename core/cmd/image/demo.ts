@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, type Log, ownArch, ownProgram, systemExec } from '#base';
-import { ensurePauseImage, importImage } from '../../kubelet/runtimes/docker-images.ts';
+import { ensurePauseImage, importImage, inspectImage } from '../../kubelet/runtimes/docker-images.ts';
 import { imageFolder, type ProcessImage } from '../../kubelet/runtimes/process-images.ts';
 import { type TarEntry, tar } from '../../kubelet/runtimes/tar.ts';
 import { findTools, librariesOf, type Tools } from './host-files.ts';
@@ -28,6 +28,7 @@ export async function makeDemoImage(options: ImageOptions): Promise<{ names: str
   if (options.docker) {
     const docker = await connect(options.docker.socketPath);
     const [repo, tag] = demoImage.split(':');
+    const former = await inspectImage(docker, demoImage);
     await importImage(docker, repo!, tag!, tar(await imageEntries(exec, tools)), [
       `ENTRYPOINT ["/usr/local/bin/bun","--smol","${serverPath}"]`,
       'ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
@@ -36,6 +37,12 @@ export async function makeDemoImage(options: ImageOptions): Promise<{ names: str
       'EXPOSE 8080',
       'WORKDIR /',
     ]);
+    const made = await inspectImage(docker, demoImage);
+    if (former && former.id !== made?.id)
+      await docker
+        .getImage(former.id)
+        .remove()
+        .catch(() => {}); // containers may still use it
     options.log.info('image imported', { image: demoImage });
   }
   return { names: [demoImage] };

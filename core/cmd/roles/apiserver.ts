@@ -9,9 +9,11 @@ import { createNodeUses } from '../../apiserver/auth/node-authorizer.ts';
 import { createServiceAccountTokens, type Known, type Lookup } from '../../apiserver/auth/service-account-tokens.ts';
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
-import type { ApiServer, Reader } from '../../apiserver/contract.ts';
+import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
 import { createApiServer } from '../../apiserver/server.ts';
-import { createStreamHandlers } from '../../apiserver/streaming/streaming.ts';
+import { strategies } from '../../apiserver/strategies/index.ts';
+import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { RoleContext } from '../internal.ts';
@@ -44,13 +46,13 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     authenticator: createAuthenticator({ tokenFile, serviceAccounts: tokens }),
     authorizer: createAuthorizer({ nodeUses: createNodeUses((name) => podsOfNode(reader(), name)) }),
     tokens,
+    schema: createSchemaEngine(),
+    strategies: strategies as readonly AnyStrategy[],
     streams: createStreamHandlers({
       signKubeletToken: createKubeletTokenSigner(keys, systemClock),
-      ca: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+      kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
       // Without root the cluster's own addresses are loopback ones.
-      allowedLoopbackRanges: config.podCidr.startsWith('127.')
-        ? [config.podCidr, config.serviceCidr, '127.0.0.1/32']
-        : [],
+      allowedRanges: config.podCidr.startsWith('127.') ? [config.podCidr, config.serviceCidr, '127.0.0.1/32'] : [],
     }),
     serviceRange: config.serviceCidr,
     nodePorts: [from!, to!],

@@ -20,7 +20,7 @@ export async function startControllersRole({ home, config, log, scope }: RoleCon
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
   const starting = [
     startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
-    startControllers(coreControllers({ caCertificate: readFileSync(home.path('pki', 'ca.crt'), 'utf8') }), {
+    startControllers(coreControllers({ rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8') }), {
       client,
       informers,
       ...seams,

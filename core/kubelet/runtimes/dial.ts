@@ -1,22 +1,25 @@
 import { ownProgram, spawnDuplex } from '#base';
 import type { Session } from '#sdk';
 
-/** Connects, says `ok` on stderr, then carries bytes both ways with half-closes. Runs as a child inside the pod's namespace. */
+/** Connects, says `ok` on stderr, then carries bytes both ways until the server ends; the client's end is a half-close. Runs as a child inside the pod's namespace. */
 const relay = `
 const { connect } = require('node:net');
 const [host, port] = process.argv.slice(-2);
+let refusal = '';
 const open = (hosts) => {
   const socket = connect({ host: hosts[0], port: Number(port), allowHalfOpen: true });
   socket.once('error', (error) => {
+    refusal ||= error.code || error.message;
     if (hosts.length > 1 && !socket.connectedOnce) return open(hosts.slice(1));
-    process.stderr.write(error.code || error.message);
+    process.stderr.write(refusal);
     process.exit(1);
   });
   socket.once('connect', () => {
     socket.connectedOnce = true;
     process.stderr.write('ok');
     process.stdin.pipe(socket);
-    socket.pipe(process.stdout);
+    socket.pipe(process.stdout, { end: false });
+    socket.once('end', () => process.stdout.write('', () => process.exit(0)));
     socket.once('close', () => process.exit(0));
   });
 };

@@ -11,7 +11,8 @@ export function duplexSession(
     readonly stdin: boolean;
     readonly signal?: AbortSignal;
     ended(): Promise<{ code: number }>;
-    resize(columns: number, rows: number): Promise<void>;
+    /** `over()` turns true when the program has ended. */
+    resize(columns: number, rows: number, over: () => boolean): Promise<void>;
   },
 ): Session {
   const resume = () => duplex.resume();
@@ -32,7 +33,9 @@ export function duplexSession(
   });
   for (const name of ['end', 'close', 'error'] as const) duplex.on(name, () => closed.resolve());
   options.signal?.addEventListener('abort', close, { once: true });
+  let over = false;
   const done = closed.promise.then(async () => {
+    over = true;
     options.signal?.removeEventListener('abort', close);
     stdout.end();
     stderr?.end();
@@ -52,7 +55,9 @@ export function duplexSession(
     }),
     stdout: stdout.stream,
     ...(stderr && { stderr: stderr.stream }),
-    resize: options.resize,
+    resize: async (columns, rows) => {
+      if (!over) await options.resize(columns, rows, () => over);
+    },
     done,
     close,
   };

@@ -93,6 +93,7 @@ class DockerRuntime implements ContainerRuntime {
     });
     const body = sandboxBody(this.options.clusterId, spec, image, this.oomScoreFloor);
     try {
+      if (spec.attempt > 0) await this.#removeFormerSandboxes(spec);
       const id = await this.#createOnce(name, body);
       await ignoring([304], this.docker.getContainer(id).start());
       const details = (await this.docker.getContainer(id).inspect()) as InspectedContainer;
@@ -108,6 +109,13 @@ class DockerRuntime implements ContainerRuntime {
       if (isStatus(error, 404)) this.#pause = undefined; // somebody removed the pause image
       throw new ContainerError('CreatePodSandboxError', engineMessage(error));
     }
+  }
+
+  /** What still runs in them cannot reach the pod's new network any more; their containers' logs stay. */
+  async #removeFormerSandboxes(spec: SandboxSpec): Promise<void> {
+    for (const row of await this.#list(spec.podUid))
+      if (row.Labels[labels.type] === 'sandbox' && Number(row.Labels[labels.attempt]) < spec.attempt)
+        await this.remove(row.Id);
   }
 
   /** The name makes it idempotent: what has it already is taken, or replaced when it is a dead sandbox. */
@@ -306,7 +314,7 @@ class DockerRuntime implements ContainerRuntime {
     return duplexSession(duplex, {
       ...options,
       ended: () => this.#exitCode(() => exec.inspect()),
-      resize: async (columns, rows) => void (await exec.resize({ w: columns, h: rows })),
+      resize: (columns, rows, over) => this.#resize(() => exec.resize({ w: columns, h: rows }), over),
     });
   }
 
@@ -318,6 +326,19 @@ class DockerRuntime implements ContainerRuntime {
       await this.options.clock.sleep(Math.min(200, 5 * 2 ** tries));
     }
     return { code: 137 }; // the caller went away while the program ran on
+  }
+
+  /** A terminal's size is often sent before the engine has started the program; after its end it does not matter. */
+  async #resize(send: () => Promise<unknown>, over: () => boolean): Promise<void> {
+    for (let tries = 0; tries < 10 && !over(); tries++) {
+      try {
+        await send();
+        return;
+      } catch (error) {
+        if (!isStatus(error, 404, 409, 500)) throw error;
+        await this.options.clock.sleep(20 * (tries + 1));
+      }
+    }
   }
 
   async attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }) {
@@ -332,7 +353,7 @@ class DockerRuntime implements ContainerRuntime {
     return duplexSession(duplex, {
       ...options,
       ended: async () => ({ code: 0 }),
-      resize: async (columns, rows) => void (await container.resize({ w: columns, h: rows })),
+      resize: (columns, rows, over) => this.#resize(() => container.resize({ w: columns, h: rows }), over),
     });
   }
 

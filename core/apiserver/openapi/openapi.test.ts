@@ -1,0 +1,43 @@
+import { expect, test } from 'bun:test';
+import type { ServedKind } from '../contract.ts';
+import { strategies } from '../strategies/index.ts';
+import { openApi } from './openapi.ts';
+
+const kinds: ServedKind[] = strategies.map((strategy) => ({ kind: strategy.kind, strategy }));
+type Document = {
+  paths: Record<string, Record<string, { parameters: { name: string }[]; 'x-kubernetes-group-version-kind': unknown }>>;
+  components: { schemas: Record<string, Record<string, unknown>> };
+};
+
+test('PATCH says that the server validates fields, which is what kubectl asks for', () => {
+  const document = openApi.openApiV3('', 'v1', kinds) as Document;
+  const patch = document.paths['/api/v1/namespaces/{namespace}/pods/{name}']!['patch']!;
+  expect(patch.parameters.map((parameter) => parameter.name)).toContain('fieldValidation');
+  expect(patch['x-kubernetes-group-version-kind']).toEqual({ group: '', version: 'v1', kind: 'Pod' });
+  expect(document.paths['/api/v1/nodes/{name}']).toBeDefined();
+});
+
+test('every reference has its schema', () => {
+  for (const [group, version] of [
+    ['', 'v1'],
+    ['discovery.k8s.io', 'v1'],
+    ['coordination.k8s.io', 'v1'],
+  ] as const) {
+    const document = openApi.openApiV3(group, version, kinds) as Document;
+    const text = JSON.stringify(document);
+    for (const [, id] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g))
+      expect(document.components.schemas[id!]).toBeDefined();
+  }
+  expect(openApi.openApiV3('none', 'v1', kinds)).toBeUndefined();
+});
+
+test('lists carry their merge keys', () => {
+  const document = openApi.openApiV3('', 'v1', kinds) as Document;
+  const properties = document.components.schemas['io.k8s.api.core.v1.PodSpec']!['properties'] as Record<string, object>;
+  expect(properties['containers']).toMatchObject({
+    type: 'array',
+    'x-kubernetes-list-type': 'map',
+    'x-kubernetes-list-map-keys': ['name'],
+    'x-kubernetes-patch-merge-key': 'name',
+  });
+});

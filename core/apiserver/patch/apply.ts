@@ -1,0 +1,123 @@
+import { errors, fieldErrors, invalidObject } from '#api';
+import type { JsonObject, Patches } from '../contract.ts';
+import { FieldSet } from './field-set.ts';
+import {
+  type Conflict,
+  conflictError,
+  isSameManager,
+  type Manager,
+  metaOf,
+  ownable,
+  readManagers,
+  writeManagers,
+} from './managed.ts';
+import { compare, fieldsOf, mergeTyped, removeTyped, rootShape } from './typed.ts';
+
+const timeText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
+const managerNameMax = 128;
+
+/** Server-side apply. What the manager named before and names no more goes, unless somebody else owns it. */
+export const serverSideApply: Patches['serverSideApply'] = (typeId, live, config, options) => {
+  checkApply(config, options.manager);
+  const shape = rootShape(typeId);
+  const subresource = options.subresource ?? '';
+  const managers = liveManagers(typeId, live);
+  const wanted = ownable(fieldsOf(shape, config), subresource);
+  const mine = managers.find((manager) => isSameManager(manager, options.manager, 'Apply', subresource));
+  const others = managers.filter((manager) => manager !== mine);
+
+  const allowed = onlyWritable(config, subresource);
+  let merged = (live ? mergeTyped(shape, live, allowed) : structuredClone(allowed)) as JsonObject;
+  if (mine) {
+    const kept = others.reduce((set, other) => set.union(other.set), wanted);
+    merged = removeTyped(shape, merged, mine.set.without(wanted), kept) as JsonObject;
+  }
+
+  const changed = live ? compare(shape, live, merged).changed.intersect(wanted) : new FieldSet();
+  const conflicts: Conflict[] = others.flatMap((manager) =>
+    [...manager.set.intersect(changed).paths()].map((path) => ({ manager, path })),
+  );
+  if (conflicts.length > 0 && !options.force) throw conflictError(conflicts);
+  for (const other of others) other.set = other.set.without(changed);
+
+  const same = mine?.set.equals(wanted) && live !== undefined && changed.isEmpty;
+  const entry: Manager = {
+    name: options.manager,
+    operation: 'Apply',
+    apiVersion: String(config['apiVersion'] ?? ''),
+    subresource,
+    time: mine && same ? mine.time : timeText(options.nowMs),
+    set: wanted,
+  };
+  const result = { ...merged };
+  writeManagers(result, [...others, entry]);
+  return result;
+};
+
+function checkApply(config: JsonObject, manager: string): void {
+  if (!manager)
+    throw invalidObject('PatchOptions', 'meta.k8s.io', '', [
+      fieldErrors.required('fieldManager', 'is required for apply patch'),
+    ]);
+  if (manager.length > managerNameMax)
+    throw invalidObject('PatchOptions', 'meta.k8s.io', '', [fieldErrors.tooLong('fieldManager', managerNameMax)]);
+  if (metaOf(config).managedFields) throw errors.badRequest('metadata.managedFields must be nil');
+}
+
+/** The status is no part of an apply to the object, and the reverse. */
+function onlyWritable(config: JsonObject, subresource: string): JsonObject {
+  if (subresource === 'status') {
+    const { apiVersion, kind, metadata, status } = config;
+    return { apiVersion, kind, metadata, ...(status !== undefined && { status }) };
+  }
+  const { status: _status, ...rest } = config;
+  return rest;
+}
+
+/** An object that nobody tracked yet belongs to one collective manager, so that the first apply meets conflicts. */
+function liveManagers(typeId: string, live: JsonObject | undefined): Manager[] {
+  const managers = readManagers(live);
+  if (!live || managers.length > 0) return managers;
+  const set = ownable(fieldsOf(rootShape(typeId), live), '');
+  return [
+    {
+      name: 'before-first-apply',
+      operation: 'Update',
+      apiVersion: String(live['apiVersion'] ?? ''),
+      subresource: '',
+      time: '',
+      set,
+    },
+  ];
+}
+
+/** Every other write: what it changes is the writer's from now on. A write that changes nothing changes no owner and no time. */
+export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options) => {
+  const shape = rootShape(typeId);
+  const subresource = options.subresource ?? '';
+  const given = metaOf(next).managedFields;
+  // One empty entry is how a client asks to forget all owners.
+  const reset = given?.length === 1 && !given[0]?.operation;
+  const managers = reset ? [] : readManagers(given?.length ? next : live);
+  const { changed, removed } = compare(shape, live ?? {}, next);
+  const taken = ownable(changed, subresource);
+  const touched = ownable(changed.union(removed), subresource);
+  if (reset || touched.isEmpty) {
+    writeManagers(next, managers);
+    return;
+  }
+  const name = options.manager;
+  const mine = managers.find((manager) => isSameManager(manager, name, 'Update', subresource));
+  for (const manager of managers) manager.set = manager.set.without(manager === mine ? removed : touched);
+  const before = mine?.set ?? new FieldSet();
+  const set = before.union(taken);
+  const entry: Manager = {
+    name,
+    operation: 'Update',
+    apiVersion: String(next['apiVersion'] ?? ''),
+    subresource,
+    time: timeText(options.nowMs),
+    set,
+  };
+  writeManagers(next, [...managers.filter((manager) => manager !== mine), entry]);
+};

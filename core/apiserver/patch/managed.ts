@@ -1,0 +1,121 @@
+import { errors, type ManagedFieldsEntry, StatusError } from '#api';
+import type { JsonObject } from '../contract.ts';
+import { FieldSet, pathText } from './field-set.ts';
+
+/** One entry of metadata.managedFields, decoded. */
+export interface Manager {
+  readonly name: string;
+  readonly operation: 'Apply' | 'Update';
+  readonly apiVersion: string;
+  readonly subresource: string;
+  time: string;
+  set: FieldSet;
+}
+type Meta = { managedFields?: ManagedFieldsEntry[] };
+export const metaOf = (object: JsonObject | undefined): Meta => (object?.['metadata'] ?? {}) as Meta;
+
+export function readManagers(object: JsonObject | undefined): Manager[] {
+  return (metaOf(object).managedFields ?? []).map((entry) => {
+    if (entry.operation !== 'Apply' && entry.operation !== 'Update')
+      throw errors.badRequest(
+        `metadata.managedFields holds an unknown operation ${JSON.stringify(entry.operation ?? '')}`,
+      );
+    return {
+      name: entry.manager ?? '',
+      operation: entry.operation,
+      apiVersion: entry.apiVersion ?? '',
+      subresource: entry.subresource ?? '',
+      time: entry.time ?? '',
+      set: FieldSet.fromJson(entry.fieldsV1),
+    };
+  });
+}
+
+/** Appliers first, then by time, as upstream keeps them. */
+export function writeManagers(object: JsonObject, managers: readonly Manager[]): void {
+  const entries = managers
+    .filter((manager) => !manager.set.isEmpty)
+    .toSorted(inOrder)
+    .map(
+      (manager): ManagedFieldsEntry => ({
+        manager: manager.name,
+        operation: manager.operation,
+        apiVersion: manager.apiVersion,
+        ...(manager.time && { time: manager.time }),
+        fieldsType: 'FieldsV1',
+        fieldsV1: manager.set.toJson(),
+        ...(manager.subresource && { subresource: manager.subresource }),
+      }),
+    );
+  const meta = { ...metaOf(object) };
+  if (entries.length > 0) meta.managedFields = entries;
+  else delete meta.managedFields;
+  object['metadata'] = meta;
+}
+const inOrder = (left: Manager, right: Manager): number =>
+  left.operation.localeCompare(right.operation) ||
+  left.time.localeCompare(right.time) ||
+  left.name.localeCompare(right.name);
+
+export const isSameManager = (manager: Manager, name: string, operation: string, subresource: string): boolean =>
+  manager.name === name && manager.operation === operation && manager.subresource === subresource;
+
+/** What belongs to the server, whoever writes it. */
+const notOwned = FieldSet.fromJson({
+  'f:apiVersion': {},
+  'f:kind': {},
+  'f:metadata': {
+    '.': {},
+    ...Object.fromEntries(
+      [
+        'name',
+        'namespace',
+        'creationTimestamp',
+        'selfLink',
+        'uid',
+        'generation',
+        'managedFields',
+        'resourceVersion',
+        'deletionTimestamp',
+        'deletionGracePeriodSeconds',
+      ].map((name) => [`f:${name}`, {}]),
+    ),
+  },
+});
+export function ownable(set: FieldSet, subresource: string): FieldSet {
+  const result = set.without(notOwned);
+  result.own = false;
+  // A write to the object does not reach its status; one to /status reaches nothing else.
+  if (!subresource) result.children.delete('f:status');
+  if (subresource === 'status')
+    for (const key of [...result.children.keys()])
+      if (key !== 'f:status' && key !== 'f:metadata') result.children.delete(key);
+  return result;
+}
+
+export interface Conflict {
+  readonly manager: Manager;
+  readonly path: readonly string[];
+}
+function managerText(manager: Manager): string {
+  if (manager.operation === 'Apply') return JSON.stringify(manager.name);
+  const subresource = manager.subresource ? ` with subresource ${JSON.stringify(manager.subresource)}` : '';
+  return `${JSON.stringify(manager.name)}${subresource} using ${manager.apiVersion}`;
+}
+/** 409 with a cause for each field that somebody else owns. */
+export function conflictError(conflicts: readonly Conflict[]): StatusError {
+  const causes = conflicts.map(({ manager, path }) => ({
+    reason: 'FieldManagerConflict',
+    message: `conflict with ${managerText(manager)}`,
+    field: pathText(path),
+  }));
+  let text = `conflict: ${causes[0]!.message}: ${causes[0]!.field}`;
+  if (conflicts.length > 1) {
+    const groups = Map.groupBy(conflicts, ({ manager }) => managerText(manager));
+    const lines = [...groups]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .flatMap(([manager, list]) => [`conflicts with ${manager}:`, ...list.map(({ path }) => `- ${pathText(path)}`)]);
+    text = `conflicts: ${lines.join('\n')}`;
+  }
+  return new StatusError(409, 'Conflict', `Apply failed with ${conflicts.length} ${text}`, { causes });
+}

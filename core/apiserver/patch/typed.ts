@@ -1,0 +1,174 @@
+import { type Field, facts } from '#api';
+import type { JsonObject } from '../contract.ts';
+import { FieldSet } from './field-set.ts';
+import { isObject, setOwn } from './merge.ts';
+
+/** How server-side apply sees a value: one piece, named parts, or elements found by their keys. */
+export type Shape =
+  | { readonly kind: 'leaf' }
+  | { readonly kind: 'struct'; readonly typeId: string }
+  | { readonly kind: 'map'; readonly items: Field }
+  | { readonly kind: 'keyed'; readonly keys: readonly string[]; readonly items: Field }
+  | { readonly kind: 'set' };
+const leaf: Shape = { kind: 'leaf' };
+
+export function shapeOf(field: Field | undefined): Shape {
+  if (!field || field.mapType === 'atomic') return leaf;
+  if (field.type === 'ref') {
+    const type = facts().types[field.ref!];
+    return !type || type.open || type.mapType === 'atomic' ? leaf : { kind: 'struct', typeId: field.ref! };
+  }
+  if (field.type === 'map') return { kind: 'map', items: field.items! };
+  if (field.type === 'array' && field.listType === 'map')
+    return { kind: 'keyed', keys: field.listMapKeys ?? [], items: field.items! };
+  if (field.type === 'array' && field.listType === 'set') return { kind: 'set' };
+  return leaf;
+}
+export const rootShape = (typeId: string): Shape =>
+  facts().types[typeId] ? { kind: 'struct', typeId } : { kind: 'map', items: { type: 'any' } };
+export const fieldOf = (typeId: string, name: string): Field | undefined => {
+  const fields = facts().types[typeId]?.fields;
+  return fields && Object.hasOwn(fields, name) ? fields[name] : undefined;
+};
+
+export interface Part {
+  readonly key: string;
+  readonly value: unknown;
+  readonly shape: Shape;
+  readonly field?: Field;
+  /** For an element of a list: its place there. */
+  readonly index?: number;
+}
+/** The parts of a value that are owned one by one; undefined for a leaf. */
+export function partsOf(shape: Shape, value: unknown): Map<string, Part> | undefined {
+  const parts = new Map<string, Part>();
+  if (shape.kind === 'struct' || shape.kind === 'map') {
+    if (!isObject(value)) return undefined;
+    for (const [name, inner] of Object.entries(value)) {
+      if (inner === undefined) continue;
+      const field = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
+      parts.set(`f:${name}`, { key: `f:${name}`, value: inner, shape: shapeOf(field), field });
+    }
+    return parts;
+  }
+  if (shape.kind === 'leaf' || !Array.isArray(value)) return undefined;
+  for (const [index, inner] of (value as unknown[]).entries()) {
+    const key = shape.kind === 'set' ? `v:${JSON.stringify(inner)}` : keyOfElement(shape, inner);
+    if (key !== undefined && !parts.has(key))
+      parts.set(key, { key, value: inner, shape: shape.kind === 'set' ? leaf : shapeOf(shape.items), index });
+  }
+  return parts;
+}
+function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown): string | undefined {
+  if (!isObject(element)) return undefined;
+  const keys: JsonObject = {};
+  for (const name of [...shape.keys].sort()) {
+    const value = element[name] ?? (shape.items.ref ? fieldOf(shape.items.ref, name)?.default : undefined);
+    if (value !== undefined) keys[name] = value;
+  }
+  return `k:${JSON.stringify(keys)}`;
+}
+
+/** Everything that a configuration names. */
+export function fieldsOf(shape: Shape, value: unknown, set = new FieldSet()): FieldSet {
+  const parts = partsOf(shape, value);
+  if (!parts || parts.size === 0) {
+    set.own = true;
+    return set;
+  }
+  for (const part of parts.values()) {
+    const child = fieldsOf(part.shape, part.value, set.child(part.key));
+    if (part.index !== undefined || shape.kind === 'map') child.own = true;
+  }
+  return set;
+}
+
+export interface Difference {
+  /** Added or modified. */
+  readonly changed: FieldSet;
+  readonly removed: FieldSet;
+}
+/** Always there in Go (a struct that is no pointer): its arrival is not a change of its own. */
+const isImplicit = (field: Field | undefined): boolean => field?.type === 'ref' && field.default !== undefined;
+
+export function compare(shape: Shape, before: unknown, after: unknown): Difference {
+  const difference = { changed: new FieldSet(), removed: new FieldSet() };
+  diff(shape, before, after, difference.changed, difference.removed, undefined);
+  return difference;
+}
+function diff(
+  shape: Shape,
+  before: unknown,
+  after: unknown,
+  changed: FieldSet,
+  removed: FieldSet,
+  field: Field | undefined,
+): void {
+  if (before === after) return;
+  const [old, now] = [partsOf(shape, before), partsOf(shape, after)];
+  const branches = (old?.size ?? 0) + (now?.size ?? 0) > 0;
+  if (!branches) {
+    if (after === undefined) removed.own = true;
+    else if (before === undefined || !Bun.deepEquals(before, after, false)) changed.own = true;
+    return;
+  }
+  if (before === undefined && !isImplicit(field)) changed.own = true;
+  if (after === undefined && !isImplicit(field)) removed.own = true;
+  for (const key of new Set([...(old?.keys() ?? []), ...(now?.keys() ?? [])])) {
+    const [left, right] = [old?.get(key), now?.get(key)];
+    const part = (right ?? left)!;
+    const [more, less] = [new FieldSet(), new FieldSet()];
+    diff(part.shape, left?.value, right?.value, more, less, part.field);
+    if (!more.isEmpty) changed.children.set(key, more);
+    if (!less.isEmpty) removed.children.set(key, less);
+  }
+}
+
+/** The live value with the configuration laid over it; shares what it does not change. */
+export function mergeTyped(shape: Shape, live: unknown, config: unknown): unknown {
+  const named = partsOf(shape, config);
+  const present = partsOf(shape, live);
+  if (!named || !present) return config;
+  if (shape.kind === 'struct' || shape.kind === 'map') {
+    const result = { ...(live as JsonObject) };
+    for (const part of named.values())
+      setOwn(result, part.key.slice(2), mergeTyped(part.shape, present.get(part.key)?.value, part.value));
+    return result;
+  }
+  const result = [...(live as unknown[])];
+  for (const part of named.values()) {
+    const at = present.get(part.key)?.index;
+    if (at === undefined) result.push(part.value);
+    else result[at] = mergeTyped(part.shape, result[at], part.value);
+  }
+  return result;
+}
+
+/** Without the places of `gone`; a place with something of `kept` in or below it stays. */
+export function removeTyped(shape: Shape, value: unknown, gone: FieldSet, kept: FieldSet): unknown {
+  const parts = partsOf(shape, value);
+  if (!parts) return value;
+  const dropped = new Set<string | number>();
+  const replaced = new Map<string | number, unknown>();
+  for (const [key, part] of parts) {
+    const lost = gone.children.get(key);
+    if (!lost) continue;
+    const held = kept.children.get(key);
+    const place = part.index ?? key.slice(2);
+    const inner =
+      lost.children.size > 0 ? removeTyped(part.shape, part.value, lost, held ?? new FieldSet()) : part.value;
+    const emptied = isObject(inner) && Object.keys(inner).length === 0 && inner !== part.value;
+    const needless = !held || held.isEmpty;
+    if (needless && (lost.own || emptied)) dropped.add(place);
+    else if (inner !== part.value) replaced.set(place, inner);
+  }
+  if (dropped.size === 0 && replaced.size === 0) return value;
+  if (Array.isArray(value))
+    return value
+      .map((element: unknown, index) => (replaced.has(index) ? replaced.get(index) : element))
+      .filter((_, index) => !dropped.has(index));
+  const result: JsonObject = {};
+  for (const [name, inner] of Object.entries(value as JsonObject))
+    if (!dropped.has(name)) setOwn(result, name, replaced.has(name) ? replaced.get(name) : inner);
+  return result;
+}

@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs';
+import { type Log, silentLog, systemClock, systemExec } from '#base';
+import type { ContainerRuntime } from '#sdk';
+import type { PodNetwork } from '../../net/pod.ts';
+import { createBridgeNetwork } from '../../net/pods/bridge.ts';
+import { createNftablesProxy } from '../../net/proxies/nftables.ts';
+import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
+import type { ServiceProxy } from '../../net/service-proxy.ts';
+import type { Config, Home } from './home.ts';
+
+/** Drivers of one host, as its configuration chose them. */
+export interface NodeParts {
+  readonly runtime: ContainerRuntime;
+  /** Absent under the process runtime, whose pods have loopback addresses. */
+  readonly network?: PodNetwork;
+  readonly proxy: ServiceProxy;
+  /** Removes every container, link and rule of this cluster from the host. */
+  purge(): Promise<void>;
+}
+
+export async function createNodeParts(home: Home, config: Config, log: Log = silentLog): Promise<NodeParts> {
+  const runtime = await createRuntime(home, config, log);
+  const network = config.runtime === 'docker' ? createNetwork(home, config) : undefined;
+  const proxy = createProxy(config, log);
+  return { runtime, network, proxy, purge: () => purge(runtime, network, proxy) };
+}
+
+async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {
+  const seams = { clusterId: config.clusterId, clock: systemClock, log };
+  if (config.runtime === 'docker') {
+    const { createDockerRuntime } = await import('../kubelet/runtimes/docker.ts');
+    return createDockerRuntime({
+      socketPath: config.engine!.socket,
+      stateFolder: home.path('node', 'docker'),
+      ...seams,
+    });
+  }
+  const { createProcessRuntime } = await import('../kubelet/runtimes/process.ts');
+  return createProcessRuntime({
+    folder: home.folder,
+    ipPrefix: config.podCidr.split('.').slice(0, 2).join('.'),
+    ...seams,
+  });
+}
+
+const createNetwork = (home: Home, config: Config): PodNetwork =>
+  createBridgeNetwork({
+    bridge: config.bridge,
+    subnet: config.podCidr,
+    podRanges: [config.podCidr],
+    serviceRanges: [config.serviceCidr],
+    stateFolder: home.path('node', 'network'),
+    exec: systemExec,
+    tableName: config.podTable,
+  });
+
+const createProxy = (config: Config, log: Log): ServiceProxy =>
+  config.proxy === 'nftables'
+    ? createNftablesProxy({
+        tableName: config.serviceTable,
+        exec: systemExec,
+        serviceRanges: [config.serviceCidr],
+        log,
+      })
+    : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log });
+
+async function purge(runtime: ContainerRuntime, network: PodNetwork | undefined, proxy: ServiceProxy): Promise<void> {
+  const { sandboxes, containers } = await runtime.observe();
+  const uids = new Set([...sandboxes, ...containers].map((one) => one.podUid));
+  const ends = await Promise.allSettled([...uids].map((uid) => runtime.removeSandbox(uid)));
+  await network?.purge();
+  await proxy.purge();
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+/** Debian's place and upstream's for CNI plugins. */
+export const cniFolders = ['/usr/lib/cni', '/opt/cni/bin'].filter((folder) => existsSync(folder));

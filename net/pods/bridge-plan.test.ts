@@ -1,0 +1,58 @@
+import { expect, test } from 'bun:test';
+import { macOfIp, netnsReference, vethName } from '../link/names.ts';
+import { hostBatch, nftTable, podBatch } from './bridge-plan.ts';
+import { parseForwarding } from './forwarding.ts';
+
+const shape = {
+  bridge: 'br9',
+  subnet: '10.1.2.0/24',
+  gateway: '10.1.2.1',
+  prefix: 24,
+  mtuBytes: 1400,
+  tableName: 'pods',
+  podRanges: ['10.1.0.0/16'],
+  serviceRanges: ['10.9.0.0/16'],
+};
+
+test('names: stable, short, and only namespaces are namespaces', () => {
+  expect(vethName('uid-1')).toBe(vethName('uid-1'));
+  expect(vethName('uid-1')).not.toBe(vethName('uid-2'));
+  expect(vethName('uid-1').length).toBeLessThanOrEqual(15);
+  expect(macOfIp('10.1.2.255')).toBe('0a:58:0a:01:02:ff');
+  expect(netnsReference('/proc/77/ns/net')).toBe('77');
+  expect(netnsReference('/run/netns/h1')).toBe('h1');
+  for (const wrong of ['/proc/x/ns/net', '/run/netns/a b', '/etc/passwd', '7\nlink delete eth0'])
+    expect(() => netnsReference(wrong)).toThrow('names no network namespace');
+});
+
+test('a pod costs one batch on the host and one inside', () => {
+  const veth = vethName('u');
+  expect(hostBatch(shape, 'u', '/proc/77/ns/net').trim().split('\n')).toEqual([
+    `link add ${veth} mtu 1400 type veth peer name eth0 mtu 1400 netns 77`,
+    `link set dev ${veth} master br9 up`,
+    `link set dev ${veth} type bridge_slave hairpin on`,
+  ]);
+  expect(podBatch(shape, '10.1.2.7')).toContain('route replace default via 10.1.2.1 dev eth0');
+});
+
+test('only what leaves pods and services is masqueraded', () => {
+  const table = nftTable(shape, [
+    { uid: 'u', ip: '10.1.2.7', hostPorts: [{ protocol: 'tcp', hostPort: 80, podPort: 8080 }] },
+  ]);
+  expect(table).toContain('elements = { 10.1.2.0/24, 10.1.0.0/16, 10.9.0.0/16 }');
+  expect(table).toContain('ip saddr 10.1.2.0/24 ip daddr != @inside');
+  expect(table).toContain('elements = { tcp . 80 : 10.1.2.7 . 8080 }');
+});
+
+const docker = '-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN\n';
+test.each([
+  ['nobody drops', '-P FORWARD ACCEPT\n', undefined],
+  ['a policy drops', '-P FORWARD DROP\n', 'FORWARD'],
+  ['a rule drops', '-P FORWARD ACCEPT\n-A FORWARD -j REJECT --reject-with icmp-port-unreachable\n', 'FORWARD'],
+  ['Docker drops', docker, 'DOCKER-USER'],
+])('forwarding: %s', (_name, text, chain) => expect(parseForwarding(text, 'br9').chain).toBe(chain as 'FORWARD'));
+
+test('own rules are found by their comment', () => {
+  const own = '-A DOCKER-USER -s 10.1.0.0/16 -m comment --comment "pintle br9" -j ACCEPT';
+  expect(parseForwarding(`${docker}${own}\n${own.replace('br9', 'br8')}\n`, 'br9').present).toEqual([own]);
+});
