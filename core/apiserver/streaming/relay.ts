@@ -28,7 +28,7 @@ export async function connectBackend(
   },
 ): Promise<Backend | undefined> {
   const socket = new WebSocket(url, {
-    protocols: [...options.protocols],
+    protocols: options.protocols.map(toHop),
     headers: { ...options.headers },
     perMessageDeflate: false,
     ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
@@ -49,10 +49,17 @@ export async function connectBackend(
     options.clock.sleep(openWaitMs, AbortSignal.any([stop.signal, options.signal])).then(() => false),
   ]);
   stop.abort();
-  if (opened) return { socket, protocol: socket.protocol, early };
+  if (opened) return { socket, protocol: fromHop(socket.protocol), early };
   socket.terminate();
   return undefined;
 }
+
+/**
+ * Between apiserver and kubelet SPDY/3.1+… is called SPDY-3.1+…: a slash is no token character, and Bun's WebSocket client
+ * refuses what is none. Nodes accept both names.
+ */
+const toHop = (protocol: string): string => protocol.replace('SPDY/3.1+', 'SPDY-3.1+');
+const fromHop = (protocol: string): string => protocol.replace('SPDY-3.1+', 'SPDY/3.1+');
 
 /**
  * Carries messages verbatim both ways; nothing is read into them. Each side is paused while the other holds more than 1 MiB

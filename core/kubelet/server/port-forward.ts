@@ -7,6 +7,8 @@ import { type KubeletSocket, type SocketSession, SocketWriter } from './socket.t
 
 /** The subprotocol: SPDY frames carried in the binary messages of a WebSocket. */
 export const portForwardTunnel = 'SPDY/3.1+portforward.k8s.io';
+/** The same between apiserver and node, whose WebSocket client refuses a slash there. */
+export const portForwardTunnelHop = 'SPDY-3.1+portforward.k8s.io';
 const pairWaitMs = 30_000; // for the second stream of a pair
 
 export interface PortForwardRequest {

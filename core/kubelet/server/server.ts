@@ -4,7 +4,7 @@ import { negotiateChannels, offeredProtocols } from '../../wire/websocket-channe
 import type { KubeletAccess, KubeletServerRuntime, VerifyKubeletToken } from './access.ts';
 import { ExecSocket, parseStreams } from './exec.ts';
 import { refusal, serveLogs } from './logs.ts';
-import { PortForwardSocket, portForwardTunnel } from './port-forward.ts';
+import { PortForwardSocket, portForwardTunnel, portForwardTunnelHop } from './port-forward.ts';
 import { type KubeletRoute, parseKubeletPath } from './route.ts';
 import type { SocketSession } from './socket.ts';
 import { statsSummary } from './stats.ts';
@@ -99,11 +99,12 @@ async function respond(
       const found = access.findPod(namespace, pod);
       if (!found) return text(404, `pod "${pod}" does not exist`);
       if (!found.running) return text(400, `pod "${pod}" is not running`);
-      if (!offeredProtocols(request.headers.get('sec-websocket-protocol')).includes(portForwardTunnel))
-        return text(426, `port-forward speaks the WebSocket subprotocol ${portForwardTunnel}`);
+      const offered = offeredProtocols(request.headers.get('sec-websocket-protocol'));
+      const tunnel = [portForwardTunnel, portForwardTunnelHop].find((protocol) => offered.includes(protocol));
+      if (!tunnel) return text(426, `port-forward speaks the WebSocket subprotocol ${portForwardTunnel}`);
       const dial = (port: number, signal: AbortSignal) => runtime.dial(found.uid, port, signal);
       const session = new PortForwardSocket({ pod: `${pod}_${namespace}`, podUid: found.uid, dial }, clock, log);
-      return { session, headers: { 'sec-websocket-protocol': portForwardTunnel } };
+      return { session, headers: { 'sec-websocket-protocol': tunnel } };
     }
     case 'exec':
     case 'attach':
