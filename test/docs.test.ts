@@ -7,15 +7,25 @@ const root = join(import.meta.dir, '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
 test('every dependency has a line that says what it is for', () => {
-  const manifest = JSON.parse(read('package.json')) as { dependencies: Record<string, string>; devDependencies: Record<string, string> };
+  const manifest = JSON.parse(read('package.json')) as {
+    dependencies: Record<string, string>;
+    devDependencies: Record<string, string>;
+  };
   const text = read('docs/dependencies.md');
   const names = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.devDependencies)];
   expect(names.filter((name) => !text.includes(`| \`${name}\` |`))).toEqual([]);
 });
 
 test('versions are pinned', () => {
-  const manifest = JSON.parse(read('package.json')) as { dependencies: Record<string, string>; devDependencies: Record<string, string> };
-  expect(Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
+  const manifest = JSON.parse(read('package.json')) as {
+    dependencies: Record<string, string>;
+    devDependencies: Record<string, string>;
+  };
+  expect(
+    Object.entries({ ...manifest.dependencies, ...manifest.devDependencies }).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+$/.test(version),
+    ),
+  ).toEqual([]);
 });
 
 test('links between documents lead somewhere', () => {
@@ -24,7 +34,8 @@ test('links between documents lead somewhere', () => {
   const broken: string[] = [];
   for (const document of documents)
     for (const match of read(document).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g))
-      if (!/^[a-z]+:/.test(match[1]!) && !existsSync(join(root, dirname(document), match[1]!))) broken.push(`${document}: ${match[1]}`);
+      if (!/^[a-z]+:/.test(match[1]!) && !existsSync(join(root, dirname(document), match[1]!)))
+        broken.push(`${document}: ${match[1]}`);
   expect(broken).toEqual([]);
 });
 
@@ -39,7 +50,14 @@ test('the examples are YAML with a kind', () => {
 });
 
 test('no path of a single machine is written down', () => {
-  const files = [...new Bun.Glob('{core,net,plugins,test,docs,examples}/**/*').scanSync(root), 'README.md', 'pintle', '.ci/run'];
-  const bad = files.filter((file) => !/\.json$/.test(file) && /\/work\/|\/root\//.test(read(file)) && !file.endsWith('docs.test.ts'));
+  const files = [
+    ...new Bun.Glob('{core,net,plugins,test,docs,examples}/**/*').scanSync(root),
+    'README.md',
+    'pintle',
+    '.ci/run',
+  ];
+  const bad = files.filter(
+    (file) => !/\.json$/.test(file) && /\/work\/|\/root\//.test(read(file)) && !file.endsWith('docs.test.ts'),
+  );
   expect(bad).toEqual([]);
 });

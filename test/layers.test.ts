@@ -28,8 +28,16 @@ const allowed: Record<string, readonly string[]> = {
 /** file → imported path, with the reason and a date. */
 const exceptions: Record<string, string> = {};
 
-const aliases: Record<string, string> = { '#base': 'core/base/index.ts', '#api': 'core/api/index.ts', '#client': 'core/client/index.ts', '#sdk': 'core/sdk/index.ts' };
-const folderOf = (path: string): string | undefined => Object.keys(allowed).filter((folder) => path.startsWith(`${folder}/`)).sort((a, b) => b.length - a.length)[0];
+const aliases: Record<string, string> = {
+  '#base': 'core/base/index.ts',
+  '#api': 'core/api/index.ts',
+  '#client': 'core/client/index.ts',
+  '#sdk': 'core/sdk/index.ts',
+};
+const folderOf = (path: string): string | undefined =>
+  Object.keys(allowed)
+    .filter((folder) => path.startsWith(`${folder}/`))
+    .sort((a, b) => b.length - a.length)[0];
 const isTest = (path: string): boolean => /\.(test|e2e|net|sim|bench)\.tsx?$/.test(path);
 
 /** Paths, from the root, that a file imports of ours; `import type` and dynamic imports too. */
@@ -44,16 +52,23 @@ export function importsOf(file: string, text: string): string[] {
   return found;
 }
 
-const files = Array.from(new Bun.Glob('{core,net,plugins,crds,test}/**/*.ts').scanSync(root)).filter((file) => !file.includes('/gen/'));
+const files = Array.from(new Bun.Glob('{core,net,plugins,crds,test}/**/*.ts').scanSync(root)).filter(
+  (file) => !file.includes('/gen/'),
+);
 
 test('every import goes in the allowed direction', () => {
   expect(files.length).toBeGreaterThan(50); // an empty scan must never be green
   const wrong: string[] = [];
   for (const file of files) {
     const home = isTest(file) ? 'test' : folderOf(file);
-    if (!home) { wrong.push(`${file}: in no known folder`); continue; }
+    if (!home) {
+      wrong.push(`${file}: in no known folder`);
+      continue;
+    }
     for (const target of importsOf(file, readFileSync(join(root, file), 'utf8'))) {
-      const fine = [home, ...(allowed[home] ?? [])].some((prefix) => target === prefix || target.startsWith(`${prefix}/`));
+      const fine = [home, ...(allowed[home] ?? [])].some(
+        (prefix) => target === prefix || target.startsWith(`${prefix}/`),
+      );
       if (!fine && exceptions[`${file} → ${target}`] === undefined) wrong.push(`${file} → ${target}`);
     }
   }
@@ -61,7 +76,12 @@ test('every import goes in the allowed direction', () => {
 });
 
 test('type imports and dynamic imports are seen', () => {
-  const lines = ["import type { A } FROM '../api/meta.ts';", "const b = await IMPORT('./b.ts');", "export * FROM '#sdk';", "import x FROM 'elysia';"];
+  const lines = [
+    "import type { A } FROM '../api/meta.ts';",
+    "const b = await IMPORT('./b.ts');",
+    "export * FROM '#sdk';",
+    "import x FROM 'elysia';",
+  ];
   const text = lines.join('\n').replaceAll('FROM', 'from').replaceAll('IMPORT', 'import'); // written so that this file does not import them
   expect(importsOf('core/store/x.ts', text)).toEqual(['core/api/meta.ts', 'core/store/b.ts', 'core/sdk/index.ts']);
 });

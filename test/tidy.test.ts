@@ -3,8 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dir, '..');
-const files = Array.from(new Bun.Glob('{core,net,plugins}/**/*.ts').scanSync(root)).filter((file) => !file.includes('/gen/'));
-const sources = files.filter((file) => !/\.test\.ts$/.test(file)).map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
+const files = Array.from(new Bun.Glob('{core,net,plugins}/**/*.ts').scanSync(root)).filter(
+  (file) => !file.includes('/gen/'),
+);
+const sources = files
+  .filter((file) => !/\.test\.ts$/.test(file))
+  .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
 
 /** Doors to time, chance and the machine are opened in core/base and core/cmd only. */
 const banned: readonly [RegExp, string][] = [
@@ -25,7 +29,8 @@ test('time, chance and the machine come in by parameter', () => {
   const wrong: string[] = [];
   for (const { file, text } of sources) {
     if (/^core\/(base|cmd)\//.test(file)) continue;
-    for (const [pattern, name] of banned) if (pattern.test(withoutComments(text)) && !allowedCalls[`${file} ${name}`]) wrong.push(`${file} ${name}`);
+    for (const [pattern, name] of banned)
+      if (pattern.test(withoutComments(text)) && !allowedCalls[`${file} ${name}`]) wrong.push(`${file} ${name}`);
   }
   expect(wrong).toEqual([]);
 });
@@ -39,12 +44,18 @@ test('names say what a file holds', () => {
 });
 
 test('files stay short', () => {
-  const lengths = sources.map(({ file, text }) => ({ file, lines: text.split('\n').length, first: text.split('\n', 1)[0]! }));
+  const lengths = sources.map(({ file, text }) => ({
+    file,
+    lines: text.split('\n').length,
+    first: text.split('\n', 1)[0]!,
+  }));
   expect(lengths.filter(({ lines }) => lines > 600).map(({ file, lines }) => `${file} ${lines}`)).toEqual([]);
   const sorted = lengths.map(({ lines }) => lines).sort((a, b) => a - b);
   expect(sorted[Math.floor(sorted.length / 2)]!).toBeLessThanOrEqual(130);
 });
 
 test('no type escapes', () => {
-  expect(sources.filter(({ text }) => /@ts-(ignore|nocheck|expect-error)/.test(text)).map(({ file }) => file)).toEqual([]);
+  expect(sources.filter(({ text }) => /@ts-(ignore|nocheck|expect-error)/.test(text)).map(({ file }) => file)).toEqual(
+    [],
+  );
 });

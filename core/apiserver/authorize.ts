@@ -31,9 +31,14 @@ export async function authorize(core: Core, user: UserInfo, info: RequestInfo): 
     labelSelector: info.query.get('labelSelector') ?? undefined,
   };
   const { allowed, reason } = await core.options.authorizer.authorize(user, attributes);
-  if (allowed) return;
-  throw forbidden(user, info, reason ?? '');
+  if (!allowed) throw forbidden(user, info, reason ?? '');
+  // A WebSocket upgrade arrives as GET, yet it runs commands: `create` is needed too, as upstream demands it.
+  if (info.verb === 'get' && info.resource === 'pods' && streamed.has(info.subresource)) {
+    const create = await core.options.authorizer.authorize(user, { ...attributes, verb: 'create' });
+    if (!create.allowed) throw forbidden(user, { ...info, verb: 'create' }, create.reason ?? '');
+  }
 }
+const streamed: ReadonlySet<string> = new Set(['exec', 'attach', 'portforward']);
 
 function forbidden(user: UserInfo, info: RequestInfo, reason: string): StatusError {
   const who = `User ${JSON.stringify(user.name)} cannot ${info.verb}`;

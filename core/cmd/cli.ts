@@ -10,8 +10,9 @@ export async function run(argv: readonly string[], catalog: Catalog): Promise<vo
     }
     const { createProgram } = await import('./program.ts');
     await createProgram().parseAsync([...argv], { from: 'user' });
+    process.exit(process.exitCode ?? 0); // children that live on, and libraries, would keep this process
   } catch (error) {
-    process.exitCode = reportFailure(error);
+    process.exit(reportFailure(error));
   }
 }
 

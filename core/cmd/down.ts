@@ -54,6 +54,7 @@ async function purge(home: Home, config: Config, progress: Progress): Promise<vo
     } else {
       const parts = await createNodeParts(home, config);
       await parts.purge();
+      await parts.proxy[Symbol.asyncDispose]();
     }
   } finally {
     if (engine) await end([engine], 20_000);

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
-import { type Log, PintleError, silentLog, systemClock, systemExec } from '#base';
+import { type Log, silentLog, systemClock, systemExec } from '#base';
 import type { ContainerRuntime } from '#sdk';
 import type { PodNetwork } from '../../net/pod.ts';
 import { createBridgeNetwork } from '../../net/pods/bridge.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
+import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
 import type { Config, Home } from './home.ts';
 
@@ -61,7 +61,7 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
         serviceRanges: [config.serviceCidr],
         log,
       })
-    : notBuilt();
+    : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });
 
 async function purge(runtime: ContainerRuntime, network: PodNetwork | undefined, proxy: ServiceProxy): Promise<void> {
   const { sandboxes, containers } = await runtime.observe();
@@ -71,11 +71,4 @@ async function purge(runtime: ContainerRuntime, network: PodNetwork | undefined,
   await proxy.purge();
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed) throw failed.reason;
-}
-
-/** Debian's place and upstream's for CNI plugins. */
-export const cniFolders = ['/usr/lib/cni', '/opt/cni/bin'].filter((folder) => existsSync(folder));
-
-function notBuilt(): never {
-  throw new PintleError('PROXY_NOT_BUILT', 'the userspace proxy is not built yet', 'run as root on a machine where nft works');
 }

@@ -7,19 +7,34 @@ import { requestsOf } from './pod-requests.ts';
 import { SchedulingQueue } from './queue.ts';
 import { rules } from './rules/index.ts';
 
-const node = (name: string, options: { cpu?: string; memory?: string; pods?: string; spec?: NodeSpec; labels?: Record<string, string> } = {}): Node => ({
+const node = (
+  name: string,
+  options: { cpu?: string; memory?: string; pods?: string; spec?: NodeSpec; labels?: Record<string, string> } = {},
+): Node => ({
   metadata: { name, labels: { 'kubernetes.io/hostname': name, ...options.labels } },
   spec: options.spec ?? {},
   status: { allocatable: { cpu: options.cpu ?? '2', memory: options.memory ?? '4Gi', pods: options.pods ?? '110' } },
 });
 let count = 0;
 const pod = (spec: Partial<PodSpec> = {}, requests?: Record<string, string>, owner?: string): Pod => ({
-  metadata: { name: `p${count++}`, namespace: 'default', uid: `u${count}`, ownerReferences: owner ? [{ apiVersion: 'v1', kind: 'ReplicationController', name: owner, uid: owner, controller: true }] : undefined },
+  metadata: {
+    name: `p${count++}`,
+    namespace: 'default',
+    uid: `u${count}`,
+    ownerReferences: owner
+      ? [{ apiVersion: 'v1', kind: 'ReplicationController', name: owner, uid: owner, controller: true }]
+      : undefined,
+  },
   spec: { containers: [{ name: 'c', image: 'i', resources: { requests } }], ...spec },
 });
 const place = (wanted: Pod, nodes: Node[], running: Record<string, Pod[]> = {}) => {
   const chance = seededRandom(1);
-  const outcome = schedule(wanted, nodes.map((one) => nodeInfoOf(one, running[one.metadata.name!] ?? [])), rules, () => chance.next());
+  const outcome = schedule(
+    wanted,
+    nodes.map((one) => nodeInfoOf(one, running[one.metadata.name!] ?? [])),
+    rules,
+    () => chance.next(),
+  );
   return outcome.type === 'bind' ? outcome.node : outcome.message;
 };
 
@@ -27,26 +42,74 @@ describe('filters say why', () => {
   const rows: [string, Pod, Node[], string][] = [
     ['no nodes', pod(), [], 'no nodes available to schedule pods'],
     ['cpu', pod({}, { cpu: '3' }), [node('a')], '0/1 nodes are available: 1 Insufficient cpu.'],
-    ['cpu and memory', pod({}, { cpu: '3', memory: '5Gi' }), [node('a')], '0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.'],
-    ['extended', pod({}, { 'example.com/gpu': '1' }), [node('a')], '0/1 nodes are available: 1 Insufficient example.com/gpu.'],
+    [
+      'cpu and memory',
+      pod({}, { cpu: '3', memory: '5Gi' }),
+      [node('a')],
+      '0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.',
+    ],
+    [
+      'extended',
+      pod({}, { 'example.com/gpu': '1' }),
+      [node('a')],
+      '0/1 nodes are available: 1 Insufficient example.com/gpu.',
+    ],
     ['pods', pod(), [node('a', { pods: '0' })], '0/1 nodes are available: 1 Too many pods.'],
-    ['cordon', pod(), [node('a', { spec: { unschedulable: true } })], '0/1 nodes are available: 1 node(s) were unschedulable.'],
-    ['taint', pod(), [node('a', { spec: { taints: [{ key: 'k', value: 'v', effect: 'NoSchedule' }] } })], '0/1 nodes are available: 1 node(s) had untolerated taint(s).'],
-    ['selector', pod({ nodeSelector: { disk: 'ssd' } }), [node('a'), node('b')], "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."],
-    ['unsupported constraint', pod({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'z', whenUnsatisfiable: 'DoNotSchedule' }] }), [node('a')], '0/1 nodes are available: 1 node(s) cannot be judged by spec.topologySpreadConstraints: this scheduler does not support it yet.'],
-    ['mixed', pod({}, { cpu: '3' }), [node('a'), node('b', { spec: { unschedulable: true } })], '0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable.'],
+    [
+      'cordon',
+      pod(),
+      [node('a', { spec: { unschedulable: true } })],
+      '0/1 nodes are available: 1 node(s) were unschedulable.',
+    ],
+    [
+      'taint',
+      pod(),
+      [node('a', { spec: { taints: [{ key: 'k', value: 'v', effect: 'NoSchedule' }] } })],
+      '0/1 nodes are available: 1 node(s) had untolerated taint(s).',
+    ],
+    [
+      'selector',
+      pod({ nodeSelector: { disk: 'ssd' } }),
+      [node('a'), node('b')],
+      "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
+    ],
+    [
+      'unsupported constraint',
+      pod({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'z', whenUnsatisfiable: 'DoNotSchedule' }] }),
+      [node('a')],
+      '0/1 nodes are available: 1 node(s) cannot be judged by spec.topologySpreadConstraints: this scheduler does not support it yet.',
+    ],
+    [
+      'mixed',
+      pod({}, { cpu: '3' }),
+      [node('a'), node('b', { spec: { unschedulable: true } })],
+      '0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable.',
+    ],
   ];
   for (const [name, wanted, nodes, message] of rows) test(name, () => expect(place(wanted, nodes)).toBe(message));
 });
 
 describe('scores', () => {
-  test('the emptier node wins', () => expect(place(pod({}, { cpu: '100m' }), [node('a'), node('b')], { a: [pod({}, { cpu: '1' })] })).toBe('b'));
-  test('pods of one controller spread', () => expect(place(pod({}, undefined, 'rc'), [node('a'), node('b', { cpu: '1' })], { a: [pod({}, undefined, 'rc')] })).toBe('b'));
+  test('the emptier node wins', () =>
+    expect(place(pod({}, { cpu: '100m' }), [node('a'), node('b')], { a: [pod({}, { cpu: '1' })] })).toBe('b'));
+  test('pods of one controller spread', () =>
+    expect(
+      place(pod({}, undefined, 'rc'), [node('a'), node('b', { cpu: '1' })], { a: [pod({}, undefined, 'rc')] }),
+    ).toBe('b'));
   test('preferred affinity', () => {
-    const affinity = { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 10, preference: { matchExpressions: [{ key: 'disk', operator: 'In', values: ['ssd'] }] } }] } };
+    const affinity = {
+      nodeAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [
+          { weight: 10, preference: { matchExpressions: [{ key: 'disk', operator: 'In', values: ['ssd'] }] } },
+        ],
+      },
+    };
     expect(place(pod({ affinity }), [node('a'), node('b', { labels: { disk: 'ssd' } })])).toBe('b');
   });
-  test('a soft taint costs', () => expect(place(pod(), [node('a', { spec: { taints: [{ key: 'k', effect: 'PreferNoSchedule' }] } }), node('b')])).toBe('b'));
+  test('a soft taint costs', () =>
+    expect(place(pod(), [node('a', { spec: { taints: [{ key: 'k', effect: 'PreferNoSchedule' }] } }), node('b')])).toBe(
+      'b',
+    ));
 });
 
 test('tolerations open tainted nodes', () => {
@@ -57,21 +120,35 @@ test('tolerations open tainted nodes', () => {
 });
 
 test('host ports clash per protocol and address', () => {
-  const withPort = (hostPort: number, protocol = 'TCP', hostIP?: string) => pod({ containers: [{ name: 'c', image: 'i', ports: [{ containerPort: 80, hostPort, protocol, hostIP }] }] });
+  const withPort = (hostPort: number, protocol = 'TCP', hostIP?: string) =>
+    pod({ containers: [{ name: 'c', image: 'i', ports: [{ containerPort: 80, hostPort, protocol, hostIP }] }] });
   expect(place(withPort(80), [node('a')], { a: [withPort(80)] })).toContain("didn't have free ports");
   expect(place(withPort(80, 'UDP'), [node('a')], { a: [withPort(80)] })).toBe('a');
   expect(place(withPort(80, 'TCP', '10.0.0.1'), [node('a')], { a: [withPort(80, 'TCP', '10.0.0.2')] })).toBe('a');
 });
 
 test('init containers count by their peak, sidecars add up', () => {
-  const init = (name: string, cpu: string, restartPolicy?: string) => ({ name, image: 'i', restartPolicy, resources: { requests: { cpu } } });
+  const init = (name: string, cpu: string, restartPolicy?: string) => ({
+    name,
+    image: 'i',
+    restartPolicy,
+    resources: { requests: { cpu } },
+  });
   expect(requestsOf(pod({ initContainers: [init('a', '1')] }, { cpu: '200m' })).cpuMilli).toBe(1000);
-  expect(requestsOf(pod({ initContainers: [init('s', '300m', 'Always'), init('a', '100m')] }, { cpu: '200m' })).cpuMilli).toBe(500);
+  expect(
+    requestsOf(pod({ initContainers: [init('s', '300m', 'Always'), init('a', '100m')] }, { cpu: '200m' })).cpuMilli,
+  ).toBe(500);
   expect(requestsOf(pod({ overhead: { cpu: '50m' } }, { cpu: '200m' })).cpuMilli).toBe(250);
 });
 
 describe('queue', () => {
-  const clock = { time: 0, now: () => 0, monotonicMs: () => clock.time, soon: async () => {}, sleep: async (ms: number) => void (clock.time += ms) };
+  const clock = {
+    time: 0,
+    now: () => 0,
+    monotonicMs: () => clock.time,
+    soon: async () => {},
+    sleep: async (ms: number) => void (clock.time += ms),
+  };
   test('priority first, then arrival', async () => {
     const queue = new SchedulingQueue(clock);
     queue.add('n/a', 0);

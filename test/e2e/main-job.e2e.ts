@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
 
 const root = join(import.meta.dir, '../..');
-const able = process.getuid?.() === 0 && ['dockerd', 'nft', 'ip', 'nsenter'].every((name) => Bun.which(name, { PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }));
+const able =
+  process.getuid?.() === 0 &&
+  ['dockerd', 'nft', 'ip', 'nsenter'].every((name) =>
+    Bun.which(name, { PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }),
+  );
 if (!able) {
   const text = 'e2e needs root, dockerd, nft, ip and nsenter: skipped';
   if (process.env['REQUIRE']?.includes('e2e')) throw new Error(text);
@@ -15,7 +19,12 @@ if (!able) {
 let home: string;
 let before: Set<string>;
 async function pintle(...args: string[]): Promise<{ code: number; out: string }> {
-  const child = Bun.spawn([join(root, 'pintle'), ...args], { stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', cwd: root });
+  const child = Bun.spawn([join(root, 'pintle'), ...args], {
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    cwd: root,
+  });
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, out: out + err };
 }
@@ -52,7 +61,9 @@ describe.skipIf(!able)('the main job on real containers', () => {
     await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s'));
     expect(await expectOk(await kubectl('get', 'rc,po,svc,ep', '-o', 'wide'))).toContain('replicationcontroller/web');
     await expectOk(await kubectl('scale', 'rc', 'web', '--replicas=1'));
-    const pod = (await expectOk(await kubectl('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'))).trim();
+    const pod = (
+      await expectOk(await kubectl('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'))
+    ).trim();
     expect(await expectOk(await kubectl('exec', pod, '--', 'echo', 'hello'))).toContain('hello');
     expect((await kubectl('exec', pod, '--', 'sh', '-c', 'exit 7')).code).toBe(7);
     await expectOk(await kubectl('logs', pod, '--tail=5'));

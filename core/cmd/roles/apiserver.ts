@@ -6,6 +6,7 @@ import { createAuthenticator } from '../../apiserver/auth/authenticator.ts';
 import { createAuthorizer } from '../../apiserver/auth/authorizer.ts';
 import { createKubeletTokenSigner } from '../../apiserver/auth/kubelet-tokens.ts';
 import { createNodeUses } from '../../apiserver/auth/node-authorizer.ts';
+import { createNodeRestriction } from '../../apiserver/auth/node-restriction.ts';
 import { createServiceAccountTokens, type Known, type Lookup } from '../../apiserver/auth/service-account-tokens.ts';
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
@@ -39,6 +40,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     clock: systemClock,
     random: systemRandom,
   });
+  const nodeUses = createNodeUses((name) => podsOfNode(reader(), name));
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -46,7 +48,8 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     random: systemRandom,
     log,
     authenticator: createAuthenticator({ tokenFile, serviceAccounts: tokens }),
-    authorizer: createAuthorizer({ nodeUses: createNodeUses((name) => podsOfNode(reader(), name)) }),
+    authorizer: createAuthorizer({ nodeUses }),
+    admission: [createNodeRestriction(nodeUses)],
     tokens,
     schema: createSchemaEngine(),
     patches,
