@@ -62,11 +62,13 @@ async function openWatch(path: string, headers: Record<string, string> = {}) {
   let buffered = '';
   return {
     async next() {
-      while (!buffered.includes('\n')) {
+      buffered = buffered.trimStart(); // the line feed that carries the head
+      while (!buffered.trimStart().includes('\n')) {
         const { value, done } = await reader.read();
         if (done) return undefined;
         buffered += value;
       }
+      buffered = buffered.trimStart();
       const line = buffered.slice(0, buffered.indexOf('\n'));
       buffered = buffered.slice(line.length + 1);
       return JSON.parse(line);

@@ -9,6 +9,7 @@ export const watchBacklogEventsMax = 4096;
 const chunkBytes = 64 * 1024;
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
+const lineFeed = encoder.encode('\n');
 
 interface Item {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
@@ -55,6 +56,8 @@ export class WatchStream implements EventSink {
 
   /** Sends the initial states, then what changed since, then every change. No turn of the loop lies between. */
   begin(initial: readonly CachedObject[], history: readonly CacheEvent[], initialEndAt?: ResourceVersion): void {
+    // Bun sends the head of an answer with its first bytes, and clients wait for the head: white space means nothing in JSON.
+    this.#controller.enqueue(lineFeed);
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
     if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
     for (const event of history) this.#select(event);
