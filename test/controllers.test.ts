@@ -17,7 +17,9 @@ import {
 } from '#api';
 import { Scope, seededRandom, silentLog, systemClock, systemExec } from '#base';
 import type { Client } from '#client';
-import type { AnyStrategy, ApiServerOptions } from '../core/apiserver/contract.ts';
+import { createAuthorizer } from '../core/apiserver/auth/authorizer.ts';
+import { createNodeUses } from '../core/apiserver/auth/node-authorizer.ts';
+import type { AnyStrategy, ApiServer, ApiServerOptions } from '../core/apiserver/contract.ts';
 import { patches } from '../core/apiserver/patch/patches.ts';
 import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
@@ -35,6 +37,12 @@ import { createMemoryStore } from '../core/store/memory.ts';
 /** The whole control plane in one process, with one node whose containers are pretended. */
 const common = { clock: systemClock, random: seededRandom(7), log: silentLog };
 const namespace = 'shop';
+const users: Record<string, { name: string; groups: string[] }> = {
+  admin: { name: 'admin', groups: ['system:masters'] },
+  controllers: { name: 'system:kube-controller-manager', groups: ['system:authenticated'] },
+  scheduler: { name: 'system:kube-scheduler', groups: ['system:authenticated'] },
+  node: { name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] },
+};
 let client: Client;
 let scope: Scope;
 
@@ -42,7 +50,7 @@ beforeEach(async () => {
   scope = new Scope();
   const folder = await mkdtemp(join(tmpdir(), 'controllers-'));
   scope.defer(() => rm(folder, { recursive: true, force: true }));
-  const api = scope.use(
+  const api: ApiServer = scope.use(
     await createApiServer({
       store: await createMemoryStore(),
       ...common,
@@ -51,24 +59,31 @@ beforeEach(async () => {
       patches,
       strategies: strategies as readonly AnyStrategy[],
       advertise: { ip: '192.0.2.1', port: 6443 },
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
+      // Everybody is whom the token says, with the real rules: a missing permission fails here.
+      authenticator: { authenticate: async ({ headers }) => users[headers.get('authorization')!.slice(7)] },
+      authorizer: createAuthorizer({
+        nodeUses: createNodeUses((name) => api.reader.list(podKind).filter(({ spec }) => spec?.nodeName === name)),
+      }),
     } as ApiServerOptions),
   );
-  client = createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost', token: '' });
+  const connect = (token: keyof typeof users) =>
+    createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost', token });
+  client = connect('admin');
   const abort = new AbortController();
   scope.defer(() => abort.abort());
-  const informers = () => createInformers({ client, signal: abort.signal, ...common });
-  const events = (component: string) => scope.use(createEventRecorder({ client, component, ...common }));
-  scope.use(await startControllers(coreControllers({ rootCa: 'PEM' }), { client, informers: informers(), ...common }));
-  scope.use(await startScheduler({ client, informers: informers(), events: events('default-scheduler'), ...common }));
+  /** What a component needs to speak as itself. */
+  const as = (user: keyof typeof users, component: string) => {
+    const own = { client: connect(user), ...common };
+    const informers = createInformers({ ...own, signal: abort.signal });
+    return { ...own, informers, events: scope.use(createEventRecorder({ ...own, component })) };
+  };
+  const { events: _, ...controllers } = as('controllers', 'controllers');
+  scope.use(await startControllers(coreControllers({ rootCa: 'PEM' }), controllers));
+  scope.use(await startScheduler(as('scheduler', 'default-scheduler')));
   const runtime = scope.use(createFakeRuntime({ clock: systemClock, random: seededRandom(1), ipPrefix: '10.88.0' }));
   const kubelet = scope.use(
     await startKubelet({
-      ...common,
-      client,
-      informers: informers(),
-      events: events('kubelet'),
+      ...as('node', 'kubelet'),
       nodeName: 'n1',
       nodeIp: '192.0.2.7',
       runtime,
