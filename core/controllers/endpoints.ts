@@ -16,6 +16,7 @@ import {
 import { timeText } from '#base';
 import type { ControllerSpec, ReconcileContext } from '#sdk';
 import { planSlices, planSubsets } from './plan-slices.ts';
+import { isTerminating } from './refusals.ts';
 
 const serviceLabel = 'kubernetes.io/service-name';
 const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
@@ -72,8 +73,12 @@ export const endpointsController: ControllerSpec<Service & KubeObject> = {
         .informer(podKind)
         .cache.list(key.namespace)
         .filter((pod) => matchesSet(selector, pod.metadata.labels));
-      await writeSlices(service, pods, slices, context);
-      await writeEndpoints(service, planSubsets(service, pods), context);
+      try {
+        await writeSlices(service, pods, slices, context);
+        await writeEndpoints(service, planSubsets(service, pods), context);
+      } catch (error) {
+        if (!isTerminating(error)) throw error;
+      }
     },
   },
 };

@@ -1,5 +1,6 @@
 import { type ControllerSpec, specOf } from '#sdk';
 import { endpointsController } from './endpoints.ts';
+import { garbageController } from './garbage.ts';
 import { namespaceController } from './namespace.ts';
 import { nodeLifecycleController } from './node-lifecycle.ts';
 import { podGarbageController } from './pod-gc.ts';
@@ -23,4 +24,5 @@ export const coreControllers = (options: CoreControllersOptions): ControllerSpec
   specOf(namespaceController),
   specOf(nodeLifecycleController(options.nodeGraceMs ?? 40_000)),
   specOf(podGarbageController(options.finishedPodsMax ?? 12_500)),
+  specOf(garbageController),
 ];

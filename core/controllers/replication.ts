@@ -7,11 +7,11 @@ import {
   podKind,
   type ReplicationController,
   replicationControllerKind,
-  type StatusError,
 } from '#api';
 import { messageOf } from '#base';
 import type { ControllerSpec, ReconcileContext } from '#sdk';
 import { planClaims, planReplicas, planStatus, sameStatus } from './plan-replicas.ts';
+import { isTerminating } from './refusals.ts';
 
 type Controller = Readonly<ReplicationController & KubeObject>;
 type OwnedPod = Readonly<Pod & KubeObject>;
@@ -130,10 +130,6 @@ async function createPods(rc: Controller, count: number, { client, events }: Rec
   }
   return undefined;
 }
-const isTerminating = (error: unknown): boolean =>
-  isReason(error, 'Forbidden') &&
-  !!(error as StatusError).details?.causes?.some((cause) => cause.reason === 'NamespaceTerminating');
-
 async function deletePods(rc: Controller, pods: readonly OwnedPod[], { client, events }: ReconcileContext) {
   let failed: unknown;
   await Promise.all(

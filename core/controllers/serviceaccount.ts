@@ -1,5 +1,6 @@
 import { configMapKind, isReason, type KubeObject, type Namespace, namespaceKind, serviceAccountKind } from '#api';
 import type { ControllerSpec } from '#sdk';
+import { isTerminating } from './refusals.ts';
 
 const rootCaName = 'kube-root-ca.crt';
 
@@ -45,11 +46,11 @@ export const serviceAccountController = (rootCaPem: string): ControllerSpec<Name
 
 const namespaceOf = (object: KubeObject, name: string) =>
   object.metadata.name === name ? [{ name: object.metadata.namespace ?? '' }] : [];
-/** Somebody else was faster: that is as good. */
+/** Somebody else was faster: that is as good. And a namespace that is going needs nothing any more. */
 async function once(work: Promise<unknown>): Promise<void> {
   try {
     await work;
   } catch (error) {
-    if (!isReason(error, 'AlreadyExists')) throw error;
+    if (!isReason(error, 'AlreadyExists') && !isTerminating(error)) throw error;
   }
 }

@@ -66,6 +66,7 @@ function startController(spec: ControllerSpec<KubeObject>, context: ReconcileCon
     const lanes = Array.from({ length: spec.workersMax ?? workers }, () =>
       work(spec, queue, own.cache.get.bind(own.cache), context),
     );
+    if (spec.run) lanes.push(spec.run(context));
     await Promise.all(lanes);
   });
   // Before the first sync there is nothing to wait for: the informers may never come up.

@@ -29,11 +29,17 @@ async function deleteSeen<T>(
   options: DeleteOptions,
 ): Promise<void> {
   const path = pathOf(kind, key.namespace, key.name, options.subresource);
-  const answer = await client.request<KubeObject & { details?: { uid?: string } }>('DELETE', path, deleteBody(options));
+  const answer = await client.request<KubeObject & { spec?: { finalizers?: string[] } }>(
+    'DELETE',
+    path,
+    deleteBody(options),
+  );
   if (options.dryRun || options.subresource) return;
   if (answer.kind === kind.kind && answer.metadata?.uid) {
     const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = answer.metadata;
-    const isStillThere = !!deletionTimestamp && ((deletionGracePeriodSeconds ?? 0) > 0 || !!finalizers?.length);
+    // A namespace waits for the finalizers of its spec as well.
+    const held = finalizers?.length || (kind.kind === 'Namespace' && answer.spec?.finalizers?.length);
+    const isStillThere = !!deletionTimestamp && ((deletionGracePeriodSeconds ?? 0) > 0 || !!held);
     informers.observe(kind, answer as T, !isStillThere);
   }
   // A Status tells of the request only (with finalizers the object may still be there): the watch will tell.

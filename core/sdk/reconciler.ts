@@ -39,5 +39,7 @@ export interface ControllerSpec<T> {
     keys(object: never, informers: InformerFactory): readonly ObjectKey[];
   }[];
   readonly workersMax?: number;
+  /** Work that is not of one kind: begins once the caches are filled and resolves after the signal aborts. A throw ends it for good. */
+  readonly run?: (context: ReconcileContext) => Promise<void>;
   readonly reconciler: Reconciler<T>;
 }

@@ -1,0 +1,227 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  configMapKind,
+  endpointSliceKind,
+  endpointsKind,
+  isReason,
+  namespaceKind,
+  nodeKind,
+  type Pod,
+  podKind,
+  replicationControllerKind,
+  serviceAccountKind,
+  serviceKind,
+} from '#api';
+import { Scope, seededRandom, silentLog, systemClock, systemExec } from '#base';
+import type { Client } from '#client';
+import { createAuthorizer } from '../core/apiserver/auth/authorizer.ts';
+import { createNodeUses } from '../core/apiserver/auth/node-authorizer.ts';
+import type { AnyStrategy, ApiServer, ApiServerOptions } from '../core/apiserver/contract.ts';
+import { patches } from '../core/apiserver/patch/patches.ts';
+import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
+import { createApiServer } from '../core/apiserver/server.ts';
+import { strategies } from '../core/apiserver/strategies/index.ts';
+import { createInformers } from '../core/client/cache-informer.ts';
+import { createClient } from '../core/client/http.ts';
+import { coreControllers } from '../core/controllers/index.ts';
+import { startKubelet } from '../core/kubelet/kubelet.ts';
+import { createFakeRuntime } from '../core/kubelet/runtimes/fake.ts';
+import { startScheduler } from '../core/scheduler/scheduler.ts';
+import { startControllers } from '../core/sdk/controller.ts';
+import { createEventRecorder } from '../core/sdk/recorder.ts';
+import { createMemoryStore } from '../core/store/memory.ts';
+
+/** The whole control plane in one process, with one node whose containers are pretended. */
+const common = { clock: systemClock, random: seededRandom(7), log: silentLog };
+const namespace = 'shop';
+const users: Record<string, { name: string; groups: string[] }> = {
+  admin: { name: 'admin', groups: ['system:masters'] },
+  controllers: { name: 'system:kube-controller-manager', groups: ['system:authenticated'] },
+  scheduler: { name: 'system:kube-scheduler', groups: ['system:authenticated'] },
+  node: { name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] },
+};
+let client: Client;
+let scope: Scope;
+
+beforeEach(async () => {
+  scope = new Scope();
+  const folder = await mkdtemp(join(tmpdir(), 'controllers-'));
+  scope.defer(() => rm(folder, { recursive: true, force: true }));
+  const api: ApiServer = scope.use(
+    await createApiServer({
+      store: await createMemoryStore(),
+      ...common,
+      serviceRange: '10.96.0.0/24',
+      schema: createSchemaEngine(),
+      patches,
+      strategies: strategies as readonly AnyStrategy[],
+      advertise: { ip: '192.0.2.1', port: 6443 },
+      // Everybody is whom the token says, with the real rules: a missing permission fails here.
+      authenticator: { authenticate: async ({ headers }) => users[headers.get('authorization')!.slice(7)] },
+      authorizer: createAuthorizer({
+        nodeUses: createNodeUses((name) => api.reader.list(podKind).filter(({ spec }) => spec?.nodeName === name)),
+      }),
+    } as ApiServerOptions),
+  );
+  const connect = (token: keyof typeof users) =>
+    createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost', token });
+  client = connect('admin');
+  const abort = new AbortController();
+  scope.defer(() => abort.abort());
+  /** What a component needs to speak as itself. */
+  const as = (user: keyof typeof users, component: string) => {
+    const own = { client: connect(user), ...common };
+    const informers = createInformers({ ...own, signal: abort.signal });
+    return { ...own, informers, events: scope.use(createEventRecorder({ ...own, component })) };
+  };
+  const { events: _, ...controllers } = as('controllers', 'controllers');
+  scope.use(await startControllers(coreControllers({ rootCa: 'PEM' }), controllers));
+  scope.use(await startScheduler(as('scheduler', 'default-scheduler')));
+  const runtime = scope.use(createFakeRuntime({ clock: systemClock, random: seededRandom(1), ipPrefix: '10.88.0' }));
+  const kubelet = scope.use(
+    await startKubelet({
+      ...as('node', 'kubelet'),
+      nodeName: 'n1',
+      nodeIp: '192.0.2.7',
+      runtime,
+      stateFolder: folder,
+      exec: systemExec,
+      clusterDns: ['10.96.0.10'],
+    }),
+  );
+  await kubelet.registered;
+  await client.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+  await eventually(
+    async () => (await client.list(serviceAccountKind, { namespace })).items.map(({ metadata }) => metadata.name),
+    (names) => names.includes('default'),
+  );
+}, 15_000);
+afterEach(() => scope[Symbol.asyncDispose](), 15_000);
+
+async function eventually<R>(read: () => Promise<R>, wanted: (value: R) => boolean, withinMs = 8_000): Promise<R> {
+  const endMs = systemClock.monotonicMs() + withinMs;
+  while (systemClock.monotonicMs() < endMs) {
+    const value = await read();
+    if (wanted(value)) return value;
+    await systemClock.sleep(10);
+  }
+  throw new Error(`not reached: ${JSON.stringify(await read(), null, 1)}`);
+}
+const key = { namespace, name: 'web' };
+const pods = async () => (await client.list(podKind, { namespace })).items;
+const isReady = (pod: Pod) => pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+const controller = () => client.get(replicationControllerKind, key);
+
+const createController = (replicas: number) =>
+  client.create(replicationControllerKind, {
+    apiVersion: 'v1',
+    kind: 'ReplicationController',
+    metadata: key,
+    spec: {
+      replicas,
+      selector: { app: 'web' },
+      template: {
+        metadata: { labels: { app: 'web' } },
+        spec: {
+          automountServiceAccountToken: false,
+          terminationGracePeriodSeconds: 1,
+          containers: [{ name: 'c', image: 'demo:1', ports: [{ name: 'http', containerPort: 8080 }] }],
+        },
+      },
+    },
+  });
+const createService = () =>
+  client.create(serviceKind, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: key,
+    spec: { selector: { app: 'web' }, ports: [{ port: 80, targetPort: 'http' }] },
+  });
+async function scale(replicas: number) {
+  await client.patch(replicationControllerKind, key, { type: 'merge', body: { spec: { replicas } } });
+  const list = await eventually(pods, (all) => all.length === replicas && all.every(isReady));
+  const { status } = await eventually(
+    controller,
+    (rc) => rc.status?.replicas === replicas && (rc.status.availableReplicas ?? 0) === replicas,
+  );
+  expect(status?.readyReplicas ?? 0).toBe(replicas);
+  return list;
+}
+const endpoints = async () => {
+  const { subsets } = await client.get(endpointsKind, key);
+  return (subsets ?? []).flatMap(({ addresses }) => addresses ?? []).map(({ ip }) => ip);
+};
+const slices = async () => (await client.list(endpointSliceKind, { namespace })).items;
+const sliced = async () =>
+  (await slices())
+    .flatMap((slice) => slice.endpoints ?? [])
+    .filter(({ conditions }) => conditions?.ready)
+    .flatMap(({ addresses }) => addresses);
+
+describe('the control plane', () => {
+  test('a replication controller goes 0, 3, 5, 0 and a service follows it', async () => {
+    await createController(0);
+    await createService();
+    expect(await scale(0)).toEqual([]);
+    for (const replicas of [3, 5, 0]) {
+      const ips = (await scale(replicas)).map(({ status }) => status?.podIP ?? '').sort();
+      expect(new Set(ips).size).toBe(replicas);
+      const same = (found: readonly string[]) => JSON.stringify([...found].sort()) === JSON.stringify(ips);
+      await eventually(endpoints, same);
+      await eventually(sliced, same);
+    }
+    const [slice] = await slices();
+    expect(slice?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'Service', name: 'web' });
+    await client.delete(serviceKind, key);
+    await eventually(slices, (list) => list.length === 0);
+    await eventually(
+      async () => (await client.list(endpointsKind, { namespace })).items,
+      (list) => list.length === 0,
+    );
+  }, 30_000);
+
+  test('a namespace is emptied and let go', async () => {
+    await createController(2);
+    await createService();
+    await eventually(pods, (list) => list.length === 2 && list.every(isReady));
+    await client.create(configMapKind, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { namespace, name: 'held', finalizers: ['example.com/hold'] },
+    });
+    await client.delete(namespaceKind, { name: namespace });
+    const going = await eventually(
+      () => client.get(namespaceKind, { name: namespace }),
+      ({ status }) =>
+        !!status?.conditions?.some(({ type, status }) => type === 'NamespaceFinalizersRemaining' && status === 'True'),
+    );
+    expect(going.status?.phase).toBe('Terminating');
+    await eventually(pods, (list) => list.length === 0);
+    await client.patch(
+      configMapKind,
+      { namespace, name: 'held' },
+      { type: 'merge', body: { metadata: { finalizers: null } } },
+    );
+    await eventually(
+      () => client.get(namespaceKind, { name: namespace }).catch((error: unknown) => error),
+      (answer) => isReason(answer, 'NotFound'),
+    );
+    expect(await slices()).toEqual([]);
+    expect((await client.list(serviceAccountKind, { namespace })).items).toEqual([]);
+  }, 30_000);
+
+  test('a deleted replication controller takes its pods along, and its node stays', async () => {
+    await createController(2);
+    await eventually(pods, (list) => list.length === 2 && list.every(isReady));
+    await client.delete(replicationControllerKind, key, { propagationPolicy: 'Foreground' });
+    await eventually(
+      async () => (await client.list(replicationControllerKind, { namespace })).items,
+      (list) => list.length === 0,
+    );
+    expect(await pods()).toEqual([]);
+    expect((await client.list(nodeKind)).items).toHaveLength(1);
+  }, 30_000);
+});
