@@ -36,6 +36,16 @@ async function expectOk(result: { code: number; out: string }): Promise<string> 
   return result.out;
 }
 
+/** The name of the one pod of a selector, once the others (still terminating after a scale-down) are gone. */
+async function onlyPod(selector: string): Promise<string> {
+  const end = performance.now() + 60_000;
+  for (;;) {
+    const names = (await expectOk(await kubectl('get', 'pods', '-l', selector, '-o', 'name'))).trim().split('\n');
+    if (names.length === 1 && names[0]) return names[0].replace('pod/', '');
+    if (performance.now() > end) throw new Error(`still ${names.length} pods with ${selector}: ${names.join(' ')}`);
+  }
+}
+
 describe.skipIf(!able)('the main job on real containers', () => {
   beforeAll(async () => {
     before = await machineSnapshot();
@@ -61,9 +71,7 @@ describe.skipIf(!able)('the main job on real containers', () => {
     await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s'));
     expect(await expectOk(await kubectl('get', 'rc,po,svc,ep', '-o', 'wide'))).toContain('replicationcontroller/web');
     await expectOk(await kubectl('scale', 'rc', 'web', '--replicas=1'));
-    const pod = (
-      await expectOk(await kubectl('get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}'))
-    ).trim();
+    const pod = await onlyPod('app=web');
     expect(await expectOk(await kubectl('exec', pod, '--', 'echo', 'hello'))).toContain('hello');
     expect((await kubectl('exec', pod, '--', 'sh', '-c', 'exit 7')).code).toBe(7);
     await expectOk(await kubectl('logs', pod, '--tail=5'));
