@@ -59,6 +59,8 @@ export function differences(upstream: unknown, ours: unknown, at: string): Diffe
     );
   }
   if (Array.isArray(upstream) && Array.isArray(ours)) {
+    const [theirNames, ourNames] = [namesOf(upstream), namesOf(ours)];
+    if (theirNames && ourNames) return differences(theirNames, ourNames, at);
     const found: Difference[] = [];
     for (let index = 0; index < Math.max(upstream.length, ours.length); index++)
       found.push(
@@ -71,6 +73,18 @@ export function differences(upstream: unknown, ours: unknown, at: string): Diffe
     return found;
   }
   return Object.is(upstream, ours) ? [] : [{ at, upstream, ours }];
+}
+/** A list of named things is compared by name, so that one that is missing is one difference; with the order as one more. */
+function namesOf(list: readonly unknown[]): Record<string, unknown> | undefined {
+  const named = new Map<string, unknown>();
+  for (const element of list) {
+    const record = isRecord(element) ? element : {};
+    const metadata = isRecord(record['metadata']) ? record['metadata'] : {};
+    const name = record['name'] ?? record['resource'] ?? record['subresource'] ?? metadata['name'];
+    if (typeof name !== 'string' || named.has(name)) return undefined;
+    named.set(name, element);
+  }
+  return list.length === 0 ? undefined : Object.fromEntries(named);
 }
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

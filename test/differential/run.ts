@@ -5,10 +5,10 @@
  *   bun test --timeout 300000 ./test/differential/upstream.diff.ts
  */
 import { accepted } from './accepted.ts';
-import { type Difference, differences } from './compare.ts';
+import { type Difference, differences, pick } from './compare.ts';
 import { scenarios } from './requests/index.ts';
 import type { Exchange, Scenario } from './scenario.ts';
-import { Sender } from './send.ts';
+import { type Answer, Sender } from './send.ts';
 import { type Server, startOurs, startUpstream } from './servers.ts';
 
 export interface Found extends Difference {
@@ -58,9 +58,9 @@ async function compareScenario(scenario: Scenario, upstream: Server, ours: Serve
     );
     for (const [offset, exchange] of batch.entries())
       found.push(
-        ...differences(
-          theirs![offset],
-          own![offset],
+        ...answerDifferences(
+          theirs![offset]!,
+          own![offset]!,
           `#${index + offset} ${exchange.method ?? ''} ${exchange.path} `.replace('  ', ' '),
         ),
       );
@@ -69,14 +69,21 @@ async function compareScenario(scenario: Scenario, upstream: Server, ours: Serve
   for (const sender of senders) await sender.send({ method: 'DELETE', path: '/api/v1/namespaces/{ns}' });
   return found;
 }
+/** Where one is a refusal and the other is not, the bodies differ in everything: the message says enough. */
+function answerDifferences(theirs: Answer, own: Answer, at: string): Difference[] {
+  if (theirs['status'] === own['status']) return differences(theirs, own, at);
+  const gist = (answer: Answer) => ({ status: answer['status'], message: pick(answer['body'], 'message') });
+  return differences(gist(theirs), gist(own), at);
+}
 const isQuiet = ({ frames, meanwhile, keep }: Exchange): boolean => frames !== undefined && !meanwhile && !keep;
 const preparation: readonly Exchange[] = [
   { method: 'POST', path: '/api/v1/namespaces', body: { metadata: { name: '{ns}' } } },
   { method: 'POST', path: '/api/v1/namespaces/{ns}/serviceaccounts', body: { metadata: { name: 'default' } } },
 ];
 
+const short = (value: unknown): string => (JSON.stringify(value) ?? 'undefined').slice(0, 400);
 export const describe = (one: Found): string =>
-  `${one.scenario} ${one.at}\n    upstream: ${JSON.stringify(one.upstream)}\n    ours:     ${JSON.stringify(one.ours)}`;
+  `${one.scenario} ${one.at}\n    upstream: ${short(one.upstream)}\n    ours:     ${short(one.ours)}`;
 
 if (import.meta.main) {
   const { requests, found, unused } = await runDifferential(new RegExp(process.argv[2] ?? '.'));
