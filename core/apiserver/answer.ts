@@ -52,11 +52,11 @@ export function statusOf(error: unknown, log: Log, what: string): Status {
   return new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`).toStatus();
 }
 
-export const success = (details?: Status['details']): Status => ({
+/** Upstream leaves the code out of it. */
+export const success = (details?: Status['details']): Omit<Status, 'code'> => ({
   kind: 'Status',
   apiVersion: 'v1',
   metadata: {},
   status: 'Success',
   details,
-  code: 200,
 });

@@ -1,5 +1,5 @@
 import type { KubeObject } from '#api';
-import { apiVersionOf } from '#api';
+import { apiVersionOf, facts } from '#api';
 import { timeText } from '#base';
 import type { Column } from '#sdk';
 import type { CachedObject } from './cached-object.ts';
@@ -44,7 +44,7 @@ export function viewList(
       kind: `${served.kind.kind}List`,
       apiVersion: apiVersionOf(served.kind),
       metadata,
-      items: objects.map((object) => object.object),
+      items: objects.map((object) => itemOf(served, object.object)),
     };
   }
   return {
@@ -53,6 +53,13 @@ export function viewList(
     metadata,
     items: objects.map((object) => partialOf(view, object.object)),
   };
+}
+
+/** Items of built-in kinds do not repeat the type that the list states. */
+function itemOf(served: ServedKind, object: Readonly<AnyObject>): Readonly<Record<string, unknown>> {
+  if (!facts().types[served.kind.type]) return object;
+  const { apiVersion: _apiVersion, kind: _kind, ...rest } = object;
+  return rest;
 }
 
 const partialOf = (view: View, object: Readonly<AnyObject>) => ({

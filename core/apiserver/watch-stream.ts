@@ -1,4 +1,4 @@
-import { apiVersionOf, type ResourceVersion, type Status } from '#api';
+import { apiVersionOf, compareVersions, type ResourceVersion, type Status } from '#api';
 import type { CachedObject } from './cached-object.ts';
 import type { CacheEvent, EventSink, ResourceCache } from './resource-cache.ts';
 import type { Selection } from './selection.ts';
@@ -6,6 +6,8 @@ import { isPlain, type View, viewObject } from './views.ts';
 
 /** Changes that one watcher may lag behind before it is cut and has to list again. */
 export const watchBacklogEventsMax = 4096;
+/** How the frames are typed; a table or metadata in them is the client's to know, as upstream. */
+export const streamType = (_view: View): string => 'application/json';
 const chunkBytes = 64 * 1024;
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
@@ -30,6 +32,7 @@ export class WatchStream implements EventSink {
   #closing = false;
   #closed = false;
   #columnsSent = false;
+  #above: ResourceVersion | undefined;
   readonly #ended = Promise.withResolvers<void>();
 
   constructor(
@@ -55,7 +58,20 @@ export class WatchStream implements EventSink {
   }
 
   /** Sends the initial states, then what changed since, then every change. No turn of the loop lies between. */
-  begin(initial: readonly CachedObject[], history: readonly CacheEvent[], initialEndAt?: ResourceVersion): void {
+  begin(
+    initial: readonly CachedObject[],
+    history: readonly CacheEvent[],
+    {
+      initialEndAt,
+      above,
+    }: {
+      /** Marks the end of the initial states with a bookmark of this version. */
+      readonly initialEndAt?: ResourceVersion;
+      /** Only what happens after this version is sent. */
+      readonly above?: ResourceVersion;
+    } = {},
+  ): void {
+    this.#above = above;
     // Bun sends the head of an answer with its first bytes, and clients wait for the head: white space means nothing in JSON.
     this.#controller.enqueue(lineFeed);
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
@@ -66,6 +82,7 @@ export class WatchStream implements EventSink {
   }
 
   onEvent(event: CacheEvent): void {
+    if (this.#above && compareVersions(event.version, this.#above) <= 0) return;
     if (!this.#select(event)) return;
     if (
       ++this.#live - this.#next > watchBacklogEventsMax &&
@@ -121,7 +138,7 @@ export class WatchStream implements EventSink {
 
   #bookmark(version: ResourceVersion, annotations?: Record<string, string>): void {
     const { kind } = this.cache.served;
-    const metadata = { resourceVersion: version, creationTimestamp: null, ...(annotations ? { annotations } : {}) };
+    const metadata = { resourceVersion: version, ...(annotations ? { annotations } : {}) };
     const partial = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata };
     const value =
       this.view.wanted.as === 'object'
