@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
+import { skipped } from '../fixtures/skipped.ts';
 
 const root = join(import.meta.dir, '../..');
 const able =
@@ -10,11 +11,7 @@ const able =
   ['dockerd', 'nft', 'ip', 'nsenter'].every((name) =>
     Bun.which(name, { PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }),
   );
-if (!able) {
-  const text = 'e2e needs root, dockerd, nft, ip and nsenter: skipped';
-  if (process.env['REQUIRE']?.includes('e2e')) throw new Error(text);
-  console.log(text);
-}
+if (!able) skipped('e2e', 'the main job', 'it needs root, dockerd, nft, ip and nsenter');
 
 let home: string;
 let before: Set<string>;
