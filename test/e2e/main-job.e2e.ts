@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
@@ -74,6 +74,40 @@ describe.skipIf(!able)('the main job on real containers', () => {
     await expectOk(await kubectl('logs', pod, '--tail=5'));
     expect(await expectOk(await kubectl('describe', 'pod', pod))).toContain('Scheduled');
     await expectOk(await kubectl('delete', '-f', join(root, 'examples/web.yaml')));
+  });
+
+  test('an unmodified client in a pod finds the API and is who its ServiceAccount says', async () => {
+    const program = [join(home, 'bin/kubectl'), Bun.which('kubectl') ?? ''].find((path) => existsSync(path))!;
+    const manifest = join(home, 'in-cluster.yaml');
+    await Bun.write(
+      manifest,
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'inside' },
+        spec: {
+          containers: [
+            {
+              name: 'c',
+              image: 'pintle/demo:local',
+              volumeMounts: [{ name: 'kubectl', mountPath: '/opt/kubectl', readOnly: true }],
+            },
+          ],
+          volumes: [{ name: 'kubectl', hostPath: { path: realpathSync(program), type: 'File' } }],
+        },
+      }),
+    );
+    await expectOk(await kubectl('apply', '-f', manifest));
+    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod/inside', '--timeout=60s'));
+    const inside = (...args: string[]) => kubectl('exec', 'inside', '--', '/opt/kubectl', ...args);
+    expect(await expectOk(await inside('auth', 'whoami'))).toContain('system:serviceaccount:default:default');
+    expect(await expectOk(await inside('version'))).toContain('Server Version: v1.37');
+    const refused = await inside('get', 'pods');
+    expect(refused.code).toBe(1);
+    expect(refused.out).toContain(
+      'pods is forbidden: User "system:serviceaccount:default:default" cannot list resource "pods" in API group "" in the namespace "default"',
+    );
+    await expectOk(await kubectl('delete', 'pod', 'inside', '--grace-period=1'));
   });
 
   test('down --purge leaves nothing on the machine', async () => {
