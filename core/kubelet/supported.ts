@@ -1,4 +1,4 @@
-import type { Container, Pod, Probe, Volume } from '#api';
+import type { Container, Pod, Volume } from '#api';
 import { containersOf, type Role } from './names.ts';
 
 const volumeKinds = new Set(['name', 'emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected']);
@@ -100,10 +100,4 @@ function checkContainer(container: Container, role: Role, path: string, check: C
   container.env?.forEach((variable, index) => {
     check(`${path}.env[${index}].valueFrom.fileKeyRef`, variable.valueFrom?.fileKeyRef);
   });
-  for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const)
-    checkProbe(container[name], `${path}.${name}`, check);
-}
-
-function checkProbe(probe: Probe | undefined, path: string, check: Check): void {
-  check(`${path}.grpc`, probe?.grpc);
 }
