@@ -200,6 +200,7 @@ class Loop implements Kubelet {
       nodeIps,
       allocatable,
       memoryCapacityBytes: wholeOf(capacity.memory) || machine.memoryBytes,
+      seLinux: machine.seLinux,
       clusterDomain: options.clusterDomain ?? 'cluster.local',
       clusterDns: options.clusterDns ?? [],
       agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,

@@ -1,4 +1,4 @@
-import { readFile, statfs } from 'node:fs/promises';
+import { access, readFile, statfs } from 'node:fs/promises';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
 import type { NodeSystemInfo } from '#api';
 
@@ -8,6 +8,8 @@ export interface Machine {
   readonly info: NodeSystemInfo;
   /** As Kubernetes names it: amd64, arm64. */
   readonly arch: string;
+  /** The kernel runs with SELinux. */
+  readonly seLinux: boolean;
 }
 const podsMaxDefault = 110;
 
@@ -28,6 +30,10 @@ export async function readMachine(options: {
   const name = arch() === 'x64' ? 'amd64' : arch();
   return {
     arch: name,
+    seLinux: await access('/sys/fs/selinux/enforce').then(
+      () => true,
+      () => false,
+    ),
     memoryBytes: totalmem(),
     capacity: {
       cpu: String(availableParallelism()),
