@@ -177,7 +177,7 @@ export class PodWorker {
       const policy = containersOf(pod).find(({ spec }) => spec.name === state.name)?.spec.terminationMessagePolicy;
       memory.messages.set(
         state.id,
-        await terminationMessage(state, policy, this.#volumes.folder, this.context.runtime),
+        await terminationMessage(state, policy, this.#volumes.folder, this.context.runtime, this.context.volumes.files),
       );
     }
     const prefix = `${this.context.runtime.name}://`;
