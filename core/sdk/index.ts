@@ -7,3 +7,4 @@ export * from './runtime.ts';
 export * from './scheduling.ts';
 export * from './strategy.ts';
 export * from './workqueue.ts';
+export * from './plugin/index.ts';

@@ -1,0 +1,5 @@
+export * from './crd.ts';
+export type * from './needs.ts';
+export * from './plugin.ts';
+export * from './resources.ts';
+export * from './schema.ts';
