@@ -1,6 +1,6 @@
 import type { Kind, KubeObject } from '../../api/meta.ts';
-import { type InputOf, type JsonSchema, type JsonValue, Schema, type TypeOf } from './schema.ts';
 import { type View, viewOf } from './resources.ts';
+import type { InputOf, JsonSchema, JsonValue, Schema, TypeOf } from './schema.ts';
 
 /** An object of a custom kind as it is stored. */
 export type CustomObject = KubeObject & { spec?: unknown; status?: unknown };
@@ -60,7 +60,12 @@ export function crd<S extends { read(json: unknown): unknown }, St extends { rea
 const viewMetadata = (object: Readonly<KubeObject>) => viewOf(object).metadata;
 const dnsLabel = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 
-function kindOf(options: Pick<CustomResourceOptions<never, never>, 'group' | 'kind' | 'version' | 'plural' | 'scope' | 'shortNames' | 'categories'>): Kind<CustomObject> {
+function kindOf(
+  options: Pick<
+    CustomResourceOptions<never, never>,
+    'group' | 'kind' | 'version' | 'plural' | 'scope' | 'shortNames' | 'categories'
+  >,
+): Kind<CustomObject> {
   const { group, kind, version } = options;
   const plural = options.plural ?? `${kind.toLowerCase()}s`;
   if (!/^[A-Z][A-Za-z0-9]*$/.test(kind)) throw new Error(`crd: the kind "${kind}" must be written LikeThis`);

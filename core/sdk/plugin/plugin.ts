@@ -86,7 +86,10 @@ export interface PluginContext<N, C> {
   schedule(rule: Pick<SchedulerPlugin, 'name' | 'weight'> & ScheduleHooks): void;
 }
 export interface ScheduleHooks {
-  filter?(pod: View<ResourceObject<'pods'>>, nodes: readonly View<ResourceObject<'nodes'>>[]): readonly (true | string)[];
+  filter?(
+    pod: View<ResourceObject<'pods'>>,
+    nodes: readonly View<ResourceObject<'nodes'>>[],
+  ): readonly (true | string)[];
   /** 0 to 100 for each node, in their order. */
   score?(pod: View<ResourceObject<'pods'>>, nodes: readonly View<ResourceObject<'nodes'>>[]): readonly number[];
 }
