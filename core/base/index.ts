@@ -4,4 +4,5 @@ export * from './errors.ts';
 export * from './exec.ts';
 export * from './log.ts';
 export * from './random.ts';
+export type { RootStep } from './root.ts';
 export * from './scope.ts';
