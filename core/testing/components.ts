@@ -1,6 +1,6 @@
 import { podKind } from '#api';
 import type { Exec } from '#base';
-import { type ControllerSpec, type SchedulerPlugin } from '#sdk';
+import type { ControllerSpec, EventRecorder, SchedulerPlugin } from '#sdk';
 import { createAuthorizer } from '../apiserver/auth/authorizer.ts';
 import { createNodeUses } from '../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../apiserver/auth/node-restriction.ts';
@@ -73,7 +73,7 @@ export async function runApiServer(process: SimProcess, store: Store): Promise<A
 }
 
 /** What a component needs to speak as itself. */
-export function connect(process: SimProcess, network: Network, component: string) {
+export function connect(process: SimProcess, network: Network, component: string, withEvents = true) {
   const { clock, random, log } = process;
   const seams = { clock, random, log };
   const client = createClient({
@@ -83,7 +83,7 @@ export function connect(process: SimProcess, network: Network, component: string
     userAgent: process.name,
   });
   const informers = createInformers({ client, ...seams, signal: new AbortController().signal });
-  const events = createEventRecorder({ client, ...seams, component });
+  const events: EventRecorder = withEvents ? createEventRecorder({ client, ...seams, component }) : { event() {} };
   return { ...seams, client, informers, events };
 }
 
@@ -91,17 +91,19 @@ export async function runControllers(
   process: SimProcess,
   network: Network,
   specs: readonly ControllerSpec<never>[] = coreControllers({ rootCa: 'simulated' }),
+  withEvents = true,
 ): Promise<void> {
-  const { events: _events, ...parts } = connect(process, network, 'controllers');
-  await startControllers(specs, parts);
+  const { events, ...parts } = connect(process, network, 'controllers', withEvents);
+  await startControllers(specs, withEvents ? parts : { ...parts, events });
 }
 
 export async function runScheduler(
   process: SimProcess,
   network: Network,
   rules?: readonly SchedulerPlugin[],
+  withEvents = true,
 ): Promise<void> {
-  await startScheduler({ ...connect(process, network, 'default-scheduler'), rules });
+  await startScheduler({ ...connect(process, network, 'default-scheduler', withEvents), rules });
 }
 
 /** A machine: what outlives the kubelet that works on it. */
@@ -114,10 +116,15 @@ export interface SimNode {
 }
 const noPrograms: Exec = { run: async () => ({ code: 127, stdout: '', stderr: 'no programs in the simulator' }) };
 
-export async function runKubelet(process: SimProcess, network: Network, node: SimNode): Promise<void> {
+export async function runKubelet(
+  process: SimProcess,
+  network: Network,
+  node: SimNode,
+  withEvents = true,
+): Promise<void> {
   const pause = () => process.clock.sleep(process.random.next() * 0.05);
   const kubelet = await startKubelet({
-    ...connect(process, network, 'kubelet'),
+    ...connect(process, network, 'kubelet', withEvents),
     nodeName: node.name,
     nodeIp: `192.0.2.${10 + node.index}`,
     runtime: runtimeOf(process, node.runtime),

@@ -108,8 +108,12 @@ export class SimDisk {
   /** The store as one life of the apiserver holds it. */
   open(owner: SimProcess): Store {
     const { inner } = this.options;
-    const write = (type: 'put' | 'delete', key: string, expected: ResourceVersion | undefined, run: () => Promise<Entry>) =>
-      owner.guard(this.#write(owner, type, key, expected, run));
+    const write = (
+      type: 'put' | 'delete',
+      key: string,
+      expected: ResourceVersion | undefined,
+      run: () => Promise<Entry>,
+    ) => owner.guard(this.#write(owner, type, key, expected, run));
     return {
       create: (key, value) => write('put', key, '0' as ResourceVersion, () => inner.create(key, value)),
       update: (key, value, expected) => write('put', key, expected, () => inner.update(key, value, expected)),

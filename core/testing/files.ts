@@ -33,7 +33,9 @@ export function memoryFiles(root: Folder = newDisk(), pause: () => Promise<void>
       const next: Item | undefined = at.type === 'folder' ? at.items.get(part) : undefined;
       if (next?.type === 'link' && (follow || parts.length > 0)) {
         if (++links > linksMax) throw fail('ELOOP', path);
-        parts = next.target.startsWith('/') ? [...partsOf(next.target), ...parts] : [...trail, ...partsOf(next.target), ...parts];
+        parts = next.target.startsWith('/')
+          ? [...partsOf(next.target), ...parts]
+          : [...trail, ...partsOf(next.target), ...parts];
         [trail, at] = [[], root];
         continue;
       }
@@ -106,7 +108,9 @@ export function memoryFiles(root: Folder = newDisk(), pause: () => Promise<void>
               ...(options?.recursive ? list(inner, `${prefix}${name}/`) : []),
             ]);
       const found = list(must(path), '');
-      return options?.withFileTypes ? found.map(({ name, item }) => ({ name, ...stateOf(item) })) : found.map(({ name }) => name);
+      return options?.withFileTypes
+        ? found.map(({ name, item }) => ({ name, ...stateOf(item) }))
+        : found.map(({ name }) => name);
     },
     readFile(path: string, encoding?: string) {
       const item = must(path);

@@ -72,7 +72,8 @@ export class Network {
   }
   /** Breaks every watch that this client has open now. */
   cutWatches(name: string): void {
-    for (const [owner, cuts] of this.#watches) if (name === '*' || owner === name) for (const cut of [...cuts]) cut('cut');
+    for (const [owner, cuts] of this.#watches)
+      if (name === '*' || owner === name) for (const cut of [...cuts]) cut('cut');
   }
 
   /** The way of one process to the apiserver. */

@@ -1,4 +1,4 @@
-import { type Commit, History } from './disk.ts';
+import type { Commit, History } from './disk.ts';
 import type { Checker, InvariantName, MakeChecker, Violation, WatchCheck } from './invariants/checker.ts';
 import { versionIn } from './invariants/checker.ts';
 import type { Exchange, Tap } from './network.ts';
@@ -13,6 +13,7 @@ export class Observer implements Tap {
   readonly violations: Violation[] = [];
   readonly #checkers: readonly Checker[];
   readonly #lines: string[] = [];
+  readonly #listeners = new Set<(exchange: Exchange) => void>();
   #hash = 0n;
   #acked = 0;
   #exchanges = 0;
@@ -60,6 +61,15 @@ export class Observer implements Tap {
     for (const checker of this.#checkers) checker.end?.();
   }
 
+  /** Hears of every answer that the server gives. The result ends it. */
+  onAnswer(hear: (exchange: Exchange) => void): () => void {
+    this.#listeners.add(hear);
+    return () => void this.#listeners.delete(hear);
+  }
+  forgetListeners(): void {
+    this.#listeners.clear();
+  }
+
   begins(from: SimProcess, method: string, target: string): Exchange {
     const id = this.#exchanges++;
     const exchange = { id, from, method, target, beganAtMs: this.timeline.nowMs, ackedBefore: this.#acked };
@@ -70,6 +80,7 @@ export class Observer implements Tap {
   answers(exchange: Exchange, status: number, body: string): void {
     this.note(`${exchange.from.name} ${exchange.id} answer ${status} ${Bun.hash(body)}`);
     for (const checker of this.#checkers) checker.answered?.(exchange, status, body);
+    for (const hear of [...this.#listeners]) hear(exchange);
     if (exchange.method === 'GET' || status >= 300) return;
     const version = versionIn(body.slice(0, 1_000)) ?? 0;
     if (this.history.byVersion.has(version)) this.#acked = Math.max(this.#acked, version);

@@ -1,6 +1,6 @@
 import {
-  type Endpoints,
   type EndpointSlice,
+  type Endpoints,
   matchesSet,
   type Node,
   type Pod,
@@ -9,7 +9,15 @@ import {
 } from '#api';
 import type { SimNode } from './components.ts';
 import type { Commit, History } from './disk.ts';
-import { asPod, controllersPrefix, isActive, isFinished, nodesPrefix, podsPrefix, servicesPrefix } from './invariants/workload.ts';
+import {
+  asPod,
+  controllersPrefix,
+  isActive,
+  isFinished,
+  nodesPrefix,
+  podsPrefix,
+  servicesPrefix,
+} from './invariants/workload.ts';
 
 const endpointsPrefix = '/registry/core/endpoints/';
 const slicesPrefix = '/registry/discovery.k8s.io/endpointslices/';
@@ -53,7 +61,8 @@ function controllersUnsettled(history: History, pods: readonly Readonly<Pod>[]):
     ).length;
     if (active !== wanted) return `${name} has ${active} pods of ${wanted}`;
     const { replicas = 0, readyReplicas = 0, observedGeneration } = rc.status ?? {};
-    if (replicas !== wanted || readyReplicas !== wanted) return `${name} says ${replicas}, ${readyReplicas} ready, of ${wanted}`;
+    if (replicas !== wanted || readyReplicas !== wanted)
+      return `${name} says ${replicas}, ${readyReplicas} ready, of ${wanted}`;
     if (observedGeneration !== rc.metadata.generation) return `${name} has not seen its newest spec`;
   }
   return undefined;
@@ -65,24 +74,39 @@ function servicesUnsettled(history: History, pods: readonly Readonly<Pod>[]): st
     if (!service.spec?.selector) continue;
     const { namespace, name } = service.metadata;
     const wanted = pods
-      .filter((pod) => pod.metadata.namespace === namespace && matchesSet(service.spec?.selector, pod.metadata.labels) && isReady(pod) && isActive(pod))
+      .filter(
+        (pod) =>
+          pod.metadata.namespace === namespace &&
+          matchesSet(service.spec?.selector, pod.metadata.labels) &&
+          isReady(pod) &&
+          isActive(pod),
+      )
       .flatMap((pod) => pod.status?.podIP ?? [])
       .sort()
       .join();
-    const endpoints = history.current.get(`${endpointsPrefix}${namespace}/${name}`)?.object as unknown as Readonly<Endpoints> | undefined;
+    const endpoints = history.current.get(`${endpointsPrefix}${namespace}/${name}`)?.object as unknown as
+      | Readonly<Endpoints>
+      | undefined;
     const listed = (endpoints?.subsets ?? []).flatMap(({ addresses }) => (addresses ?? []).map(({ ip }) => ip));
-    if (listed.sort().join() !== wanted) return `endpoints ${namespace}/${name} are ${listed.join() || 'none'}, ready are ${wanted || 'none'}`;
+    if (listed.sort().join() !== wanted)
+      return `endpoints ${namespace}/${name} are ${listed.join() || 'none'}, ready are ${wanted || 'none'}`;
     const slices = [...history.live(slicesPrefix)]
       .map(({ object }) => object as unknown as Readonly<EndpointSlice>)
-      .filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.['kubernetes.io/service-name'] === name);
-    const sliced = slices.flatMap((slice) => (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready).flatMap(({ addresses }) => addresses));
-    if (sliced.sort().join() !== wanted) return `endpoint slices of ${namespace}/${name} are ${sliced.join() || 'none'}, ready are ${wanted || 'none'}`;
+      .filter(
+        ({ metadata }) => metadata.namespace === namespace && metadata.labels?.['kubernetes.io/service-name'] === name,
+      );
+    const sliced = slices.flatMap((slice) =>
+      (slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready).flatMap(({ addresses }) => addresses),
+    );
+    if (sliced.sort().join() !== wanted)
+      return `endpoint slices of ${namespace}/${name} are ${sliced.join() || 'none'}, ready are ${wanted || 'none'}`;
   }
   return leftEndpoints(history, services);
 }
 function leftEndpoints(history: History, services: readonly Readonly<Service>[]): string | undefined {
   const names = new Set(services.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
-  for (const { key } of history.live(endpointsPrefix)) if (!names.has(key.slice(endpointsPrefix.length))) return `${key} has no service`;
+  for (const { key } of history.live(endpointsPrefix))
+    if (!names.has(key.slice(endpointsPrefix.length))) return `${key} has no service`;
   for (const { key, object } of history.live(slicesPrefix)) {
     const { namespace, labels } = object.metadata;
     if (!names.has(`${namespace}/${labels?.['kubernetes.io/service-name']}`)) return `${key} has no service`;
@@ -111,11 +135,15 @@ function orphan(history: History): string | undefined {
   return undefined;
 }
 
-async function enginesUnsettled(nodes: readonly SimNode[], pods: readonly Readonly<Pod>[]): Promise<string | undefined> {
+async function enginesUnsettled(
+  nodes: readonly SimNode[],
+  pods: readonly Readonly<Pod>[],
+): Promise<string | undefined> {
   for (const { name, runtime, disk } of nodes) {
     const { sandboxes, containers } = await runtime.observe();
     const wanted = new Set(pods.filter((pod) => pod.spec?.nodeName === name).map(({ metadata }) => metadata.uid!));
-    const left = sandboxes.find(({ podUid }) => !wanted.has(podUid)) ?? containers.find(({ podUid }) => !wanted.has(podUid));
+    const left =
+      sandboxes.find(({ podUid }) => !wanted.has(podUid)) ?? containers.find(({ podUid }) => !wanted.has(podUid));
     if (left) return `the engine of ${name} holds something of ${left.podName}, which is gone`;
     const state = disk.items.get('state');
     const folder = state?.type === 'folder' ? state.items.get('pods') : undefined;
@@ -127,4 +155,6 @@ async function enginesUnsettled(nodes: readonly SimNode[], pods: readonly Readon
 
 /** Changes that go on in a cluster at rest: heartbeats, and events that grow old. */
 export const isHeartbeat = ({ key }: Commit): boolean =>
-  key.startsWith('/registry/coordination.k8s.io/leases/') || key.startsWith('/registry/core/events/') || key.startsWith(nodesPrefix);
+  key.startsWith('/registry/coordination.k8s.io/leases/') ||
+  key.startsWith('/registry/core/events/') ||
+  key.startsWith(nodesPrefix);

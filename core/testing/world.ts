@@ -31,6 +31,8 @@ export interface WorldOptions {
   /** Stands between the apiserver and the simulated disk: a store with a planted bug. */
   readonly store?: (inner: Store) => Store;
   readonly checkers?: readonly MakeChecker[];
+  /** False: components write no Event objects, which are half of all writes. Default true. */
+  readonly events?: boolean;
   /** Receives every log line of every component. */
   readonly onLog?: (process: string, level: string, message: string, fields: unknown) => void;
 }
@@ -174,7 +176,10 @@ export class World implements AsyncDisposable {
       const served = kinds.all().find(({ kind }) => kind.kind === object.kind && kind.group === group);
       if (!served) throw new Error(`no kind ${object.apiVersion} ${object.kind} is served`);
       const kind = served.kind as Kind<KubeObject>;
-      const metadata = { ...object.metadata, ...(kind.namespaced && { namespace: keyOf(object).namespace ?? 'default' }) };
+      const metadata = {
+        ...object.metadata,
+        ...(kind.namespaced && { namespace: keyOf(object).namespace ?? 'default' }),
+      };
       await this.client.apply(kind, { ...object, metadata }, { fieldManager: 'world', force: true });
     }
   }
@@ -194,16 +199,26 @@ export class World implements AsyncDisposable {
     const process = this.#newProcess(name);
     this.#processes.set(name, process);
     this.observer.note(`${name} starts, life ${process.life}`);
-    const { controllers, schedulerRules } = this.options;
+    const { controllers, schedulerRules, events } = this.options;
     const started =
       name === 'apiserver'
         ? this.#startServer(process)
         : name === 'controllers'
-          ? runControllers(process, this.network, controllers)
+          ? runControllers(process, this.network, controllers, events)
           : name === 'scheduler'
-            ? runScheduler(process, this.network, schedulerRules)
-            : runKubelet(process, this.network, this.#node(name));
+            ? runScheduler(process, this.network, schedulerRules, events)
+            : runKubelet(process, this.network, this.#node(name), events);
     started.catch((error: unknown) => this.observer.report('I13', `${name} did not start: ${error}`));
+  }
+  /** Calls back when the process has had so many more of its writes carried out, before it learns of the last one. */
+  afterWrites(name: ProcessName, writes: number, act: () => void): void {
+    let left = writes;
+    const stop = this.observer.onAnswer(({ from, method }) => {
+      const counts = name === 'apiserver' ? method !== 'GET' : from.name === name && method !== 'GET';
+      if (!counts || --left > 0) return;
+      stop();
+      this.timeline.after(0, act);
+    });
   }
   isUp(name: ProcessName): boolean {
     return this.#processes.get(name)?.alive ?? false;
@@ -228,6 +243,7 @@ export class World implements AsyncDisposable {
     const [first] = this.violations;
     if (first) throw new Error(`${first.invariant} violated at ${first.atMs} ms (seed ${this.seed}): ${first.message}`);
   }
+  readonly quietLog = silentLog;
   /** Nothing of it moves any more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;

@@ -57,7 +57,8 @@ export function targetOf(text: string): Target | undefined {
   if (!plural) return undefined;
   return { prefix: `/registry/${group}/${plural}/`, namespace, name, subresource, query: new URLSearchParams(query) };
 }
-export const storeKeyOf = ({ prefix, namespace, name }: Target): string => prefix + (namespace ? `${namespace}/` : '') + name;
+export const storeKeyOf = ({ prefix, namespace, name }: Target): string =>
+  prefix + (namespace ? `${namespace}/` : '') + name;
 
 /** The first resourceVersion of a JSON text: an object's own, or a list's. */
 export const versionIn = (text: string): number | undefined => {

@@ -10,7 +10,8 @@ export const survival: MakeChecker = ({ history, report }): Checker => ({
     const version = versionIn(body.slice(0, 1_000));
     const isKind = body.startsWith('{"apiVersion":') && !body.startsWith('{"apiVersion":"v1","kind":"Status"');
     if (version === undefined || !isKind || ['token', 'scale', 'eviction'].includes(wanted.subresource)) return;
-    if (!history.byVersion.has(version)) report('I1', `${method} ${target} was answered with version ${version}, which no write made`);
+    if (!history.byVersion.has(version))
+      report('I1', `${method} ${target} was answered with version ${version}, which no write made`);
   },
   stored(entries) {
     const found = new Map(entries.map(({ key, version }) => [key, version]));
@@ -19,7 +20,8 @@ export const survival: MakeChecker = ({ history, report }): Checker => ({
       if (version !== commit.version)
         report('I1', `${key}: version ${commit.version} was acknowledged, the store holds ${version ?? 'nothing'}`);
     }
-    for (const key of found.keys()) if (!history.current.has(key)) report('I1', `${key}: its deletion was acknowledged and it is back`);
+    for (const key of found.keys())
+      if (!history.current.has(key)) report('I1', `${key}: its deletion was acknowledged and it is back`);
   },
 });
 
@@ -39,7 +41,8 @@ export const oneWinner: MakeChecker = ({ report }): Checker => ({
   commit({ key, version, expected, previous }) {
     if (expected === undefined) return;
     const found = previous?.type === 'put' ? previous.version : 0;
-    if (found !== expected) report('I5', `${key}: the write of version ${version} expected ${expected}, but ${found} was there`);
+    if (found !== expected)
+      report('I5', `${key}: the write of version ${version} expected ${expected}, but ${found} was there`);
   },
 });
 

@@ -75,12 +75,14 @@ class FollowedWatch implements WatchCheck {
     }
     if (type === 'BOOKMARK') {
       const missing = this.#pending();
-      if (missing && missing.version <= version) this.#say(`a bookmark at ${version} skips ${missing.key} at ${missing.version}`);
+      if (missing && missing.version <= version)
+        this.#say(`a bookmark at ${version} skips ${missing.key} at ${missing.version}`);
       return;
     }
     const expected = this.#pending();
     if (!expected) return this.#say(`told ${type} ${version}, where nothing more had changed`);
-    if (expected.version !== version) return this.#say(`told ${type} ${version} where ${expected.key} at ${expected.version} came next`);
+    if (expected.version !== version)
+      return this.#say(`told ${type} ${version} where ${expected.key} at ${expected.version} came next`);
     const wanted = typeOf(expected, this.selects);
     if (wanted !== type) this.#say(`told ${type} for ${expected.key} at ${version}, which was ${wanted}`);
     this.#next++;

@@ -1,7 +1,7 @@
 import { milliOf, type Node, type Pod, type ReplicationController, type Service, wholeOf } from '#api';
 import type { Commit } from '../disk.ts';
 import type { Exchange } from '../network.ts';
-import { type Checker, type MakeChecker, targetOf, type Truth } from './checker.ts';
+import { type Checker, type MakeChecker, type Truth, targetOf } from './checker.ts';
 
 export const podsPrefix = '/registry/core/pods/';
 export const nodesPrefix = '/registry/core/nodes/';
@@ -36,7 +36,10 @@ export const noSurplus: MakeChecker = (truth): Checker => {
       const lost = unheard.filter(({ uid, atMs }) => (uid === owner.uid || !uid) && atMs > nowMs() - staleMsMax).length;
       const surge = lost + [...underWay.values()].filter(({ by }) => !by.from.alive).length;
       if (active > wanted + surge)
-        report('I7', `${commit.key}: pod ${active} of ${owner.name}, which wants ${wanted}; ${surge} creations are unheard of`);
+        report(
+          'I7',
+          `${commit.key}: pod ${active} of ${owner.name}, which wants ${wanted}; ${surge} creations are unheard of`,
+        );
     },
     began(exchange) {
       const wanted = exchange.method === 'POST' ? targetOf(exchange.target) : undefined;
@@ -58,7 +61,10 @@ function highestWanted({ history, nowMs }: Truth, pod: Commit, name: string, uid
   const namespace = asPod(pod).metadata.namespace;
   let highest = 0;
   let commit = history.current.get(`${controllersPrefix}${namespace}/${name}`);
-  if (!commit) commit = history.byPrefix.get(controllersPrefix)?.findLast(({ key }) => key === `${controllersPrefix}${namespace}/${name}`);
+  if (!commit)
+    commit = history.byPrefix
+      .get(controllersPrefix)
+      ?.findLast(({ key }) => key === `${controllersPrefix}${namespace}/${name}`);
   for (; commit; commit = commit.previous) {
     const rc = commit.object as unknown as Readonly<ReplicationController>;
     if (rc.metadata.uid !== uid) continue;
@@ -80,18 +86,24 @@ export const noOvercommit: MakeChecker = ({ history, report }): Checker => ({
     const home = history.current.get(nodesPrefix + node)?.object as unknown as Readonly<Node> | undefined;
     const room = home?.status?.allocatable;
     if (!room) return;
-    const there = [...history.live(podsPrefix)].map(asPod).filter((other) => other.spec?.nodeName === node && !isFinished(other));
+    const there = [...history.live(podsPrefix)]
+      .map(asPod)
+      .filter((other) => other.spec?.nodeName === node && !isFinished(other));
     const sum = (read: (requests: Readonly<Record<string, string>>) => number) =>
       there.reduce(
         (total, other) =>
-          total + (other.spec?.containers ?? []).reduce((part, { resources }) => part + read(resources?.requests ?? {}), 0),
+          total +
+          (other.spec?.containers ?? []).reduce((part, { resources }) => part + read(resources?.requests ?? {}), 0),
         0,
       );
     const cpu = sum(({ cpu }) => milliOf(cpu));
     const memory = sum(({ memory }) => wholeOf(memory));
-    if (cpu > milliOf(room['cpu'])) report('I8', `${node} has ${room['cpu']} cpu, its pods request ${cpu}m with ${commit.key}`);
-    if (memory > wholeOf(room['memory'])) report('I8', `${node} has ${room['memory']} memory, its pods request ${memory}`);
-    if (there.length > Number(room['pods'] ?? 110)) report('I8', `${node} takes ${room['pods']} pods, it has ${there.length}`);
+    if (cpu > milliOf(room['cpu']))
+      report('I8', `${node} has ${room['cpu']} cpu, its pods request ${cpu}m with ${commit.key}`);
+    if (memory > wholeOf(room['memory']))
+      report('I8', `${node} has ${room['memory']} memory, its pods request ${memory}`);
+    if (there.length > Number(room['pods'] ?? 110))
+      report('I8', `${node} takes ${room['pods']} pods, it has ${there.length}`);
   },
 });
 
