@@ -4,7 +4,7 @@ import { errors } from '../api/status.ts';
 import { checkKey, checkValue } from './key.ts';
 import { refusals } from './refusal.ts';
 import type { Row, WriteOperation, WriteResult } from './sqlite-database.ts';
-import { packOperations, unpackResults, unpackRows } from './sqlite-message.ts';
+import { unpackRows } from './sqlite-message.ts';
 import { SqliteThread } from './sqlite-thread.ts';
 import type { Entry, Page, Store, StoreEvent } from './store.ts';
 import { versionNumber, versionText } from './version.ts';
@@ -163,10 +163,7 @@ class SqliteStore implements Store {
     let results: WriteResult[];
     let version: number;
     try {
-      const nowMs = this.options.clock.monotonicMs();
-      const reply = await this.#thread.ask({ type: 'write', packed: packOperations(batch), nowMs });
-      results = unpackResults(reply.packed!, batch);
-      version = reply.version;
+      ({ results, version } = await this.#thread.write(batch, this.options.clock.monotonicMs()));
     } catch (error) {
       for (const { reject } of batch) reject(error as Error);
       return;
