@@ -16,6 +16,8 @@ export interface WriteOperation {
 }
 export type WriteResult = { readonly row: Row } | { readonly refusal: Refusal | 'Full' };
 
+const compactRowsMax = 2000; // in one transaction: about 10 ms
+
 /**
  * The tables, synchronously; runs inside the worker. `log` holds every version of every value once; `current` says which
  * version of a key is the newest. A value is current, or kept because a watch or a list at a version may still ask for it.
@@ -167,22 +169,31 @@ export class SqliteDatabase {
     });
   }
 
-  /** Forgets what was replaced or deleted at or before this version. Its cost follows the changes since the last time. */
-  compact(before: number): void {
-    const bound = Math.min(before, this.#version);
-    if (bound <= this.#compacted) return;
-    this.#guard(() =>
-      this.#database.transaction(() => {
-        const range = [this.#compacted, bound] as const;
-        const changed = 'version > ? AND version <= ?';
-        this.#database
-          .query(`DELETE FROM log WHERE version IN (SELECT previous FROM log WHERE ${changed} AND previous > 0)`)
-          .run(...range);
-        this.#database.query(`DELETE FROM log WHERE ${changed} AND value IS NULL`).run(...range);
-        this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(bound);
-      })(),
-    );
+  /**
+   * Forgets what was replaced or deleted at or before this version, a part at a time so that writes need not wait for the whole.
+   * Returns whether there is more to forget. Its cost follows the changes since the last time.
+   */
+  compact(before: number): boolean {
+    const wanted = Math.min(before, this.#version);
+    if (wanted <= this.#compacted) return false;
+    const part = 'SELECT version FROM log WHERE version > ? ORDER BY version LIMIT 1 OFFSET ?';
+    const next = this.#database.query<{ version: number }, [number, number]>(part).get(this.#compacted, compactRowsMax);
+    const bound = Math.min(wanted, next?.version ?? wanted);
+    this.#guard(() => this.#forgetThrough(bound));
     this.#compacted = bound;
+    return bound < wanted;
+  }
+
+  #forgetThrough(bound: number): void {
+    const range = [this.#compacted, bound] as const;
+    const changed = 'version > ? AND version <= ?';
+    this.#database.transaction(() => {
+      this.#database
+        .query(`DELETE FROM log WHERE version IN (SELECT previous FROM log WHERE ${changed} AND previous > 0)`)
+        .run(...range);
+      this.#database.query(`DELETE FROM log WHERE ${changed} AND value IS NULL`).run(...range);
+      this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(bound);
+    })();
   }
 
   /** Takes the disk space that lets deletions work when the disk is full. */

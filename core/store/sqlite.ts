@@ -105,7 +105,10 @@ class SqliteStore implements Store {
 
   async compact(before: ResourceVersion): Promise<void> {
     this.#assertOpen();
-    await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
+    for (let more = true; more && !this.#closed; ) {
+      const { packed } = await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
+      more = unpackRows(packed!).through > 0;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
