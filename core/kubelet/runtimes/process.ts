@@ -98,6 +98,7 @@ class ProcessRuntime implements ContainerRuntime {
   }
 
   async removeSandbox(podUid: string) {
+    this.#records.refresh(podUid);
     await Promise.all(this.#records.containers(podUid).map((record) => this.remove(record.id)));
     this.#records.removePod(podUid);
     this.#feed.publish(podUid);
@@ -209,6 +210,7 @@ class ProcessRuntime implements ContainerRuntime {
 
   async observe(podUid?: string): Promise<Observation> {
     const now = this.#options.clock.now();
+    this.#records.refresh(podUid);
     return {
       sandboxes: this.#records.sandboxes(podUid).map((record) => this.#records.sandboxState(record)),
       containers: this.#records.containers(podUid).map((record) => this.#records.containerState(record, now)),
