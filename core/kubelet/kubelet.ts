@@ -19,6 +19,7 @@ import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
+import { NetworkKeeper } from './network-keeper.ts';
 import { NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import type { Observed } from './plan.ts';
@@ -96,7 +97,9 @@ class Loop implements Kubelet {
   #seen = new Map<string, { observed: Observed; mark: string }>();
   #context!: WorkerContext;
   #agent!: NodeAgent;
+  #network!: NetworkKeeper;
   #relisting = false;
+  #engineLost = false;
   registered: Promise<void> = Promise.resolve();
   readonly access: KubeletAccess;
 
@@ -238,7 +241,8 @@ class Loop implements Kubelet {
         await clock.sleep(changesRetryMs, signal);
         return undefined;
       });
-    await podNetwork?.prepare().catch((error) => log.error('pod network not ready', { error }));
+    this.#network = new NetworkKeeper({ network: podNetwork, clock, log, signal });
+    await this.#network.mend();
     const attached = new Map((await podNetwork?.attached().catch(() => []))?.map(({ uid, ips }) => [uid, ips]));
     await pods.synced;
     if (signal.aborted || !observation) return;
@@ -248,6 +252,7 @@ class Loop implements Kubelet {
     await this.#removeOrphans(attached);
     void this.#follow();
     void this.#relist();
+    void this.#network.keep();
   }
   #isReady = false;
 
@@ -309,6 +314,7 @@ class Loop implements Kubelet {
       } catch (error) {
         log.debug('runtime changes ended', { error });
       }
+      this.#engineLost ||= !signal.aborted;
       await clock.sleep(changesRetryMs, signal);
       await this.#look();
     }
@@ -345,7 +351,10 @@ class Loop implements Kubelet {
         if (now.get(uid)?.mark !== before) worker.wake(true);
       }
       this.#seen = now;
+      if (this.#engineLost) void this.#network.mend();
+      this.#engineLost = false;
     } catch (error) {
+      this.#engineLost = true;
       this.options.log.warn('container runtime not readable', { error });
     } finally {
       this.#relisting = false;
