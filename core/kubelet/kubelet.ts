@@ -17,6 +17,7 @@ import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
+import { evictOverLimit } from './eviction.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
 import { NetworkKeeper } from './network-keeper.ts';
@@ -253,6 +254,8 @@ class Loop implements Kubelet {
     void this.#follow();
     void this.#relist();
     void this.#network.keep();
+    const { exec } = this.options;
+    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
   }
   #isReady = false;
 

@@ -172,6 +172,24 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
     );
 
     test(
+      'a pod that has ended: its sandbox goes, its containers and their logs stay, and all goes in the end',
+      async () => {
+        const pod = await newPod();
+        const id = await run(pod, ['echo', 'last words']);
+        await until(pod, id, ({ state }) => state === 'exited');
+        await runtime.endSandbox(pod.podUid);
+        await runtime.endSandbox(pod.podUid);
+        const seen = await runtime.observe(pod.podUid);
+        expect(seen.sandboxes).toEqual([]);
+        expect(seen.containers.map((each) => [each.id, each.state])).toEqual([[id, 'exited']]);
+        expect((await logsOf(id)).map((line) => line.text)).toEqual(['last words\n']);
+        await runtime.removeSandbox(pod.podUid);
+        expect(await runtime.observe(pod.podUid)).toEqual({ sandboxes: [], containers: [] });
+      },
+      timeoutMs,
+    );
+
+    test(
       'a program that is not there: start throws, and the container is seen as ended with the reason',
       async () => {
         const pod = await newPod();
@@ -305,7 +323,10 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
         runtime = await harness.make();
         expect(await stateOf(pod, id)).toEqual(before);
         expect((await runtime.ensureSandbox(pod)).id).toBe((await runtime.observe(pod.podUid)).sandboxes[0]!.id);
-        expect((await logsOf(id)).map((line) => line.text)).toEqual(['kept\n']);
+        let lines = await logsOf(id);
+        for (const deadline = Date.now() + 5_000; lines.length === 0 && Date.now() < deadline; lines = await logsOf(id))
+          await Bun.sleep(20); // running is not yet having printed
+        expect(lines.map((line) => line.text)).toEqual(['kept\n']);
         await run(pod, ['sh', '-c', 'exit 0'], { name: 'late' });
         await runtime.stop(id, 0);
         expect((await stateOf(pod, id))?.exitCode).toBe(137);
