@@ -1,4 +1,3 @@
-import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   configMapKind,
@@ -10,15 +9,16 @@ import {
   type Taint,
   wholeOf,
 } from '#api';
-import type { Clock, Exec, Log, Random } from '#base';
-import { Scope } from '#base';
+import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
+import { evictOverLimit } from './eviction.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
+import { NetworkKeeper } from './network-keeper.ts';
 import { NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import type { Observed } from './plan.ts';
@@ -46,6 +46,8 @@ export interface KubeletOptions {
   readonly random: Random;
   readonly log: Log;
   readonly exec: Exec;
+  /** Default: the machine's own. */
+  readonly files?: Files;
   readonly clusterDns?: readonly string[];
   readonly clusterDomain?: string;
   /** May mount and change owners; without it tmpfs and fsGroup are refused or left out. */
@@ -96,7 +98,9 @@ class Loop implements Kubelet {
   #seen = new Map<string, { observed: Observed; mark: string }>();
   #context!: WorkerContext;
   #agent!: NodeAgent;
+  #network!: NetworkKeeper;
   #relisting = false;
+  #engineLost = false;
   registered: Promise<void> = Promise.resolve();
   readonly access: KubeletAccess;
 
@@ -137,7 +141,7 @@ class Loop implements Kubelet {
 
   async start(): Promise<Kubelet> {
     const { options, scope } = this;
-    await mkdir(join(options.stateFolder, 'pods'), { recursive: true });
+    await (options.files ?? systemFiles).mkdir(join(options.stateFolder, 'pods'), { recursive: true });
     const server = options.server ? scope.use(await options.server(this.access)) : undefined;
     await this.#compose(server?.port ?? options.port ?? 0);
     this.registered = this.#agent.register();
@@ -163,15 +167,12 @@ class Loop implements Kubelet {
       runtimeVersion,
       kubeletVersion: version,
       podsMax: options.podsMax,
+      files: options.files,
     });
     const capacity = options.capacity ?? machine.capacity;
     const allocatable = options.allocatable ?? capacity;
-    const common = {
-      client,
-      clock,
-      log,
-      onChange: (uids: readonly string[]) => uids.forEach((uid) => this.#workers.get(uid)?.refreshVolumes()),
-    };
+    const onChange = (uids: readonly string[]) => uids.forEach((uid) => this.#workers.get(uid)?.refreshVolumes());
+    const common = { client, clock, log, onChange };
     const configMaps = scope.use(new ReferencedObjects({ ...common, kind: configMapKind }));
     const secrets = scope.use(new ReferencedObjects({ ...common, kind: secretKind }));
     const podsFolder = join(options.stateFolder, 'pods');
@@ -192,6 +193,7 @@ class Loop implements Kubelet {
         tokens: new PodTokens(client, clock),
         clock,
         exec: options.exec,
+        files: options.files ?? systemFiles,
         podsFolder,
         isRoot: options.isRoot ?? false,
       },
@@ -200,6 +202,7 @@ class Loop implements Kubelet {
       nodeIps,
       allocatable,
       memoryCapacityBytes: wholeOf(capacity.memory) || machine.memoryBytes,
+      seLinux: machine.seLinux,
       clusterDomain: options.clusterDomain ?? 'cluster.local',
       clusterDns: options.clusterDns ?? [],
       agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,
@@ -212,16 +215,8 @@ class Loop implements Kubelet {
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch, options.labels);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
-    this.#agent = new NodeAgent({
-      client,
-      clock,
-      log,
-      events: options.events,
-      runtime,
-      signal: scope.signal,
-      taints: options.taints,
-      facts,
-    });
+    const { events, taints } = options;
+    this.#agent = new NodeAgent({ client, clock, log, events, runtime, signal: scope.signal, taints, facts });
   }
 
   /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */
@@ -237,7 +232,8 @@ class Loop implements Kubelet {
         await clock.sleep(changesRetryMs, signal);
         return undefined;
       });
-    await podNetwork?.prepare().catch((error) => log.error('pod network not ready', { error }));
+    this.#network = new NetworkKeeper({ network: podNetwork, clock, log, signal });
+    await this.#network.mend();
     const attached = new Map((await podNetwork?.attached().catch(() => []))?.map(({ uid, ips }) => [uid, ips]));
     await pods.synced;
     if (signal.aborted || !observation) return;
@@ -247,6 +243,9 @@ class Loop implements Kubelet {
     await this.#removeOrphans(attached);
     void this.#follow();
     void this.#relist();
+    void this.#network.keep();
+    const { exec } = this.options;
+    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
   }
   #isReady = false;
 
@@ -269,7 +268,7 @@ class Loop implements Kubelet {
   /** Pods of this cluster that the engine, the network or the disk still has and the API does not: gone while we were away. */
   async #removeOrphans(attached: ReadonlyMap<string, readonly string[]>): Promise<void> {
     const { volumes, podNetwork, log } = this.#context;
-    const folders = await readdir(volumes.podsFolder).catch(() => []);
+    const folders = await volumes.files.readdir(volumes.podsFolder).catch(() => []);
     for (const uid of this.#seen.keys()) {
       if (this.#workers.has(uid)) continue;
       const worker = new PodWorker(uid, undefined, this.#context, this.#seen.get(uid)?.observed);
@@ -308,6 +307,7 @@ class Loop implements Kubelet {
       } catch (error) {
         log.debug('runtime changes ended', { error });
       }
+      this.#engineLost ||= !signal.aborted;
       await clock.sleep(changesRetryMs, signal);
       await this.#look();
     }
@@ -344,7 +344,10 @@ class Loop implements Kubelet {
         if (now.get(uid)?.mark !== before) worker.wake(true);
       }
       this.#seen = now;
+      if (this.#engineLost) void this.#network.mend();
+      this.#engineLost = false;
     } catch (error) {
+      this.#engineLost = true;
       this.options.log.warn('container runtime not readable', { error });
     } finally {
       this.#relisting = false;

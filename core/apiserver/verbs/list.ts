@@ -43,7 +43,9 @@ async function listingOf(call: Call, selection: Selection): Promise<Listing> {
   const limit = asked === '0' ? 0 : options.limit; // any state will do: upstream serves it whole, from memory
   const { cache } = call.core;
   if (asked && asked !== '0') await cache.waitFor(asked);
-  const at = token ? token.version : options.match === 'Exact' ? asked : undefined;
+  // A limit makes a version exact where no match says otherwise: https://kubernetes.io/docs/reference/using-api/api-concepts
+  const exact = options.match === 'Exact' || (!options.match && limit > 0 && asked !== undefined && asked !== '0');
+  const at = token ? token.version : exact ? asked : undefined;
   // Nothing of this kind changed since then: the cache still holds exactly that state.
   if (at && compareVersions(call.resources.lastChange, at) > 0) return fromStore(call, selection, at, limit, token);
   const version = at ?? newest(call);
