@@ -2,11 +2,10 @@ import { errors, StatusError } from '#api';
 import { messageOf } from '#base';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
-import { unsupportedMedia } from './negotiate.ts';
+import { protobufType, unsupportedMedia } from './negotiate.ts';
 import type { Table } from './protobuf/decode.ts';
 
 export const bodyBytesMax = 3 * 1024 * 1024;
-const protobufType = 'application/vnd.kubernetes.protobuf';
 const objectTypes = ['application/json', 'application/yaml', protobufType];
 
 export interface Body {
@@ -51,7 +50,7 @@ export const mediaTypeOf = (request: Request): string =>
 /** An object in JSON or YAML. Throws 400, 413 or 415. */
 export async function readObject(request: Request, kind = 'object'): Promise<Body> {
   const type = mediaTypeOf(request);
-  if (type === protobufType) return readProtobuf(request);
+  if (type === protobufType) return readProtobuf(request, kind);
   if (type !== 'application/json' && type !== 'application/yaml') throw unsupportedMedia(objectTypes);
   const text = await readText(request);
   return type === 'application/json' ? parseJsonObject(text, kind) : parseYamlObject(text, kind);
@@ -60,7 +59,7 @@ export async function readObject(request: Request, kind = 'object'): Promise<Bod
 /** For DELETE and other calls whose body is optional. */
 export async function readOptionalObject(request: Request): Promise<Body | undefined> {
   const type = mediaTypeOf(request);
-  if (type === protobufType) return request.body ? readProtobuf(request) : undefined;
+  if (type === protobufType) return request.body ? readProtobuf(request, 'DeleteOptions') : undefined;
   const text = await readText(request);
   if (text.trim() === '') return undefined;
   if (type === 'application/yaml') return parseYamlObject(text);
@@ -69,14 +68,18 @@ export async function readOptionalObject(request: Request): Promise<Body | undef
 }
 
 /** Go clients of built-in kinds send it by default; the table is loaded with the first such request. */
-async function readProtobuf(request: Request): Promise<Body> {
+async function readProtobuf(request: Request, kind: string): Promise<Body> {
   const bytes = await readBytes(request);
   if (bytes.length === 0) return { value: {}, faults: [] };
   const [{ decodeProtobuf }, table] = await Promise.all([
     import('./protobuf/decode.ts'),
     import('./protobuf/gen/table.json', { with: { type: 'json' } }),
   ]);
-  return { value: decodeProtobuf(bytes, table.default as Table), faults: [] };
+  try {
+    return { value: decodeProtobuf(bytes, table.default as Table), faults: [] };
+  } catch (error) {
+    throw errors.badRequest(`the object provided is unrecognized (must be of type ${kind}): ${messageOf(error)}`);
+  }
 }
 
 /** Any JSON, for patches. Throws 400. */

@@ -61,7 +61,7 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
         inFlight[lane]--;
       }
     } catch (error) {
-      return errorAnswer(error, core.log, what);
+      return errorAnswer(error, core, request, what);
     }
   };
 }
@@ -82,7 +82,7 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
     user,
     served,
     resources,
-    wanted: negotiate(request, info.query),
+    wanted: negotiate(request, info.query, { protobuf: core.encodings.has(served.kind), verb: info.verb }),
     nowMs: core.clock.now(),
     dryRun: info.query.getAll('dryRun').some(Boolean),
     warnings: new Set(),

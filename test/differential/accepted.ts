@@ -42,4 +42,14 @@ export const accepted: readonly Accepted[] = [
     at: /#22 .*remainingItemCount$/,
     reason: 'a page of a past state would have to be counted to its end; the field is optional',
   },
+  {
+    scenario: /^tables and metadata$/,
+    at: /#9 .*body\[2\]\.object\.rows\[0\]\.cells/,
+    reason: 'a bookmark is no object: upstream prints the cells of an empty one',
+  },
+  {
+    scenario: /^tables and metadata$/,
+    at: /#2[67] .*watch=true/,
+    reason: 'a watch as PartialObjectMetadataList cannot be: upstream says so in a stream that ends at once, we by 406',
+  },
 ];

@@ -5,9 +5,10 @@ import { type ContinueToken, decodeContinue, encodeContinue } from '../continue-
 import type { AnyKind } from '../contract.ts';
 import type { Call } from '../core.ts';
 import { checkedVersion, listOptionsOf } from '../list-options.ts';
+import { protobufType } from '../negotiate.ts';
 import { type Selection, selectionOf } from '../selection.ts';
 import { isPlain, viewList, viewOf } from '../views.ts';
-import { valueAnswer } from '../write-answer.ts';
+import { isMessage, valueAnswer } from '../write-answer.ts';
 
 const storePageEntries = 500;
 interface Listing {
@@ -29,7 +30,11 @@ export async function list(call: Call): Promise<Response> {
           ...(selection.everything ? { remainingItemCount: listing.remaining } : {}),
         }),
   };
-  const view = viewOf(call.wanted, call.info.query, call.nowMs);
+  const view = viewOf(call);
+  if (isMessage(view)) {
+    const bytes = call.core.encodings.list(call.served.kind, metadata, listing.objects);
+    return bytesAnswer(call.request, bytes, { type: protobufType });
+  }
   if (!isPlain(view)) return valueAnswer(call, viewList(view, call.served, listing.objects, metadata));
   return bytesAnswer(call.request, joinItems(call, metadata, listing.objects));
 }
@@ -134,7 +139,7 @@ function joinItems(call: Call, metadata: object, objects: readonly CachedObject[
     const { bytes } = object;
     if (skip > 0 && bytes[skip] === 0x22) {
       out[at++] = 0x7b;
-      out.set(bytes.subarray(skip), at);
+      Buffer.prototype.copy.call(bytes, out, at, skip); // no view of the bytes for each object
       at += bytes.length - skip;
     } else {
       out.set(bytes, at);

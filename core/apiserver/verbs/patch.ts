@@ -20,7 +20,7 @@ const types = {
 export async function patch(call: Call): Promise<Response> {
   const media = mediaTypeOf(call.request);
   const known = Object.values(types).includes(media);
-  if (!known) throw unsupportedMedia(Object.values(types));
+  if (!known) throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   const text = await readText(call.request);
   if (media === types.apply) return apply(call, (await parseYamlObject(text)).value);
   if (media === types.strategic && !call.core.schema?.has(call.served.kind.type)) {

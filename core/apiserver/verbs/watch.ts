@@ -18,7 +18,7 @@ export async function watch(call: Call): Promise<Response> {
   if (since && !isResourceVersion(since)) throw new StatusError(500, '', versionMistake(options.resourceVersion));
   const wantsInitial = options.sendInitialEvents;
   if (wantsInitial && since && since !== '0') await core.cache.waitFor(since);
-  const view = viewOf(call.wanted, info.query, call.nowMs);
+  const view = viewOf(call);
   const stream = new WatchStream(resources, selection, view, options.bookmarks);
   // From here to begin() nothing is awaited: state, history and subscription are of one moment.
   const reached = newestOf(core.cache.reached, resources.lastChange);
@@ -27,10 +27,10 @@ export async function watch(call: Call): Promise<Response> {
       initialEndAt: wantsInitial && options.bookmarks ? reached : undefined,
     });
   } else if (since && compareVersions(since, reached) > 0) {
-    stream.begin([], [], { above: since }); // a version of the future: silence until it has come
+    stream.begin([], [], { above: since, at: since }); // a version of the future: silence until it has come
   } else {
     const history = since && since !== '0' ? resources.since(since) : [];
-    if (history) stream.begin([], history);
+    if (history) stream.begin([], history, { at: reached });
     else stream.fail(tooOld(since, resources.oldest).toStatus());
   }
   const { timeoutSeconds } = options;
