@@ -64,7 +64,6 @@ test('no type escapes', () => {
 const longFunctions: Record<string, number> = {
   'core/base/shim.ts main': 75,
   'core/client/http.ts createClient': 80,
-  'core/kubelet/kubelet.ts #compose': 71,
   'core/proxy/proxy.ts startProxy': 74,
   'core/sdk/recorder.ts createEventRecorder': 112,
   'net/nft/walk.ts walk': 93,

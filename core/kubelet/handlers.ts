@@ -1,6 +1,7 @@
 import type { Container, HTTPGetAction, LifecycleHandler, Probe } from '#api';
 import { type Clock, messageOf } from '#base';
 import type { ContainerRuntime } from '#sdk';
+import { grpcHandler } from './probes/grpc.ts';
 
 export type HandlerResult =
   | { readonly ok: true; readonly warning?: string }
@@ -49,6 +50,7 @@ function timeoutText(handler: Probe | LifecycleHandler, context: HandlerContext)
     return `command timed out: ${JSON.stringify(handler.exec.command?.join(' '))} timed out after ${seconds}`;
   if (handler.httpGet)
     return `Get ${JSON.stringify(urlOf(handler.httpGet, context))}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)`;
+  if ('grpc' in handler && handler.grpc) return `timeout: health rpc did not complete within ${seconds}`;
   return `dial tcp: i/o timeout`;
 }
 
@@ -57,6 +59,7 @@ function perform(handler: Probe | LifecycleHandler, context: HandlerContext): Pr
   if (handler.httpGet) return httpHandler(handler.httpGet, context);
   if (handler.tcpSocket)
     return tcpHandler(handler.tcpSocket.host || context.podIp, portOf(handler.tcpSocket.port, context.container));
+  if ('grpc' in handler && handler.grpc) return grpcHandler(handler.grpc, context);
   return Promise.resolve({ ok: false, output: 'the handler has no action' });
 }
 

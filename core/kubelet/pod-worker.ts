@@ -177,7 +177,7 @@ export class PodWorker {
       const policy = containersOf(pod).find(({ spec }) => spec.name === state.name)?.spec.terminationMessagePolicy;
       memory.messages.set(
         state.id,
-        await terminationMessage(state, policy, this.#volumes.folder, this.context.runtime),
+        await terminationMessage(state, policy, this.#volumes.folder, this.context.runtime, this.context.volumes.files),
       );
     }
     const prefix = `${this.context.runtime.name}://`;
@@ -197,7 +197,8 @@ export class PodWorker {
     const { events, clock, crashes } = this.context;
     const memory = this.#memory;
     await this.#take(pod);
-    const bad = unsupportedFields(pod, { hostPorts: this.context.podNetwork !== undefined });
+    const { podNetwork, seLinux } = this.context;
+    const bad = unsupportedFields(pod, { hostPorts: podNetwork !== undefined, seLinux });
     if (bad.length && this.observed.containers.length === 0) {
       const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;
       if (!memory.stopped) events.event(pod, 'Warning', 'UnsupportedField', message);

@@ -208,6 +208,13 @@ describe('unsupported fields', () => {
   ])('%j', (spec, wanted) => {
     expect(unsupportedFields(pod(spec))).toEqual(wanted);
   });
+  test('SELinux labels mean nothing where the kernel has no SELinux', () => {
+    const spec = { securityContext: { seLinuxOptions: { level: 's0:c0,c1' } } };
+    expect(unsupportedFields(pod(spec), { hostPorts: true, seLinux: false })).toEqual([]);
+    expect(unsupportedFields(pod(spec), { hostPorts: true, seLinux: true })).toEqual([
+      'spec.securityContext.seLinuxOptions',
+    ]);
+  });
 });
 
 test('hosts and resolv.conf', () => {

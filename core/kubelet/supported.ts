@@ -1,4 +1,4 @@
-import type { Container, Pod, Probe, Volume } from '#api';
+import type { Container, Pod, Volume } from '#api';
 import { containersOf, type Role } from './names.ts';
 
 const volumeKinds = new Set(['name', 'emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected']);
@@ -18,7 +18,7 @@ const given = (value: unknown): boolean =>
  */
 export function unsupportedFields(
   pod: Readonly<Pod>,
-  able: { readonly hostPorts: boolean } = { hostPorts: true },
+  able: { readonly hostPorts: boolean; readonly seLinux?: boolean } = { hostPorts: true },
 ): string[] {
   const spec = pod.spec;
   if (!spec) return ['spec'];
@@ -36,7 +36,8 @@ export function unsupportedFields(
   check('spec.evictionResponders', spec.evictionResponders);
   check('spec.os.name', spec.os?.name === 'linux' ? undefined : spec.os?.name);
   const security = spec.securityContext;
-  check('spec.securityContext.seLinuxOptions', security?.seLinuxOptions);
+  // Without SELinux there are no labels to give: the field means nothing then, as for every engine.
+  check('spec.securityContext.seLinuxOptions', able.seLinux ? security?.seLinuxOptions : undefined);
   check('spec.securityContext.windowsOptions', security?.windowsOptions);
   check('spec.securityContext.supplementalGroupsPolicy', strictGroups(security?.supplementalGroupsPolicy));
   check('spec.securityContext.appArmorProfile', appArmor(security?.appArmorProfile?.type));
@@ -48,7 +49,7 @@ export function unsupportedFields(
   for (const { role, spec: container } of containersOf(pod)) {
     const list = listOf(role);
     const index = (counts[list] = (counts[list] ?? -1) + 1);
-    checkContainer(container, role, `spec.${list}[${index}]`, check);
+    checkContainer(container, role, `spec.${list}[${index}]`, check, able.seLinux);
     if (!able.hostPorts && !spec.hostNetwork)
       container.ports?.forEach(({ hostPort }, at) => {
         check(`spec.${list}[${index}].ports[${at}].hostPort`, hostPort || undefined);
@@ -75,7 +76,7 @@ function checkVolume(volume: Volume, path: string, check: Check): void {
   });
 }
 
-function checkContainer(container: Container, role: Role, path: string, check: Check): void {
+function checkContainer(container: Container, role: Role, path: string, check: Check, seLinux = false): void {
   const security = container.securityContext;
   check(`${path}.volumeDevices`, container.volumeDevices);
   check(`${path}.restartPolicyRules`, container.restartPolicyRules);
@@ -87,7 +88,7 @@ function checkContainer(container: Container, role: Role, path: string, check: C
   for (const list of ['limits', 'requests'] as const)
     for (const name of Object.keys(container.resources?.[list] ?? {}))
       if (!resourceNames.has(name)) check(`${path}.resources.${list}.${name}`, name);
-  check(`${path}.securityContext.seLinuxOptions`, security?.seLinuxOptions);
+  check(`${path}.securityContext.seLinuxOptions`, seLinux ? security?.seLinuxOptions : undefined);
   check(`${path}.securityContext.windowsOptions`, security?.windowsOptions);
   check(`${path}.securityContext.appArmorProfile`, appArmor(security?.appArmorProfile?.type));
   check(`${path}.securityContext.seccompProfile`, seccomp(security?.seccompProfile?.type));
@@ -100,10 +101,4 @@ function checkContainer(container: Container, role: Role, path: string, check: C
   container.env?.forEach((variable, index) => {
     check(`${path}.env[${index}].valueFrom.fileKeyRef`, variable.valueFrom?.fileKeyRef);
   });
-  for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const)
-    checkProbe(container[name], `${path}.${name}`, check);
-}
-
-function checkProbe(probe: Probe | undefined, path: string, check: Check): void {
-  check(`${path}.grpc`, probe?.grpc);
 }

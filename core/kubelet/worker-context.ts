@@ -27,6 +27,7 @@ export interface WorkerContext {
   readonly nodeIps: readonly string[];
   readonly allocatable: Readonly<Record<string, string>>;
   readonly memoryCapacityBytes: number;
+  readonly seLinux: boolean;
   readonly clusterDomain: string;
   readonly clusterDns: readonly string[];
   /** User-Agent of probes and hooks. */
