@@ -84,7 +84,7 @@ function servedBuiltins(options: ApiServerOptions): ServedKind[] {
   );
   return builtinKinds.map((kind) => ({
     kind,
-    strategy: strategies.get(kind.type) ?? defaultStrategy(kind),
+    strategy: strategies.get(kind.type) ?? defaultStrategy(kind, kind.virtual ? [] : ['status']),
     ...(kind.kind === 'ReplicationController' ? { scale: replicationControllerScale } : {}),
   }));
 }
