@@ -280,6 +280,27 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
     );
 
     test(
+      'attach to a main program on a terminal: its size, its echo, and the log of it',
+      async () => {
+        if (harness.forgetful) return;
+        const pod = await newPod();
+        const id = await run(pod, ['sh', '-c', 'stty -echo; echo up; read word; stty size; echo "got $word"'], {
+          stdin: true,
+          tty: true,
+        });
+        for await (const line of runtime.logs(id, { follow: true }, never)) if (text(line.bytes).includes('up')) break;
+        const session = await runtime.attach(id, { tty: true, stdin: true });
+        expect(session.stderr).toBeUndefined();
+        await session.resize(99, 33);
+        const said = readAll(session.stdout);
+        await session.stdin!.write(new TextEncoder().encode('word\n'));
+        expect(await said).toContain('33 99\r\ngot word');
+        expect((await logsOf(id)).map((line) => line.text).join('')).toContain('got word');
+      },
+      timeoutMs,
+    );
+
+    test(
       'a pod whose sandbox is made again has exactly one, ready and new',
       async () => {
         const pod = await newPod();
