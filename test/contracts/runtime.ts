@@ -198,6 +198,21 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
     );
 
     test(
+      'stop asks the main program only, which may still use what it has started',
+      async () => {
+        if (harness.forgetful) return;
+        const pod = await newPod();
+        const script = 'trap "wait; exit 9" TERM; sh -c "sleep 0.5; echo finished" & echo up; wait; exit 8';
+        const id = await run(pod, ['sh', '-c', script]);
+        for await (const line of runtime.logs(id, { follow: true }, never)) if (text(line.bytes).includes('up')) break;
+        await runtime.stop(id, 10_000);
+        expect((await stateOf(pod, id))?.exitCode).toBe(9);
+        expect((await logsOf(id)).map((line) => line.text)).toEqual(['up\n', 'finished\n']);
+      },
+      timeoutMs,
+    );
+
+    test(
       'a restart is a new container beside the old one',
       async () => {
         const pod = await newPod();

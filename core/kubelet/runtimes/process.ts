@@ -11,6 +11,7 @@ import {
   ownUserId,
   programPath,
   signalGroup,
+  signalProcess,
   spawnDetached,
   systemExec,
 } from '#base';
@@ -254,16 +255,13 @@ class ProcessRuntime implements ContainerRuntime {
     const record = this.#records.container(containerId);
     if (!record || this.#records.statusOf(record) === undefined) return;
     if (graceMs > 0) {
-      this.#signal(record, signalName(record.spec.stopSignal));
+      const pid = this.#records.runningPid(record);
+      if (pid !== undefined) signalProcess(pid, signalName(record.spec.stopSignal)); // the main program only, as engines do
       if (await this.#ended(record, graceMs)) return;
     }
-    this.#signal(record, 'SIGKILL');
-    if (!(await this.#ended(record, killedWithinMs))) throw new Error(`container ${record.spec.name} outlives SIGKILL`);
-  }
-
-  #signal(record: ContainerRecord, signal: NodeJS.Signals): void {
     const pid = this.#records.runningPid(record);
-    if (pid !== undefined) signalGroup(pid, signal);
+    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+    if (!(await this.#ended(record, killedWithinMs))) throw new Error(`container ${record.spec.name} outlives SIGKILL`);
   }
 
   async #ended(record: ContainerRecord, withinMs: number): Promise<boolean> {
