@@ -226,6 +226,8 @@ export interface ApiServerOptions {
   };
   /** Paths answered outside resources, such as /openid/v1/jwks: exact path → handler. Authorised like every path. */
   readonly extraPaths?: Readonly<Record<string, (request: Request) => Promise<Response> | Response>>;
+  /** How often old history is forgotten; one to two intervals of it are kept. Default 5 min, 0 never. */
+  readonly compactionIntervalMs?: number;
   readonly schema?: SchemaEngine;
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
