@@ -23,9 +23,14 @@ export interface Outcome {
   /** The last lines of what happened. */
   readonly trace: readonly string[];
 }
-export type RunOptions = Omit<WorldOptions, 'seed' | 'nodes' | 'events'>;
-/** After the last fault everything must be as asked within this time: five minutes of back-off, a grace time and an eviction. */
-const settleMsMax = 600_000;
+export type RunOptions = Omit<WorldOptions, 'seed' | 'nodes' | 'events'> & {
+  /** Sees the world before it ends. */
+  readonly onEnd?: (world: World) => void;
+};
+/** After the last fault everything must be as asked within this time: a node that was silent, an eviction, a back-off of 40 s. */
+const settleMsMax = 90_000;
+/** Each end of a container doubles its back-off. */
+const settleMsPerExit = 60_000;
 const stepRetryMs = 400;
 
 /** Plays a scenario: a safety phase in which faults fall, then a liveness phase without any. */
@@ -55,12 +60,14 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
   }
   if (w.violations.length === 0) {
     calm(w, scenario);
-    await w.settle(settleMsMax);
+    const exits = scenario.faults.filter(({ type }) => type === 'containerExit' || type === 'sandboxCrash').length;
+    await w.settle(settleMsMax + exits * settleMsPerExit);
   }
   if (w.violations.length === 0) {
     await w.checkStore();
     w.observer.end();
   }
+  options.onEnd?.(w);
   return {
     violations: [...w.violations],
     traceHash: w.traceHash,
