@@ -93,29 +93,37 @@ function strike(w: World, fault: Fault): void {
   };
   switch (fault.type) {
     case 'crash':
-      return down(fault.target, fault.forMs);
+      down(fault.target, fault.forMs);
+      break;
     case 'crashAfterWrites':
-      return w.afterWrites(fault.target, fault.writes, () => down(fault.target, fault.forMs));
+      w.afterWrites(fault.target, fault.writes, () => down(fault.target, fault.forMs));
+      break;
     case 'cutOff':
       network.cutOff(fault.target);
-      return void timeline.after(fault.forMs, () => network.heal(fault.target));
+      timeline.after(fault.forMs, () => network.heal(fault.target));
+      break;
     case 'cutWatches':
-      return network.cutWatches(fault.target);
+      network.cutWatches(fault.target);
+      break;
     case 'weather':
       w.setWeather(fault.target, fault.weather);
-      return void timeline.after(fault.forMs, () => w.setWeather(fault.target, undefined));
+      timeline.after(fault.forMs, () => w.setWeather(fault.target, undefined));
+      break;
     case 'storeCut':
-      return w.disk.cutWatches();
+      w.disk.cutWatches();
+      break;
     case 'compact':
-      return void w.disk.compact(fault.keepVersions);
+      void w.disk.compact(fault.keepVersions);
+      break;
     case 'stall':
       w.disk.stallUntilMs = timeline.nowMs + fault.forMs;
-      return;
+      break;
     case 'clock':
       w.skewClock(fault.target, fault.byMs);
-      return void timeline.after(fault.forMs, () => w.skewClock(fault.target, 0));
+      timeline.after(fault.forMs, () => w.skewClock(fault.target, 0));
+      break;
     default:
-      return void strikeEngine(w, fault);
+      void strikeEngine(w, fault);
   }
 }
 async function strikeEngine(w: World, fault: Extract<Fault, { node: string }>): Promise<void> {
