@@ -29,8 +29,6 @@ export function parseNano(text: string | number): bigint | undefined {
   return match[1] === '-' ? -nano : nano;
 }
 
-export const isQuantity = (text: unknown): boolean =>
-  (typeof text === 'string' || typeof text === 'number') && parseNano(text) !== undefined;
 const ceilDivide = (value: bigint, by: bigint): number => Number(value >= 0n ? (value + by - 1n) / by : value / by);
 /** Whole units (bytes for memory), rounded up; 0 for absent or bad text. */
 export const wholeOf = (text: string | number | undefined): number =>

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { type Exec, PintleError } from '#base';
 import type { Decision, UpOptions } from './decide.ts';
 import { type Config, Home, newClusterId } from './home.ts';
 import { runningHomes } from './processes.ts';
-import { nthAddress, pickRanges } from './ranges.ts';
+import { loopbackListeners, nthAddress, pickRanges } from './ranges.ts';
 
 /** Chooses everything that a new cluster keeps for good. Nothing is written. */
 export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
@@ -20,18 +20,19 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
       'name an empty or new folder with --home',
     );
   const others = otherConfigs(home);
+  const clusterId = newClusterId(home.folder);
   const ranges = pickRanges(
     { podCidr: options.podCidr, serviceCidr: options.serviceCidr, nodePorts: options.nodePorts },
     {
       cidrs: [
-        ...(decision.loopback ? [] : await hostRoutes(exec)),
+        ...(decision.loopback ? listenersOfThisHost() : await hostRoutes(exec)),
         ...others.flatMap((other) => [other.podCidr, other.serviceCidr]),
       ],
       nodePorts: others.map((other) => other.nodePorts),
     },
     decision.loopback,
+    Number.parseInt(clusterId, 16),
   );
-  const clusterId = newClusterId(home.folder);
   const taken = new Set(others.flatMap((other) => [other.port, other.kubeletPort]));
   return {
     formatVersion: 1,
@@ -71,6 +72,17 @@ function otherConfigs(home: Home): Config[] {
     } catch {} // a home that is being removed
   }
   return configs;
+}
+
+/** Whose configuration other users may not read, such as this host's other clusters. */
+function listenersOfThisHost(): string[] {
+  return ['tcp', 'udp'].flatMap((protocol) => {
+    try {
+      return loopbackListeners(readFileSync(`/proc/net/${protocol}`, 'utf8'));
+    } catch {
+      return [];
+    }
+  });
 }
 
 async function hostRoutes(exec: Exec): Promise<string[]> {

@@ -1,6 +1,6 @@
-import { chmod, lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '#api';
+import type { Files } from '#base';
 import { ContainerError, type ContainerSpec, type ImageInfo, type Mount, type SandboxState } from '#sdk';
 import { containerEnv, type EnvSources } from './env.ts';
 import { expand, expandStrict } from './expansion.ts';
@@ -25,6 +25,7 @@ export interface SpecInput {
   readonly clusterDomain: string;
   readonly clusterDns: readonly string[];
   readonly memoryCapacityBytes: number;
+  readonly files: Files;
 }
 
 const messagePathDefault = '/dev/termination-log';
@@ -86,7 +87,7 @@ async function mountsOf(input: SpecInput, lookup: (name: string) => string | und
     const subPath = mount.subPathExpr ? orConfigError(() => expandStrict(mount.subPathExpr!, lookup)) : mount.subPath;
     let hostPath = volume;
     if (subPath)
-      hostPath = await resolveSubPath(volume, subPath).catch(() => {
+      hostPath = await resolveSubPath(volume, subPath, input.files).catch(() => {
         throw configError(`failed to prepare subPath for volumeMount "${mount.name}" of container "${spec.name}"`);
       });
     const own = pod.spec?.volumes?.find(({ name }) => name === mount.name);
@@ -103,6 +104,7 @@ async function mountsOf(input: SpecInput, lookup: (name: string) => string | und
   for (const [path, hostPath] of etc)
     if (!taken.has(path))
       mounts.push({ hostPath, containerPath: path, readOnly: spec.securityContext?.readOnlyRootFilesystem ?? false });
+  const { chmod, mkdir, writeFile } = input.files;
   const message = terminationFileOf(podFolder, spec.name, input.attempt);
   await mkdir(join(message, '..'), { recursive: true });
   await writeFile(message, '', { flag: 'a' });
@@ -114,6 +116,7 @@ async function mountsOf(input: SpecInput, lookup: (name: string) => string | und
 /** Writes the pod's /etc/hosts and /etc/resolv.conf once, and gives their places. */
 async function etcFiles(input: SpecInput): Promise<[string, string][]> {
   const { pod, podFolder, nodeName, clusterDomain, clusterDns, env } = input;
+  const { lstat, mkdir, readFile, writeFile } = input.files;
   const hosts = join(podFolder, 'etc-hosts');
   const resolv = join(podFolder, 'resolv.conf');
   if (!(await lstat(resolv).catch(() => undefined))) {

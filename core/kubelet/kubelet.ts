@@ -1,4 +1,3 @@
-import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   configMapKind,
@@ -10,8 +9,7 @@ import {
   type Taint,
   wholeOf,
 } from '#api';
-import type { Clock, Exec, Log, Random } from '#base';
-import { Scope } from '#base';
+import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
@@ -48,6 +46,8 @@ export interface KubeletOptions {
   readonly random: Random;
   readonly log: Log;
   readonly exec: Exec;
+  /** Default: the machine's own. */
+  readonly files?: Files;
   readonly clusterDns?: readonly string[];
   readonly clusterDomain?: string;
   /** May mount and change owners; without it tmpfs and fsGroup are refused or left out. */
@@ -141,7 +141,7 @@ class Loop implements Kubelet {
 
   async start(): Promise<Kubelet> {
     const { options, scope } = this;
-    await mkdir(join(options.stateFolder, 'pods'), { recursive: true });
+    await (options.files ?? systemFiles).mkdir(join(options.stateFolder, 'pods'), { recursive: true });
     const server = options.server ? scope.use(await options.server(this.access)) : undefined;
     await this.#compose(server?.port ?? options.port ?? 0);
     this.registered = this.#agent.register();
@@ -167,15 +167,12 @@ class Loop implements Kubelet {
       runtimeVersion,
       kubeletVersion: version,
       podsMax: options.podsMax,
+      files: options.files,
     });
     const capacity = options.capacity ?? machine.capacity;
     const allocatable = options.allocatable ?? capacity;
-    const common = {
-      client,
-      clock,
-      log,
-      onChange: (uids: readonly string[]) => uids.forEach((uid) => this.#workers.get(uid)?.refreshVolumes()),
-    };
+    const onChange = (uids: readonly string[]) => uids.forEach((uid) => this.#workers.get(uid)?.refreshVolumes());
+    const common = { client, clock, log, onChange };
     const configMaps = scope.use(new ReferencedObjects({ ...common, kind: configMapKind }));
     const secrets = scope.use(new ReferencedObjects({ ...common, kind: secretKind }));
     const podsFolder = join(options.stateFolder, 'pods');
@@ -196,6 +193,7 @@ class Loop implements Kubelet {
         tokens: new PodTokens(client, clock),
         clock,
         exec: options.exec,
+        files: options.files ?? systemFiles,
         podsFolder,
         isRoot: options.isRoot ?? false,
       },
@@ -217,16 +215,8 @@ class Loop implements Kubelet {
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch, options.labels);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
-    this.#agent = new NodeAgent({
-      client,
-      clock,
-      log,
-      events: options.events,
-      runtime,
-      signal: scope.signal,
-      taints: options.taints,
-      facts,
-    });
+    const { events, taints } = options;
+    this.#agent = new NodeAgent({ client, clock, log, events, runtime, signal: scope.signal, taints, facts });
   }
 
   /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */
@@ -278,7 +268,7 @@ class Loop implements Kubelet {
   /** Pods of this cluster that the engine, the network or the disk still has and the API does not: gone while we were away. */
   async #removeOrphans(attached: ReadonlyMap<string, readonly string[]>): Promise<void> {
     const { volumes, podNetwork, log } = this.#context;
-    const folders = await readdir(volumes.podsFolder).catch(() => []);
+    const folders = await volumes.files.readdir(volumes.podsFolder).catch(() => []);
     for (const uid of this.#seen.keys()) {
       if (this.#workers.has(uid)) continue;
       const worker = new PodWorker(uid, undefined, this.#context, this.#seen.get(uid)?.observed);

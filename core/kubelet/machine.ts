@@ -1,6 +1,6 @@
-import { access, readFile, statfs } from 'node:fs/promises';
 import { arch, availableParallelism, release, totalmem } from 'node:os';
 import type { NodeSystemInfo } from '#api';
+import { type Files, systemFiles } from '#base';
 
 export interface Machine {
   readonly capacity: Readonly<Record<string, string>>;
@@ -19,7 +19,9 @@ export async function readMachine(options: {
   readonly runtimeVersion: string;
   readonly kubeletVersion: string;
   readonly podsMax?: number;
+  readonly files?: Files;
 }): Promise<Machine> {
+  const { readFile, stat, statfs } = options.files ?? systemFiles;
   const read = async (path: string) => (await readFile(path, 'utf8').catch(() => '')).trim();
   const [machineId, bootId, uuid, os] = await Promise.all(
     ['/etc/machine-id', '/proc/sys/kernel/random/boot_id', '/sys/class/dmi/id/product_uuid', '/etc/os-release'].map(
@@ -30,7 +32,7 @@ export async function readMachine(options: {
   const name = arch() === 'x64' ? 'amd64' : arch();
   return {
     arch: name,
-    seLinux: await access('/sys/fs/selinux/enforce').then(
+    seLinux: await stat('/sys/fs/selinux/enforce').then(
       () => true,
       () => false,
     ),

@@ -168,6 +168,7 @@ export class PodStarter {
       clusterDomain,
       clusterDns,
       memoryCapacityBytes,
+      files: this.context.volumes.files,
     });
   }
 

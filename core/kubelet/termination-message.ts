@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { type Files, systemFiles } from '#base';
 import type { ContainerRuntime, ContainerState } from '#sdk';
 import { terminationFileOf } from './container-spec.ts';
 
@@ -12,9 +12,10 @@ export async function terminationMessage(
   policy: string | undefined,
   podFolder: string,
   runtime: ContainerRuntime,
+  files: Files = systemFiles,
 ): Promise<string> {
   try {
-    const file = await readStart(terminationFileOf(podFolder, state.name, state.attempt));
+    const file = await readStart(terminationFileOf(podFolder, state.name, state.attempt), files);
     if (file || policy !== 'FallbackToLogsOnError' || state.exitCode === 0) return file;
     const parts: Uint8Array[] = [];
     for await (const line of runtime.logs(state.id, { tailLines: logLinesMax }, AbortSignal.any([])))
@@ -25,8 +26,8 @@ export async function terminationMessage(
   }
 }
 
-async function readStart(path: string): Promise<string> {
-  const handle = await open(path, 'r').catch(() => undefined);
+async function readStart(path: string, files: Files): Promise<string> {
+  const handle = await files.open(path, 'r').catch(() => undefined);
   if (!handle) return '';
   try {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(fileBytesMax), 0, fileBytesMax, 0);

@@ -1,4 +1,4 @@
-import type { KubeObject, Node, Pod } from '#api';
+import type { Node, Pod } from '#api';
 
 /** A refusal is a value with a reason, never an exception. `fixable`: preemption could help. */
 export type Verdict =
@@ -42,4 +42,3 @@ export interface SchedulerPlugin {
   reserve?(pod: Readonly<Pod>, node: NodeInfo): void;
   unreserve?(pod: Readonly<Pod>, node: NodeInfo): void;
 }
-export type SchedulableObject = KubeObject;

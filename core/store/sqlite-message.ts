@@ -1,14 +1,13 @@
 import { PintleError } from '#base';
 import { StatusError } from '../api/status.ts';
-import type { Row, WriteOperation, WriteResult } from './sqlite-database.ts';
+import type { Row } from './sqlite-row.ts';
 
 /**
- * What crosses the thread: a small JSON head and one transferred buffer with every value behind the other.
- * Structured clone of many small objects costs more than the transaction itself.
+ * What crosses the thread for reads: a small JSON head and one transferred buffer with every value behind the other.
+ * Structured clone of many small objects costs more than the query itself. Writes go by sqlite-channel.ts.
  */
 export type Question =
   | { readonly type: 'open'; readonly path: string }
-  | { readonly type: 'write'; readonly packed: Packed; readonly nowMs: number }
   | { readonly type: 'get'; readonly key: string }
   | {
       readonly type: 'list';
@@ -33,6 +32,15 @@ export interface Packed {
 export type Answer =
   | { readonly id: number; readonly version: number; readonly packed?: Packed }
   | { readonly id: number; readonly failure: Failure };
+/** To the thread: the time of a write whose operations lie in the region, a new region, or a question. */
+export type ToThread =
+  | number
+  | { readonly region: SharedArrayBuffer }
+  | { readonly id: number; readonly question: Question };
+/** From the thread: the version after a write whose results lie in the region; before it the region where that one is new. */
+export type FromThread = number | { readonly region: SharedArrayBuffer } | Answer;
+/** The id under which a failed write is answered. */
+export const writeId = 0;
 export interface Failure {
   readonly type: 'status' | 'pintle' | 'other';
   readonly code: string | number;
@@ -52,51 +60,16 @@ function pack(head: unknown[], values: readonly (Uint8Array | undefined)[]): Pac
   return { head: JSON.stringify([values.map((value) => value?.byteLength ?? -1), ...head]), bytes: bytes.buffer };
 }
 
-/** With `copy`, keeping one value does not keep them all. */
-function unpack(packed: Packed, copy: boolean): { head: unknown[]; values: (Uint8Array | undefined)[] } {
+/** Copies, so that keeping one value does not keep them all. */
+function unpack(packed: Packed): { head: unknown[]; values: (Uint8Array | undefined)[] } {
   const [lengths, ...head] = JSON.parse(packed.head) as [number[], ...unknown[]];
   let offset = 0;
   const take = (length: number) => {
     const view = new Uint8Array(packed.bytes, offset, length);
     offset += length;
-    return copy ? view.slice() : view;
+    return view.slice();
   };
-  const values = lengths.map((length) => (length < 0 ? undefined : take(length)));
-  return { head, values };
-}
-
-export const packOperations = (operations: readonly WriteOperation[]): Packed =>
-  pack(
-    [operations.map(({ verb, key, expected }) => [verb, key, expected])],
-    operations.map(({ value }) => value),
-  );
-
-export function unpackOperations(packed: Packed): WriteOperation[] {
-  const { head, values } = unpack(packed, false); // SQLite copies them
-  const rows = head[0] as [WriteOperation['verb'], string, number | null][];
-  return rows.map(([verb, key, expected], index) => ({
-    verb,
-    key,
-    expected: expected ?? undefined,
-    value: values[index],
-  }));
-}
-
-/** The new values stay out: whoever asked for the write has them. */
-export const packResults = (results: readonly WriteResult[]): Packed =>
-  pack(
-    [results.map((result) => ('row' in result ? [result.row.version, result.row.previous] : result.refusal))],
-    results.map((result) => ('row' in result ? result.row.previousValue : undefined)),
-  );
-
-export function unpackResults(packed: Packed, operations: readonly WriteOperation[]): WriteResult[] {
-  const { head, values } = unpack(packed, true);
-  const results = head[0] as ([number, number] | Extract<WriteResult, { refusal: unknown }>['refusal'])[];
-  return results.map((result, index): WriteResult => {
-    if (typeof result === 'string') return { refusal: result };
-    const { key, value } = operations[index]!;
-    return { row: { version: result[0], key, value, previous: result[1], previousValue: values[index] } };
-  });
+  return { head, values: lengths.map((length) => (length < 0 ? undefined : take(length))) };
 }
 
 export const packRows = (rows: readonly Row[], through: number): Packed =>
@@ -106,7 +79,7 @@ export const packRows = (rows: readonly Row[], through: number): Packed =>
   );
 
 export function unpackRows(packed: Packed): { rows: Row[]; through: number } {
-  const { head, values } = unpack(packed, true);
+  const { head, values } = unpack(packed);
   const rows = (head[0] as [number, string, number][]).map(([version, key, previous], index) => ({
     version,
     key,

@@ -1,5 +1,8 @@
+import { assert } from '#base';
 import { errors } from '../api/status.ts';
-import { type Answer, fromFailure, type Packed, type Question } from './sqlite-message.ts';
+import { operationsBytes, putOperations, Region, takeResults } from './sqlite-channel.ts';
+import type { WriteOperation, WriteResult } from './sqlite-database.ts';
+import { type FromThread, fromFailure, type Packed, type Question, writeId } from './sqlite-message.ts';
 
 type Reply = { readonly version: number; readonly packed?: Packed };
 
@@ -7,7 +10,8 @@ type Reply = { readonly version: number; readonly packed?: Packed };
 export class SqliteThread {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve(reply: Reply): void; reject(error: Error): void }>();
-  #nextId = 1;
+  #nextId = writeId + 1;
+  #region = Region.of(0);
   #ended: Error | undefined;
 
   constructor(onEnd: (error: Error) => void) {
@@ -24,12 +28,37 @@ export class SqliteThread {
     };
     this.#worker.addEventListener('error', (event) => end(event.message));
     this.#worker.addEventListener('close', () => end('it closed'));
-    this.#worker.addEventListener('message', ({ data: answer }: MessageEvent<Answer>) => {
-      const waiting = this.#waiting.get(answer.id);
-      this.#waiting.delete(answer.id);
-      if ('failure' in answer) waiting?.reject(fromFailure(answer.failure));
-      else waiting?.resolve(answer);
-    });
+    this.#worker.addEventListener('message', ({ data }: MessageEvent<FromThread>) => this.#onMessage(data));
+  }
+
+  #onMessage(data: FromThread): void {
+    if (typeof data === 'number') this.#settle(writeId)?.resolve({ version: data });
+    else if ('region' in data) this.#region = new Region(data.region);
+    else if ('failure' in data) this.#settle(data.id)?.reject(fromFailure(data.failure));
+    else this.#settle(data.id)?.resolve(data);
+  }
+  #settle(id: number) {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  /** One batch at a time: the memory that carries it is shared. */
+  async write(
+    operations: readonly WriteOperation[],
+    nowMs: number,
+  ): Promise<{ results: WriteResult[]; version: number }> {
+    if (this.#ended) throw this.#ended;
+    assert(!this.#waiting.has(writeId), 'a second write batch was sent while one was in flight');
+    const region = this.#region.fit(operationsBytes(operations));
+    if (region !== this.#region) this.#worker.postMessage({ region: region.shared });
+    this.#region = region;
+    putOperations(region, operations);
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    this.#waiting.set(writeId, { resolve, reject });
+    this.#worker.postMessage(nowMs);
+    const { version } = await promise;
+    return { results: takeResults(this.#region, operations), version };
   }
 
   ask(question: Question): Promise<Reply> {
@@ -37,8 +66,7 @@ export class SqliteThread {
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     this.#waiting.set(id, { resolve, reject });
-    const transfer = question.type === 'write' ? [question.packed.bytes] : [];
-    this.#worker.postMessage({ id, question }, transfer);
+    this.#worker.postMessage({ id, question });
     return promise;
   }
 

@@ -1,19 +1,31 @@
 import { assert } from '#base';
+import { putResults, Region, resultsBytes, takeOperations } from './sqlite-channel.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import {
   type Answer,
   type Packed,
-  packResults,
   packRows,
   type Question,
+  type ToThread,
   toFailure,
-  unpackOperations,
+  writeId,
 } from './sqlite-message.ts';
 
 declare const self: Worker;
 
 /** The thread that owns the file: bun:sqlite is synchronous, and a stalled disk must not stop the loop that answers health checks. */
 let database: SqliteDatabase | undefined;
+let region = Region.of(0);
+
+function write(nowMs: number): number {
+  assert(database, 'the store was asked before it was opened');
+  const results = database.write(takeOperations(region), nowMs);
+  const fitting = region.fit(resultsBytes(results));
+  if (fitting !== region) self.postMessage({ region: fitting.shared });
+  region = fitting;
+  putResults(region, results);
+  return database.version;
+}
 
 function answer(question: Question): Packed | undefined {
   if (question.type === 'open') {
@@ -22,8 +34,6 @@ function answer(question: Question): Packed | undefined {
   }
   assert(database, 'the store was asked before it was opened');
   switch (question.type) {
-    case 'write':
-      return packResults(database.write(unpackOperations(question.packed), question.nowMs));
     case 'get': {
       const row = database.get(question.key);
       return packRows(row ? [row] : [], database.version);
@@ -38,15 +48,26 @@ function answer(question: Question): Packed | undefined {
       return packRows(rows, through);
     }
     case 'compact':
-      database.compact(question.before);
-      return undefined;
+      return packRows([], Number(database.compact(question.before)));
     case 'close':
       database.close();
       return undefined;
   }
 }
 
-self.addEventListener('message', ({ data }: MessageEvent<{ id: number; question: Question }>) => {
+self.addEventListener('message', ({ data }: MessageEvent<ToThread>) => {
+  if (typeof data === 'number') {
+    try {
+      self.postMessage(write(data));
+    } catch (error) {
+      self.postMessage({ id: writeId, failure: toFailure(error) } satisfies Answer);
+    }
+    return;
+  }
+  if ('region' in data) {
+    region = new Region(data.region);
+    return;
+  }
   const { id, question } = data;
   try {
     const packed = answer(question);

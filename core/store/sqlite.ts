@@ -3,8 +3,9 @@ import type { ResourceVersion } from '../api/meta.ts';
 import { errors } from '../api/status.ts';
 import { checkKey, checkValue } from './key.ts';
 import { refusals } from './refusal.ts';
-import type { Row, WriteOperation, WriteResult } from './sqlite-database.ts';
-import { packOperations, unpackResults, unpackRows } from './sqlite-message.ts';
+import type { WriteOperation, WriteResult } from './sqlite-database.ts';
+import { unpackRows } from './sqlite-message.ts';
+import type { Row } from './sqlite-row.ts';
 import { SqliteThread } from './sqlite-thread.ts';
 import type { Entry, Page, Store, StoreEvent } from './store.ts';
 import { versionNumber, versionText } from './version.ts';
@@ -104,7 +105,10 @@ class SqliteStore implements Store {
 
   async compact(before: ResourceVersion): Promise<void> {
     this.#assertOpen();
-    await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
+    for (let more = true; more && !this.#closed; ) {
+      const { packed } = await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
+      more = unpackRows(packed!).through > 0;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -163,10 +167,7 @@ class SqliteStore implements Store {
     let results: WriteResult[];
     let version: number;
     try {
-      const nowMs = this.options.clock.monotonicMs();
-      const reply = await this.#thread.ask({ type: 'write', packed: packOperations(batch), nowMs });
-      results = unpackResults(reply.packed!, batch);
-      version = reply.version;
+      ({ results, version } = await this.#thread.write(batch, this.options.clock.monotonicMs()));
     } catch (error) {
       for (const { reject } of batch) reject(error as Error);
       return;

@@ -2,8 +2,7 @@ import { assert } from '#base';
 import type { ResourceVersion } from '../api/meta.ts';
 
 /** Versions are epoch * 2^40 + revision. A restore raises the epoch, so that every version handed out before it is Expired. */
-export const epochSize = 2 ** 40;
-export const epochsMax = 2 ** 13; // 2^40 * 2^13 = 2^53: versions stay exact as JavaScript numbers
+export const epochSize = 2 ** 40; // 2^13 epochs fit: 2^40 * 2^13 = 2^53, versions stay exact as JavaScript numbers
 
 export const versionText = (version: number): ResourceVersion => {
   assert(Number.isSafeInteger(version) && version >= 0, `not a version: ${version}`);

@@ -1,4 +1,4 @@
-/** The kubelet on a real engine. Needs DOCKER_SOCKET (an engine of yours) and a static busybox; says what it skips. */
+/** The kubelet on a real engine, a private one where none is given. Needs a static busybox; says what it skips. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -17,10 +17,13 @@ import { type Kubelet, startKubelet } from '../../core/kubelet/kubelet.ts';
 import { createDockerRuntime } from '../../core/kubelet/runtimes/docker.ts';
 import { createEventRecorder } from '../../core/sdk/recorder.ts';
 import { createMemoryStore } from '../../core/store/memory.ts';
+import { testEngine } from '../fixtures/docker-engine.ts';
+import { skipped } from '../fixtures/skipped.ts';
 
-const socketPath = process.env['DOCKER_SOCKET'] ?? '';
-const able = existsSync(socketPath) && existsSync('/usr/bin/busybox');
-if (!able) console.log('skipped: the kubelet on Docker (no DOCKER_SOCKET or no /usr/bin/busybox)');
+const engine = existsSync('/usr/bin/busybox') ? await testEngine() : 'there is no /usr/bin/busybox';
+const able = typeof engine !== 'string';
+const socketPath = able ? engine.socketPath : '';
+if (typeof engine === 'string') skipped('e2e', 'the kubelet on Docker', engine);
 const image = 'pintle/kubelet-test:local';
 
 describe.skipIf(!able)('the kubelet on Docker', () => {
@@ -68,6 +71,7 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
     await runtime?.[Symbol.asyncDispose]();
     await api?.[Symbol.asyncDispose]();
     if (folder) await rm(folder, { recursive: true, force: true });
+    if (able) await engine[Symbol.asyncDispose]();
   }, 60_000);
 
   async function start(): Promise<void> {

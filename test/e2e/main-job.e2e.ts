@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
+import { skipped } from '../fixtures/skipped.ts';
 
 const root = join(import.meta.dir, '../..');
 const able =
@@ -10,11 +11,7 @@ const able =
   ['dockerd', 'nft', 'ip', 'nsenter'].every((name) =>
     Bun.which(name, { PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }),
   );
-if (!able) {
-  const text = 'e2e needs root, dockerd, nft, ip and nsenter: skipped';
-  if (process.env['REQUIRE']?.includes('e2e')) throw new Error(text);
-  console.log(text);
-}
+if (!able) skipped('e2e', 'the main job', 'it needs root, dockerd, nft, ip and nsenter');
 
 let home: string;
 let before: Set<string>;
@@ -28,6 +25,9 @@ async function pintle(...args: string[]): Promise<{ code: number; out: string }>
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, out: out + err };
 }
+const fail = (why: string): never => {
+  throw new Error(why);
+};
 async function kubectl(...args: string[]): Promise<{ code: number; out: string }> {
   return pintle('kubectl', '--home', home, ...args);
 }
@@ -77,6 +77,74 @@ describe.skipIf(!able)('the main job on real containers', () => {
     await expectOk(await kubectl('logs', pod, '--tail=5'));
     expect(await expectOk(await kubectl('describe', 'pod', pod))).toContain('Scheduled');
     await expectOk(await kubectl('delete', '-f', join(root, 'examples/web.yaml')));
+  });
+
+  test('stock kubectl streams: logs -f to the end, exec on a terminal, port-forward', async () => {
+    const lines = 'for i in 1 2 3; do echo line $i; sleep 0.3; done; sleep 2';
+    const run = ['run', 'counter', '--image=pintle/demo:local', '--restart=Never', '--image-pull-policy=Never'];
+    await expectOk(await kubectl(...run, '--command', '--', 'sh', '-c', lines));
+    await expectOk(await kubectl('wait', '--for=jsonpath={.status.phase}=Running', 'pod/counter', '--timeout=60s'));
+    expect(await expectOk(await kubectl('logs', '-f', 'counter'))).toBe('line 1\nline 2\nline 3\n');
+    await expectOk(await kubectl('delete', 'pod', 'counter', '--grace-period=1'));
+
+    await expectOk(await kubectl('run', 'serve', '--image=pintle/demo:local', '--image-pull-policy=Never'));
+    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod/serve', '--timeout=60s'));
+    const typed = `${join(root, 'pintle')} kubectl --home ${home} exec -it serve -- sh -c 'tty; exit 5'`;
+    const terminal = Bun.spawn(['script', '-qefc', typed, '/dev/null'], { stdin: 'ignore', stdout: 'pipe' });
+    expect(await terminal.stdout.text()).toContain('/dev/pts/');
+    expect(await terminal.exited).toBe(5);
+
+    const forward = Bun.spawn([join(root, 'pintle'), 'kubectl', '--home', home, 'port-forward', 'pod/serve', ':8080'], {
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'ignore',
+    });
+    try {
+      let said = '';
+      const output = forward.stdout.getReader(); // stays open: kubectl would die of SIGPIPE
+      while (!said.includes('\n')) said += new TextDecoder().decode((await output.read()).value ?? fail('it ended'));
+      const port = /127\.0\.0\.1:(\d+)/.exec(said)?.[1];
+      for (let round = 0; round < 5; round++)
+        expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('serve\n');
+    } finally {
+      forward.kill();
+      await forward.exited;
+    }
+    await expectOk(await kubectl('delete', 'pod', 'serve', '--grace-period=1'));
+  });
+
+  test('an unmodified client in a pod finds the API and is who its ServiceAccount says', async () => {
+    const program = [join(home, 'bin/kubectl'), Bun.which('kubectl') ?? ''].find((path) => existsSync(path))!;
+    const manifest = join(home, 'in-cluster.yaml');
+    await Bun.write(
+      manifest,
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'inside' },
+        spec: {
+          containers: [
+            {
+              name: 'c',
+              image: 'pintle/demo:local',
+              volumeMounts: [{ name: 'kubectl', mountPath: '/opt/kubectl', readOnly: true }],
+            },
+          ],
+          volumes: [{ name: 'kubectl', hostPath: { path: realpathSync(program), type: 'File' } }],
+        },
+      }),
+    );
+    await expectOk(await kubectl('apply', '-f', manifest));
+    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod/inside', '--timeout=60s'));
+    const inside = (...args: string[]) => kubectl('exec', 'inside', '--', '/opt/kubectl', ...args);
+    expect(await expectOk(await inside('auth', 'whoami'))).toContain('system:serviceaccount:default:default');
+    expect(await expectOk(await inside('version'))).toContain('Server Version: v1.37');
+    const refused = await inside('get', 'pods');
+    expect(refused.code).toBe(1);
+    expect(refused.out).toContain(
+      'pods is forbidden: User "system:serviceaccount:default:default" cannot list resource "pods" in API group "" in the namespace "default"',
+    );
+    await expectOk(await kubectl('delete', 'pod', 'inside', '--grace-period=1'));
   });
 
   test('down --purge leaves nothing on the machine', async () => {

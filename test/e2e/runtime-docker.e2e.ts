@@ -8,6 +8,7 @@ import { importImage } from '../../core/kubelet/runtimes/docker-images.ts';
 import { tar } from '../../core/kubelet/runtimes/tar.ts';
 import { runtimeContract } from '../contracts/runtime.ts';
 import { type TestEngine, testEngine } from '../fixtures/docker-engine.ts';
+import { skipped } from '../fixtures/skipped.ts';
 
 async function makeTestImage(socketPath: string, busybox: string): Promise<void> {
   const { default: Docker } = await import('dockerode');
@@ -29,9 +30,9 @@ async function makeTestImage(socketPath: string, busybox: string): Promise<void>
 
 const engine = await testEngine();
 const busybox = Bun.which('busybox');
-if (typeof engine === 'string') console.log(`skipped: runtime contract on docker: ${engine}`);
+if (typeof engine === 'string') skipped('e2e', 'runtime contract on docker', engine);
 else if (!busybox) {
-  console.log('skipped: runtime contract on docker: no busybox to make an image from');
+  skipped('e2e', 'runtime contract on docker', 'no busybox to make an image from');
   await engine[Symbol.asyncDispose]();
 } else {
   runtimeContract('docker', async () => {

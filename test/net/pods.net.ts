@@ -6,6 +6,7 @@ import { type Exec, systemExec } from '#base';
 import { createBridgeNetwork } from '../../net/pods/bridge.ts';
 import { createCniNetwork } from '../../net/pods/cni.ts';
 import { networkContract } from '../contracts/network.ts';
+import { skipped } from '../fixtures/skipped.ts';
 
 const binFolders = ['/opt/cni/bin', '/usr/lib/cni'].filter((folder) => existsSync(folder));
 const must = async (...argv: string[]) => {
@@ -57,7 +58,7 @@ async function world() {
   };
 }
 
-if (process.getuid?.() !== 0) console.log('skipped: network contracts: namespaces need root');
+if (process.getuid?.() !== 0) skipped('net', 'network contracts', 'namespaces need root');
 else {
   networkContract('bridge', async () => {
     const one = await world();
@@ -75,7 +76,7 @@ else {
     };
   });
   const iptables = Bun.which('iptables');
-  if (!iptables) console.log('skipped: pods beside a dropping firewall: iptables is not installed');
+  if (!iptables) skipped('net', 'pods beside a dropping firewall', 'iptables is not installed');
   else
     test('bridge: pods reach the world beside an engine that drops forwarded packets; purge leaves nothing', async () => {
       const one = await world();
@@ -112,8 +113,7 @@ else {
         await one.close();
       }
     }, 20_000);
-  if (binFolders.length === 0)
-    console.log('skipped: network contract on CNI: no plugins in /opt/cni/bin or /usr/lib/cni');
+  if (binFolders.length === 0) skipped('net', 'network contract on CNI', 'no plugins in /opt/cni/bin or /usr/lib/cni');
   else
     networkContract('cni', async () => {
       const one = await world();

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { systemExec } from '#base';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import type { Route } from '../../net/service-proxy.ts';
+import { skipped } from '../fixtures/skipped.ts';
 
 const id = `pt${process.pid % 10_000}`;
 const [host, pods] = [`${id}h`, `${id}p`];
@@ -12,7 +13,7 @@ const run = async (...argv: string[]) => {
   return result.stdout;
 };
 const able = process.getuid?.() === 0 && Bun.which('nft') && Bun.which('ip') && Bun.which('nsenter');
-if (!able) console.log('SKIP proxy.net: needs root, nft, ip and nsenter');
+if (!able) skipped('net', 'the nftables proxy', 'it needs root, nft, ip and nsenter');
 const netns = `/run/netns/${host}`;
 const make = () =>
   createNftablesProxy({ tableName: `pintle_${id}`, exec: systemExec, netns, serviceRanges: ['10.96.0.0/16'] });

@@ -11,6 +11,7 @@ import { createServiceAccountTokens, type Known, type Lookup } from '../../apise
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
 import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.ts';
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
 import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
@@ -41,6 +42,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     random: systemRandom,
   });
   const nodeUses = createNodeUses((name) => podsOfNode(reader(), name));
+  const loopback = config.podCidr.startsWith('127.');
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -49,7 +51,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     log,
     authenticator: createAuthenticator({ tokenFile, serviceAccounts: tokens }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses)],
+    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook])],
     tokens,
     schema: createSchemaEngine(),
     patches,
@@ -59,11 +61,17 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
       signKubeletToken: createKubeletTokenSigner(keys, systemClock),
       kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
       // Without root the cluster's own addresses are loopback ones.
-      allowedRanges: config.podCidr.startsWith('127.') ? [config.podCidr, config.serviceCidr, '127.0.0.1/32'] : [],
+      ...(loopback
+        ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
+        : {}),
     }),
     serviceRange: config.serviceCidr,
     nodePorts: [from!, to!],
-    advertise: { ip: config.nodeIp, port: config.port },
+    advertise: {
+      ip: config.nodeIp,
+      port: config.port,
+      ...(loopback && process.getuid?.() !== 0 ? { servicePort: 6443 } : {}),
+    },
     extraPaths: {
       '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
     },
@@ -75,7 +83,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
   };
   await server.listen({
-    hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
+    hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,
     tls,
   });

@@ -15,6 +15,8 @@ export interface ContainerRecord {
   readonly id: string;
   readonly spec: ContainerSpec;
   readonly createdAtMs: number;
+  /** It sees a root of its own, in which its volumes are mounted. */
+  readonly ownRoot?: boolean;
   readonly folder: string;
 }
 const read = <T>(path: string): T | undefined => {
@@ -39,14 +41,23 @@ export class ProcessRecords {
 
   constructor(home: string) {
     this.#pods = join(home, 'process', 'pods');
-    mkdirSync(this.#pods, { recursive: true, mode: 0o700 });
-    for (const uid of folders(this.#pods))
-      for (const name of folders(join(this.#pods, uid, 'containers'))) {
-        const folder = join(this.#pods, uid, 'containers', name);
-        const record = read<Omit<ContainerRecord, 'folder'>>(join(folder, 'container.json'));
-        if (record) this.#containers.set(record.id, { ...record, folder });
-        else rmSync(folder, { recursive: true, force: true }); // torn while it was made: nothing ran in it
-      }
+    mkdirSync(this.#pods, { recursive: true, mode: 0o711 });
+    this.refresh();
+  }
+
+  /** Takes up what other processes have made or removed since (a demo, a purge, the kubelet before this one). */
+  refresh(podUid?: string): void {
+    const present = new Set<string>();
+    for (const uid of podUid === undefined ? folders(this.#pods) : [podUid])
+      for (const name of folders(join(this.podFolder(uid), 'containers')))
+        present.add(join(this.podFolder(uid), 'containers', name));
+    for (const [id, record] of this.#containers)
+      if ((podUid === undefined || record.spec.podUid === podUid) && !present.delete(record.folder))
+        this.#containers.delete(id);
+    for (const folder of present) {
+      const record = read<Omit<ContainerRecord, 'folder'>>(join(folder, 'container.json'));
+      if (record) this.#containers.set(record.id, { ...record, folder }); // else: being made now, or torn; it goes with its pod
+    }
   }
 
   podFolder(uid: string): string {
@@ -86,14 +97,16 @@ export class ProcessRecords {
     return [...this.#containers.values()].filter((each) => podUid === undefined || each.spec.podUid === podUid);
   }
   container(id: string): ContainerRecord | undefined {
+    if (!this.#containers.has(id)) this.refresh();
     return this.#containers.get(id);
   }
-  addContainer(spec: ContainerSpec, createdAtMs: number): ContainerRecord {
+  addContainer(spec: ContainerSpec, createdAtMs: number, ownRoot: boolean): ContainerRecord {
     const id = containerIdOf(spec);
     const folder = join(this.podFolder(spec.podUid), 'containers', `${spec.name}-${spec.attempt}`);
     mkdirSync(join(folder, 'work'), { recursive: true, mode: 0o700 });
-    writeRecord(join(folder, 'container.json'), { id, spec, createdAtMs });
-    const record = { id, spec, createdAtMs, folder };
+    mkdirSync(join(folder, 'root'), { recursive: true, mode: 0o755 });
+    writeRecord(join(folder, 'container.json'), { id, spec, createdAtMs, ownRoot });
+    const record = { id, spec, createdAtMs, ownRoot, folder };
     this.#containers.set(id, record);
     return record;
   }

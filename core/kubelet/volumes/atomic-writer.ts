@@ -1,17 +1,5 @@
-import {
-  chmod,
-  chown,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { type Files, systemFiles } from '#base';
 import type { Payload } from './payload.ts';
 
 /**
@@ -22,11 +10,13 @@ import type { Payload } from './payload.ts';
 export async function writeAtomically(
   folder: string,
   files: Payload,
-  options: { readonly stamp: string; readonly group?: number },
+  options: { readonly stamp: string; readonly group?: number; readonly disk?: Files },
 ): Promise<boolean> {
+  const disk = options.disk ?? systemFiles;
+  const { chmod, chown, mkdir, readdir, readlink, rename, rm, symlink, writeFile } = disk;
   await mkdir(folder, { recursive: true });
   const current = await readlink(join(folder, '..data')).catch(() => undefined);
-  if (current && (await holds(join(folder, current), files))) return false;
+  if (current && (await holds(join(folder, current), files, disk))) return false;
   const fresh = `..${options.stamp}`;
   const root = join(folder, fresh);
   await rm(root, { recursive: true, force: true });
@@ -43,14 +33,14 @@ export async function writeAtomically(
   await rm(join(folder, '..data_tmp'), { force: true });
   await symlink(fresh, join(folder, '..data_tmp'));
   await rename(join(folder, '..data_tmp'), join(folder, '..data'));
-  await linkVisible(folder, files);
+  await linkVisible(folder, files, disk);
   for (const name of await readdir(folder))
     if (name.startsWith('..') && name !== '..data' && name !== fresh)
       await rm(join(folder, name), { recursive: true, force: true });
   return true;
 }
 
-async function linkVisible(folder: string, files: Payload): Promise<void> {
+async function linkVisible(folder: string, files: Payload, { lstat, readdir, rm, symlink }: Files): Promise<void> {
   const tops = new Set([...files.keys()].map((path) => path.split('/')[0]!));
   for (const name of await readdir(folder))
     if (!name.startsWith('..') && !tops.has(name)) await rm(join(folder, name), { recursive: true, force: true });
@@ -60,7 +50,7 @@ async function linkVisible(folder: string, files: Payload): Promise<void> {
   }
 }
 
-async function holds(root: string, files: Payload): Promise<boolean> {
+async function holds(root: string, files: Payload, { lstat, readdir, readFile }: Files): Promise<boolean> {
   let count = 0;
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true }).catch(() => [])) {
     if (entry.isFile()) count++;

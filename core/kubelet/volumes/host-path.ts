@@ -1,8 +1,9 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises';
 import type { HostPathVolumeSource } from '#api';
+import { type Files, systemFiles } from '#base';
 
 /** Checks (or makes) what the type asks for. Throws with the text that the pod's event shows. */
-export async function prepareHostPath(source: HostPathVolumeSource): Promise<string> {
+export async function prepareHostPath(source: HostPathVolumeSource, files: Files = systemFiles): Promise<string> {
+  const { mkdir, stat, writeFile } = files;
   const { path, type = '' } = source;
   const state = await stat(path).catch(() => undefined);
   const fail = (noun: string) => new Error(`hostPath type check failed: ${path} is not a ${noun}`);

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { chmod, lstat, mkdir, open, realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
+import { type Files, systemFiles } from '#base';
 
 /**
  * A path below a volume that no link leads out of. Missing folders are made, each one checked. Symbolic links on the way
@@ -8,7 +8,8 @@ import { join, sep } from 'node:path';
  * Between this check and the engine's mount a process in the pod could still swap a folder for a link; the path returned
  * is the resolved one, so that such a link has to be made in the very last part.
  */
-export async function resolveSubPath(volume: string, subPath: string): Promise<string> {
+export async function resolveSubPath(volume: string, subPath: string, files: Files = systemFiles): Promise<string> {
+  const { chmod, lstat, mkdir, open, realpath } = files;
   if (subPath.startsWith('/')) throw new Error(`error SubPath \`${subPath}\` must not be an absolute path`);
   const parts = subPath.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) throw new Error(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);

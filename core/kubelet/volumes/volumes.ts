@@ -1,7 +1,6 @@
-import { chmod, chown, lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ConfigMap, type Pod, type Secret, type Volume, wholeOf } from '#api';
-import type { Clock, Exec } from '#base';
+import type { Clock, Exec, Files } from '#base';
 import type { PodFacts } from '../downward.ts';
 import type { ReferencedObjects } from '../referenced-objects.ts';
 import { writeAtomically } from './atomic-writer.ts';
@@ -15,6 +14,7 @@ export interface VolumeSources {
   readonly tokens: PodTokens;
   readonly clock: Clock;
   readonly exec: Exec;
+  readonly files: Files;
   /** Holds a folder for each pod. */
   readonly podsFolder: string;
   /** May mount and give files away. */
@@ -45,7 +45,7 @@ export class PodVolumes {
   ): Promise<{ paths: Map<string, string>; renewAtMs: number }> {
     const paths = new Map<string, string>();
     let renewAtMs = Number.POSITIVE_INFINITY;
-    await mkdir(join(this.folder, 'volumes'), { recursive: true });
+    await this.sources.files.mkdir(join(this.folder, 'volumes'), { recursive: true });
     await Promise.all(
       (pod.spec?.volumes ?? []).map(async (volume) => {
         try {
@@ -65,14 +65,16 @@ export class PodVolumes {
 
   /** Unmounts and removes everything; what hostPath volumes point at stays. */
   async remove(): Promise<void> {
+    const { rm } = this.sources.files;
     await this.removeVolumes();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** The volumes alone: of a pod that has ended, whose termination messages stay. */
   async removeVolumes(): Promise<void> {
+    const { readdir, rm } = this.sources.files;
     for (const name of await readdir(join(this.folder, 'volumes')).catch(() => []))
-      if (this.sources.isRoot && (await isMountPoint(join(this.folder, 'volumes', name))))
+      if (this.sources.isRoot && (await isMountPoint(join(this.folder, 'volumes', name), this.sources.files)))
         await this.sources.exec.run(['umount', join(this.folder, 'volumes', name)]);
     await rm(join(this.folder, 'volumes'), { recursive: true, force: true, maxRetries: 3 });
   }
@@ -82,7 +84,7 @@ export class PodVolumes {
     volume: Volume,
     facts: PodFacts,
   ): Promise<{ path: string; renewAtMs?: number }> {
-    if (volume.hostPath) return { path: await prepareHostPath(volume.hostPath) };
+    if (volume.hostPath) return { path: await prepareHostPath(volume.hostPath, this.sources.files) };
     const path = join(this.folder, 'volumes', volume.name);
     const group = pod.spec?.securityContext?.fsGroup;
     if (volume.emptyDir || !isLive(volume)) {
@@ -91,17 +93,22 @@ export class PodVolumes {
     }
     const { files, renewAtMs } = await this.#payload(pod, volume, facts);
     const stamp = `${new Date(this.sources.clock.now()).toISOString().replaceAll(/[-:.TZ]/g, '_')}${this.#stamp++}`;
-    await writeAtomically(path, files, { stamp, group: this.sources.isRoot ? group : undefined });
+    await writeAtomically(path, files, {
+      stamp,
+      group: this.sources.isRoot ? group : undefined,
+      disk: this.sources.files,
+    });
     return { path, renewAtMs };
   }
 
   async #emptyDir(path: string, volume: Volume, group: number | undefined): Promise<void> {
-    const { isRoot, exec } = this.sources;
+    const { isRoot, exec, files } = this.sources;
+    const { chmod, chown, lstat, mkdir } = files;
     const fresh = !(await lstat(path).catch(() => undefined));
     await mkdir(path, { recursive: true });
     if (volume.emptyDir?.medium === 'Memory') {
       if (!isRoot) throw new Error('an emptyDir of medium Memory needs root to mount it');
-      if (!(await isMountPoint(path))) {
+      if (!(await isMountPoint(path, files))) {
         const size = wholeOf(volume.emptyDir.sizeLimit);
         const { code, stderr } = await exec.run([
           'mount',
@@ -178,7 +185,7 @@ export class PodVolumes {
   }
 }
 
-async function isMountPoint(path: string): Promise<boolean> {
+async function isMountPoint(path: string, { lstat }: Files): Promise<boolean> {
   const [own, parent] = await Promise.all([lstat(path), lstat(join(path, '..'))]);
   return own.dev !== parent.dev;
 }
