@@ -134,6 +134,13 @@ describe.skipIf(why !== '')('a machine that lacks something', () => {
     }
   });
 
+  test('a PATH without the system folders, as after a plain su, hides nothing', async () => {
+    const env = { ...noEngine(), PATH: `${join(work, 'links')}:/usr/bin:/bin` };
+    program('bun', `exec ${process.execPath} "$@"`, join(work, 'links'));
+    const { out } = await pintle(['doctor', '--json', '--home', join(work, 'none')], { env });
+    for (const name of ['nft', 'ip']) expect(out).toContain(`{"name":"${name}","state":"ok"`);
+  });
+
   test('an old kubectl is named with what will not work', async () => {
     program('kubectl', `echo '{"clientVersion":{"gitVersion": "v1.20.2"}}'`);
     const env = { ...noEngine(), PATH: `${join(work, 'programs')}:${process.env['PATH']}` };
