@@ -12,6 +12,7 @@ import type {
   RequestInfo,
   SchemaEngine,
   ServedKind,
+  StreamContext,
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
 import type { ApiMetrics } from './metrics.ts';
@@ -53,6 +54,8 @@ export interface Call {
   readonly nowMs: number;
   readonly dryRun: boolean;
   readonly warnings: Set<string>;
+  /** Absent in calls of the server to itself. */
+  readonly upgrade?: StreamContext['upgrade'];
 }
 
 /** `pods`, `endpointslices.discovery.k8s.io`: how messages name a resource. */

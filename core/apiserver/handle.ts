@@ -20,7 +20,7 @@ import { update } from './verbs/update.ts';
 import { watch } from './verbs/watch.ts';
 import { checkWriteOptions } from './write-options.ts';
 
-const verbs: Readonly<Record<string, (call: Call) => Promise<Response>>> = {
+const verbs: Readonly<Record<string, (call: Call) => Promise<Response | undefined>>> = {
   get,
   list,
   watch,
@@ -80,14 +80,20 @@ async function route(
   inFlight[lane]++;
   core.metrics.inFlight(inFlight.read, inFlight.write);
   try {
-    return await answerResource(core, request, info, user);
+    return await answerResource(core, request, info, user, upgrade);
   } finally {
     inFlight[lane]--;
     core.metrics.inFlight(inFlight.read, inFlight.write);
   }
 }
 
-async function answerResource(core: Core, request: Request, info: RequestInfo, user: UserInfo): Promise<Response> {
+async function answerResource(
+  core: Core,
+  request: Request,
+  info: RequestInfo,
+  user: UserInfo,
+  upgrade: Upgrade,
+): Promise<Response | undefined> {
   const review = await answerReview(core, request, info, user);
   if (review) return review;
   const served = core.kinds.find(info.group, info.version, info.resource);
@@ -107,6 +113,7 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
     nowMs: core.clock.now(),
     dryRun: info.query.getAll('dryRun').some(Boolean),
     warnings: new Set(),
+    upgrade,
   };
   const deprecation = deprecations[`${info.group}/${info.version}/${info.resource}`];
   if (deprecation) {
@@ -124,7 +131,8 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
   }
   if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
     checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
-  return warned(call, await handler(call));
+  const response = await handler(call);
+  return response && warned(call, response);
 }
 
 /** Said with every answer for a kind that upstream calls deprecated. */
