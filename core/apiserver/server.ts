@@ -13,6 +13,7 @@ import { podDefaults } from './hooks/pod-defaults.ts';
 import { serviceAccountHook } from './hooks/service-account.ts';
 import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
+import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
@@ -55,6 +56,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
     encodings: new Encodings(),
+    metrics: new ApiMetrics(cache, clock),
     documents: new Documents(options.openApi ?? openApi, clock),
     admission,
     clock,
