@@ -87,7 +87,7 @@ export function pickRanges(
     );
   if (overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!))
     throw new PintleError(
-      'RANGE_OVERLAP',
+      'BAD_RANGE',
       `--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`,
       'name two ranges that do not overlap',
     );

@@ -23,9 +23,10 @@ import type { Store } from '../../store/store.ts';
 import type { RoleContext } from '../internal.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
-export async function startApiserverRole({ home, config, log, scope }: RoleContext): Promise<void> {
+export async function startApiserverRole(context: RoleContext): Promise<void> {
+  const { home, config, log, scope } = context;
   const [store, keys, tokenFile] = await Promise.all([
-    openStore(),
+    openStore(context),
     openSigningKeys(home.path('pki', 'sa.key')),
     openTokenFile({ path: home.path('credentials', 'tokens.json'), clock: systemClock }),
   ]);
@@ -78,27 +79,26 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
   });
   holder.server = server;
   scope.use(server);
-  const tls = {
-    key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
-    cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
-  };
   await server.listen({
     hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,
-    tls,
+    tls: {
+      key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
+      cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
+    },
   });
   log.info('serving', { port: config.port });
+}
 
-  async function openStore(): Promise<Store> {
-    if (config.store === 'sqlite')
-      return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
-    const { openEtcdStore } = await import('../../store/etcd.ts');
-    const endpoints = config.store
-      .replace(/^etcd:\/\//, '')
-      .split(',')
-      .map((one) => `http://${one}`);
-    return openEtcdStore({ endpoints, clock: systemClock, log });
-  }
+async function openStore({ home, config, log }: RoleContext): Promise<Store> {
+  if (config.store === 'sqlite')
+    return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+  const { openEtcdStore } = await import('../../store/etcd.ts');
+  const endpoints = config.store
+    .replace(/^etcd:\/\//, '')
+    .split(',')
+    .map((one) => `http://${one}`);
+  return openEtcdStore({ endpoints, clock: systemClock, log });
 }
 
 const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>

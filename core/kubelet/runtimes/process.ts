@@ -140,6 +140,11 @@ class ProcessRuntime implements ContainerRuntime {
     throw new ContainerError('CreatePodSandboxError', `no pod address is left in ${this.#ipPrefix}.0.0/16`);
   }
 
+  async endSandbox(podUid: string) {
+    this.#records.removeSandbox(podUid);
+    this.#feed.publish(podUid);
+  }
+
   async removeSandbox(podUid: string) {
     this.#records.refresh(podUid);
     await Promise.all(this.#records.containers(podUid).map((record) => this.remove(record.id)));
