@@ -62,7 +62,6 @@ test('no type escapes', () => {
 
 /** Longer than 70 lines when this rule began: they may only shrink, and leave the list when they have. */
 const longFunctions: Record<string, number> = {
-  'core/base/shim.ts main': 79,
   'core/client/http.ts createClient': 80,
   'core/proxy/proxy.ts startProxy': 74,
   'core/sdk/recorder.ts createEventRecorder': 112,

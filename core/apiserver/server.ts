@@ -17,6 +17,7 @@ import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
+import { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import { createSchemaEngine } from './schema/schema.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
@@ -56,6 +57,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     reader,
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
+    encodings: new Encodings(),
     admission,
     clock,
     random,

@@ -10,6 +10,7 @@ import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
 import { supervisorRuns, takeTurn } from './lock.ts';
+import { chooseAlone, register } from './neighbours.ts';
 import { end, isAlive, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { pickRanges } from './ranges.ts';
@@ -92,6 +93,7 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
     checkPort(config.port, home);
     checkPort(config.kubeletPort, home);
     await ensureCredentials(home, config);
+    register(home, config); // the registry is lost at a reboot
     return config;
   }
   let machine = await inspectMachine(systemExec, home.folder);
@@ -101,10 +103,13 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
   if (options.port !== undefined) checkPort(options.port, home);
   const decision = decide(machine, options.runtime, privateEngine(home).socket);
   for (const note of decision.notes) progress.note(note);
-  const config = await chooseConfig(home, options, decision, systemExec);
-  await ensureCredentials(home, config);
-  home.write(config); // last: a home with a configuration is complete
-  return config;
+  return chooseAlone(async () => {
+    const config = await chooseConfig(home, options, decision, systemExec);
+    await ensureCredentials(home, config);
+    home.write(config); // last: a home with a configuration is complete
+    register(home, config);
+    return config;
+  });
 }
 
 /** With --yes as root on Debian installs what is missing; without, says the exact commands and goes on with less. */

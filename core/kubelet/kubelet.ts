@@ -210,6 +210,7 @@ class Loop implements Kubelet {
       random: options.random,
       log,
       signal: scope.signal,
+      isNodeReady: () => this.#agent.isReady,
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };
@@ -217,6 +218,7 @@ class Loop implements Kubelet {
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
     const { events, taints } = options;
     this.#agent = new NodeAgent({ client, clock, log, events, runtime, signal: scope.signal, taints, facts });
+    this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
   }
 
   /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */

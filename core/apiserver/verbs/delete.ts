@@ -1,19 +1,8 @@
-import { jsonAnswer, success } from '../answer.ts';
+import { success } from '../answer.ts';
 import { readOptionalObject } from '../body.ts';
 import type { Call } from '../core.ts';
 import { deleteObject, deleteOptionsOf } from '../delete-object.ts';
-import { objectAnswer } from '../write-answer.ts';
-
-/** Kinds whose deletion answers with the object, as upstream; the rest answer a Status when they are gone at once. */
-const answersObject = new Set([
-  'pods',
-  'services',
-  'serviceaccounts',
-  'persistentvolumes',
-  'persistentvolumeclaims',
-  'podtemplates',
-  'resourcequotas',
-]);
+import { objectAnswer, valueAnswer } from '../write-answer.ts';
 
 export async function remove(call: Call): Promise<Response> {
   const { kind } = call.served;
@@ -24,9 +13,9 @@ export async function remove(call: Call): Promise<Response> {
     call.info.name,
     options,
   );
-  if (!gone || answersObject.has(kind.plural)) return objectAnswer(call, object);
-  return jsonAnswer(
-    call.request,
+  if (!gone || call.served.strategy.answersDeleted) return objectAnswer(call, object);
+  return valueAnswer(
+    call,
     success({ name: object.name, group: kind.group || undefined, kind: kind.plural, uid: object.object.metadata.uid }),
   );
 }
