@@ -55,6 +55,7 @@ function checkEvent(mistakes: Mistakes, event: Readonly<EventObject>, reporter: 
 
 export const eventStrategy: Strategy<EventObject> = {
   kind: eventKind,
+  createdByUpdate: true,
   subresources: [],
   prepareForCreate() {},
   prepareForUpdate() {},
@@ -133,6 +134,7 @@ const fixedFields = [
 /** events.k8s.io: stricter than core events, and only the series ever changes. */
 export const eventsEventStrategy: Strategy<EventsEvent & KubeObject> = {
   kind: eventsEventKind,
+  createdByUpdate: true,
   subresources: [],
   prepareForCreate() {},
   prepareForUpdate() {},
