@@ -38,7 +38,6 @@ export type Upgrade = StreamContext['upgrade'];
 
 /** From a request to its answer: parse, authenticate, authorise, route. Undefined only after an upgrade. */
 export function createHandler(core: Core): (request: Request, upgrade: Upgrade) => Promise<Response | undefined> {
-  const inFlight: InFlight = { read: 0, write: 0 };
   const { clock, metrics } = core;
   return async (request, upgrade) => {
     const began = clock.monotonicMs();
@@ -46,7 +45,7 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
     let response: Response | undefined;
     try {
       info = parseRequestInfo(request.method, new URL(request.url));
-      response = await route(core, request, info, upgrade, inFlight);
+      response = await route(core, request, info, upgrade);
     } catch (error) {
       response = await errorAnswer(error, core, request, `${info?.verb ?? request.method} ${info?.path ?? ''}`);
     }
@@ -55,35 +54,23 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
     return response;
   };
 }
-interface InFlight {
-  read: number;
-  write: number;
-}
-
-async function route(
-  core: Core,
-  request: Request,
-  info: RequestInfo,
-  upgrade: Upgrade,
-  inFlight: InFlight,
-): Promise<Response | undefined> {
+async function route(core: Core, request: Request, info: RequestInfo, upgrade: Upgrade): Promise<Response | undefined> {
   const user = await authenticate(core, request);
   await authorize(core, user, info);
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     return stream(core, request, info, user, upgrade);
   }
+  const { inFlight } = core.metrics;
   const lane = request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write';
   if (inFlight[lane] >= (lane === 'read' ? readsMax : writesMax)) {
     throw errors.tooManyRequests('Too many requests, please try again later.', 1);
   }
   inFlight[lane]++;
-  core.metrics.inFlight(inFlight.read, inFlight.write);
   try {
     return await answerResource(core, request, info, user, upgrade);
   } finally {
     inFlight[lane]--;
-    core.metrics.inFlight(inFlight.read, inFlight.write);
   }
 }
 

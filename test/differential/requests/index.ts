@@ -4,7 +4,16 @@ import { kinds } from './kinds.ts';
 import { objects } from './objects.ts';
 import { reads } from './reads.ts';
 import { refusals } from './refusals.ts';
+import { rights } from './rights.ts';
 import { views } from './views.ts';
 
 /** All scenarios; a new request file gets its line here. */
-export const scenarios: readonly Scenario[] = [...discovery, ...kinds, ...objects, ...reads, ...refusals, ...views];
+export const scenarios: readonly Scenario[] = [
+  ...discovery,
+  ...kinds,
+  ...objects,
+  ...reads,
+  ...refusals,
+  ...rights,
+  ...views,
+];
