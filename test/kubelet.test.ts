@@ -376,6 +376,20 @@ describe('a pod', () => {
     await until('probed', (pod) => pod.status?.containerStatuses?.[0]?.restartCount === 1, 8_000);
   }, 12_000);
 
+  test('says again that it is ready when the node controller had said otherwise', async () => {
+    kubelet = await startNode();
+    await create('heard');
+    const { status } = await until('heard', ready);
+    const conditions = status!.conditions!.map((each) => (each.type === 'Ready' ? { ...each, status: 'False' } : each));
+    await client.patch(
+      podKind,
+      key('heard'),
+      { type: 'strategic', body: { status: { conditions } } },
+      { subresource: 'status' },
+    );
+    await until('heard', ready);
+  });
+
   test('survives a restart of the kubelet untouched', async () => {
     kubelet = await startNode();
     await create('stay');

@@ -212,6 +212,7 @@ class Loop implements Kubelet {
       random: options.random,
       log,
       signal: scope.signal,
+      isNodeReady: () => this.#agent.isReady,
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };
@@ -220,6 +221,7 @@ class Loop implements Kubelet {
     const { events, taints, leaseSeconds } = options;
     const shared = { client, clock, log, events, runtime, signal: scope.signal };
     this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, facts });
+    this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
   }
 
   /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */

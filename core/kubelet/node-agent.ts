@@ -26,6 +26,8 @@ export interface NodeAgentOptions {
 /** Keeps our Node object and its Lease. */
 export class NodeAgent {
   node: Node | undefined;
+  /** The node has become ready in the eyes of the API. */
+  onReady: () => void = () => {};
   #writtenMs = Number.NEGATIVE_INFINITY;
   #loops: Promise<void>[] = [];
   constructor(private readonly options: NodeAgentOptions) {}
@@ -35,8 +37,8 @@ export class NodeAgent {
     const { clock, signal, log, events } = this.options;
     while (!signal.aborted) {
       try {
-        this.node = await this.#ensureNode();
-        await Promise.all([this.#status(), this.#lease()]);
+        await this.#status();
+        await this.#lease();
         break;
       } catch (error) {
         log.warn('node not registered', { node: this.options.facts.name, error });
@@ -48,6 +50,9 @@ export class NodeAgent {
     this.#loops = [this.#every(leaseEveryMs, () => this.#lease()), this.#every(lookEveryMs, () => this.#status())];
   }
 
+  get isReady(): boolean {
+    return readyOf(this.node?.status) === 'True';
+  }
   async stopped(): Promise<void> {
     await Promise.all(this.#loops);
   }
@@ -105,28 +110,23 @@ export class NodeAgent {
       notReady = `container runtime is down: ${messageOf(error)}`;
       return [];
     });
-    const previous = this.node?.status;
+    // The API's own state, not our memory of it: the node controller writes there as well when it has not heard of us.
+    this.node = await this.#ensureNode();
+    const previous = this.node.status;
     const status = nodeStatus({ ...facts, images, notReady }, previous, clock.now());
     if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return;
     const body = { status: { ...status } };
-    try {
-      this.node = await client.patch(
-        nodeKind,
-        { name: facts.name },
-        { type: 'strategic', body },
-        { subresource: 'status' },
-      );
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      this.node = await this.#ensureNode(); // somebody deleted it: we are still here
-      throw error;
-    }
+    this.node = await client.patch(
+      nodeKind,
+      { name: facts.name },
+      { type: 'strategic', body },
+      { subresource: 'status' },
+    );
     this.#writtenMs = clock.monotonicMs();
-    const ready = (each: Node['status']) => each?.conditions?.find(({ type }) => type === 'Ready')?.status;
-    if (ready(previous) !== ready(status)) {
-      const reason = ready(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
-      events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
-    }
+    if (readyOf(previous) === readyOf(status)) return;
+    const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
+    events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    if (this.isReady) this.onReady();
   }
 
   async #lease(): Promise<void> {
@@ -151,3 +151,5 @@ export class NodeAgent {
     }
   }
 }
+
+const readyOf = (status: Node['status']) => status?.conditions?.find(({ type }) => type === 'Ready')?.status;

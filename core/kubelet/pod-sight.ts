@@ -35,10 +35,8 @@ export class PodSight {
     for (const state of containers) {
       if (state.state !== 'exited' || memory.messages.has(state.id)) continue;
       const policy = containersOf(pod).find(({ spec }) => spec.name === state.name)?.spec.terminationMessagePolicy;
-      memory.messages.set(
-        state.id,
-        await terminationMessage(state, policy, this.podFolder, this.context.runtime, this.context.volumes.files),
-      );
+      const { runtime, volumes } = this.context;
+      memory.messages.set(state.id, await terminationMessage(state, policy, this.podFolder, runtime, volumes.files));
     }
     const targets = this.#probed(pod, memory.observed, status);
     this.probes.sync(targets, Boolean(pod.metadata.deletionTimestamp || memory.end));

@@ -65,9 +65,8 @@ export class PodVolumes {
 
   /** Unmounts and removes everything; what hostPath volumes point at stays. */
   async remove(): Promise<void> {
-    const { rm } = this.sources.files;
     await this.removeVolumes();
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+    await this.sources.files.rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   /** The volumes alone: of a pod that has ended, whose termination messages stay. */
