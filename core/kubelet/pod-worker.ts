@@ -199,7 +199,7 @@ export class PodWorker {
       this.#report.write(pod, false);
       const steps = plan.filter(({ type }) => type !== 'wait');
       if (steps.length === 0 || this.#starting.signal.aborted)
-        return this.#wakeAt(Math.min(waits, deadlineMs, memory.renewAtMs));
+        return this.#wakeAt(Math.min(waits, deadlineMs, clock.now() + memory.renewAtMs - clock.monotonicMs()));
       for (const step of steps) {
         await this.#steps.perform(pod, step, this.#starting.signal);
         if (this.#starting.signal.aborted || changedWork(pod, this.pod ?? pod)) break; // decided on an older spec: decide again

@@ -35,7 +35,7 @@ export class PodVolumes {
   }
 
   /**
-   * Makes every volume ready; safe to repeat. Resolves to the folder of each and to when live ones must be written again
+   * Makes every volume ready; safe to repeat. Resolves to the folder of each and to when (monotonic) live ones must be written again
    * (tokens). With `liveOnly` only those that can change are written anew. Throws naming the volume that failed.
    */
   async prepare(
