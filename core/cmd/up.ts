@@ -49,6 +49,7 @@ const readyLimitMs = 120_000;
 
 /** Starts the supervisor in a session of its own. A start that fails, or is interrupted, ends it again. */
 async function background(home: Home, config: Config, progress: Progress, turn: Disposable): Promise<void> {
+  for (const name of componentsOf(config)) forgetFailure(home, name); // of a former start
   const child = launch(home, 'supervisor', selfArgv(home, 'supervise'));
   const stop = stopOnSignal();
   const died = child.exited.then((code) => {

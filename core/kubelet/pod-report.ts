@@ -43,7 +43,7 @@ export class PodReport {
     this.#writer.write(this.#last);
   }
 
-  /** The API's status is not what was written last: somebody else wrote over it. */
+  /** Somebody else has changed our conditions since they were written. */
   isOverwritten(status: PodStatus | undefined): boolean {
     return this.#writer?.isOverwritten(status) ?? false;
   }
