@@ -217,7 +217,11 @@ export class PodWorker {
     const { events, podNetwork, seLinux } = this.context;
     const memory = this.#memory;
     if (memory.observed.containers.length > 0) return false;
-    const bad = unsupportedFields(pod, { hostPorts: podNetwork !== undefined, seLinux });
+    const bad = unsupportedFields(pod, {
+      hostPorts: podNetwork !== undefined,
+      seLinux,
+      giveAway: this.context.volumes.isRoot,
+    });
     if (bad.length === 0) return false;
     const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;
     if (!memory.stopped) events.event(pod, 'Warning', 'UnsupportedField', message);
