@@ -15,6 +15,7 @@ import type {
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
 import type { Wanted } from './negotiate.ts';
+import type { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { WatchCache } from './watch-cache.ts';
 
@@ -27,6 +28,7 @@ export interface Core {
   readonly reader: Reader;
   readonly schema: SchemaEngine | undefined;
   readonly patches: Patches;
+  readonly encodings: Encodings;
   readonly admission: readonly AdmissionHook[];
   readonly clock: Clock;
   readonly random: Random;

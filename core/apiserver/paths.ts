@@ -1,4 +1,4 @@
-import { errors, facts, StatusError } from '#api';
+import { errors, facts } from '#api';
 import { jsonAnswer } from './answer.ts';
 import type { RequestInfo } from './contract.ts';
 import type { Core } from './core.ts';
@@ -19,7 +19,7 @@ export async function answerPath(core: Core, request: Request, info: RequestInfo
   if (root === 'version' && rest.length === 0) return jsonAnswer(request, versionInfo());
   if (root === 'api' || root === 'apis') return discovery(core, request, root, rest);
   if (root === 'openapi') return openApi(core, request, rest);
-  throw new StatusError(404, 'NotFound', 'the server could not find the requested resource');
+  throw errors.noSuchPath();
 }
 
 function discovery(core: Core, request: Request, root: 'api' | 'apis', rest: readonly string[]): Response {
@@ -41,7 +41,7 @@ function discovery(core: Core, request: Request, root: 'api' | 'apis', rest: rea
     if (version !== undefined) return jsonAnswer(request, apiResourceList(kinds, group as string, version, extra));
     return jsonAnswer(request, { kind: 'APIGroup', apiVersion: 'v1', ...apiGroup(known) });
   }
-  throw new StatusError(404, 'NotFound', 'the server could not find the requested resource');
+  throw errors.noSuchPath();
 }
 
 /** Which aggregated form the client prefers, if any. */
@@ -62,7 +62,7 @@ function wantedStage(request: Request): 'v2' | 'v2beta1' | undefined {
 
 function openApi(core: Core, request: Request, rest: readonly string[]): Response {
   const documents = core.options.openApi;
-  const missing = new StatusError(404, 'NotFound', 'the server could not find the requested resource');
+  const missing = errors.noSuchPath();
   if (!documents) throw missing;
   const kinds = core.kinds.all();
   const [version, ...place] = rest;
@@ -91,8 +91,7 @@ const checks = ['ping', 'log', 'store', 'watch-cache'];
 function healthOf({ path, query }: RequestInfo): Response | undefined {
   const [, root = '', name, more] = path.split('/');
   if (!['healthz', 'livez', 'readyz'].includes(root) || more !== undefined) return undefined;
-  if (name && !checks.includes(name))
-    throw new StatusError(404, 'NotFound', 'the server could not find the requested resource');
+  if (name && !checks.includes(name)) throw errors.noSuchPath();
   const lines = checks.map((check) => `[+]${check} ok\n`).join('');
   const text = query.has('verbose') && !name ? `${lines}${root} check passed\n` : 'ok';
   const headers = {

@@ -15,6 +15,7 @@ import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
+import { Encodings } from './protobuf/encodings.ts';
 import { createSchemaEngine } from './schema/schema.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
@@ -52,6 +53,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     reader,
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
+    encodings: new Encodings(),
     admission,
     clock,
     random,
@@ -84,7 +86,7 @@ function servedBuiltins(options: ApiServerOptions): ServedKind[] {
   );
   return builtinKinds.map((kind) => ({
     kind,
-    strategy: strategies.get(kind.type) ?? defaultStrategy(kind),
+    strategy: strategies.get(kind.type) ?? defaultStrategy(kind, kind.virtual ? [] : ['status']),
     ...(kind.kind === 'ReplicationController' ? { scale: replicationControllerScale } : {}),
   }));
 }

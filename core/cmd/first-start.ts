@@ -1,25 +1,35 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { type Exec, PintleError } from '#base';
 import type { Decision, UpOptions } from './decide.ts';
-import { type Config, Home, newClusterId } from './home.ts';
-import { runningHomes } from './processes.ts';
+import { type Config, type Home, homeFolders, newClusterId } from './home.ts';
+import { neighbours } from './neighbours.ts';
 import { loopbackListeners, nthAddress, pickRanges } from './ranges.ts';
 
-/** Chooses everything that a new cluster keeps for good. Nothing is written. */
-export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
-  const strangers = existsSync(home.folder)
-    ? readdirSync(home.folder).filter(
-        (name) => name !== 'images' && name !== 'bin' && name !== 'run' && name !== 'logs',
-      )
-    : [];
-  if (strangers.length > 0 && !strangers.every((name) => ['pki', 'credentials', 'data', 'node'].includes(name)))
+/** What a first start makes before the configuration; left behind when it is killed in the middle. */
+const ownNames = [...homeFolders, 'engine', 'kubeconfig', 'config.json.new', 'kubeconfig.new'];
+
+/** What a home folder without a configuration holds that is not ours. */
+export const strangersIn = (home: Home): string[] =>
+  existsSync(home.folder) ? readdirSync(home.folder).filter((name) => !ownNames.includes(name)) : [];
+
+/** Makes the folders of a home; refuses one that holds anything else, or that this user cannot write to. */
+export function claimFolder(home: Home): void {
+  if (existsSync(home.folder) && !statSync(home.folder).isDirectory())
+    throw new PintleError('BAD_HOME', `${home.folder} is a file`, 'name an empty or new folder with --home');
+  const strangers = home.exists() ? [] : strangersIn(home);
+  if (strangers.length > 0)
     throw new PintleError(
       'HOME_NOT_EMPTY',
       `${home.folder} holds other files (${strangers.slice(0, 3).join(', ')}) and no cluster`,
       'name an empty or new folder with --home',
     );
-  const others = otherConfigs(home);
+  home.makeFolders();
+}
+
+/** Chooses everything that a new cluster keeps for good. Nothing is written. */
+export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
+  const others = neighbours(home);
   const clusterId = newClusterId(home.folder);
   const ranges = pickRanges(
     { podCidr: options.podCidr, serviceCidr: options.serviceCidr, nodePorts: options.nodePorts },
@@ -61,17 +71,6 @@ export function nodeNameOf(host: string): string {
     .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
     .slice(0, 63);
   return name || 'node';
-}
-
-function otherConfigs(home: Home): Config[] {
-  const configs: Config[] = [];
-  for (const folder of runningHomes().keys()) {
-    if (folder === home.folder) continue;
-    try {
-      configs.push(new Home(folder).read());
-    } catch {} // a home that is being removed
-  }
-  return configs;
 }
 
 /** Whose configuration other users may not read, such as this host's other clusters. */

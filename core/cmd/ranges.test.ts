@@ -35,7 +35,7 @@ describe('pickRanges', () => {
     ['no range', { podCidr: 'ten' }, 'BAD_RANGE'],
     ['too small', { serviceCidr: '10.0.0.0/30' }, 'BAD_RANGE'],
     ['octet above 255', { podCidr: '10.300.0.0/16' }, 'BAD_RANGE'],
-    ['overlap of both', { podCidr: '10.9.0.0/16', serviceCidr: '10.9.1.0/24' }, 'RANGE_OVERLAP'],
+    ['overlap of both', { podCidr: '10.9.0.0/16', serviceCidr: '10.9.1.0/24' }, 'BAD_RANGE'],
     ['taken by the host', { podCidr: '192.168.0.0/24' }, 'RANGE_TAKEN'],
     ['node ports reversed', { nodePorts: '32000-31000' }, 'BAD_RANGE'],
     ['node ports not numbers', { nodePorts: 'a-b' }, 'BAD_RANGE'],

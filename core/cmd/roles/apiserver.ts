@@ -20,12 +20,14 @@ import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
+import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
-export async function startApiserverRole({ home, config, log, scope }: RoleContext): Promise<void> {
+export async function startApiserverRole(context: RoleContext): Promise<void> {
+  const { home, config, log, scope } = context;
   const [store, keys, tokenFile] = await Promise.all([
-    openStore(),
+    openStore(context),
     openSigningKeys(home.path('pki', 'sa.key')),
     openTokenFile({ path: home.path('credentials', 'tokens.json'), clock: systemClock }),
   ]);
@@ -42,7 +44,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     random: systemRandom,
   });
   const nodeUses = createNodeUses((name) => podsOfNode(reader(), name));
-  const loopback = config.podCidr.startsWith('127.');
+  const loopback = isLoopback(config);
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -57,14 +59,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     patches,
     openApi,
     strategies: strategies as readonly AnyStrategy[],
-    streams: createStreamHandlers({
-      signKubeletToken: createKubeletTokenSigner(keys, systemClock),
-      kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
-      // Without root the cluster's own addresses are loopback ones.
-      ...(loopback
-        ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
-        : {}),
-    }),
+    streams: streamsOf(home, config, keys),
     serviceRange: config.serviceCidr,
     nodePorts: [from!, to!],
     advertise: {
@@ -72,34 +67,47 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: 6443 } : {}),
     },
-    extraPaths: {
-      '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
-    },
+    extraPaths: jwksPath(keys),
   });
   holder.server = server;
   scope.use(server);
-  const tls = {
-    key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
-    cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
-  };
   await server.listen({
     hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,
-    tls,
+    tls: {
+      key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
+      cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
+    },
   });
   log.info('serving', { port: config.port });
-
-  async function openStore(): Promise<Store> {
-    if (config.store === 'sqlite')
-      return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
-    const { openEtcdStore } = await import('../../store/etcd.ts');
-    const endpoints = config.store
-      .replace(/^etcd:\/\//, '')
-      .split(',')
-      .map((one) => `http://${one}`);
-    return openEtcdStore({ endpoints, clock: systemClock, log });
-  }
 }
+
+async function openStore({ home, config, log }: RoleContext): Promise<Store> {
+  if (config.store === 'sqlite')
+    return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+  const { openEtcdStore } = await import('../../store/etcd.ts');
+  const endpoints = config.store
+    .replace(/^etcd:\/\//, '')
+    .split(',')
+    .map((one) => `http://${one}`);
+  return openEtcdStore({ endpoints, clock: systemClock, log });
+}
+
+/** Without root the cluster's own addresses are loopback ones. */
+const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.');
+
+const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof openSigningKeys>>) =>
+  createStreamHandlers({
+    signKubeletToken: createKubeletTokenSigner(keys, systemClock),
+    kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    ...(isLoopback(config)
+      ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
+      : {}),
+  });
+
+const jwksPath = (keys: { readonly jwks: unknown }) => ({
+  '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
+});
 
 const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>
   reader.list(podKind).filter((pod) => pod.spec?.nodeName === name);

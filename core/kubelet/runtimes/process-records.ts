@@ -114,6 +114,10 @@ export class ProcessRecords {
     rmSync(record.folder, { recursive: true, force: true });
     this.#containers.delete(record.id);
   }
+  /** Gives the address back; the pod's containers stay. */
+  removeSandbox(podUid: string): void {
+    rmSync(join(this.podFolder(podUid), 'sandbox.json'), { force: true });
+  }
   removePod(podUid: string): void {
     for (const record of this.containers(podUid)) this.#containers.delete(record.id);
     rmSync(this.podFolder(podUid), { recursive: true, force: true });
