@@ -101,7 +101,7 @@ export class PodWorker {
   }
   /** The node controller says for a silent node that its pods are not ready: once it is heard again, our word counts. */
   reassert(): void {
-    if (this.context.isNodeReady() && this.#writer?.isOverwritten(this.pod?.status)) this.wake();
+    if (this.context.isNodeReady() && this.#report.isOverwritten(this.pod?.status)) this.wake();
   }
 
   /** Look again. `engine`: the containers may have changed. */

@@ -2,7 +2,8 @@ import { type Kind, type KubeObject, keyOf } from '#api';
 import { type Clock, type Log, silentLog } from '#base';
 import type { Client, Fetch } from '#client';
 import type { ControllerSpec, SchedulerPlugin } from '#sdk';
-import type { KindRegistry, SchemaEngine } from '../apiserver/contract.ts';
+import type { KindRegistry } from '../apiserver/contract.ts';
+import type { DefinableSchema } from '../apiserver/schema/schema.ts';
 import { createClient } from '../client/http.ts';
 import { createFakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '../kubelet/runtimes/fake.ts';
 import { createMemoryStore } from '../store/memory.ts';
@@ -37,7 +38,7 @@ export interface WorldOptions {
   readonly server?: (fetch: Fetch) => Fetch;
   readonly checkers?: readonly MakeChecker[];
   /** Compiled types, to share between worlds. */
-  readonly schema?: SchemaEngine;
+  readonly schema?: DefinableSchema;
   /** False: components write no Event objects, which are half of all writes. Default true. */
   readonly events?: boolean;
   /** Receives every log line of every component. */
