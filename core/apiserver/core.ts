@@ -15,6 +15,7 @@ import type {
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
 import type { Wanted } from './negotiate.ts';
+import type { Documents } from './openapi/documents.ts';
 import type { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { WatchCache } from './watch-cache.ts';
@@ -29,6 +30,7 @@ export interface Core {
   readonly schema: SchemaEngine | undefined;
   readonly patches: Patches;
   readonly encodings: Encodings;
+  readonly documents: Documents;
   readonly admission: readonly AdmissionHook[];
   readonly clock: Clock;
   readonly random: Random;
