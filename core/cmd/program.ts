@@ -90,6 +90,8 @@ function tools(program: Command): void {
     .description('set up and run the tests')
     .argument('[tiers...]', 'unit net e2e sim bench; all but bench by default')
     .addOption(yes(mend))
+    .option('--soak', 'with sim: new seeds until interrupted, or for --minutes')
+    .option('--minutes <n>', 'with --soak: how long (default: a day)', countOf('--minutes'))
     .action(async (tiers, options) => (await import('./test.ts')).test(tiers, options));
   program
     .command('bench')
