@@ -93,8 +93,14 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
   ) {
     throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
   }
+  if (!namesVersion(info)) await core.cache.fresh();
   return handler(call);
 }
+
+/** Reads that ask for a version take what the caches hold once they have reached it; all else sees every write before it. */
+const namesVersion = ({ verb, query }: RequestInfo): boolean =>
+  (verb === 'get' || verb === 'list' || verb === 'watch') &&
+  Boolean(query.get('resourceVersion') || query.get('continue'));
 
 function isDryRun(query: URLSearchParams): boolean {
   const asked = query.getAll('dryRun').filter(Boolean);

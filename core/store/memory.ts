@@ -20,6 +20,7 @@ interface LogRow {
 export const createMemoryStore = async (options: MemoryStoreOptions = {}): Promise<Store> => new MemoryStore(options);
 
 class MemoryStore implements Store {
+  readonly shared = false;
   readonly #entries = new Map<string, Entry>();
   readonly #keys: string[] = [];
   readonly #logEventsMax: number;

@@ -40,6 +40,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
  * so the number of fsyncs follows the disk and not the number of writers.
  */
 class SqliteStore implements Store {
+  readonly shared = false;
   readonly #thread: SqliteThread;
   readonly #hub: WatchHub;
   #queue: Queued[] = [];

@@ -26,6 +26,8 @@ export interface Page {
  * not known, which the message says).
  */
 export interface Store extends AsyncDisposable {
+  /** Other processes may write to the same data; then only `version` tells how far a reader must have come to be up to date. */
+  readonly shared: boolean;
   create(key: string, value: Uint8Array): Promise<Entry>;
   update(key: string, value: Uint8Array, expected: ResourceVersion | undefined): Promise<Entry>;
   /** Resolves to the entry as it was; its `version` is the version of the deletion. */

@@ -121,7 +121,7 @@ function watches(make: () => Promise<StoreFixture>): void {
     const controller = new AbortController();
     const iterator = store.watch('/s/', start, controller.signal)[Symbol.asyncIterator]();
     const first = iterator.next();
-    const count = 3000;
+    const count = 1500; // the buffer holds 1024
     for (let from = 0; from < count; from += 500)
       await Promise.all(Array.from({ length: 500 }, (_, index) => store.create(`/s/${from + index}`, encode('x'))));
     const versions: string[] = [];
@@ -133,7 +133,7 @@ function watches(make: () => Promise<StoreFixture>): void {
     controller.abort();
     expect(new Set(versions).size).toBe(count);
     expect(versions.toSorted(compareVersions)).toEqual(versions);
-  });
+  }, 30_000); // etcd takes 800 writes a second on two busy cores
 
   test('compaction: what is old is Expired, what is current stays', async () => {
     await using fixture = await make();
