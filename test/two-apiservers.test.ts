@@ -8,7 +8,13 @@ import { type EtcdServer, etcdPath, startEtcd } from './fixtures/etcd.ts';
 const maps = '/api/v1/namespaces/default/configmaps';
 
 async function startServer(endpoint: string, seed: number) {
-  const store = await openEtcdStore({ endpoints: [endpoint], prefix: '/two', clock: systemClock, log: silentLog });
+  const store = await openEtcdStore({
+    endpoints: [endpoint],
+    plaintext: true,
+    prefix: '/two',
+    clock: systemClock,
+    log: silentLog,
+  });
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -90,6 +96,7 @@ else
     test('a read does not wait for a stranger who moves the revision', async () => {
       await using stranger = await openEtcdStore({
         endpoints: [etcd.endpoint],
+        plaintext: true,
         prefix: '/stranger',
         clock: systemClock,
         log: silentLog,

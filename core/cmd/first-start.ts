@@ -5,6 +5,7 @@ import type { Decision, UpOptions } from './decide.ts';
 import { type Config, Home, newClusterId } from './home.ts';
 import { runningHomes } from './processes.ts';
 import { nthAddress, pickRanges } from './ranges.ts';
+import { parseStore } from './store-address.ts';
 
 /** Chooses everything that a new cluster keeps for good. Nothing is written. */
 export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
@@ -31,6 +32,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     },
     decision.loopback,
   );
+  parseStore(options.store ?? 'sqlite'); // refused before anything is made
   const clusterId = newClusterId(home.folder);
   const taken = new Set(others.flatMap((other) => [other.port, other.kubeletPort]));
   return {

@@ -24,7 +24,7 @@ export interface Config {
   readonly engine?: { readonly socket: string; readonly private: boolean };
   readonly nodeName: string;
   readonly nodeIp: string;
-  /** `sqlite`, or `etcd://host:port,host:port`. */
+  /** `sqlite` or an etcd address, as store-address.ts reads it. */
   readonly store: string;
 }
 

@@ -11,12 +11,14 @@ import { epochSize, versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub } from './watch-hub.ts';
 
 export interface EtcdStoreOptions {
-  /** URLs of the members, such as https://10.0.0.1:2379. Plain http is taken for loopback only. */
+  /** URLs of the members, such as https://10.0.0.1:2379. */
   readonly endpoints: readonly string[];
   /** Everything of this cluster lies under it. Default /pintle. */
   readonly prefix?: string;
   /** PEM texts. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** Takes loopback endpoints without TLS. */
+  readonly plaintext?: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -328,14 +330,15 @@ function connect({ endpoints, tls, clock }: EtcdStoreOptions): Etcd3 {
   });
 }
 
-function checkEndpoints({ endpoints, tls }: EtcdStoreOptions): void {
+function checkEndpoints({ endpoints, tls, plaintext }: EtcdStoreOptions): void {
   const remote = endpoints.filter(
     (endpoint) => !/^(https?:\/\/)?(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?\/?$/.test(endpoint),
   );
-  if (endpoints.length === 0 || (remote.length > 0 && !tls))
+  const open = tls ? endpoints.filter((endpoint) => !endpoint.startsWith('https://')) : plaintext ? remote : endpoints;
+  if (endpoints.length === 0 || open.length > 0)
     throw new PintleError(
       'ETCD_INSECURE',
-      endpoints.length === 0 ? 'No etcd endpoint is given.' : `etcd at ${remote.join(', ')} would be used without TLS.`,
-      'Give https endpoints together with a CA, a client certificate and its key.',
+      endpoints.length === 0 ? 'No etcd endpoint is given.' : `etcd at ${open.join(', ')} would be used without TLS.`,
+      'Give https endpoints together with a CA, a client certificate and its key; on loopback plain text may be asked for.',
     );
 }

@@ -20,6 +20,7 @@ import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { RoleContext } from '../internal.ts';
+import { parseStore, readStoreTls } from '../store-address.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole({ home, config, log, scope }: RoleContext): Promise<void> {
@@ -82,14 +83,13 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
   log.info('serving', { port: config.port });
 
   async function openStore(): Promise<Store> {
-    if (config.store === 'sqlite')
+    const where = parseStore(config.store);
+    if (where.type === 'sqlite')
       return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+    const { endpoints, prefix, tls } = where;
     const { openEtcdStore } = await import('../../store/etcd.ts');
-    const endpoints = config.store
-      .replace(/^etcd:\/\//, '')
-      .split(',')
-      .map((one) => `http://${one}`);
-    return openEtcdStore({ endpoints, clock: systemClock, log });
+    const secrets = tls ? { tls: readStoreTls(tls) } : { plaintext: true };
+    return openEtcdStore({ endpoints, prefix, ...secrets, clock: systemClock, log });
   }
 }
 
