@@ -1,8 +1,8 @@
-import { ConstantBackoff, noop } from 'cockatiel';
-import { Etcd3, type IRequestOp, type ITxnResponse, Range } from 'etcd3';
+import { type Etcd3, type IRequestOp, type ITxnResponse, Range } from 'etcd3';
 import { type Clock, type Log, messageOf, PintleError } from '#base';
 import type { ResourceVersion } from '../api/meta.ts';
 import { errors } from '../api/status.ts';
+import { callMsMax, connectEtcd, isUnreachable, isUnsent } from './etcd-client.ts';
 import { type EtcdChange, watchEtcd } from './etcd-watch.ts';
 import { checkKey, checkValue } from './key.ts';
 import { expired, refusals, tooNew } from './refusal.ts';
@@ -24,15 +24,16 @@ export interface EtcdStoreOptions {
 }
 
 const pageEntries = 500; // an unpaged range of large values does not fit into one answer
-const callMsMax = 10_000;
-const watchBackoffMs = 250;
 const replayMsMax = 10_000;
+const retryMs = 50;
+/** A touch that the live watch does not bring within this time means that its member hangs. */
+const silentMsMax = 1_000;
 /** How long the live watch may take to bring a revision before it is taken for somebody else's: a read waits so long then. */
 const ownEventMsMax = 20;
 
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   checkEndpoints(options);
-  const store = new EtcdStore(options, connect(options));
+  const store = new EtcdStore(options, connectEtcd(options, options.clock));
   try {
     await store.open();
     return store;
@@ -56,7 +57,7 @@ class EtcdStore implements Store {
   readonly #root: string;
   readonly #hub: WatchHub;
   #base = 0; // epoch * 2^40
-  #watch: Disposable | undefined;
+  #live: { readonly client: Etcd3; readonly watch: Disposable } | undefined;
   #closed = false;
   #touching: Promise<number> | undefined;
   readonly #waiting = new Set<() => void>();
@@ -160,7 +161,13 @@ class EtcdStore implements Store {
     this.#assertOpen();
     const { header } = await this.#call('read', () => this.client.get(this.#root + touchKey).exec());
     const version = this.#base + Number(header.revision);
-    if (!(await this.#arrived(version))) await this.#call('write', () => this.#touchPast(version));
+    if (await this.#arrived(version, ownEventMsMax)) return versionText(version);
+    await this.#call('write', () => this.#touchPast(version));
+    const live = this.#live;
+    if (!(await this.#arrived(version, silentMsMax)) && live === this.#live && !this.#closed) {
+      this.options.log.warn('the etcd watch is silent; another member is asked');
+      this.#follow(this.#hub.version - this.#base + 1);
+    }
     return versionText(version);
   }
 
@@ -189,13 +196,18 @@ class EtcdStore implements Store {
     if (this.#closed) return;
     this.#closed = true;
     this.#hub.fail(closedError());
-    this.#watch?.[Symbol.dispose]();
+    this.#unfollow();
     this.client.close();
   }
 
-  /** One watch over the whole root feeds every watcher. */
+  /**
+   * One watch over the whole root feeds every watcher. It has connections of its own: etcd3 keeps one stream for all watches
+   * of a client, and the only way off a member that hangs is to close them.
+   */
   #follow(revision: number): void {
-    this.#watch = watchEtcd(this.client, this.#root, revision, {
+    this.#unfollow();
+    const client = connectEtcd(this.options, this.options.clock);
+    const watch = watchEtcd(client, this.#root, revision, {
       onChanges: (changes) => {
         const events = changes.filter((change) => this.#isPublic(change)).map((change) => this.#event(change));
         this.#hub.publish(events, this.#base + changes.at(-1)!.revision);
@@ -203,6 +215,12 @@ class EtcdStore implements Store {
       },
       onEnd: (error) => void this.#resume(error),
     });
+    this.#live = { client, watch };
+  }
+  #unfollow(): void {
+    this.#live?.watch[Symbol.dispose]();
+    this.#live?.client.close();
+    this.#live = undefined;
   }
 
   /** History was compacted while we were away: nobody can be told what happened in between, so every watcher lists again. */
@@ -215,7 +233,7 @@ class EtcdStore implements Store {
         this.#follow(revision + 1);
         return;
       }
-      await this.options.clock.sleep(watchBackoffMs, signal);
+      await this.options.clock.sleep(retryMs, signal);
     }
   }
 
@@ -248,12 +266,12 @@ class EtcdStore implements Store {
   }
 
   /** Waits shortly for the live watch. False: nothing of ours moved the revision. */
-  async #arrived(version: number): Promise<boolean> {
+  async #arrived(version: number, msMax: number): Promise<boolean> {
     if (this.#hub.version >= version) return true;
     const controller = new AbortController();
     const wake = () => this.#hub.version >= version && controller.abort();
     this.#waiting.add(wake);
-    await this.options.clock.sleep(ownEventMsMax, controller.signal);
+    await this.options.clock.sleep(msMax, controller.signal);
     this.#waiting.delete(wake);
     return this.#hub.version >= version;
   }
@@ -289,11 +307,18 @@ class EtcdStore implements Store {
     return revision;
   }
 
+  /** Tries other members within the time of one call: a read always, a write only where it cannot have been sent. */
   async #call<T>(kind: 'read' | 'write', work: () => PromiseLike<T>, at = ''): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw this.#explain(error, kind, at);
+    const { clock } = this.options;
+    const end = clock.monotonicMs() + callMsMax;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const again = kind === 'read' ? isUnreachable(error) || isUnsent(error) : isUnsent(error);
+        if (!again || this.#closed || clock.monotonicMs() + retryMs > end) throw this.#explain(error, kind, at);
+      }
+      await clock.sleep(retryMs);
     }
   }
   #explain(error: unknown, kind: 'read' | 'write', at = ''): Error {
@@ -313,21 +338,6 @@ class EtcdStore implements Store {
   #assertOpen(): void {
     if (this.#closed) throw closedError();
   }
-}
-
-function connect({ endpoints, tls, clock }: EtcdStoreOptions): Etcd3 {
-  return new Etcd3({
-    hosts: [...endpoints],
-    credentials: tls && {
-      rootCertificate: Buffer.from(tls.ca),
-      certChain: Buffer.from(tls.cert),
-      privateKey: Buffer.from(tls.key),
-    },
-    grpcOptions: { 'grpc.max_receive_message_length': -1 },
-    defaultCallOptions: (context) => (context.isStream ? {} : { deadline: clock.now() + callMsMax }),
-    // etcd3's own circuit breaker turns one refused call into seconds without any; the caller decides what to repeat.
-    faultHandling: { host: () => noop, global: noop, watchBackoff: new ConstantBackoff(watchBackoffMs).next() },
-  });
 }
 
 function checkEndpoints({ endpoints, tls, plaintext }: EtcdStoreOptions): void {
