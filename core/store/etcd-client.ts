@@ -12,9 +12,9 @@ export interface EtcdAddress {
 /** A write that meets no leader waits in etcd for 7 s and fails then; this long, and the next one meets the new leader. */
 export const callMsMax = 2_500;
 const watchBackoffMs = 250;
-const hostPauseMs = 1_000;
+const hostPauseMs = 3_000;
 
-/** A connection to each member. Calls go to any of them; one that cannot be reached is left out for a second. */
+/** A connection to each member. Calls go to any of them; one that cannot be reached is left out for three seconds. */
 export function connectEtcd({ endpoints, tls }: EtcdAddress, clock: Clock): Etcd3 {
   const client = new Etcd3({
     hosts: [...endpoints],

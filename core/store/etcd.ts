@@ -245,7 +245,10 @@ class EtcdStore implements Store {
     const controller = new AbortController();
     const { promise, resolve, reject } = Promise.withResolvers<{ events: StoreEvent[]; through: number }>();
     const events: StoreEvent[] = [];
-    using _replay = watchEtcd(this.client, this.#root, since - this.#base + 1, {
+    // Beside the live watch: where the last watch of an etcd3 client ends, the next one may attach to its dying stream and hang.
+    const client = this.#live?.client;
+    if (!client) throw errors.unavailable('etcd cannot be watched now');
+    using _replay = watchEtcd(client, this.#root, since - this.#base + 1, {
       onChanges: (changes) => {
         for (const change of changes) {
           const through = this.#base + change.revision;
@@ -307,15 +310,15 @@ class EtcdStore implements Store {
     return revision;
   }
 
-  /** Tries other members within the time of one call: a read always, a write only where it cannot have been sent. */
+  /** Tries other members: a read always, a write only where it cannot have been sent. */
   async #call<T>(kind: 'read' | 'write', work: () => PromiseLike<T>, at = ''): Promise<T> {
     const { clock } = this.options;
-    const end = clock.monotonicMs() + callMsMax;
+    const end = clock.monotonicMs() + 2 * callMsMax;
     for (;;) {
       try {
         return await work();
       } catch (error) {
-        const again = kind === 'read' ? isUnreachable(error) || isUnsent(error) : isUnsent(error);
+        const again = isUnsent(error) || (kind === 'read' && isUnreachable(error));
         if (!again || this.#closed || clock.monotonicMs() + retryMs > end) throw this.#explain(error, kind, at);
       }
       await clock.sleep(retryMs);
