@@ -1,6 +1,7 @@
 import type { Clock, Log } from '#base';
 import type { ResourceVersion } from '../api/meta.ts';
-import { errors } from '../api/status.ts';
+import { errors, StatusError } from '../api/status.ts';
+import { ballastBytes } from './ballast.ts';
 import { checkKey, checkValue } from './key.ts';
 import { refusals } from './refusal.ts';
 import type { WriteOperation, WriteResult } from './sqlite-database.ts';
@@ -200,7 +201,11 @@ class SqliteStore implements Store {
 }
 
 const full = (path: string) =>
-  errors.unavailable(`the disk of ${path} is full: nothing was written; delete objects or free space, then try again`);
+  new StatusError(
+    507,
+    'InsufficientStorage',
+    `the disk of ${path} is full: nothing was written; reads and deletions go on, writes when at least ${ballastBytes >> 20} MiB are free again`,
+  );
 
 const entryOf = ({ key, value, version }: Row): Entry => ({ key, value: value!, version: versionText(version) });
 

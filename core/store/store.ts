@@ -22,7 +22,7 @@ export interface Page {
 /**
  * The one seam to persistence. Every write is durable before its promise resolves (memory excepted).
  * `expected` undefined means: whatever is there. Throws StatusError with reason AlreadyExists, NotFound, Conflict, Expired,
- * RequestEntityTooLarge (value above 1.5 MiB) or ServiceUnavailable (the backend cannot write now; nothing was written, or it is
+ * RequestEntityTooLarge (value above 1.5 MiB), InsufficientStorage (507: the disk is full, nothing was written) or ServiceUnavailable (the backend cannot write now; nothing was written, or it is
  * not known, which the message says).
  */
 export interface Store extends AsyncDisposable {
