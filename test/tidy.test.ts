@@ -62,7 +62,6 @@ test('no type escapes', () => {
 
 /** Longer than 70 lines when this rule began: they may only shrink, and leave the list when they have. */
 const longFunctions: Record<string, number> = {
-  'core/base/shim.ts main': 75,
   'core/client/http.ts createClient': 80,
   'core/proxy/proxy.ts startProxy': 74,
   'core/sdk/recorder.ts createEventRecorder': 112,
@@ -98,6 +97,9 @@ test('functions stay short', () => {
 /** `file name` → why nobody names it yet. */
 const unnamed: Record<string, string> = {
   'core/client/kubeconfig.ts loadKubeconfig': 'for programs that stand outside a home (2026-11)',
+  'core/testing/shrink.ts shrinkScenario': 'the tier is on its way (2026-11)',
+  'core/testing/run.ts runScenario': 'the tier is on its way (2026-11)',
+  'core/testing/scenario.ts generateScenario': 'the tier is on its way (2026-11)',
   'net/pods/forwarding.ts detectFirewalls': 'doctor is about to report it (2026-11)',
 };
 

@@ -99,11 +99,11 @@ export interface Patches {
   ): void;
 }
 
-/** Documents of one group and version; JSON texts made on first demand. */
+/** Documents as JSON text in small pieces, so that making one never holds up other requests for long. */
 export interface OpenApi {
-  /** `group` is empty for core. Undefined: no such group and version. */
-  openApiV3(group: string, version: string, kinds: readonly ServedKind[]): unknown;
-  openApiV2(kinds: readonly ServedKind[]): unknown;
+  /** `group` is empty for core. */
+  openApiV3(group: string, version: string, kinds: readonly ServedKind[]): Iterable<string>;
+  openApiV2(kinds: readonly ServedKind[]): Iterable<string>;
 }
 
 export interface AdmissionRequest {
@@ -218,7 +218,12 @@ export interface ApiServerOptions {
   /** Both ends inclusive. Default 30000-32767. */
   readonly nodePorts?: readonly [from: number, to: number];
   /** Where pods reach this apiserver; feeds the endpoints of the `kubernetes` service. */
-  readonly advertise?: { readonly ip: string; readonly port: number };
+  readonly advertise?: {
+    readonly ip: string;
+    readonly port: number;
+    /** Of the `kubernetes` service. Default 443, which needs a proxy that may serve ports below 1024. */
+    readonly servicePort?: number;
+  };
   /** Paths answered outside resources, such as /openid/v1/jwks: exact path → handler. Authorised like every path. */
   readonly extraPaths?: Readonly<Record<string, (request: Request) => Promise<Response> | Response>>;
   /** How often old history is forgotten; one to two intervals of it are kept. Default 5 min, 0 never. */

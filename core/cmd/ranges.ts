@@ -36,26 +36,49 @@ export interface Ranges {
   readonly nodePorts: string;
 }
 
+const candidatesMax = 60;
+
+/** Addresses of 127.0.0.0/8, but for 127.0.0.x, that somebody listens on: from the text of /proc/net/tcp or udp. Pure. */
+export function loopbackListeners(text: string): string[] {
+  const found = new Set<string>();
+  for (const match of text.matchAll(/^\s*\d+: ([0-9A-F]{6})7F:[0-9A-F]{4} [0-9A-F]{8}:[0-9A-F]{4} (?:0A|07)/gm)) {
+    const [fourth, third, second] = match[1]!.match(/../g)!.map((hex) => Number.parseInt(hex, 16)) as [
+      number,
+      number,
+      number,
+    ]; // the kernel writes the last byte first
+    if (second !== 0 || third !== 0) found.add(`127.${second}.${third}.${fourth}/32`);
+  }
+  return [...found];
+}
+
 /**
  * Picks ranges that nothing on this host uses. Explicit ones are checked, not changed.
- * `taken`: routes of the host and ranges of other homes; `loopback`: without root every address must come from 127.0.0.0/8.
+ * `taken`: routes of the host and ranges of other homes; `loopback`: without root every address must come from 127.0.0.0/8,
+ * tried from candidate `startAt` on, which differs between clusters.
  */
 export function pickRanges(
   wanted: Wanted,
   taken: { readonly cidrs: readonly string[]; readonly nodePorts: readonly string[] },
   loopback: boolean,
+  startAt = 0,
 ): Ranges {
   const used = taken.cidrs.map(spanOf).filter((span) => span !== undefined);
   const free = (cidr: string) => !used.some((span) => overlaps(span, spanOf(cidr)!));
   const candidates = (second: number) =>
-    Array.from({ length: 60 }, (_unused, index) =>
-      loopback ? `127.${second - index}.0.0/16` : `10.${second - index}.0.0/16`,
+    Array.from({ length: candidatesMax }, (_unused, index) =>
+      loopback ? `127.${second - ((index + startAt) % candidatesMax)}.0.0/16` : `10.${second - index}.0.0/16`,
     );
-  const podCidr = wanted.podCidr ? checkCidr('--pod-cidr', wanted.podCidr, 24, loopback) : candidates(244).find(free);
+  // Without root other users' clusters are known by their listeners only, and an idle one has none on its pods' range:
+  // pod and service ranges go in pairs, and the API's service is always served.
+  const alone = (cidr: string, index: number) => free(cidr) && (!loopback || free(candidates(96)[index]!));
+  const podCidr = wanted.podCidr ? checkCidr('--pod-cidr', wanted.podCidr, 24, loopback) : candidates(244).find(alone);
   if (podCidr && spanOf(podCidr)) used.push(spanOf(podCidr)!);
   const serviceCidr = wanted.serviceCidr
     ? checkCidr('--service-cidr', wanted.serviceCidr, 28, loopback)
-    : candidates(96).find(free);
+    : candidates(96).find(
+        (cidr, index) => free(cidr) && (!loopback || wanted.podCidr || candidates(244)[index] === podCidr),
+      );
   if (!podCidr || !serviceCidr)
     throw new PintleError(
       'NO_FREE_RANGE',
@@ -64,7 +87,7 @@ export function pickRanges(
     );
   if (overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!))
     throw new PintleError(
-      'RANGE_OVERLAP',
+      'BAD_RANGE',
       `--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`,
       'name two ranges that do not overlap',
     );
@@ -102,21 +125,25 @@ function checkCidr(flag: string, cidr: string, longest: number, loopback: boolea
 }
 
 // Below 32768: the kernel's ephemeral ports start there.
-const nodePortBlocks = ['30000-32767', '27000-29767', '24000-26767', '21000-23767', '18000-20767'];
+const block = (first: number, size: number): string => `${first}-${first + size - 1}`;
+const nodePortBlocks = [
+  ...[30_000, 27_000, 24_000, 21_000, 18_000, 15_000].map((first) => block(first, 2768)), // as wide as people know it
+  ...Array.from({ length: 10 }, (_unused, index) => block(14_500 - index * 500, 500)), // where many clusters share a host
+];
 function pickNodePorts(wanted: string | undefined, taken: readonly string[]): string {
   const parse = (text: string): Span => {
     const [first, last] = text.split('-').map(Number);
     return { first: first!, last: last! };
   };
   if (wanted === undefined) {
-    const block = nodePortBlocks.find((candidate) => !taken.some((other) => overlaps(parse(candidate), parse(other))));
-    if (!block)
+    const free = nodePortBlocks.find((candidate) => !taken.some((other) => overlaps(parse(candidate), parse(other))));
+    if (!free)
       throw new PintleError(
         'NO_FREE_RANGE',
         'every candidate node-port range belongs to another cluster',
         'name a free range with --node-ports FIRST-LAST',
       );
-    return block;
+    return free;
   }
   const span = parse(wanted);
   if (!/^\d+-\d+$/.test(wanted) || span.first < 1 || span.last > 65535 || span.last <= span.first)

@@ -1,6 +1,8 @@
-import { type Log, systemClock } from '#base';
+import { type Log, messageOf, PintleError, systemClock } from '#base';
 import { argvOf, type ComponentName, type ComponentState, componentsOf, launch, readRunState } from './components.ts';
+import { forgetFailure, noteFailure } from './failure.ts';
 import type { Config, Home } from './home.ts';
+import { tryLock } from './lock.ts';
 import { end, isAlive, type ProcessRecord, recordOf } from './processes.ts';
 
 const backoffMs = { first: 50, most: 5_000, resetAfter: 60_000 };
@@ -18,7 +20,15 @@ export class Supervisor {
     private readonly log: Log,
   ) {}
 
+  /** Throws HOME_BUSY when another supervisor keeps this cluster. */
   async run(signal: AbortSignal): Promise<void> {
+    using lock = tryLock(this.home, 'supervisor');
+    if (!lock)
+      throw new PintleError(
+        'HOME_BUSY',
+        `another supervisor keeps the cluster in ${this.home.folder}`,
+        `./pintle status --home ${this.home.folder}`,
+      );
     const former = readRunState(this.home)?.components ?? [];
     await end(
       former
@@ -28,6 +38,7 @@ export class Supervisor {
       stopGraceMs,
     );
     const names = componentsOf(this.config);
+    for (const name of names) forgetFailure(this.home, name);
     const loops = names.map((name) => this.#keep(name, signal, former.find((one) => one.name === name)?.process));
     await Promise.all(loops);
     for (const name of names.reverse()) {
@@ -46,7 +57,7 @@ export class Supervisor {
     let delayMs = backoffMs.first;
     while (!signal.aborted) {
       const startedMs = systemClock.monotonicMs();
-      const child = launch(this.home, name, argvOf(name, this.home));
+      const child = this.#launch(name);
       this.#note(name, { process: child.record });
       this.log.info('started', { component: name, pid: child.record?.pid });
       const code = await Promise.race([child.exited, aborted(signal)]);
@@ -60,13 +71,30 @@ export class Supervisor {
     }
   }
 
+  #launch(name: ComponentName): ReturnType<typeof launch> {
+    const argv = argvOf(name, this.home);
+    try {
+      return launch(this.home, name, argv);
+    } catch (error) {
+      const missing = new PintleError(
+        'PROGRAM_MISSING',
+        `${argv[0]} cannot be started: ${messageOf(error)}`,
+        './pintle doctor says what this machine lacks',
+      );
+      noteFailure(this.home, name, missing);
+      return { record: undefined, exited: Promise.resolve(127) };
+    }
+  }
+
   #note(name: ComponentName, change: Partial<ComponentState>): void {
     const former = this.#states.get(name) ?? { name, restarts: 0, since: '' };
     this.#states.set(name, { ...former, since: new Date(systemClock.now()).toISOString(), ...change });
-    this.home.writeFile(
-      'run/state.json',
-      JSON.stringify({ supervisor: recordOf(process.pid), components: [...this.#states.values()] }, undefined, 2),
-    );
+    const state = { supervisor: recordOf(process.pid), components: [...this.#states.values()] };
+    try {
+      this.home.writeFile('run/state.json', JSON.stringify(state, undefined, 2));
+    } catch (error) {
+      this.log.warn('cannot write run/state.json', { error: messageOf(error) }); // a full disk: components still must be kept
+    }
   }
 }
 

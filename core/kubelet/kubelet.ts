@@ -15,8 +15,10 @@ import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
+import { evictOverLimit } from './eviction.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
+import { NetworkKeeper } from './network-keeper.ts';
 import { NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import type { Observed } from './plan.ts';
@@ -52,6 +54,8 @@ export interface KubeletOptions {
   readonly isRoot?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   readonly taints?: readonly Taint[];
+  /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
+  readonly leaseSeconds?: number;
   /** Replaces what the machine has. */
   readonly capacity?: Readonly<Record<string, string>>;
   readonly allocatable?: Readonly<Record<string, string>>;
@@ -96,7 +100,9 @@ class Loop implements Kubelet {
   #seen = new Map<string, { observed: Observed; mark: string }>();
   #context!: WorkerContext;
   #agent!: NodeAgent;
+  #network!: NetworkKeeper;
   #relisting = false;
+  #engineLost = false;
   registered: Promise<void> = Promise.resolve();
   readonly access: KubeletAccess;
 
@@ -206,13 +212,16 @@ class Loop implements Kubelet {
       random: options.random,
       log,
       signal: scope.signal,
+      isNodeReady: () => this.#agent.isReady,
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch, options.labels);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
-    const { events, taints } = options;
-    this.#agent = new NodeAgent({ client, clock, log, events, runtime, signal: scope.signal, taints, facts });
+    const { events, taints, leaseSeconds } = options;
+    const shared = { client, clock, log, events, runtime, signal: scope.signal };
+    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, facts });
+    this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
   }
 
   /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */
@@ -228,7 +237,8 @@ class Loop implements Kubelet {
         await clock.sleep(changesRetryMs, signal);
         return undefined;
       });
-    await podNetwork?.prepare().catch((error) => log.error('pod network not ready', { error }));
+    this.#network = new NetworkKeeper({ network: podNetwork, clock, log, signal });
+    await this.#network.mend();
     const attached = new Map((await podNetwork?.attached().catch(() => []))?.map(({ uid, ips }) => [uid, ips]));
     await pods.synced;
     if (signal.aborted || !observation) return;
@@ -238,6 +248,9 @@ class Loop implements Kubelet {
     await this.#removeOrphans(attached);
     void this.#follow();
     void this.#relist();
+    void this.#network.keep();
+    const { exec } = this.options;
+    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
   }
   #isReady = false;
 
@@ -299,6 +312,7 @@ class Loop implements Kubelet {
       } catch (error) {
         log.debug('runtime changes ended', { error });
       }
+      this.#engineLost ||= !signal.aborted;
       await clock.sleep(changesRetryMs, signal);
       await this.#look();
     }
@@ -335,7 +349,10 @@ class Loop implements Kubelet {
         if (now.get(uid)?.mark !== before) worker.wake(true);
       }
       this.#seen = now;
+      if (this.#engineLost) void this.#network.mend();
+      this.#engineLost = false;
     } catch (error) {
+      this.#engineLost = true;
       this.options.log.warn('container runtime not readable', { error });
     } finally {
       this.#relisting = false;

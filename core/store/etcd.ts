@@ -7,7 +7,7 @@ import { type EtcdChange, watchEtcd } from './etcd-watch.ts';
 import { checkKey, checkValue } from './key.ts';
 import { expired, refusals, tooNew } from './refusal.ts';
 import type { Entry, Page, Store, StoreEvent } from './store.ts';
-import { epochSize, versionNumber, versionText } from './version.ts';
+import { epochSize, nextEpoch, versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub } from './watch-hub.ts';
 
 export interface EtcdStoreOptions {
@@ -72,7 +72,7 @@ class EtcdStore implements Store {
   }
 
   async open(): Promise<void> {
-    this.#base = Number((await this.client.get(this.#root + epochKey).string()) ?? 0) * epochSize;
+    this.#base = (await this.#epoch()) * epochSize;
     const revision = await this.#touch();
     this.#hub.publish([], this.#base + revision);
     this.#follow(revision + 1);
@@ -192,6 +192,25 @@ class EtcdStore implements Store {
     }
   }
 
+  /** The other apiservers see the key change and start over, too. */
+  async newEpoch(above: ResourceVersion = versionText(0)): Promise<ResourceVersion> {
+    this.#assertOpen();
+    const revision = await this.#call('write', async () => {
+      const first = nextEpoch((await this.#epoch()) * epochSize, versionNumber(above));
+      const path = this.#root + epochKey;
+      const { header } = await this.client
+        .put(path)
+        .value(String(first / epochSize))
+        .exec();
+      return first + Number(header.revision);
+    });
+    if (!(await this.#arrived(revision, callMsMax))) throw errors.unavailable('etcd does not tell of the new epoch');
+    return versionText(revision);
+  }
+  async #epoch(): Promise<number> {
+    return Number((await this.client.get(this.#root + epochKey).string()) ?? 0);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -209,13 +228,21 @@ class EtcdStore implements Store {
     const client = connectEtcd(this.options, this.options.clock);
     const watch = watchEtcd(client, this.#root, revision, {
       onChanges: (changes) => {
-        const events = changes.filter((change) => this.#isPublic(change)).map((change) => this.#event(change));
-        this.#hub.publish(events, this.#base + changes.at(-1)!.revision);
+        const epoch = changes.findLast(({ key }) => key === this.#root + epochKey);
+        if (epoch?.value) this.#enterEpoch(Number(Buffer.from(epoch.value).toString()), changes.at(-1)!.revision);
+        else {
+          const events = changes.filter((change) => this.#isPublic(change)).map((change) => this.#event(change));
+          this.#hub.publish(events, this.#base + changes.at(-1)!.revision);
+        }
         for (const wake of this.#waiting) wake();
       },
       onEnd: (error) => void this.#resume(error),
     });
     this.#live = { client, watch };
+  }
+  #enterEpoch(epoch: number, revision: number): void {
+    this.#base = epoch * epochSize;
+    this.#hub.restart(expired('the watch', String(this.#base + revision)), this.#base + revision);
   }
   #unfollow(): void {
     this.#live?.watch[Symbol.dispose]();

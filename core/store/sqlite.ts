@@ -3,7 +3,7 @@ import type { ResourceVersion } from '../api/meta.ts';
 import { errors, StatusError } from '../api/status.ts';
 import { ballastBytes } from './ballast.ts';
 import { checkKey, checkValue } from './key.ts';
-import { refusals } from './refusal.ts';
+import { expired, refusals } from './refusal.ts';
 import type { WriteOperation, WriteResult } from './sqlite-database.ts';
 import { unpackRows } from './sqlite-message.ts';
 import type { Row } from './sqlite-row.ts';
@@ -111,6 +111,14 @@ class SqliteStore implements Store {
       const { packed } = await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
       more = unpackRows(packed!).through > 0;
     }
+  }
+
+  async newEpoch(above: ResourceVersion = versionText(0)): Promise<ResourceVersion> {
+    this.#assertOpen();
+    await this.#writing;
+    const { version } = await this.#thread.ask({ type: 'epoch', above: versionNumber(above) });
+    this.#hub.restart(expired('the watch', String(version)), version);
+    return versionText(version);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

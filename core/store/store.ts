@@ -41,6 +41,12 @@ export interface Store extends AsyncDisposable {
   version(): Promise<ResourceVersion>;
   /** Forgets history before this version. Current entries stay. */
   compact(before: ResourceVersion): Promise<void>;
+  /**
+   * To be called once after the content came from a snapshot: starts an epoch, which expires every version handed out before,
+   * also those that the snapshot does not know. Entries stay; every watch ends with Expired. `above`: the newest version known
+   * of the store that the snapshot replaces, which may have been restored before itself. Resolves to the first version.
+   */
+  newEpoch(above?: ResourceVersion): Promise<ResourceVersion>;
 }
 
 /** 1.5 MiB, in every implementation (etcd's default request limit). */
