@@ -118,9 +118,15 @@ async function answerResource(
   }
   if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
     checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
+  if (!namesVersion(info)) await core.cache.fresh();
   const response = await handler(call);
   return response && warned(call, response);
 }
+
+/** Reads that ask for a version take what the caches hold once they have reached it; all else sees every write before it. */
+const namesVersion = ({ verb, query }: RequestInfo): boolean =>
+  (verb === 'get' || verb === 'list' || verb === 'watch') &&
+  Boolean(query.get('resourceVersion') || query.get('continue'));
 
 /** Said with every answer for a kind that upstream calls deprecated. */
 const deprecations: Readonly<Record<string, string>> = {

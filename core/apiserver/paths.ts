@@ -124,6 +124,10 @@ function versionInfo() {
   return {
     major,
     minor,
+    emulationMajor: major,
+    emulationMinor: minor,
+    minCompatibilityMajor: major,
+    minCompatibilityMinor: String(Number(minor) - 1),
     gitVersion: `v${facts().version.replace(/^v/, '')}+pintle`,
     gitCommit: '',
     gitTreeState: 'clean',
