@@ -15,6 +15,7 @@ import type {
   StreamContext,
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
+import type { ListBodies } from './list-bodies.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { Wanted } from './negotiate.ts';
 import type { Documents } from './openapi/documents.ts';
@@ -32,6 +33,7 @@ export interface Core {
   readonly schema: SchemaEngine | undefined;
   readonly patches: Patches;
   readonly encodings: Encodings;
+  readonly listBodies: ListBodies;
   readonly documents: Documents;
   readonly metrics: ApiMetrics;
   readonly admission: readonly AdmissionHook[];

@@ -14,6 +14,7 @@ import { podDefaults } from './hooks/pod-defaults.ts';
 import { rbacEscalation } from './hooks/rbac-escalation.ts';
 import { serviceAccountHook } from './hooks/service-account.ts';
 import { Kinds } from './kinds.ts';
+import { ListBodies } from './list-bodies.ts';
 import { listen } from './listener.ts';
 import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
@@ -60,6 +61,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
     encodings: new Encodings(),
+    listBodies: new ListBodies(),
     metrics: new ApiMetrics(cache, clock),
     documents: new Documents(options.openApi ?? openApi, clock),
     admission,
