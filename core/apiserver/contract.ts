@@ -136,6 +136,8 @@ export interface AdmissionHook {
 export interface Reader {
   get<T>(kind: Kind<T>, namespace: string, name: string): Readonly<T> | undefined;
   list<T>(kind: Kind<T>, namespace?: string): Readonly<T>[];
+  /** Those whose indexed field (`spec.nodeName` of pods) has this value, in no order. Empty for a kind without an index. */
+  indexed<T>(kind: Kind<T>, value: string): Readonly<T>[];
 }
 
 /** What a WebSocket of a stream handler does; `socket` is Bun's ServerWebSocket in essence. */

@@ -102,4 +102,6 @@ const readerOf = (cache: WatchCache): Reader => ({
     cache.cacheOf(kind as AnyKind)?.get(namespace, name)?.object as Readonly<T> | undefined,
   list: <T>(kind: Kind<T>, namespace = '') =>
     (cache.cacheOf(kind as AnyKind)?.all(namespace) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
+  indexed: <T>(kind: Kind<T>, value: string) =>
+    (cache.cacheOf(kind as AnyKind)?.indexed(value) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
 });

@@ -40,7 +40,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     clock: systemClock,
     random: systemRandom,
   });
-  const nodeUses = createNodeUses((name) => podsOfNode(reader(), name));
+  const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -92,9 +92,6 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     return openEtcdStore({ endpoints, clock: systemClock, log });
   }
 }
-
-const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>
-  reader.list(podKind).filter((pod) => pod.spec?.nodeName === name);
 
 const lookupOver =
   (reader: () => Reader): Lookup =>
