@@ -216,6 +216,33 @@ describe('a pod', () => {
     }
   });
 
+  test('that has ended keeps its logs and nothing else', async () => {
+    kubelet = await startNode();
+    await create('done', { restartPolicy: 'Never', volumes: [{ name: 'e', emptyDir: {} }] });
+    const { metadata, status } = await until('done', running);
+    runtime.exit(metadata.uid!, 'c', 0);
+    const condition = (pod: Pod) => pod.status?.conditions?.find(({ type }) => type === 'PodReadyToStartContainers');
+    const pod = await until('done', (each) => condition(each)?.status === 'False');
+    expect(pod.status).toMatchObject({ phase: 'Succeeded', podIP: status!.podIP });
+    const { sandboxes, containers } = await runtime.observe(metadata.uid);
+    expect(sandboxes).toEqual([]);
+    expect(containers.map(({ state }) => state)).toEqual(['exited']);
+    expect(kubelet.access.findContainer('default', 'done', 'c').type).toBe('found');
+    expect(await readdir(join(folder, 'pods', metadata.uid!))).not.toContain('volumes');
+    await stopNode();
+    kubelet = await startNode();
+    await eventually(
+      () => kubelet!.podCount(),
+      (count) => count === 1,
+    );
+    expect((await client.get(podKind, key('done'))).status).toMatchObject({ phase: 'Succeeded', podIP: status!.podIP });
+    await client.delete(podKind, key('done')); // gone in the API at once
+    await eventually(
+      () => runtime.observe(),
+      (seen) => seen.containers.length === 0,
+    );
+  });
+
   test('whose image cannot be pulled says so', async () => {
     runtime = createFakeRuntime({ clock: systemClock, random: seededRandom(1), pull: () => 'no such image' });
     kubelet = await startNode();

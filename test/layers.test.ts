@@ -23,7 +23,8 @@ const allowed: Record<string, readonly string[]> = {
   plugins: ['core/sdk', 'core/base', 'core/api', 'core/client', 'crds'],
   'plugins/standard': ['core/cmd', 'plugins'],
   crds: ['core/api'],
-  test: ['core', 'net', 'plugins', 'crds', 'test', 'package.json'],
+  examples: [],
+  test: ['core', 'net', 'plugins', 'crds', 'examples', 'test', 'package.json'],
 };
 /** file → imported path, with the reason and a date. */
 const exceptions: Record<string, string> = {};
@@ -52,7 +53,7 @@ export function importsOf(file: string, text: string): string[] {
   return found;
 }
 
-const files = Array.from(new Bun.Glob('{core,net,plugins,crds,test}/**/*.ts').scanSync(root)).filter(
+const files = Array.from(new Bun.Glob('{core,net,plugins,crds,examples,test}/**/*.ts').scanSync(root)).filter(
   (file) => !file.includes('/gen/'),
 );
 

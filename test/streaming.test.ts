@@ -122,6 +122,7 @@ function startApi(kubeletCa: string) {
   const handlers = createStreamHandlers({
     kubeletCa,
     allowedRanges: ['127.0.0.1/32'],
+    kubeletRanges: ['127.0.0.1/32'],
     signKubeletToken: async (node, claim) =>
       [node, claim.op, claim.namespace, claim.pod, claim.container ?? ''].join('/'),
   });

@@ -44,6 +44,12 @@ export interface Kind<T = KubeObject> {
   readonly categories?: readonly string[];
   /** Id in the facts table. */
   readonly type: string;
+  /** What discovery says it can do; absent: everything. */
+  readonly verbs?: readonly string[];
+  /** Answered by a handler of its own (reviews, bindings): never stored, listed or watched. */
+  readonly virtual?: boolean;
+  /** Another form of that kind's objects, which are stored once. */
+  readonly storedAs?: Kind;
   readonly __object?: T;
 }
 export const apiVersionOf = (kind: Pick<Kind, 'group' | 'version'>): string =>

@@ -18,7 +18,7 @@ export async function bootstrap(core: Core): Promise<void> {
     spec: {
       type: 'ClusterIP',
       clusterIP: firstAddress(serviceRange),
-      ports: [{ name: 'https', protocol: 'TCP', port: httpsPort, targetPort: target }],
+      ports: [{ name: 'https', protocol: 'TCP', port: advertise?.servicePort ?? httpsPort, targetPort: target }],
       sessionAffinity: 'None',
     },
   });

@@ -1,10 +1,14 @@
 import { apiVersionOf, type ResourceVersion } from '#api';
 import type { Entry } from '../store/store.ts';
 import type { AnyKind, AnyObject, ServedKind } from './contract.ts';
+import { conversionOf } from './conversions.ts';
 
 const decoder = new TextDecoder();
 
-export const prefixOf = (kind: AnyKind): string => `/registry/${kind.group || 'core'}/${kind.plural}/`;
+/** One for each group and plural. */
+export const resourceKey = (kind: AnyKind): string => `/registry/${kind.group || 'core'}/${kind.plural}/`;
+/** Where the objects of a kind are stored; two forms of one kind share it. */
+export const prefixOf = (kind: AnyKind): string => resourceKey(kind.storedAs ?? kind);
 /** `namespace/name`, or `name` for cluster-wide kinds. */
 export const localKey = (namespace: string, name: string): string => (namespace ? `${namespace}/${name}` : name);
 export const storeKey = (kind: AnyKind, namespace: string, name: string): string =>
@@ -16,10 +20,12 @@ export const headOf = (kind: AnyKind): string =>
 
 /** The stored text: canonical order and no resourceVersion, which exists only after the commit. */
 export function encodeStored(kind: AnyKind, object: AnyObject): Uint8Array {
-  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = object;
+  const stored = kind.storedAs ?? kind;
+  const form = (conversionOf(kind)?.toStored(object) as AnyObject | undefined) ?? object;
+  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = form;
   const text = JSON.stringify({
-    apiVersion: apiVersionOf(kind),
-    kind: kind.kind,
+    apiVersion: apiVersionOf(stored),
+    kind: stored.kind,
     metadata: { ...metadata, resourceVersion: undefined },
     ...rest,
   });
@@ -54,12 +60,25 @@ export class CachedObject {
     return new CachedObject(this.served, this.key, version, this.stored);
   }
   get bytes(): Uint8Array {
-    this.#bytes ??= splice(headOf(this.served.kind), this.version, this.stored);
+    this.#bytes ??= splice(headOf(this.served.kind), this.version, this.#served());
     return this.#bytes;
   }
   get object(): Readonly<AnyObject> {
     this.#object ??= JSON.parse(decoder.decode(this.bytes)) as AnyObject;
     return this.#object;
+  }
+  /** The stored bytes in the form of the kind that is served. */
+  #served(): Uint8Array {
+    const { kind } = this.served;
+    const conversion = conversionOf(kind);
+    if (!conversion) return this.stored;
+    const {
+      apiVersion: _version,
+      kind: _kind,
+      metadata,
+      ...rest
+    } = conversion.fromStored(JSON.parse(decoder.decode(this.stored)) as AnyObject);
+    return Buffer.from(JSON.stringify({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata, ...rest }));
   }
   /** A copy that its owner may change. */
   draft(): AnyObject {

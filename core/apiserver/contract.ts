@@ -220,9 +220,16 @@ export interface ApiServerOptions {
   /** Both ends inclusive. Default 30000-32767. */
   readonly nodePorts?: readonly [from: number, to: number];
   /** Where pods reach this apiserver; feeds the endpoints of the `kubernetes` service. */
-  readonly advertise?: { readonly ip: string; readonly port: number };
+  readonly advertise?: {
+    readonly ip: string;
+    readonly port: number;
+    /** Of the `kubernetes` service. Default 443, which needs a proxy that may serve ports below 1024. */
+    readonly servicePort?: number;
+  };
   /** Paths answered outside resources, such as /openid/v1/jwks: exact path → handler. Authorised like every path. */
   readonly extraPaths?: Readonly<Record<string, (request: Request) => Promise<Response> | Response>>;
+  /** How often old history is forgotten; one to two intervals of it are kept. Default 5 min, 0 never. */
+  readonly compactionIntervalMs?: number;
   readonly schema?: SchemaEngine;
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];

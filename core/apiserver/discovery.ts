@@ -135,8 +135,7 @@ export function apiResourceList(kinds: readonly ServedKind[], group: string, ver
     resources,
   };
 }
-const verbsOf = (kind: AnyKind): readonly string[] =>
-  kind.plural === 'namespaces' && !kind.group ? allVerbs.filter((verb) => verb !== 'deletecollection') : allVerbs;
+const verbsOf = (kind: AnyKind): readonly string[] => kind.verbs ?? allVerbs;
 
 /** APIGroupDiscoveryList: `core` picks /api (true) or /apis. */
 export function aggregated(kinds: readonly ServedKind[], core: boolean, stage: 'v2' | 'v2beta1', extra: Extra) {

@@ -1,3 +1,4 @@
+import { Elysia } from 'elysia';
 import { bodyBytesMax } from './body.ts';
 import type { StreamSession, StreamSocket } from './contract.ts';
 import type { Upgrade } from './handle.ts';
@@ -5,7 +6,11 @@ import type { Upgrade } from './handle.ts';
 const messageBytesMax = 64 * 1024 * 1024;
 const idleSocketSeconds = 960;
 
-/** Sockets for the handler: TLS, no idle limit (a quiet watch is a healthy one), WebSocket sessions. */
+/**
+ * Sockets for the handler: TLS, HTTP/1.1 and HTTP/2, no idle limit (a quiet watch is a healthy one), WebSocket sessions.
+ * One Elysia route takes every path: the handler parses the path itself, once, because Elysia decodes path parameters and
+ * collapses repeated query keys. A session is the socket's data and gets Bun's own socket, whose back-pressure it needs.
+ */
 export function listen(
   options: {
     readonly hostname: string;
@@ -14,24 +19,36 @@ export function listen(
   },
   handle: (request: Request, upgrade: Upgrade) => Promise<Response | undefined>,
 ): { readonly port: number; stop(): Promise<void> } {
-  const server = Bun.serve<StreamSession>({
+  const serve = {
+    idleTimeout: 0,
+    reusePort: false, // Elysia's default would let two servers share the port without a word
+    development: false,
+    http2: true,
+    maxRequestBodySize: bodyBytesMax + 1024, // above it Bun answers 413 itself; just below it we do, as a Status
+  };
+  const app = new Elysia({
+    serve,
+    websocket: { maxPayloadLength: messageBytesMax, idleTimeout: idleSocketSeconds, perMessageDeflate: false },
+    nativeStaticResponse: false,
+  });
+  const answer = ({ request }: { request: Request }) =>
+    handle(request, (session, headers) => app.server!.upgrade(request, { data: session, headers } as never));
+  app.all('/*', answer, { parse: 'none' });
+  app.all('/', answer, { parse: 'none' });
+  app.listen({
     hostname: options.hostname,
     port: options.port,
     tls: { key: options.tls.key, cert: options.tls.cert },
-    idleTimeout: 0,
-    maxRequestBodySize: bodyBytesMax + 1024, // above it Bun answers 413 itself; just below it we do, as a Status
-    fetch: (request, self) => handle(request, (session, headers) => self.upgrade(request, { data: session, headers })),
     websocket: {
-      maxPayloadLength: messageBytesMax,
-      idleTimeout: idleSocketSeconds,
-      perMessageDeflate: false,
-      open: (socket) => socket.data.open(asSocket(socket)),
-      message: (socket, data) => socket.data.message(asSocket(socket), data),
-      drain: (socket) => socket.data.drain?.(asSocket(socket)),
-      close: (socket, code, reason) => socket.data.close(asSocket(socket), code, reason),
+      open: (socket) => sessionOf(socket).open(asSocket(socket)),
+      message: (socket, data) => sessionOf(socket).message(asSocket(socket), data),
+      drain: (socket) => sessionOf(socket).drain?.(asSocket(socket)),
+      close: (socket, code, reason) => sessionOf(socket).close(asSocket(socket), code, reason),
     },
   });
+  const server = app.server!;
   return { port: server.port ?? options.port, stop: () => server.stop(true) };
 }
 
-const asSocket = (socket: Bun.ServerWebSocket<StreamSession>): StreamSocket => socket as unknown as StreamSocket;
+const sessionOf = (socket: { readonly data: unknown }): StreamSession => socket.data as StreamSession;
+const asSocket = (socket: unknown): StreamSocket => socket as StreamSocket;

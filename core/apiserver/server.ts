@@ -2,6 +2,7 @@ import { builtinKinds, type Kind } from '#api';
 import { Scope } from '#base';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
+import { compactHistory } from './compaction.ts';
 import type { AdmissionHook, AnyKind, AnyObject, ApiServer, ApiServerOptions, Reader, ServedKind } from './contract.ts';
 import type { Core } from './core.ts';
 import { defaultStrategy } from './default-strategy.ts';
@@ -59,6 +60,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   };
   await bootstrap(core);
   void sweepEvents(core);
+  void compactHistory(core, options.compactionIntervalMs);
   const handle = createHandler(core);
   return {
     kinds,
@@ -82,7 +84,7 @@ function servedBuiltins(options: ApiServerOptions): ServedKind[] {
   );
   return builtinKinds.map((kind) => ({
     kind,
-    strategy: strategies.get(kind.type) ?? defaultStrategy(kind),
+    strategy: strategies.get(kind.type) ?? defaultStrategy(kind, kind.virtual ? [] : ['status']),
     ...(kind.kind === 'ReplicationController' ? { scale: replicationControllerScale } : {}),
   }));
 }

@@ -1,7 +1,7 @@
 import { compareVersions, errors, isReason, type ResourceVersion, StatusError } from '#api';
 import { type Clock, type Log, messageOf } from '#base';
 import type { Store } from '../store/store.ts';
-import { CachedObject, prefixOf } from './cached-object.ts';
+import { CachedObject, resourceKey } from './cached-object.ts';
 import type { AnyKind, ServedKind } from './contract.ts';
 import { ResourceCache } from './resource-cache.ts';
 
@@ -16,6 +16,8 @@ const probeMs = 500;
 /** One watch of the store feeds the caches of all kinds; `reached` is the version that all of them have seen. */
 export class WatchCache implements AsyncDisposable {
   readonly #caches = new Map<string, ResourceCache>();
+  /** Two forms of one kind are two caches over the same bytes. */
+  readonly #byPrefix = new Map<string, readonly ResourceCache[]>();
   readonly #stop = new AbortController();
   #reached = '0' as ResourceVersion;
   #since = '0' as ResourceVersion;
@@ -32,7 +34,7 @@ export class WatchCache implements AsyncDisposable {
     return this.#reached;
   }
   cacheOf(kind: AnyKind): ResourceCache | undefined {
-    return this.#caches.get(prefixOf(kind));
+    return this.#caches.get(resourceKey(kind));
   }
   caches(): Iterable<ResourceCache> {
     return this.#caches.values();
@@ -42,7 +44,8 @@ export class WatchCache implements AsyncDisposable {
     const now = await this.store.version();
     const back = BigInt(now) - replayVersions;
     this.#since = (back > 0n && !(await this.#isExpired(String(back))) ? String(back) : now) as ResourceVersion;
-    for (const served of kinds) this.#caches.set(prefixOf(served.kind), new ResourceCache(served, this.#since));
+    for (const served of kinds)
+      if (!served.kind.virtual) this.#adopt(resourceKey(served.kind), new ResourceCache(served, this.#since));
     this.#pump = this.#run();
     for (const cache of this.#caches.values()) await this.#load(cache);
     this.#advance(now);
@@ -50,17 +53,22 @@ export class WatchCache implements AsyncDisposable {
 
   /** At run time. Its history begins now. */
   async add(served: ServedKind): Promise<ResourceCache> {
-    const prefix = prefixOf(served.kind);
-    const known = this.#caches.get(prefix);
+    const key = resourceKey(served.kind);
+    const known = this.#caches.get(key);
     if (known) return known;
     const cache = new ResourceCache(served, await this.store.version());
-    this.#caches.set(prefix, cache);
+    this.#adopt(key, cache);
     await this.#load(cache);
     return cache;
   }
   remove(kind: AnyKind): void {
-    const cache = this.#caches.get(prefixOf(kind));
-    this.#caches.delete(prefixOf(kind));
+    const cache = this.#caches.get(resourceKey(kind));
+    this.#caches.delete(resourceKey(kind));
+    if (cache) {
+      const others = (this.#byPrefix.get(cache.prefix) ?? []).filter((other) => other !== cache);
+      if (others.length > 0) this.#byPrefix.set(cache.prefix, others);
+      else this.#byPrefix.delete(cache.prefix);
+    }
     for (const sink of [...(cache?.sinks ?? [])]) sink.onLost();
   }
 
@@ -87,6 +95,11 @@ export class WatchCache implements AsyncDisposable {
     for (const cache of this.#caches.values()) for (const sink of [...cache.sinks]) sink.onLost();
   }
 
+  #adopt(key: string, cache: ResourceCache): void {
+    this.#caches.set(key, cache);
+    this.#byPrefix.set(cache.prefix, [...(this.#byPrefix.get(cache.prefix) ?? []), cache]);
+  }
+
   async #load(cache: ResourceCache, lost = false): Promise<void> {
     const objects: CachedObject[] = [];
     let at: ResourceVersion | undefined;
@@ -108,9 +121,8 @@ export class WatchCache implements AsyncDisposable {
           const version = event.type === 'put' ? event.entry.version : event.version;
           if (event.type !== 'progress') {
             const key = event.type === 'put' ? event.entry.key : event.previous.key;
-            this.#caches
-              .get(key.slice(0, key.indexOf('/', key.indexOf('/', everythingPrefix.length) + 1) + 1))
-              ?.apply(event);
+            const prefix = key.slice(0, key.indexOf('/', key.indexOf('/', everythingPrefix.length) + 1) + 1);
+            for (const cache of this.#byPrefix.get(prefix) ?? []) cache.apply(event);
           }
           this.#since = version;
           this.#advance(version);

@@ -152,3 +152,8 @@ export function signalGroup(leaderPid: number, signal: NodeJS.Signals): boolean 
 }
 /** The user this process runs as. */
 export const ownUserId = (): number => process.getuid?.() ?? -1;
+/** Its own group first, then the further ones. */
+export const ownGroupIds = (): readonly number[] => [process.getgid?.() ?? -1, ...(process.getgroups?.() ?? [])];
+/** Where a program of this machine is; the folders of administrators are looked through too. */
+export const programPath = (name: string): string | undefined =>
+  Bun.which(name, { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' }) ?? undefined;

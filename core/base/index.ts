@@ -5,4 +5,5 @@ export * from './exec.ts';
 export * from './files.ts';
 export * from './log.ts';
 export * from './random.ts';
+export type { RootStep } from './root.ts';
 export * from './scope.ts';

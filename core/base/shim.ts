@@ -6,6 +6,7 @@
 import { appendFileSync, closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import type { RootStep } from './root.ts';
 
 export interface ShimRun {
   readonly argv: readonly string[];
@@ -14,6 +15,8 @@ export interface ShimRun {
   readonly stdin: boolean;
   readonly stdinOnce: boolean;
   readonly socketPath: string;
+  /** This program runs in a mount namespace of its own and makes this root in it first; `argv` then enters it. */
+  readonly root?: { readonly folder: string; readonly steps: readonly RootStep[]; readonly hostname: string };
 }
 export interface ShimStatus {
   readonly pid: number;
@@ -105,6 +108,10 @@ async function main(folder: string): Promise<void> {
   appendFileSync(log.path, '');
   let child: Bun.Subprocess<'pipe' | 'ignore', 'pipe', 'pipe'>;
   try {
+    if (run.root) {
+      const { buildRoot } = await import('./root.ts');
+      buildRoot(run.root.folder, run.root.steps, run.root.hostname);
+    }
     child = Bun.spawn([...run.argv], {
       cwd: run.cwd,
       env: { ...run.env },

@@ -1,5 +1,6 @@
 import { PintleError } from '#base';
 import type { Catalog } from './catalog.ts';
+import { isUsageCode, usageExitCode } from './usage.ts';
 
 /** Parses the arguments and runs one command. Commands load their code lazily: `component` must start in a few milliseconds. */
 export async function run(argv: readonly string[], catalog: Catalog): Promise<void> {
@@ -8,11 +9,25 @@ export async function run(argv: readonly string[], catalog: Catalog): Promise<vo
       const { runInternal } = await import('./internal.ts');
       return await runInternal(argv, catalog);
     }
-    const { createProgram } = await import('./program.ts');
-    await createProgram().parseAsync([...argv], { from: 'user' });
+    await runCommand(argv.length === 0 ? ['--help'] : argv);
     process.exit(process.exitCode ?? 0); // children that live on, and libraries, would keep this process
   } catch (error) {
     process.exit(reportFailure(error));
+  }
+}
+
+async function runCommand(argv: readonly string[]): Promise<void> {
+  const [{ createProgram }, { CommanderError }, { usageError }] = await Promise.all([
+    import('./program.ts'),
+    import('commander'),
+    import('./usage.ts'),
+  ]);
+  const program = createProgram();
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw usageError(error, program, argv); // 0: help or the version was printed
   }
 }
 
@@ -20,7 +35,7 @@ export async function run(argv: readonly string[], catalog: Catalog): Promise<vo
 export function reportFailure(error: unknown): number {
   if (error instanceof PintleError) {
     process.stderr.write(`pintle: ${error.message} [${error.code}]\n  next: ${error.next}\n`);
-    return 1;
+    return isUsageCode(error.code) ? usageExitCode : 1;
   }
   process.stderr.write(
     `pintle: unexpected failure: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n  next: run it again; if it stays, look at ./pintle logs and report it\n`,

@@ -1,8 +1,10 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { PintleError, systemExec } from '#base';
 import { type ComponentName, launch, readRunState } from './components.ts';
 import { askEngine, privateEngine } from './engine.ts';
+import { strangersIn } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
+import { takeTurn } from './lock.ts';
 import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 
@@ -10,18 +12,10 @@ import { createProgress, type Progress } from './progress.ts';
 export async function down(options: { home?: string; purge?: boolean; yes?: boolean }): Promise<void> {
   const home = openHome(options.home);
   const progress = createProgress();
-  if (!home.exists()) {
-    progress.note(`there is no cluster in ${home.folder}; nothing to stop`);
-    return;
-  }
+  if (!home.exists()) return withoutCluster(home, options.purge === true, progress);
   const config = home.read();
-  if (
-    options.purge &&
-    !options.yes &&
-    process.stdin.isTTY &&
-    !confirm(`Remove the cluster in ${home.folder} with all its data?`)
-  )
-    throw new PintleError('NOT_CONFIRMED', 'nothing was removed', 'add --yes to remove without being asked');
+  if (options.purge && !options.yes) askToRemove(home);
+  using _turn = await takeTurn(home, progress);
   if (options.purge) home.writeFile('run/keep-engine', ''); // the containers are removed through it
   await progress.step('stopping the components', () => stopAll(home));
   if (!options.purge) {
@@ -30,6 +24,25 @@ export async function down(options: { home?: string; purge?: boolean; yes?: bool
   }
   await progress.step('removing containers, links and rules', () => purge(home, config, progress));
   rmSync(home.folder, { recursive: true, force: true });
+}
+
+/** A first start that was killed before its configuration was written leaves folders of ours, and nothing that runs. */
+function withoutCluster(home: Home, purge: boolean, progress: Progress): void {
+  const halfMade = existsSync(home.path('run')) && strangersIn(home).length === 0;
+  if (!purge || !halfMade) {
+    progress.note(`there is no cluster in ${home.folder}; nothing to ${purge ? 'remove' : 'stop'}`);
+    return;
+  }
+  rmSync(home.folder, { recursive: true, force: true });
+  progress.note(`removed what an unfinished first start left in ${home.folder}`);
+}
+
+function askToRemove(home: Home): void {
+  const next = 'add --yes to remove without being asked';
+  if (!process.stdin.isTTY)
+    throw new PintleError('NOT_CONFIRMED', 'nothing was removed: input is no terminal, so nobody can be asked', next);
+  if (!confirm(`Remove the cluster in ${home.folder} with all its data?`))
+    throw new PintleError('NOT_CONFIRMED', 'nothing was removed', next);
 }
 
 export async function stopAll(home: Home): Promise<void> {

@@ -1,37 +1,48 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { type Exec, PintleError } from '#base';
 import type { Decision, UpOptions } from './decide.ts';
-import { type Config, Home, newClusterId } from './home.ts';
+import { type Config, Home, homeFolders, newClusterId } from './home.ts';
 import { runningHomes } from './processes.ts';
-import { nthAddress, pickRanges } from './ranges.ts';
+import { loopbackListeners, nthAddress, pickRanges } from './ranges.ts';
 
-/** Chooses everything that a new cluster keeps for good. Nothing is written. */
-export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
-  const strangers = existsSync(home.folder)
-    ? readdirSync(home.folder).filter(
-        (name) => name !== 'images' && name !== 'bin' && name !== 'run' && name !== 'logs',
-      )
-    : [];
-  if (strangers.length > 0 && !strangers.every((name) => ['pki', 'credentials', 'data', 'node'].includes(name)))
+/** What a first start makes before the configuration; left behind when it is killed in the middle. */
+const ownNames = [...homeFolders, 'engine', 'kubeconfig', 'config.json.new', 'kubeconfig.new'];
+
+/** What a home folder without a configuration holds that is not ours. */
+export const strangersIn = (home: Home): string[] =>
+  existsSync(home.folder) ? readdirSync(home.folder).filter((name) => !ownNames.includes(name)) : [];
+
+/** Makes the folders of a home; refuses one that holds anything else, or that this user cannot write to. */
+export function claimFolder(home: Home): void {
+  if (existsSync(home.folder) && !statSync(home.folder).isDirectory())
+    throw new PintleError('BAD_HOME', `${home.folder} is a file`, 'name an empty or new folder with --home');
+  const strangers = home.exists() ? [] : strangersIn(home);
+  if (strangers.length > 0)
     throw new PintleError(
       'HOME_NOT_EMPTY',
       `${home.folder} holds other files (${strangers.slice(0, 3).join(', ')}) and no cluster`,
       'name an empty or new folder with --home',
     );
+  home.makeFolders();
+}
+
+/** Chooses everything that a new cluster keeps for good. Nothing is written. */
+export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
   const others = otherConfigs(home);
+  const clusterId = newClusterId(home.folder);
   const ranges = pickRanges(
     { podCidr: options.podCidr, serviceCidr: options.serviceCidr, nodePorts: options.nodePorts },
     {
       cidrs: [
-        ...(decision.loopback ? [] : await hostRoutes(exec)),
+        ...(decision.loopback ? listenersOfThisHost() : await hostRoutes(exec)),
         ...others.flatMap((other) => [other.podCidr, other.serviceCidr]),
       ],
       nodePorts: others.map((other) => other.nodePorts),
     },
     decision.loopback,
+    Number.parseInt(clusterId, 16),
   );
-  const clusterId = newClusterId(home.folder);
   const taken = new Set(others.flatMap((other) => [other.port, other.kubeletPort]));
   return {
     formatVersion: 1,
@@ -71,6 +82,17 @@ function otherConfigs(home: Home): Config[] {
     } catch {} // a home that is being removed
   }
   return configs;
+}
+
+/** Whose configuration other users may not read, such as this host's other clusters. */
+function listenersOfThisHost(): string[] {
+  return ['tcp', 'udp'].flatMap((protocol) => {
+    try {
+      return loopbackListeners(readFileSync(`/proc/net/${protocol}`, 'utf8'));
+    } catch {
+      return [];
+    }
+  });
 }
 
 async function hostRoutes(exec: Exec): Promise<string[]> {

@@ -28,6 +28,11 @@ export interface Config {
   readonly store: string;
 }
 
+export const homeFolders = ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node'] as const;
+
+/** Names the bridge, the tables and the containers: without it nothing could be taken over or removed. */
+const configCopy = 'data/config.copy.json';
+
 /** All paths of a cluster hang below its home folder. */
 export class Home {
   constructor(readonly folder: string) {}
@@ -49,41 +54,48 @@ export class Home {
     let text: string;
     try {
       text = readFileSync(this.configPath, 'utf8');
-    } catch {
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EACCES')
+        throw new PintleError(
+          'HOME_NOT_YOURS',
+          `the cluster in ${this.folder} belongs to another user`,
+          'run this as that user, or name another folder with --home',
+        );
       throw new PintleError(
         'NO_CLUSTER',
         `there is no cluster in ${this.folder}`,
         `start one: ./pintle up --home ${this.folder}`,
       );
     }
-    try {
-      const config = JSON.parse(text) as Config;
-      if (config.formatVersion === 1 && config.clusterId) return config;
-    } catch {}
+    const config = parseConfig(text) ?? parseConfig(this.readFile(configCopy));
+    if (config) return config;
     throw new PintleError(
       'CONFIG_DAMAGED',
-      `${this.configPath} is not a configuration that this version can read`,
-      'restore the file from a backup, or remove the cluster: ./pintle down --purge',
+      `neither ${this.configPath} nor its copy ${this.path(configCopy)} is a configuration that this version can read`,
+      'restore one of them from a backup; nothing was changed',
     );
   }
 
   write(config: Config): void {
     this.makeFolders();
-    this.writeFile('config.json', JSON.stringify(config, undefined, 2) + '\n');
+    const text = `${JSON.stringify(config, undefined, 2)}\n`;
+    this.writeFile(configCopy, text);
+    this.writeFile('config.json', text);
   }
 
   makeFolders(): void {
     try {
       mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-      for (const name of ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node'])
-        mkdirSync(this.path(name), { recursive: true, mode: 0o700 });
+      for (const name of homeFolders) mkdirSync(this.path(name), { recursive: true, mode: 0o700 });
       chmodSync(this.folder, 0o711); // containers of other users reach their volumes below
       chmodSync(this.path('node'), 0o711);
     } catch (error) {
       throw new PintleError(
         'HOME_NOT_WRITABLE',
         `cannot write to ${this.folder}: ${(error as Error).message}`,
-        'name a folder that you may write to with --home',
+        (error as NodeJS.ErrnoException).code === 'ENOSPC'
+          ? 'free some space there, or name a folder on another disk with --home'
+          : 'name a folder that you may write to with --home',
       );
     }
   }
@@ -100,6 +112,15 @@ export class Home {
     } catch {
       return undefined;
     }
+  }
+}
+
+function parseConfig(text: string | undefined): Config | undefined {
+  try {
+    const config = JSON.parse(text ?? '') as Config;
+    return config.formatVersion === 1 && config.clusterId ? config : undefined;
+  } catch {
+    return undefined;
   }
 }
 

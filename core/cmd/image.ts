@@ -62,7 +62,7 @@ async function socketOf(home: Home, config: Config | undefined): Promise<string 
 
 function requireName(name: string | undefined, usage: string): string {
   if (!name)
-    throw new PintleError('NAME_MISSING', `image ${usage.split(' ')[0]} needs a name`, `./pintle image ${usage}`);
+    throw new PintleError('BAD_ARGUMENTS', `image ${usage.split(' ')[0]} needs a name`, `./pintle image ${usage}`);
   return name;
 }
 

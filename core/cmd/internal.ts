@@ -1,5 +1,6 @@
 import { createLog, type Log, PintleError, Scope } from '#base';
 import type { Catalog } from './catalog.ts';
+import { forgetFailure, noteFailure } from './failure.ts';
 import type { Config, Home } from './home.ts';
 import { openHome } from './home.ts';
 
@@ -38,11 +39,22 @@ export async function runInternal(argv: readonly string[], catalog: Catalog): Pr
     void stop.promise.then(() => scope[Symbol.asyncDispose]());
     await new Supervisor(home, context.config, log).run(scope.signal);
   } else {
-    await startRole(name, context);
+    await Promise.race([start(name, context), stop.promise]);
     await stop.promise;
     await Promise.race([scope[Symbol.asyncDispose](), Bun.sleep(8_000)]);
   }
   process.exit(0); // libraries keep the loop alive
+}
+
+/** Leaves the reason of a failed start where `up` and `status` find it. */
+async function start(name: string, context: RoleContext): Promise<void> {
+  try {
+    await startRole(name, context);
+    forgetFailure(context.home, name);
+  } catch (error) {
+    noteFailure(context.home, name, error);
+    throw error;
+  }
 }
 
 async function startRole(name: string, context: RoleContext): Promise<void> {

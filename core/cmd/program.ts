@@ -1,16 +1,18 @@
 import { Command, Option } from 'commander';
 import { version } from '../../package.json';
+import { countOf, portNumber, storeName } from './usage.ts';
 
 const home = () => new Option('--home <dir>', 'folder of the cluster (default: $PINTLE_HOME, else ~/.pintle)');
-const yes = () => new Option('--yes', 'do what is needed without asking (install packages, start engines)');
+const yes = (what: string) => new Option('--yes', what);
+const mend = 'do what is needed without asking (install packages, start engines)';
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
 export function createProgram(): Command {
   const program = new Command('pintle')
     .description('A cluster that speaks the Kubernetes API, from one command.')
     .version(version, '-V, --version', 'print the version')
-    .showHelpAfterError('(run ./pintle --help for the commands)')
-    .showSuggestionAfterError(true)
+    .exitOverride() // cli.ts words what is wrong and chooses the exit code
+    .configureOutput({ writeErr: () => {} })
     .enablePositionalOptions();
   lifeCycle(program);
   tools(program);
@@ -22,10 +24,10 @@ function lifeCycle(program: Command): void {
     .command('up')
     .description('start a one-host cluster, or take over one that was left running')
     .addOption(home())
-    .addOption(yes())
-    .option('--port <n>', 'HTTPS port of the API server (default: 6443, or the next free one)', wholeNumber)
+    .addOption(yes(mend))
+    .option('--port <n>', 'HTTPS port of the API server (default: 6443, or the next free one)', portNumber)
     .option('--detach', 'return when the node is Ready; the cluster goes on in the background')
-    .option('--store <where>', 'sqlite, or etcd://HOST:PORT[,HOST:PORT…]')
+    .option('--store <where>', 'sqlite, or etcd://HOST:PORT[,HOST:PORT…]', storeName)
     .addOption(new Option('--runtime <name>', 'how containers run').choices(['auto', 'docker', 'process']))
     .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16)')
     .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
@@ -35,7 +37,7 @@ function lifeCycle(program: Command): void {
     .command('down')
     .description('stop the cluster; containers keep running and the next `up` adopts them')
     .addOption(home())
-    .addOption(yes())
+    .addOption(yes('remove without being asked'))
     .option('--purge', 'also remove every container, link, rule, mount and all data')
     .action(async (options) => (await import('./down.ts')).down(options));
   program
@@ -56,7 +58,7 @@ function lifeCycle(program: Command): void {
     .argument('[component]', 'one of them; all by default')
     .addOption(home())
     .option('-f, --follow', 'go on printing')
-    .option('--tail <n>', 'lines from the end', wholeNumber, 100)
+    .option('--tail <n>', 'lines from the end', countOf('--tail'), 100)
     .action(async (component, options) => (await import('./logs.ts')).logs(component, options));
 }
 
@@ -65,7 +67,7 @@ function tools(program: Command): void {
     .command('demo')
     .description('the guided main job: a replication controller behind a service, scaled, killed, healed')
     .addOption(home())
-    .addOption(yes())
+    .addOption(yes('start a cluster when none runs, and remove it at the end'))
     .action(async (options) => (await import('./demo/demo.ts')).demo(options));
   program
     .command('kubectl')
@@ -87,7 +89,7 @@ function tools(program: Command): void {
     .command('test')
     .description('set up and run the tests')
     .argument('[tiers...]', 'unit net e2e sim bench; all but bench by default')
-    .addOption(yes())
+    .addOption(yes(mend))
     .action(async (tiers, options) => (await import('./test.ts')).test(tiers, options));
   program
     .command('bench')
@@ -100,10 +102,4 @@ function tools(program: Command): void {
     .description('completion script: ./pintle completion bash|zsh|fish')
     .argument('<shell>', 'bash, zsh or fish')
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value > 10_000_000) throw new Error(`'${text}' is not a whole number`);
-  return value;
 }

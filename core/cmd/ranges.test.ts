@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { PintleError } from '#base';
-import { nthAddress, pickRanges, spanOf } from './ranges.ts';
+import { loopbackListeners, nthAddress, pickRanges, spanOf } from './ranges.ts';
 
 const nothing = { cidrs: [], nodePorts: [] };
 const codeOf = (work: () => unknown): string => {
@@ -35,7 +35,7 @@ describe('pickRanges', () => {
     ['no range', { podCidr: 'ten' }, 'BAD_RANGE'],
     ['too small', { serviceCidr: '10.0.0.0/30' }, 'BAD_RANGE'],
     ['octet above 255', { podCidr: '10.300.0.0/16' }, 'BAD_RANGE'],
-    ['overlap of both', { podCidr: '10.9.0.0/16', serviceCidr: '10.9.1.0/24' }, 'RANGE_OVERLAP'],
+    ['overlap of both', { podCidr: '10.9.0.0/16', serviceCidr: '10.9.1.0/24' }, 'BAD_RANGE'],
     ['taken by the host', { podCidr: '192.168.0.0/24' }, 'RANGE_TAKEN'],
     ['node ports reversed', { nodePorts: '32000-31000' }, 'BAD_RANGE'],
     ['node ports not numbers', { nodePorts: 'a-b' }, 'BAD_RANGE'],
@@ -50,4 +50,24 @@ test('spanOf and nthAddress', () => {
   expect(spanOf('10.1.2.3/33')).toBeUndefined();
   expect(nthAddress('10.96.0.0/16', 1)).toBe('10.96.0.1');
   expect(nthAddress('10.244.0.0/16', 257)).toBe('10.244.1.1');
+});
+
+test('without root: ranges in pairs, from a place of the cluster’s own, none that somebody listens in', () => {
+  const none = { cidrs: [], nodePorts: [] };
+  expect(pickRanges({}, none, true, 0)).toMatchObject({ podCidr: '127.244.0.0/16', serviceCidr: '127.96.0.0/16' });
+  expect(pickRanges({}, none, true, 63)).toMatchObject({ podCidr: '127.241.0.0/16', serviceCidr: '127.93.0.0/16' });
+  const busy = { cidrs: ['127.96.0.1/32', '127.243.9.9/32'], nodePorts: [] };
+  expect(pickRanges({}, busy, true, 0)).toMatchObject({ podCidr: '127.242.0.0/16', serviceCidr: '127.94.0.0/16' });
+  expect(pickRanges({ podCidr: '127.5.0.0/16' }, busy, true, 0).serviceCidr).toBe('127.95.0.0/16');
+  expect(pickRanges({ serviceCidr: '127.5.0.0/16' }, none, true, 0).podCidr).toBe('127.244.0.0/16');
+});
+
+test('listeners on loopback addresses, as the kernel tells them', () => {
+  const text = `  sl  local_address rem_address   st tx_queue rx_queue
+   0: 0100607F:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000 61234
+   1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0
+   2: 0200F47F:9C40 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0
+   3: 0300F37F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0
+   4: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0`;
+  expect(loopbackListeners(text)).toEqual(['127.96.0.1/32', '127.243.0.3/32']);
 });

@@ -36,26 +36,49 @@ export interface Ranges {
   readonly nodePorts: string;
 }
 
+const candidatesMax = 60;
+
+/** Addresses of 127.0.0.0/8, but for 127.0.0.x, that somebody listens on: from the text of /proc/net/tcp or udp. Pure. */
+export function loopbackListeners(text: string): string[] {
+  const found = new Set<string>();
+  for (const match of text.matchAll(/^\s*\d+: ([0-9A-F]{6})7F:[0-9A-F]{4} [0-9A-F]{8}:[0-9A-F]{4} (?:0A|07)/gm)) {
+    const [fourth, third, second] = match[1]!.match(/../g)!.map((hex) => Number.parseInt(hex, 16)) as [
+      number,
+      number,
+      number,
+    ]; // the kernel writes the last byte first
+    if (second !== 0 || third !== 0) found.add(`127.${second}.${third}.${fourth}/32`);
+  }
+  return [...found];
+}
+
 /**
  * Picks ranges that nothing on this host uses. Explicit ones are checked, not changed.
- * `taken`: routes of the host and ranges of other homes; `loopback`: without root every address must come from 127.0.0.0/8.
+ * `taken`: routes of the host and ranges of other homes; `loopback`: without root every address must come from 127.0.0.0/8,
+ * tried from candidate `startAt` on, which differs between clusters.
  */
 export function pickRanges(
   wanted: Wanted,
   taken: { readonly cidrs: readonly string[]; readonly nodePorts: readonly string[] },
   loopback: boolean,
+  startAt = 0,
 ): Ranges {
   const used = taken.cidrs.map(spanOf).filter((span) => span !== undefined);
   const free = (cidr: string) => !used.some((span) => overlaps(span, spanOf(cidr)!));
   const candidates = (second: number) =>
-    Array.from({ length: 60 }, (_unused, index) =>
-      loopback ? `127.${second - index}.0.0/16` : `10.${second - index}.0.0/16`,
+    Array.from({ length: candidatesMax }, (_unused, index) =>
+      loopback ? `127.${second - ((index + startAt) % candidatesMax)}.0.0/16` : `10.${second - index}.0.0/16`,
     );
-  const podCidr = wanted.podCidr ? checkCidr('--pod-cidr', wanted.podCidr, 24, loopback) : candidates(244).find(free);
+  // Without root other users' clusters are known by their listeners only, and an idle one has none on its pods' range:
+  // pod and service ranges go in pairs, and the API's service is always served.
+  const alone = (cidr: string, index: number) => free(cidr) && (!loopback || free(candidates(96)[index]!));
+  const podCidr = wanted.podCidr ? checkCidr('--pod-cidr', wanted.podCidr, 24, loopback) : candidates(244).find(alone);
   if (podCidr && spanOf(podCidr)) used.push(spanOf(podCidr)!);
   const serviceCidr = wanted.serviceCidr
     ? checkCidr('--service-cidr', wanted.serviceCidr, 28, loopback)
-    : candidates(96).find(free);
+    : candidates(96).find(
+        (cidr, index) => free(cidr) && (!loopback || wanted.podCidr || candidates(244)[index] === podCidr),
+      );
   if (!podCidr || !serviceCidr)
     throw new PintleError(
       'NO_FREE_RANGE',
@@ -64,7 +87,7 @@ export function pickRanges(
     );
   if (overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!))
     throw new PintleError(
-      'RANGE_OVERLAP',
+      'BAD_RANGE',
       `--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`,
       'name two ranges that do not overlap',
     );

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { PintleError } from '#base';
+import { throwIfBroken } from './failure.ts';
 import type { Config, Home } from './home.ts';
 import { waitUntil } from './processes.ts';
 
@@ -22,13 +23,14 @@ export async function ask(
   }
 }
 
-/** Waits until the API answers and this host's node is Ready. */
+/** Waits until the API answers and this host's node is Ready. Throws early when a component cannot start. */
 export async function waitForNode(home: Home, config: Config, limitMs: number, signal?: AbortSignal): Promise<void> {
   let seen = 'the API server does not answer';
   const ready = await waitUntil(
     async () => {
       if (signal?.aborted) return true;
       const response = await ask(home, config, `/api/v1/nodes/${config.nodeName}`);
+      throwIfBroken(home);
       if (!response) return false;
       if (!response.ok) {
         seen = `the API server answers ${response.status} for node ${config.nodeName}`;

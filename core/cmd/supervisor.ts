@@ -1,6 +1,8 @@
-import { type Log, systemClock } from '#base';
+import { type Log, PintleError, systemClock } from '#base';
 import { argvOf, type ComponentName, type ComponentState, componentsOf, launch, readRunState } from './components.ts';
+import { forgetFailure } from './failure.ts';
 import type { Config, Home } from './home.ts';
+import { tryLock } from './lock.ts';
 import { end, isAlive, type ProcessRecord, recordOf } from './processes.ts';
 
 const backoffMs = { first: 50, most: 5_000, resetAfter: 60_000 };
@@ -18,7 +20,15 @@ export class Supervisor {
     private readonly log: Log,
   ) {}
 
+  /** Throws HOME_BUSY when another supervisor keeps this cluster. */
   async run(signal: AbortSignal): Promise<void> {
+    using lock = tryLock(this.home, 'supervisor');
+    if (!lock)
+      throw new PintleError(
+        'HOME_BUSY',
+        `another supervisor keeps the cluster in ${this.home.folder}`,
+        `./pintle status --home ${this.home.folder}`,
+      );
     const former = readRunState(this.home)?.components ?? [];
     await end(
       former
@@ -28,6 +38,7 @@ export class Supervisor {
       stopGraceMs,
     );
     const names = componentsOf(this.config);
+    for (const name of names) forgetFailure(this.home, name);
     const loops = names.map((name) => this.#keep(name, signal, former.find((one) => one.name === name)?.process));
     await Promise.all(loops);
     for (const name of names.reverse()) {

@@ -1,3 +1,4 @@
+import { existsSync, rmSync } from 'node:fs';
 import { createLog, PintleError, systemExec } from '#base';
 import { componentsOf, launch, readRunState, selfArgv } from './components.ts';
 import { ensureCredentials } from './credentials.ts';
@@ -5,54 +6,91 @@ import { decide, type UpOptions } from './decide.ts';
 import { checksOf } from './doctor/checks.ts';
 import { inspectMachine, type Machine } from './doctor/machine.ts';
 import { privateEngine } from './engine.ts';
-import { chooseConfig, portIsFree } from './first-start.ts';
+import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
-import { isAlive } from './processes.ts';
+import { supervisorRuns, takeTurn } from './lock.ts';
+import { end, isAlive, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
+import { pickRanges } from './ranges.ts';
 import { waitForNode } from './ready.ts';
 
 /** `up`: brings a cluster to Ready. Twice is harmless. Foreground unless --detach. */
 export async function up(options: UpOptions): Promise<void> {
+  pickRanges(options, { cidrs: [], nodePorts: [] }, false); // wrong words are refused before anything is looked at
   const home = openHome(options.home);
   const progress = createProgress();
-  const running = home.exists() ? readRunState(home)?.supervisor : undefined;
-  if (isAlive(running)) {
+  if (home.exists()) checkSame(home.read(), options);
+  const folderIsNew = !existsSync(home.folder);
+  claimFolder(home);
+  const turn = await takeTurn(home, progress);
+  if (supervisorRuns(home)) {
+    turn[Symbol.dispose]();
     const config = home.read();
-    checkSame(config, options);
     await progress.step(`a cluster runs in ${home.folder}; waiting until its node is Ready`, () =>
       waitForNode(home, config, readyLimitMs),
     );
     return announce(home, config);
   }
-  const config = await prepare(home, options, progress);
-  if (options.detach) {
-    const child = launch(home, 'supervisor', selfArgv(home, 'supervise'));
-    await progress.step('starting the cluster', () =>
-      Promise.race([waitForNode(home, config, readyLimitMs), failed(child.exited, home)]),
-    );
-    return announce(home, config);
+  let config: Config;
+  try {
+    config = await prepare(home, options, progress);
+  } catch (error) {
+    if (folderIsNew && !home.exists()) rmSync(home.folder, { recursive: true, force: true }); // refused: nothing stays
+    throw error;
   }
-  await foreground(home, config, progress);
+  await (options.detach ? background(home, config, progress, turn) : foreground(home, config, progress, turn));
 }
 
 const readyLimitMs = 120_000;
 
-async function failed(exited: Promise<number>, home: Home): Promise<never> {
-  const code = await exited;
-  throw new PintleError(
-    'SUPERVISOR_ENDED',
-    `the supervisor ended with code ${code}`,
-    `see ./pintle logs supervisor --home ${home.folder}`,
+/** Starts the supervisor in a session of its own. A start that fails, or is interrupted, ends it again. */
+async function background(home: Home, config: Config, progress: Progress, turn: Disposable): Promise<void> {
+  const child = launch(home, 'supervisor', selfArgv(home, 'supervise'));
+  const stop = stopOnSignal();
+  const died = child.exited.then((code) => {
+    if (stop.signal.aborted) return;
+    throw new PintleError(
+      'SUPERVISOR_ENDED',
+      `the supervisor ended with code ${code}`,
+      `see ./pintle logs supervisor --home ${home.folder}`,
+    );
+  });
+  died.catch(() => {}); // it also ends when a failed start is undone
+  try {
+    await progress.step('starting the cluster', async () => {
+      await Promise.race([died, waitUntil(() => stop.signal.aborted || supervisorRuns(home), readyLimitMs)]);
+      turn[Symbol.dispose]();
+      await Promise.race([died, waitForNode(home, config, readyLimitMs, stop.signal)]);
+      if (stop.signal.aborted) throw interrupted(home);
+    });
+  } catch (error) {
+    if (child.record) await end([child.record], stopLimitMs);
+    throw error;
+  }
+  announce(home, config);
+}
+
+const stopLimitMs = 25_000;
+const interrupted = (home: Home): PintleError =>
+  new PintleError(
+    'INTERRUPTED',
+    'the start was interrupted; what had started is stopped',
+    `go on with ./pintle up --home ${home.folder}, or remove it with ./pintle down --purge`,
   );
+
+function stopOnSignal(): AbortController {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
+  return stop;
 }
 
 async function prepare(home: Home, options: UpOptions, progress: Progress): Promise<Config> {
   const first = !home.exists();
   if (!first) {
     const config = home.read();
-    checkSame(config, options);
     checkPort(config.port, home);
+    checkPort(config.kubeletPort, home);
     await ensureCredentials(home, config);
     return config;
   }
@@ -64,7 +102,6 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
   const decision = decide(machine, options.runtime, privateEngine(home).socket);
   for (const note of decision.notes) progress.note(note);
   const config = await chooseConfig(home, options, decision, systemExec);
-  home.makeFolders();
   await ensureCredentials(home, config);
   home.write(config); // last: a home with a configuration is complete
   return config;
@@ -95,7 +132,6 @@ async function mend(machine: Machine, home: Home, options: UpOptions, progress: 
     );
   }
   if (needsKubectl && options.yes) {
-    home.makeFolders();
     try {
       await progress.step('putting kubectl into the home folder', () => installKubectl(systemExec, home));
     } catch (error) {
@@ -107,8 +143,6 @@ async function mend(machine: Machine, home: Home, options: UpOptions, progress: 
 }
 
 function checkPort(port: number, home: Home): void {
-  if (port < 1 || port > 65535)
-    throw new PintleError('BAD_PORT', `--port ${port} is not between 1 and 65535`, 'name a free port');
   if (portIsFree(port)) return;
   const leftover = (readRunState(home)?.components ?? []).some((one) => isAlive(one.process)); // a killed supervisor's apiserver: taken over
   if (!leftover)
@@ -143,15 +177,15 @@ function announce(home: Home, config: Config): void {
   );
 }
 
-async function foreground(home: Home, config: Config, progress: Progress): Promise<void> {
+async function foreground(home: Home, config: Config, progress: Progress, turn: Disposable): Promise<void> {
   const { Supervisor } = await import('./supervisor.ts');
-  const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
+  const stop = stopOnSignal();
   const log = createLog(() => {}, { now: Date.now });
   const supervisor = new Supervisor(home, config, log).run(stop.signal);
+  turn[Symbol.dispose](); // the supervisor's own lock holds from here
   try {
     await progress.step(`starting ${componentsOf(config).join(', ')}`, () =>
-      waitForNode(home, config, readyLimitMs, stop.signal),
+      Promise.race([supervisor, waitForNode(home, config, readyLimitMs, stop.signal)]),
     );
     if (!stop.signal.aborted) {
       announce(home, config);
@@ -163,5 +197,6 @@ async function foreground(home: Home, config: Config, progress: Progress): Promi
     throw error;
   }
   await supervisor;
+  progress.note('stopped; containers keep running');
   process.exit(0);
 }

@@ -15,8 +15,10 @@ import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
+import { evictOverLimit } from './eviction.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
+import { NetworkKeeper } from './network-keeper.ts';
 import { NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import type { Observed } from './plan.ts';
@@ -96,7 +98,9 @@ class Loop implements Kubelet {
   #seen = new Map<string, { observed: Observed; mark: string }>();
   #context!: WorkerContext;
   #agent!: NodeAgent;
+  #network!: NetworkKeeper;
   #relisting = false;
+  #engineLost = false;
   registered: Promise<void> = Promise.resolve();
   readonly access: KubeletAccess;
 
@@ -228,7 +232,8 @@ class Loop implements Kubelet {
         await clock.sleep(changesRetryMs, signal);
         return undefined;
       });
-    await podNetwork?.prepare().catch((error) => log.error('pod network not ready', { error }));
+    this.#network = new NetworkKeeper({ network: podNetwork, clock, log, signal });
+    await this.#network.mend();
     const attached = new Map((await podNetwork?.attached().catch(() => []))?.map(({ uid, ips }) => [uid, ips]));
     await pods.synced;
     if (signal.aborted || !observation) return;
@@ -238,6 +243,9 @@ class Loop implements Kubelet {
     await this.#removeOrphans(attached);
     void this.#follow();
     void this.#relist();
+    void this.#network.keep();
+    const { exec } = this.options;
+    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
   }
   #isReady = false;
 
@@ -299,6 +307,7 @@ class Loop implements Kubelet {
       } catch (error) {
         log.debug('runtime changes ended', { error });
       }
+      this.#engineLost ||= !signal.aborted;
       await clock.sleep(changesRetryMs, signal);
       await this.#look();
     }
@@ -335,7 +344,10 @@ class Loop implements Kubelet {
         if (now.get(uid)?.mark !== before) worker.wake(true);
       }
       this.#seen = now;
+      if (this.#engineLost) void this.#network.mend();
+      this.#engineLost = false;
     } catch (error) {
+      this.#engineLost = true;
       this.options.log.warn('container runtime not readable', { error });
     } finally {
       this.#relisting = false;

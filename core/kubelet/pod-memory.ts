@@ -8,8 +8,18 @@ import type { Memory, Observed } from './plan.ts';
 import { crashKey } from './pod-starter.ts';
 import type { Probes } from './probes/probes.ts';
 
+/** The pod has ended for good; with the reason when it is not its containers' doing, and the grace when it is not the pod's own. */
+export interface PodEnd {
+  readonly phase: 'Succeeded' | 'Failed';
+  readonly reason?: string;
+  readonly message?: string;
+  readonly graceMs?: number;
+}
+
 /** What one pod's worker remembers between rounds. The engine and the API hold all that must outlive it. */
 export class PodMemory {
+  /** As looked at last. */
+  observed: Observed;
   readonly waiting = new Map<string, Waiting>();
   readonly retryAtMs = new Map<string, number>();
   readonly messages = new Map<string, string>();
@@ -19,8 +29,14 @@ export class PodMemory {
   sandboxAttempt = 0;
   volumePaths: ReadonlyMap<string, string> | undefined;
   renewAtMs = Number.POSITIVE_INFINITY;
-  end: { phase: 'Succeeded' | 'Failed'; reason?: string; message?: string } | undefined;
+  end: PodEnd | undefined;
   stopped: { reason: string; message: string } | undefined;
+  /** The pod has ended and nothing but its containers' logs is left. */
+  released = false;
+
+  constructor(observed: Observed) {
+    this.observed = observed;
+  }
 
   /** The view that planPod decides on. */
   forPlan(

@@ -1,16 +1,15 @@
 import { isReason, type Pod, type PodStatus, podKind } from '#api';
-import { messageOf } from '#base';
 import { durationText } from './backoff.ts';
 import { containersOf, fieldPathOf, podText } from './names.ts';
-import { type Action, latestOf, type Observed, planPod } from './plan.ts';
+import { type Action, type Observed, planPod } from './plan.ts';
 import { graceMinMs, PodKiller } from './pod-killer.ts';
-import { PodMemory, statusOf, withGhosts } from './pod-memory.ts';
+import { PodMemory, withGhosts } from './pod-memory.ts';
+import { PodReport } from './pod-report.ts';
+import { PodSight } from './pod-sight.ts';
 import { crashKey, crashText, PodStarter } from './pod-starter.ts';
+import { graceMsOf, PodSteps } from './pod-steps.ts';
 import { Probes } from './probes/probes.ts';
-import { podStatus } from './status.ts';
-import { StatusWriter } from './status-writer.ts';
 import { unsupportedFields } from './supported.ts';
-import { terminationMessage } from './termination-message.ts';
 import { PodVolumes } from './volumes/volumes.ts';
 import type { WorkerContext } from './worker-context.ts';
 
@@ -18,22 +17,21 @@ const roundsMax = 50; // steps of one wake; more would be a plan that does not c
 const errorRetryMinMs = 500;
 const errorRetryMaxMs = 30_000;
 const graceDefaultSeconds = 30;
+const evictionGraceMs = 1_000;
 
 /** Brings one pod to what its spec says, one step after the other, and writes its status. Owns everything of that pod. */
 export class PodWorker {
-  observed: Observed;
-  readonly #memory = new PodMemory();
+  readonly volumes: PodVolumes;
+  readonly #memory: PodMemory;
   readonly #probes: Probes;
   readonly #killer: PodKiller;
-  readonly #starter: PodStarter;
-  readonly #volumes: PodVolumes;
-  #writer: StatusWriter | undefined;
-  #last: PodStatus | undefined;
+  readonly #steps: PodSteps;
+  readonly #sight: PodSight;
+  readonly #report: PodReport;
   #starting = new AbortController();
   #timer = new AbortController();
   #dirty = false;
-  #observe: boolean;
-  #volumesDirty = false;
+  #observe = false;
   #running: Promise<void> | undefined;
   #errors = 0;
   #gone = false;
@@ -45,10 +43,11 @@ export class PodWorker {
     private readonly context: WorkerContext,
     observed: Observed | undefined,
   ) {
-    this.observed = observed ?? { containers: [] };
-    this.#observe = false;
-    this.#volumes = new PodVolumes(context.volumes, uid);
-    this.#starter = new PodStarter(context, this.#volumes);
+    const memory = new PodMemory(observed ?? { containers: [] });
+    const volumes = new PodVolumes(context.volumes, uid);
+    const starter = new PodStarter(context, volumes);
+    this.#memory = memory;
+    this.volumes = volumes;
     this.#killer = new PodKiller(context);
     this.#probes = new Probes({
       runtime: context.runtime,
@@ -61,11 +60,17 @@ export class PodWorker {
         if (this.pod && container) context.events.event(this.pod, 'Warning', reason, message, fieldPathOf(container));
       },
     });
+    this.#steps = new PodSteps(uid, context, memory, starter, this.#killer, volumes);
+    this.#sight = new PodSight(uid, context, memory, this.#probes, starter, volumes.folder);
+    this.#report = new PodReport(context, memory, this.#probes);
   }
 
+  get observed(): Observed {
+    return this.#memory.observed;
+  }
   /** The status as decided last, or the API's. */
   get status(): PodStatus {
-    return this.#last ?? this.pod?.status ?? {};
+    return this.#report.last ?? this.pod?.status ?? {};
   }
   get podIps(): readonly string[] {
     return this.#memory.ips;
@@ -73,11 +78,15 @@ export class PodWorker {
   set podIps(ips: readonly string[]) {
     this.#memory.ips = ips;
   }
+  /** It will run nothing any more. */
+  get hasEnded(): boolean {
+    return this.#gone || this.#memory.end !== undefined;
+  }
 
   /** The API's newest; undefined when it is gone there. */
   update(pod: Readonly<Pod> | undefined): void {
     const before = this.pod;
-    if (pod && before && changedMeta(before, pod)) this.#volumesDirty = true;
+    if (pod && before && changedMeta(before, pod)) this.#steps.volumesDirty = true;
     if (pod) this.pod = pod;
     this.#gone ||= !pod;
     if (this.#gone || pod?.metadata.deletionTimestamp) {
@@ -100,7 +109,15 @@ export class PodWorker {
     });
   }
   refreshVolumes(): void {
-    this.#volumesDirty = true;
+    this.#steps.volumesDirty = true;
+    this.wake();
+  }
+  /** The node cannot bear it any more: the pod fails at once, whatever its own grace. */
+  evict(message: string): void {
+    if (!this.pod || this.hasEnded) return;
+    this.context.events.event(this.pod, 'Warning', 'Evicted', message);
+    this.#memory.end = { phase: 'Failed', reason: 'Evicted', message, graceMs: evictionGraceMs };
+    this.#killer.hurry(evictionGraceMs);
     this.wake();
   }
   /** Stops to work; containers run on. */
@@ -146,7 +163,6 @@ export class PodWorker {
   async #sync(): Promise<boolean> {
     const pod = this.pod;
     if (this.#gone || !pod) return this.#end(undefined, graceMinMs);
-    this.#writer ??= new StatusWriter(pod, this.context);
     if (this.#observe) await this.#look();
     if (pod.metadata.deletionTimestamp) {
       await this.#end(pod, (pod.metadata.deletionGracePeriodSeconds ?? graceDefaultSeconds) * 1000);
@@ -156,82 +172,57 @@ export class PodWorker {
     return false;
   }
 
-  async #look(): Promise<void> {
+  #look(): Promise<void> {
     this.#observe = false;
-    const { runtime } = this.context;
-    const all = await runtime.observe(this.uid);
-    const sandbox = all.sandboxes.filter(({ podUid }) => podUid === this.uid).sort((a, b) => b.attempt - a.attempt)[0];
-    this.observed = { sandbox, containers: all.containers.filter(({ podUid }) => podUid === this.uid) };
-  }
-
-  /** Reads what follows from the observation: probes, addresses, termination messages. */
-  async #take(pod: Readonly<Pod>): Promise<void> {
-    const { sandbox, containers } = this.observed;
-    const memory = this.#memory;
-    if (sandbox) memory.sandboxAttempt = sandbox.attempt;
-    if (sandbox?.ready && memory.ips.length === 0) memory.ips = await this.#starter.addresses(pod, sandbox);
-    memory.nameOf.clear();
-    for (const { id, name } of containers) memory.nameOf.set(id, name);
-    for (const state of containers) {
-      if (state.state !== 'exited' || memory.messages.has(state.id)) continue;
-      const policy = containersOf(pod).find(({ spec }) => spec.name === state.name)?.spec.terminationMessagePolicy;
-      memory.messages.set(
-        state.id,
-        await terminationMessage(state, policy, this.#volumes.folder, this.context.runtime, this.context.volumes.files),
-      );
-    }
-    const prefix = `${this.context.runtime.name}://`;
-    const targets = containersOf(pod).flatMap(({ role, spec }) => {
-      const state = latestOf(spec.name, containers);
-      if (state?.state !== 'running' || role === 'init' || role === 'ephemeral') return [];
-      const old = statusOf(this.status, spec.name);
-      const before =
-        old?.containerID === prefix + state.id ? { ready: old.ready, started: old.started ?? false } : undefined;
-      const startedAtMs = state.startedAtMs ?? state.createdAtMs;
-      return [{ containerId: state.id, container: spec, podIp: memory.ips[0] ?? '', startedAtMs, before }];
-    });
-    this.#probes.sync(targets, Boolean(pod.metadata.deletionTimestamp || memory.end));
+    return this.#sight.look();
   }
 
   async #keepUp(pod: Readonly<Pod>): Promise<void> {
-    const { events, clock, crashes } = this.context;
+    const { clock, crashes } = this.context;
     const memory = this.#memory;
-    await this.#take(pod);
-    const { podNetwork, seLinux } = this.context;
-    const bad = unsupportedFields(pod, { hostPorts: podNetwork !== undefined, seLinux });
-    if (bad.length && this.observed.containers.length === 0) {
-      const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;
-      if (!memory.stopped) events.event(pod, 'Warning', 'UnsupportedField', message);
-      memory.stopped = { reason: 'UnsupportedField', message };
-      for (const { spec } of containersOf(pod)) memory.waiting.set(spec.name, memory.stopped);
-      this.#writeStatus(pod, false);
-      return;
-    }
+    await this.#sight.take(pod, this.status);
+    if (this.#refuse(pod)) return;
     const ended = pod.status?.phase;
     if (!memory.end && (ended === 'Succeeded' || ended === 'Failed')) memory.end = { phase: ended };
-    const deadlineMs = this.#checkDeadline(pod);
     for (let round = 0; round < roundsMax; round++) {
+      const deadlineMs = this.#checkDeadline(pod);
       if (memory.end) return this.#finish(pod);
-      await this.#refreshVolumes(pod);
+      await this.#steps.refreshVolumes(pod);
       const view = memory.forPlan(pod, this.status, { clock, crashes, probes: this.#probes });
-      const plan = planPod(pod, withGhosts(pod, this.observed, this.status), view);
+      const plan = planPod(pod, withGhosts(pod, memory.observed, this.status), view);
       const waits = this.#noteWaits(pod, plan);
-      this.#writeStatus(pod, false);
+      this.#report.write(pod, false);
       const steps = plan.filter(({ type }) => type !== 'wait');
       if (steps.length === 0 || this.#starting.signal.aborted)
         return this.#wakeAt(Math.min(waits, deadlineMs, memory.renewAtMs));
       for (const step of steps) {
-        await this.#perform(pod, step);
+        await this.#steps.perform(pod, step, this.#starting.signal);
         if (this.#starting.signal.aborted || changedWork(pod, this.pod ?? pod)) break; // decided on an older spec: decide again
       }
       if (this.#starting.signal.aborted) return;
       pod = this.pod ?? pod;
       await this.#look();
-      await this.#take(pod);
+      await this.#sight.take(pod, this.status);
     }
     this.#wakeAt(clock.now() + errorRetryMaxMs);
   }
 
+  /** True: the pod asks for what this node cannot give, and nothing of it runs. */
+  #refuse(pod: Readonly<Pod>): boolean {
+    const { events, podNetwork, seLinux } = this.context;
+    const memory = this.#memory;
+    if (memory.observed.containers.length > 0) return false;
+    const bad = unsupportedFields(pod, { hostPorts: podNetwork !== undefined, seLinux });
+    if (bad.length === 0) return false;
+    const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;
+    if (!memory.stopped) events.event(pod, 'Warning', 'UnsupportedField', message);
+    memory.stopped = { reason: 'UnsupportedField', message };
+    for (const { spec } of containersOf(pod)) memory.waiting.set(spec.name, memory.stopped);
+    this.#report.write(pod, false);
+    return true;
+  }
+
+  /** When the pod has been active for too long, it ends here; resolves to that moment. */
   #checkDeadline(pod: Readonly<Pod>): number {
     const seconds = pod.spec?.activeDeadlineSeconds;
     const start = this.status.startTime;
@@ -266,141 +257,35 @@ export class PodWorker {
     return earliestMs;
   }
 
-  async #refreshVolumes(pod: Readonly<Pod>): Promise<void> {
-    const memory = this.#memory;
-    if (!memory.volumePaths) {
-      if (this.observed.containers.some(({ state }) => state === 'running')) await this.#prepareVolumes(pod); // adopted
-      return;
-    }
-    if (!this.#volumesDirty && memory.renewAtMs > this.context.clock.now()) return;
-    this.#volumesDirty = false;
-    try {
-      memory.renewAtMs = (await this.#volumes.prepare(pod, this.#starter.facts(memory.ips), true)).renewAtMs;
-    } catch (error) {
-      this.context.log.warn('volumes of a running pod not refreshed', { pod: pod.metadata.name, error });
-      memory.renewAtMs = this.context.clock.now() + errorRetryMaxMs;
-    }
-  }
-
-  async #prepareVolumes(pod: Readonly<Pod>): Promise<void> {
-    try {
-      const { paths, renewAtMs } = await this.#volumes.prepare(pod, this.#starter.facts(this.#memory.ips));
-      this.#memory.volumePaths = paths;
-      this.#memory.renewAtMs = renewAtMs;
-    } catch (error) {
-      this.context.events.event(pod, 'Warning', 'FailedMount', messageOf(error));
-      throw error;
-    }
-  }
-
-  async #perform(pod: Readonly<Pod>, step: Action): Promise<void> {
-    const { runtime } = this.context;
-    switch (step.type) {
-      case 'createSandbox':
-        return this.#createSandbox(pod, Math.max(step.attempt, this.#memory.sandboxAttempt));
-      case 'replaceSandbox':
-        return this.#replaceSandbox(pod);
-      case 'start':
-        return this.#start(pod, step);
-      case 'stop': {
-        const graceMs = (step.graceSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? graceDefaultSeconds) * 1000;
-        return this.#killer.stop(pod, step.container, step.id, this.#memory.ips[0] ?? '', graceMs, step.message);
-      }
-      case 'remove':
-        return runtime.remove(step.id);
-      case 'finish':
-        this.#memory.end = { phase: step.phase };
-    }
-  }
-
-  async #createSandbox(pod: Readonly<Pod>, attempt: number): Promise<void> {
-    const first = containersOf(pod).filter(({ role }) => role !== 'ephemeral');
-    this.#starter.prefetch(pod, first, this.#starting.signal);
-    const volumes = this.#memory.volumePaths ? Promise.resolve() : this.#prepareVolumes(pod);
-    volumes.catch(() => {}); // seen below, after the sandbox
-    try {
-      const { sandbox, ips } = await this.#starter.sandbox(pod, attempt);
-      this.#memory.ips = ips;
-      this.observed = { ...this.observed, sandbox };
-    } catch (error) {
-      this.context.events.event(
-        pod,
-        'Warning',
-        'FailedCreatePodSandBox',
-        `Failed to create pod sandbox: ${messageOf(error)}`,
-      );
-      throw error;
-    }
-    await volumes;
-  }
-
-  async #replaceSandbox(pod: Readonly<Pod>): Promise<void> {
-    const { events } = this.context;
-    events.event(pod, 'Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.');
-    const running = this.observed.containers.filter(({ state }) => state === 'running');
-    await this.#killer.stopAll(pod, containersOf(pod), running, this.#memory.ips[0] ?? '', graceMinMs);
-    await this.#removeSandbox();
-    this.#memory.sandboxAttempt++;
-  }
-
-  async #removeSandbox(): Promise<void> {
-    const { runtime, podNetwork } = this.context;
-    await podNetwork?.detach({ uid: this.uid, netnsPath: this.observed.sandbox?.netnsPath });
-    await runtime.removeSandbox(this.uid);
-    this.#memory.ips = [];
-  }
-
-  async #start(pod: Readonly<Pod>, step: Extract<Action, { type: 'start' }>): Promise<void> {
-    const memory = this.#memory;
-    const name = step.container.spec.name;
-    if (!memory.volumePaths) await this.#prepareVolumes(pod);
-    const place = { sandbox: this.observed.sandbox!, ips: memory.ips, volumePaths: memory.volumePaths! };
-    const result = await this.#starter.start(pod, step, place, this.#starting.signal);
-    if (result.ok === false) {
-      memory.waiting.set(name, { reason: result.reason, message: result.message });
-      memory.retryAtMs.set(name, result.retryAtMs);
-      return;
-    }
-    memory.waiting.delete(name);
-    memory.retryAtMs.delete(name);
-    if (result.ok === true) return;
-    const graceMs = (pod.spec?.terminationGracePeriodSeconds ?? graceDefaultSeconds) * 1000;
-    await this.#killer.stop(pod, step.container, result.id, memory.ips[0] ?? '', graceMs, 'FailedPostStartHook');
-  }
-
-  /** The pod has ended by itself: what still runs is stopped and the address given back; containers stay for their logs. */
+  /** The pod has ended by itself or was ended: what still runs is stopped, and all but the logs given back. */
   async #finish(pod: Readonly<Pod>): Promise<void> {
-    const running = this.observed.containers.filter(({ state }) => state === 'running');
-    const graceMs = (pod.spec?.terminationGracePeriodSeconds ?? graceDefaultSeconds) * 1000;
-    if (running.length) {
-      await this.#killer.stopAll(pod, containersOf(pod), running, this.#memory.ips[0] ?? '', graceMs);
+    const memory = this.#memory;
+    if (await this.#steps.stopAll(pod, memory.end?.graceMs ?? graceMsOf(pod))) {
       await this.#look();
-      await this.#take(pod);
+      await this.#sight.take(pod, this.status);
     }
-    if (this.observed.sandbox?.netnsPath)
-      await this.context.podNetwork?.detach({ uid: this.uid, netnsPath: this.observed.sandbox.netnsPath });
-    this.#memory.waiting.clear();
-    this.#writeStatus(pod, true);
+    memory.waiting.clear();
+    this.#report.write(pod, true);
+    if (memory.released) return;
+    await this.#steps.release();
+    this.#report.write(pod, true); // its sandbox is gone
   }
 
   /** Deleted, or gone already: stop, say so, remove everything, and let the API forget it. */
   async #end(pod: Readonly<Pod> | undefined, graceMs: number): Promise<boolean> {
-    const all = this.pod ? containersOf(this.pod) : [];
     await this.#look();
-    if (pod) await this.#take(pod);
-    const running = this.observed.containers.filter(({ state }) => state === 'running');
-    if (pod) this.#writeStatus(pod, false);
-    await this.#killer.stopAll(this.pod, all, running, this.#memory.ips[0] ?? '', graceMs);
-    if (running.length) await this.#look();
+    if (pod) await this.#sight.take(pod, this.status);
+    if (pod) this.#report.write(pod, false);
+    if (await this.#steps.stopAll(this.pod, graceMs)) await this.#look();
     if (pod && !this.#gone) {
-      await this.#take(pod);
+      await this.#sight.take(pod, this.status);
       this.#memory.waiting.clear();
-      this.#writeStatus(pod, true);
-      await this.#writer?.flushed();
+      this.#report.write(pod, true);
+      await this.#report.flushed();
     }
     this.#probes[Symbol.dispose]();
-    await this.#removeSandbox();
-    await this.#volumes.remove();
+    await this.#steps.removeSandbox();
+    await this.volumes.remove();
     if (pod && !this.#gone) await this.#forget(pod);
     this.#gone = true;
     this.#timer.abort();
@@ -417,42 +302,6 @@ export class PodWorker {
       if (!isReason(error, 'NotFound', 'Conflict')) throw error;
     }
   }
-
-  #writeStatus(pod: Readonly<Pod>, ending: boolean): void {
-    const { clock, runtime, nodeIps } = this.context;
-    const memory = this.#memory;
-    const known = this.status;
-    const status = podStatus(
-      pod,
-      this.observed,
-      { ...known, conditions: mergedConditions(pod, known) },
-      {
-        nowMs: clock.now(),
-        hostIps: nodeIps,
-        podIps: memory.ips,
-        runtimeName: runtime.name,
-        isReady: (id, container) => this.#probes.isReady(id, container),
-        isStarted: (id, container) => this.#probes.isStarted(id, container),
-        waiting: (name) => memory.waiting.get(name),
-        terminationMessage: (id) => memory.messages.get(id),
-        end: memory.end,
-        stopped: memory.stopped,
-        ending,
-      },
-    );
-    this.#last = status;
-    this.#writer?.write(status);
-  }
-}
-
-/** Ours as written last, everybody else's as the API has them. */
-function mergedConditions(pod: Readonly<Pod>, written: PodStatus) {
-  const own = written.conditions ?? [];
-  const gates = new Set(pod.spec?.readinessGates?.map(({ conditionType }) => conditionType));
-  return [
-    ...own.filter(({ type }) => !gates.has(type)),
-    ...(pod.status?.conditions ?? []).filter(({ type }) => gates.has(type)),
-  ];
 }
 
 const changedMeta = (a: Readonly<Pod>, b: Readonly<Pod>): boolean =>

@@ -48,7 +48,8 @@ export function podStatus(
     const chosen = all.filter(({ role }) => roles.includes(role)).map(({ status }) => status);
     return chosen.length ? chosen : undefined;
   };
-  const podIps = pod.spec?.hostNetwork ? facts.hostIps : facts.podIps;
+  const known = pod.spec?.hostNetwork ? facts.hostIps : facts.podIps;
+  const podIps = known.length || !terminal ? known : (previous.podIPs ?? []).map(({ ip }) => ip); // what it had stays to be read
   const why = facts.end?.reason ? facts.end : (facts.stopped ?? (terminal ? previous : undefined));
   return {
     ...(pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),

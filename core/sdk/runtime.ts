@@ -174,6 +174,8 @@ export interface ContainerRuntime extends AsyncDisposable {
   images(): Promise<ImageInfo[]>;
   removeImage(id: string): Promise<void>;
   ensureSandbox(spec: SandboxSpec): Promise<SandboxState>;
+  /** The pod has ended: frees what the sandbox holds (processes, network, address). Its containers stay, for their logs. */
+  endSandbox(podUid: string): Promise<void>;
   /** Stops and removes the sandbox and every container in it. */
   removeSandbox(podUid: string): Promise<void>;
   /** Resolves to the container's id. Throws ContainerError. */

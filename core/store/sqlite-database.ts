@@ -1,18 +1,13 @@
-import { Database, SQLiteError, type Statement } from 'bun:sqlite';
-import { messageOf, PintleError } from '#base';
+import { type Database, SQLiteError, type Statement } from 'bun:sqlite';
+import { assert } from '#base';
 import { errors } from '../api/status.ts';
 import { Ballast } from './ballast.ts';
 import { prefixEnd } from './key.ts';
 import { expired, type Refusal, refuse, tooNew } from './refusal.ts';
+import { damaged, isDamage, metaOf, newestVersion, openFile } from './sqlite-file.ts';
+import { checksumOf, type Row, type StoredRow } from './sqlite-row.ts';
+import { Witness } from './witness.ts';
 
-/** `value` is absent for a deletion; `previous` is 0 when the key did not exist before. */
-export interface Row {
-  readonly version: number;
-  readonly key: string;
-  readonly value: Uint8Array | undefined;
-  readonly previous: number;
-  readonly previousValue?: Uint8Array;
-}
 export interface WriteOperation {
   readonly verb: 'create' | 'update' | 'delete';
   readonly key: string;
@@ -21,8 +16,7 @@ export interface WriteOperation {
 }
 export type WriteResult = { readonly row: Row } | { readonly refusal: Refusal | 'Full' };
 
-const format = 1; // PRAGMA user_version; raised when the tables change
-const damagedCodes = ['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_FORMAT'];
+const compactRowsMax = 2000; // in one transaction: about 10 ms
 
 /**
  * The tables, synchronously; runs inside the worker. `log` holds every version of every value once; `current` says which
@@ -31,27 +25,33 @@ const damagedCodes = ['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_FORMAT'];
 export class SqliteDatabase {
   readonly #database: Database;
   readonly #ballast: Ballast;
+  readonly #witness: Witness;
   readonly #present: Statement<{ version: number }, [string]>;
   readonly #insert: Statement<void, [number, string, Uint8Array | null, number, number]>;
-  readonly #point: Statement<void, [string, number]>;
-  readonly #forget: Statement<void, [string]>;
+  readonly #begin: Statement<void, []>;
+  readonly #commit: Statement<void, []>;
+  readonly #add: Statement<void, [string, number]>;
+  readonly #move: Statement<void, [number, string, number]>;
+  readonly #forget: Statement<void, [string, number]>;
   readonly #read: Statement<StoredRow, [number]>;
   #version: number;
   #compacted: number;
 
   constructor(readonly path: string) {
-    this.#database = openFile(path);
+    this.#witness = new Witness(`${path}.witness`);
+    this.#database = openFile(path, this.#witness);
     this.#ballast = new Ballast(`${path}.ballast`);
     const database = this.#database;
+    this.#begin = database.query('BEGIN IMMEDIATE');
+    this.#commit = database.query('COMMIT');
     this.#present = database.query('SELECT version FROM current WHERE key = ?');
     this.#insert = database.query('INSERT INTO log (version, key, value, previous, checksum) VALUES (?, ?, ?, ?, ?)');
-    this.#point = database.query('INSERT OR REPLACE INTO current (key, version) VALUES (?, ?)');
-    this.#forget = database.query('DELETE FROM current WHERE key = ?');
+    this.#add = database.query('INSERT INTO current (key, version) VALUES (?, ?) ON CONFLICT DO NOTHING');
+    this.#move = database.query('UPDATE current SET version = ? WHERE key = ? AND version = ?');
+    this.#forget = database.query('DELETE FROM current WHERE key = ? AND version = ?');
     this.#read = database.query('SELECT version, key, value, previous, checksum FROM log WHERE version = ?');
-    const meta = database.query<{ value: number }, [string]>('SELECT value FROM meta WHERE name = ?');
-    this.#compacted = meta.get('compacted')?.value ?? 0;
-    const newest = database.query<{ version: number | null }, []>('SELECT max(version) AS version FROM log').get();
-    this.#version = Math.max(newest?.version ?? 0, this.#compacted);
+    this.#compacted = metaOf(database, 'compacted');
+    this.#version = newestVersion(database);
   }
 
   get version(): number {
@@ -77,13 +77,14 @@ export class SqliteDatabase {
 
   #write(operations: readonly WriteOperation[], deletesOnly: boolean): WriteResult[] {
     const before = this.#version;
-    this.#database.run('BEGIN IMMEDIATE');
+    this.#begin.run();
     try {
       const results = operations.map((operation): WriteResult => {
         if (deletesOnly && operation.verb !== 'delete') return { refusal: 'Full' };
         return this.#apply(operation);
       });
-      this.#database.run(this.#version === before ? 'ROLLBACK' : 'COMMIT');
+      this.#commit.run();
+      if (this.#version !== before) this.#witness.write(this.#version);
       return results;
     } catch (error) {
       this.#version = before;
@@ -92,16 +93,26 @@ export class SqliteDatabase {
     }
   }
 
+  /** Tries the change at once and asks what is there only where it did not take: one statement less for each write. */
   #apply({ verb, key, value, expected }: WriteOperation): WriteResult {
-    const present = this.#present.get(key)?.version;
-    const refusal = refuse(verb, present, expected);
-    if (refusal) return { refusal };
-    const previousValue = present === undefined ? undefined : this.#rowAt(present, key).value;
-    const row: Row = { version: ++this.#version, key, value, previous: present ?? 0, previousValue };
-    this.#insert.run(row.version, key, value ?? null, row.previous, checksumOf(row));
-    if (value) this.#point.run(key, row.version);
-    else this.#forget.run(key);
+    const version = this.#version + 1;
+    const present = verb === 'create' ? 0 : (expected ?? this.#present.get(key)?.version ?? 0);
+    if (this.#turn(verb, key, version, present) === 0) {
+      const refusal = refuse(verb, this.#present.get(key)?.version, expected);
+      assert(refusal, 'a write that would not be refused did not take');
+      return { refusal };
+    }
+    this.#version = version;
+    const previousValue = present === 0 ? undefined : this.#rowAt(present, key).value;
+    const row: Row = { version, key, value, previous: present, previousValue };
+    this.#insert.run(version, key, value ?? null, present, checksumOf(row));
     return { row };
+  }
+
+  /** Rows changed: 0 or 1. */
+  #turn(verb: WriteOperation['verb'], key: string, version: number, present: number): number {
+    if (verb === 'create') return this.#add.run(key, version).changes;
+    return (verb === 'update' ? this.#move.run(version, key, present) : this.#forget.run(key, present)).changes;
   }
 
   get(key: string): Row | undefined {
@@ -158,22 +169,31 @@ export class SqliteDatabase {
     });
   }
 
-  /** Forgets what was replaced or deleted at or before this version. Its cost follows the changes since the last time. */
-  compact(before: number): void {
-    const bound = Math.min(before, this.#version);
-    if (bound <= this.#compacted) return;
-    this.#guard(() =>
-      this.#database.transaction(() => {
-        const range = [this.#compacted, bound] as const;
-        const changed = 'version > ? AND version <= ?';
-        this.#database
-          .query(`DELETE FROM log WHERE version IN (SELECT previous FROM log WHERE ${changed} AND previous > 0)`)
-          .run(...range);
-        this.#database.query(`DELETE FROM log WHERE ${changed} AND value IS NULL`).run(...range);
-        this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(bound);
-      })(),
-    );
+  /**
+   * Forgets what was replaced or deleted at or before this version, a part at a time so that writes need not wait for the whole.
+   * Returns whether there is more to forget. Its cost follows the changes since the last time.
+   */
+  compact(before: number): boolean {
+    const wanted = Math.min(before, this.#version);
+    if (wanted <= this.#compacted) return false;
+    const part = 'SELECT version FROM log WHERE version > ? ORDER BY version LIMIT 1 OFFSET ?';
+    const next = this.#database.query<{ version: number }, [number, number]>(part).get(this.#compacted, compactRowsMax);
+    const bound = Math.min(wanted, next?.version ?? wanted);
+    this.#guard(() => this.#forgetThrough(bound));
     this.#compacted = bound;
+    return bound < wanted;
+  }
+
+  #forgetThrough(bound: number): void {
+    const range = [this.#compacted, bound] as const;
+    const changed = 'version > ? AND version <= ?';
+    this.#database.transaction(() => {
+      this.#database
+        .query(`DELETE FROM log WHERE version IN (SELECT previous FROM log WHERE ${changed} AND previous > 0)`)
+        .run(...range);
+      this.#database.query(`DELETE FROM log WHERE ${changed} AND value IS NULL`).run(...range);
+      this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(bound);
+    })();
   }
 
   /** Takes the disk space that lets deletions work when the disk is full. */
@@ -188,6 +208,7 @@ export class SqliteDatabase {
 
   close(): void {
     this.#database.close();
+    this.#witness.close();
   }
 
   #rowAt(version: number, key: string): Row {
@@ -213,7 +234,7 @@ export class SqliteDatabase {
 
   #explain(error: unknown): unknown {
     if (!(error instanceof SQLiteError)) return error;
-    if (damagedCodes.some((code) => error.code?.startsWith(code))) return damaged(this.path, error.message);
+    if (isDamage(error)) return damaged(this.path, error.message);
     if (isFull(error)) return error;
     return errors.unavailable(
       `the store cannot use ${this.path} now (${error.code}: ${error.message}); whether a write in this moment is kept is not known`,
@@ -221,78 +242,5 @@ export class SqliteDatabase {
   }
 }
 
-interface StoredRow {
-  readonly version: number;
-  readonly key: string;
-  readonly value: Uint8Array | null;
-  readonly previous: number;
-  readonly checksum: number;
-}
-
-// SQLite gives back a flipped bit without a word, so each row carries a CRC over everything it says.
-const checksumOf = (row: Pick<Row, 'version' | 'key' | 'previous' | 'value'>): number => {
-  const head = Bun.hash.crc32(`${row.version} ${row.previous} ${row.value ? 'put' : 'delete'} ${row.key}`);
-  return row.value ? Bun.hash.crc32(row.value, head) : head;
-};
-
 const isFull = (error: unknown): boolean =>
   error instanceof SQLiteError && (error.code === 'SQLITE_FULL' || /disk is full|ENOSPC/.test(error.message));
-
-const damaged = (path: string, what: string): PintleError =>
-  new PintleError(
-    'STORE_DAMAGED',
-    `The store ${path} is damaged: ${what}.`,
-    'Nothing was changed or deleted. Copy the file with its -wal file away, then restore the newest snapshot with `pintle snapshot restore FILE`.',
-  );
-
-function openFile(path: string): Database {
-  let database: Database | undefined;
-  try {
-    database = new Database(path, { create: true, readwrite: true, strict: false });
-    // EXCLUSIVE before WAL: the lock is held for the life of the process and the index of the WAL stays in memory.
-    database.run('PRAGMA locking_mode = EXCLUSIVE');
-    database.run('PRAGMA page_size = 8192'); // three 2 KB values share a page
-    database.run('PRAGMA journal_mode = WAL');
-    database.run('PRAGMA synchronous = FULL');
-    database.run('PRAGMA cache_size = -4096'); // KiB
-    database.run(`PRAGMA journal_size_limit = ${64 * 1024 * 1024}`); // bytes
-    database.run('BEGIN IMMEDIATE');
-    createTables(database, path);
-    database.run('COMMIT');
-    const check = database.query<{ quick_check: string }, []>('PRAGMA quick_check(1)').get();
-    if (check?.quick_check !== 'ok') throw damaged(path, check?.quick_check ?? 'the check gave no answer');
-    return database;
-  } catch (error) {
-    database?.close();
-    if (error instanceof PintleError) throw error;
-    const code = error instanceof SQLiteError ? (error.code ?? '') : '';
-    if (code.startsWith('SQLITE_BUSY'))
-      throw new PintleError(
-        'STORE_LOCKED',
-        `Another process has the store ${path} open.`,
-        'Stop it first: `pintle down --home DIR` with the same home, then start again.',
-      );
-    if (damagedCodes.some((damage) => code.startsWith(damage))) throw damaged(path, messageOf(error));
-    throw new PintleError(
-      'STORE_OPEN',
-      `The store ${path} cannot be opened: ${messageOf(error)}.`,
-      'Check that its folder exists, belongs to this user and has free space.',
-      { cause: error },
-    );
-  }
-}
-
-function createTables(database: Database, path: string): void {
-  const found = database.query<{ user_version: number }, []>('PRAGMA user_version').get()?.user_version ?? 0;
-  if (found !== 0 && found !== format)
-    throw new PintleError(
-      'STORE_FORMAT',
-      `The store ${path} has format ${found}; this program reads format ${format}.`,
-      'Start the version of pintle that wrote it, or restore a snapshot.',
-    );
-  database.run(`CREATE TABLE IF NOT EXISTS log (
-    version INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB, previous INTEGER NOT NULL, checksum INTEGER NOT NULL)`);
-  database.run('CREATE TABLE IF NOT EXISTS current (key TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID');
-  database.run('CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID');
-  database.run(`PRAGMA user_version = ${format}`);
-}

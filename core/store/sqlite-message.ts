@@ -1,6 +1,6 @@
 import { PintleError } from '#base';
 import { StatusError } from '../api/status.ts';
-import type { Row } from './sqlite-database.ts';
+import type { Row } from './sqlite-row.ts';
 
 /**
  * What crosses the thread for reads: a small JSON head and one transferred buffer with every value behind the other.

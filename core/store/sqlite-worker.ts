@@ -48,8 +48,7 @@ function answer(question: Question): Packed | undefined {
       return packRows(rows, through);
     }
     case 'compact':
-      database.compact(question.before);
-      return undefined;
+      return packRows([], Number(database.compact(question.before)));
     case 'close':
       database.close();
       return undefined;

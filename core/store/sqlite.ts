@@ -3,8 +3,9 @@ import type { ResourceVersion } from '../api/meta.ts';
 import { errors } from '../api/status.ts';
 import { checkKey, checkValue } from './key.ts';
 import { refusals } from './refusal.ts';
-import type { Row, WriteOperation, WriteResult } from './sqlite-database.ts';
+import type { WriteOperation, WriteResult } from './sqlite-database.ts';
 import { unpackRows } from './sqlite-message.ts';
+import type { Row } from './sqlite-row.ts';
 import { SqliteThread } from './sqlite-thread.ts';
 import type { Entry, Page, Store, StoreEvent } from './store.ts';
 import { versionNumber, versionText } from './version.ts';
@@ -104,7 +105,10 @@ class SqliteStore implements Store {
 
   async compact(before: ResourceVersion): Promise<void> {
     this.#assertOpen();
-    await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
+    for (let more = true; more && !this.#closed; ) {
+      const { packed } = await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
+      more = unpackRows(packed!).through > 0;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

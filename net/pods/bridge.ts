@@ -65,7 +65,7 @@ class BridgeNetwork implements PodNetwork {
       await this.#must(['ip', 'link', 'add', bridge, 'type', 'bridge']);
     await this.#must(['ip', '-batch', '-'], bridgeBatch(this.#shape));
     await this.#must(['sysctl', '-q', '-w', 'net.ipv4.ip_forward=1']);
-    await this.#must(['nft', '-f', '-'], nftTable(this.#shape, this.#book.all()));
+    await this.#inTurn(() => this.#must(['nft', '-f', '-'], nftTable(this.#shape, this.#book.all())));
     await acceptForwarding(this.#exec, bridge, [...new Set([this.#shape.subnet, ...this.#shape.podRanges])]);
   }
 
@@ -144,11 +144,17 @@ class BridgeNetwork implements PodNetwork {
   }
 
   async #nftElements(verb: 'add' | 'delete', elements: readonly string[]): Promise<void> {
-    await this.#must(
-      ['nft', '-f', '-'],
-      `${verb} element ip ${this.#shape.tableName} host_ports { ${elements.join(', ')} }\n`,
-    );
+    const text = `${verb} element ip ${this.#shape.tableName} host_ports { ${elements.join(', ')} }\n`;
+    await this.#inTurn(() => this.#must(['nft', '-f', '-'], text));
   }
+
+  /** One write of the table after the other: prepare() mends it while pods come, and an older book would forget a port. */
+  #inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const result = this.#lastWrite.then(work);
+    this.#lastWrite = result.catch(() => {});
+    return result;
+  }
+  #lastWrite: Promise<unknown> = Promise.resolve();
 
   async #must(argv: readonly string[], stdin?: string, netns?: string): Promise<void> {
     const result = await this.#exec.run(argv, {

@@ -20,6 +20,13 @@ test.each([
   expect(() => checkedAddress(address, ['127.7.0.0/16'])).toThrow('address not allowed');
 });
 
+test('in the cluster’s own range only live addresses', () => {
+  const isLive = (address: string) => address === '127.7.0.3';
+  expect(checkedAddress('127.7.0.3', ['127.7.0.0/16'], isLive)).toBe('127.7.0.3');
+  expect(() => checkedAddress('127.7.0.4', ['127.7.0.0/16'], isLive)).toThrow('address not allowed');
+  expect(() => checkedAddress('127.0.0.1', ['127.7.0.0/16'], () => true)).toThrow('address not allowed');
+});
+
 test.each([
   ['10.244.1.5', '10.244.1.5'],
   ['192.168.1.1', '192.168.1.1'],

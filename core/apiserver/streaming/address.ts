@@ -4,16 +4,21 @@ import { errors } from '#api';
 /**
  * The address itself when the apiserver may connect there on somebody's behalf; throws otherwise. Names are refused: what was
  * checked must be what is connected to. Loopback, link-local (with it the metadata services of clouds), multicast and
- * unspecified addresses are refused, but for the ranges that this cluster gave itself (127.x without root).
+ * unspecified addresses are refused, but for what this cluster gave itself (127.x without root): addresses in `allowedRanges` that `isLive`.
  */
-export function checkedAddress(address: string | undefined, allowedRanges: readonly string[]): string {
+export function checkedAddress(
+  address: string | undefined,
+  allowedRanges: readonly string[],
+  isLive: (address: string) => boolean = () => true,
+): string {
   if (!address || !ipaddr.isValid(address)) throw errors.badRequest('address not allowed');
   const parsed = ipaddr.process(address); // IPv4 in IPv6 becomes IPv4, so that it cannot hide a loopback address
   const allowed = allowedRanges.some((range) => {
     const [base, bits] = ipaddr.parseCIDR(range);
     return base.kind() === parsed.kind() && parsed.match(base, bits);
   });
-  if (!allowed && !openRanges.has(parsed.range())) throw errors.badRequest('address not allowed');
+  const open = openRanges.has(parsed.range()) || (allowed && isLive(parsed.toString()));
+  if (!open) throw errors.badRequest('address not allowed');
   if (metadataAddresses.has(parsed.toString())) throw errors.badRequest('address not allowed');
   return parsed.toString();
 }

@@ -8,8 +8,10 @@ export interface StreamingOptions {
   signKubeletToken(nodeName: string, claim: KubeletTokenClaim): Promise<string>;
   /** PEM: what kubelets' certificates are checked against. */
   readonly kubeletCa: string;
-  /** CIDRs that are connected to although they are loopback: what this cluster allocated for itself. Default none. */
+  /** CIDRs that are connected to although they are loopback: what this cluster gives its pods and services, and in them only the addresses of live ones. Default none. */
   readonly allowedRanges?: readonly string[];
+  /** The same for the streaming endpoints of kubelets, whose certificate is checked. Default none. */
+  readonly kubeletRanges?: readonly string[];
 }
 export interface KubeletTokenClaim {
   readonly op: 'logs' | 'exec' | 'attach' | 'portForward' | 'stats';
@@ -61,6 +63,6 @@ export async function kubeletTarget(
   claim: KubeletTokenClaim,
   options: StreamingOptions,
 ): Promise<KubeletTarget> {
-  const host = kubeletAddress(reader, node, options.allowedRanges ?? []);
+  const host = kubeletAddress(reader, node, options.kubeletRanges ?? []);
   return { node, host, token: await options.signKubeletToken(node, claim) };
 }

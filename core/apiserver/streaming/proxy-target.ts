@@ -42,8 +42,18 @@ export function serviceOrigin(
   const targets = slices.flatMap((slice) => readyTargets(slice, portName));
   const target = targets[Math.floor(random.next() * targets.length)];
   if (!target) throw errors.unavailable(`no endpoints available for service "${id}"`);
-  return `${scheme}://${hostPort(checkedAddress(target.ip, allowedRanges), target.port)}`;
+  return `${scheme}://${hostPort(
+    checkedAddress(target.ip, allowedRanges, (address) => isLive(reader, address)),
+    target.port,
+  )}`;
 }
+
+/** Endpoints can be written by hand: one in the cluster's own range must be a live pod's or a service's address. */
+const isLive = (reader: Reader, address: string): boolean =>
+  reader
+    .list(podKind)
+    .some(({ status }) => status?.podIP === address && status.phase !== 'Succeeded' && status.phase !== 'Failed') ||
+  reader.list(serviceKind).some(({ spec }) => spec?.clusterIP === address);
 
 function servicePortName(service: Readonly<Service>, wanted: string): string {
   const ports = service.spec?.ports ?? [];

@@ -45,7 +45,7 @@ async function listingOf(call: Call, selection: Selection): Promise<Listing> {
   const { query } = call.info;
   const limit = Math.max(0, Number.parseInt(query.get('limit') ?? '0', 10) || 0);
   const token = query.get('continue') ? decodeContinue(query.get('continue')!) : undefined;
-  const { asked, exact } = versionOf(query, token);
+  const { asked, exact } = versionOf(query, token, limit);
   const { cache } = call.core;
   if (asked && asked !== '0') await cache.waitFor(asked);
   const at = token ? token.version : exact ? asked : undefined;
@@ -73,6 +73,7 @@ const newest = (call: Call): string => {
 function versionOf(
   query: URLSearchParams,
   token: ContinueToken | undefined,
+  limit: number,
 ): { asked: ResourceVersion | undefined; exact: boolean } {
   const text = query.get('resourceVersion') ?? '';
   const match = query.get('resourceVersionMatch') ?? '';
@@ -97,7 +98,9 @@ function versionOf(
     );
   }
   if (text && !isResourceVersion(text)) throw invalidVersion(text);
-  return { asked: (text || undefined) as ResourceVersion | undefined, exact: match === 'Exact' };
+  // A limit makes a version exact where no match says otherwise: https://kubernetes.io/docs/reference/using-api/api-concepts
+  const exact = match === 'Exact' || (!match && limit > 0 && text !== '' && text !== '0');
+  return { asked: (text || undefined) as ResourceVersion | undefined, exact };
 }
 
 /** A state of the past, page by page from the store's history. */

@@ -11,6 +11,7 @@ import { createServiceAccountTokens, type Known, type Lookup } from '../../apise
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
 import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.ts';
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
 import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
@@ -22,9 +23,10 @@ import type { Store } from '../../store/store.ts';
 import type { RoleContext } from '../internal.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
-export async function startApiserverRole({ home, config, log, scope }: RoleContext): Promise<void> {
+export async function startApiserverRole(context: RoleContext): Promise<void> {
+  const { home, config, log, scope } = context;
   const [store, keys, tokenFile] = await Promise.all([
-    openStore(),
+    openStore(context),
     openSigningKeys(home.path('pki', 'sa.key')),
     openTokenFile({ path: home.path('credentials', 'tokens.json'), clock: systemClock }),
   ]);
@@ -41,6 +43,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     random: systemRandom,
   });
   const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
+  const loopback = config.podCidr.startsWith('127.');
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -49,7 +52,7 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
     log,
     authenticator: createAuthenticator({ tokenFile, serviceAccounts: tokens }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses)],
+    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook])],
     tokens,
     schema: createSchemaEngine(),
     patches,
@@ -59,38 +62,43 @@ export async function startApiserverRole({ home, config, log, scope }: RoleConte
       signKubeletToken: createKubeletTokenSigner(keys, systemClock),
       kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
       // Without root the cluster's own addresses are loopback ones.
-      allowedRanges: config.podCidr.startsWith('127.') ? [config.podCidr, config.serviceCidr, '127.0.0.1/32'] : [],
+      ...(loopback
+        ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
+        : {}),
     }),
     serviceRange: config.serviceCidr,
     nodePorts: [from!, to!],
-    advertise: { ip: config.nodeIp, port: config.port },
+    advertise: {
+      ip: config.nodeIp,
+      port: config.port,
+      ...(loopback && process.getuid?.() !== 0 ? { servicePort: 6443 } : {}),
+    },
     extraPaths: {
       '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
     },
   });
   holder.server = server;
   scope.use(server);
-  const tls = {
-    key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
-    cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
-  };
   await server.listen({
-    hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
+    hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,
-    tls,
+    tls: {
+      key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
+      cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
+    },
   });
   log.info('serving', { port: config.port });
+}
 
-  async function openStore(): Promise<Store> {
-    if (config.store === 'sqlite')
-      return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
-    const { openEtcdStore } = await import('../../store/etcd.ts');
-    const endpoints = config.store
-      .replace(/^etcd:\/\//, '')
-      .split(',')
-      .map((one) => `http://${one}`);
-    return openEtcdStore({ endpoints, clock: systemClock, log });
-  }
+async function openStore({ home, config, log }: RoleContext): Promise<Store> {
+  if (config.store === 'sqlite')
+    return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+  const { openEtcdStore } = await import('../../store/etcd.ts');
+  const endpoints = config.store
+    .replace(/^etcd:\/\//, '')
+    .split(',')
+    .map((one) => `http://${one}`);
+  return openEtcdStore({ endpoints, clock: systemClock, log });
 }
 
 const lookupOver =

@@ -113,8 +113,7 @@ class DockerRuntime implements ContainerRuntime {
   /** What still runs in them cannot reach the pod's new network any more; their containers' logs stay. */
   async #removeFormerSandboxes(spec: SandboxSpec): Promise<void> {
     for (const row of await this.#list(spec.podUid))
-      if (row.Labels[labels.type] === 'sandbox' && Number(row.Labels[labels.attempt]) < spec.attempt)
-        await this.remove(row.Id);
+      if (isSandbox(row) && Number(row.Labels[labels.attempt]) < spec.attempt) await this.remove(row.Id);
   }
 
   /** The name makes it idempotent: what has it already is taken, or replaced when it is a dead sandbox. */
@@ -143,9 +142,13 @@ class DockerRuntime implements ContainerRuntime {
     await this.engine.call('POST', `/containers/${id}/start`);
   }
 
+  async endSandbox(podUid: string) {
+    await Promise.all((await this.#list(podUid)).filter(isSandbox).map((row) => this.remove(row.Id)));
+    this.#joins.delete(podUid);
+  }
+
   async removeSandbox(podUid: string) {
     const rows = await this.#list(podUid);
-    const isSandbox = (row: ListedContainer) => row.Labels[labels.type] === 'sandbox';
     await Promise.all(rows.filter((row) => !isSandbox(row)).map((row) => this.remove(row.Id)));
     await Promise.all(rows.filter(isSandbox).map((row) => this.remove(row.Id)));
     this.#joins.delete(podUid);
@@ -216,7 +219,6 @@ class DockerRuntime implements ContainerRuntime {
     const details = (row: ListedContainer) => this.#found.get(row);
     // Dead and removing containers are on their way out; one that the inspection did not find is gone.
     const present = rows.filter((row) => row.State !== 'removing' && details(row));
-    const isSandbox = (row: ListedContainer) => row.Labels[labels.type] === 'sandbox';
     const sandboxes = present.filter(isSandbox).map((row) => sandboxState(row, details(row)));
     for (const sandbox of sandboxes) {
       const row = present.find((each) => each.Id === sandbox.id)!;
@@ -364,6 +366,8 @@ interface Sample {
     readonly stats?: { readonly total_inactive_file?: number; readonly inactive_file?: number };
   };
 }
+
+const isSandbox = (row: ListedContainer): boolean => row.Labels[labels.type] === 'sandbox';
 
 async function ignoring(codes: readonly number[], work: Promise<unknown>): Promise<void> {
   try {

@@ -135,6 +135,15 @@ class Fake implements FakeRuntime {
       await this.#end(container, 0);
       this.#containers.delete(container.state.id);
     }
+    this.#dropSandbox(podUid);
+  }
+
+  async endSandbox(podUid: string) {
+    this.#enter('endSandbox');
+    this.#dropSandbox(podUid);
+  }
+
+  #dropSandbox(podUid: string): void {
     const sandbox = this.#sandboxes.get(podUid);
     for (const ip of sandbox?.ips ?? []) this.#usedIps.delete(Number(ip.split('.')[3]));
     if (this.#sandboxes.delete(podUid)) this.#feed.publish(podUid);

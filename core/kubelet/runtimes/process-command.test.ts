@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { commandOf, refusals } from './process-command.ts';
+import { type Ability, commandOf, credentialOptions, hostSight, ownSight, refusals } from './process-command.ts';
 
 const image = {
   names: ['i'],
@@ -10,7 +10,7 @@ const image = {
   root: '/no/such/tree',
   folder: '/no/such',
 };
-const given = { env: { POD_IP: '127.64.0.1' }, workFolder: '/tmp' };
+const given = { env: { POD_IP: '127.64.0.1' }, sight: hostSight(image, '/tmp') };
 
 test.each([
   ['nothing: the image decides', {}, ['/bin/sh', '/no/such/tree/run', 'default']],
@@ -51,24 +51,67 @@ const plain = {
   resources: { cpuShares: 2 },
   specHash: 'h',
 };
-test('what a child process cannot be given is named', () => {
-  expect(refusals(plain, 1000)).toEqual([]);
-  expect(
-    refusals(
-      {
-        ...plain,
-        mounts: [{ hostPath: '/x', containerPath: '/data', readOnly: false }],
-        security: { ...plain.security, privileged: true, runAsUser: 5 },
-        resources: { memoryLimitBytes: 1 },
-      },
-      0,
-    ),
-  ).toEqual([
-    'a volume at /data',
-    'privileged mode',
-    'allowPrivilegeEscalation: false while running as root',
-    'the user 5',
-    'dropped capabilities while running as root',
-    'a memory limit',
+const user: Ability = { userId: 1000, groupIds: [1000, 27], ownRoot: false, setpriv: true };
+const root: Ability = { userId: 0, groupIds: [0], ownRoot: true, setpriv: true };
+const much = {
+  ...plain,
+  mounts: [{ hostPath: '/x', containerPath: '/data', readOnly: false }],
+  security: { ...plain.security, privileged: true, runAsUser: 5, runAsGroup: 6, supplementalGroups: [27, 28] },
+  resources: { memoryLimitBytes: 1 },
+};
+test.each([
+  ['a user, little', plain, user, []],
+  [
+    'a user',
+    much,
+    user,
+    ['a volume at /data', 'privileged mode', 'the user 5', 'the group 6', 'the group 28', 'a memory limit'],
+  ],
+  [
+    'a user with roots',
+    { ...much, resources: {} },
+    { ...user, ownRoot: true },
+    ['privileged mode', 'the user 5', 'the group 6', 'the group 28'],
+  ],
+  ['root', much, root, ['a memory limit']],
+  [
+    'root without setpriv',
+    much,
+    { ...root, setpriv: false },
+    [
+      'allowPrivilegeEscalation: false',
+      'the user 5',
+      'the group 6',
+      'the group 27',
+      'the group 28',
+      'dropped capabilities while running as root',
+      'a memory limit',
+    ],
+  ],
+] as const)('what a child process of %s cannot be given is named', (_name, spec, able, expected) =>
+  expect(refusals(spec, able)).toEqual([...expected]),
+);
+
+test('users, groups and capabilities as setpriv takes them', () => {
+  expect(credentialOptions(plain.security, 1000)).toEqual(['--inh-caps=-all', '--ambient-caps=-all', '--no-new-privs']);
+  expect(credentialOptions({ ...much.security, capabilitiesAdd: ['NET_RAW'] }, 0)).toEqual([
+    '--inh-caps=-all',
+    '--ambient-caps=-all',
+    '--no-new-privs',
+    '--bounding-set=-all,+net_raw',
+    '--reuid=5',
+    '--regid=6',
+    '--groups=27,28',
   ]);
+});
+
+test('a container with its own root finds programs in its volumes and its image', () => {
+  const tree = { ...image, root: '/usr' };
+  const sight = ownSight(tree, '/tmp', [{ hostPath: '/bin', containerPath: '/data', readOnly: true }]);
+  expect(sight.toHost('/data/sh')).toBe('/bin/sh');
+  expect(sight.toHost('/.pintle/work')).toBe('/tmp');
+  const made = (command: string[]) => commandOf({ env: [], command }, tree, { env: {}, sight });
+  expect(made(['/data/sh'])).toMatchObject({ argv: ['/data/sh'], cwd: '/.pintle/work' });
+  expect(made(['env'])).toMatchObject({ argv: ['/.pintle/image/bin/env'] });
+  expect(made(['/data/none'])).toBe('exec: "/data/none": stat /data/none: no such file or directory');
 });

@@ -15,6 +15,8 @@ export interface ContainerRecord {
   readonly id: string;
   readonly spec: ContainerSpec;
   readonly createdAtMs: number;
+  /** It sees a root of its own, in which its volumes are mounted. */
+  readonly ownRoot?: boolean;
   readonly folder: string;
 }
 const read = <T>(path: string): T | undefined => {
@@ -98,18 +100,23 @@ export class ProcessRecords {
     if (!this.#containers.has(id)) this.refresh();
     return this.#containers.get(id);
   }
-  addContainer(spec: ContainerSpec, createdAtMs: number): ContainerRecord {
+  addContainer(spec: ContainerSpec, createdAtMs: number, ownRoot: boolean): ContainerRecord {
     const id = containerIdOf(spec);
     const folder = join(this.podFolder(spec.podUid), 'containers', `${spec.name}-${spec.attempt}`);
     mkdirSync(join(folder, 'work'), { recursive: true, mode: 0o700 });
-    writeRecord(join(folder, 'container.json'), { id, spec, createdAtMs });
-    const record = { id, spec, createdAtMs, folder };
+    mkdirSync(join(folder, 'root'), { recursive: true, mode: 0o755 });
+    writeRecord(join(folder, 'container.json'), { id, spec, createdAtMs, ownRoot });
+    const record = { id, spec, createdAtMs, ownRoot, folder };
     this.#containers.set(id, record);
     return record;
   }
   removeContainer(record: ContainerRecord): void {
     rmSync(record.folder, { recursive: true, force: true });
     this.#containers.delete(record.id);
+  }
+  /** Gives the address back; the pod's containers stay. */
+  removeSandbox(podUid: string): void {
+    rmSync(join(this.podFolder(podUid), 'sandbox.json'), { force: true });
   }
   removePod(podUid: string): void {
     for (const record of this.containers(podUid)) this.#containers.delete(record.id);

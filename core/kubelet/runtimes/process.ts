@@ -1,7 +1,19 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, type Log, messageOf, ownProgram, ownUserId, signalGroup, spawnDetached } from '#base';
+import {
+  type Clock,
+  type Exec,
+  type Log,
+  messageOf,
+  ownGroupIds,
+  ownProgram,
+  ownUserId,
+  programPath,
+  signalGroup,
+  spawnDetached,
+  systemExec,
+} from '#base';
 import {
   ContainerError,
   type ContainerRuntime,
@@ -14,13 +26,26 @@ import {
   type SandboxState,
   type Session,
 } from '#sdk';
+import type { ShimRun } from '../../base/shim.ts';
 import { ChangeFeed } from './change-feed.ts';
-import { type Command, commandOf, refusals } from './process-command.ts';
-import { ensureProcessImage, findImage, listImages, removeProcessImage } from './process-images.ts';
+import {
+  type Ability,
+  type Command,
+  commandOf,
+  credentialOptions,
+  hostSight,
+  imagePlace,
+  ownSight,
+  refusals,
+  workPlace,
+} from './process-command.ts';
+import { ensureProcessImage, type FoundImage, findImage, listImages, removeProcessImage } from './process-images.ts';
 import { readLog } from './process-logs.ts';
+import { enterArgv, hostTree, type Namespaces, probeNamespaces, unshareArgv } from './process-namespaces.ts';
 import { type ContainerRecord, containerIdOf, ProcessRecords, writeRecord } from './process-records.ts';
 import { execSession, socketSession } from './process-sessions.ts';
 import { groupUsage } from './process-stats.ts';
+import { planRoot } from './root-plan.ts';
 
 export interface ProcessRuntimeOptions {
   /** The cluster's home: images in `images`, everything else in `process`. */
@@ -30,6 +55,9 @@ export interface ProcessRuntimeOptions {
   readonly log: Log;
   /** First two numbers of the pods' loopback addresses, such as `127.70`; by the cluster's id when absent. */
   readonly ipPrefix?: string;
+  readonly exec?: Exec;
+  /** False: as where the kernel gives no namespaces. */
+  readonly namespaces?: boolean;
 }
 const shimPath = new URL('../../base/shim.ts', import.meta.url).pathname;
 const watchEveryMs = 250;
@@ -37,11 +65,17 @@ const killedWithinMs = 5000;
 const podAddressesMax = 65_000;
 
 /**
- * Containers as plain child processes: no namespaces, no root, no limits. What that cannot honour is refused by name.
- * Every container has a session, a log and an exit code of its own that outlive this process.
+ * Containers as child processes of this user, with no limits and the host's network and processes in sight. Where the
+ * kernel gives a mount namespace (of a user namespace when this is not root), each sees a root of its own with its
+ * volumes. What cannot be honoured is refused by name. Every container has a session, a log and an exit code of its own
+ * that outlive this process.
  */
 export async function createProcessRuntime(options: ProcessRuntimeOptions): Promise<ContainerRuntime> {
-  return new ProcessRuntime(options);
+  const folder = join(options.folder, 'process');
+  mkdirSync(join(folder, 's'), { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o711); // containers of other users reach what is theirs below
+  const { exec = systemExec, namespaces = true } = options;
+  return new ProcessRuntime(options, namespaces ? await probeNamespaces(exec, folder, ownUserId()) : undefined);
 }
 
 class ProcessRuntime implements ContainerRuntime {
@@ -50,14 +84,23 @@ class ProcessRuntime implements ContainerRuntime {
   readonly #records: ProcessRecords;
   readonly #feed = new ChangeFeed();
   readonly #ipPrefix: string;
+  readonly #namespaces: Namespaces | undefined;
+  readonly #setpriv = programPath('setpriv');
+  readonly #able: Ability;
   #lastIp = 0;
 
-  constructor(options: ProcessRuntimeOptions) {
+  constructor(options: ProcessRuntimeOptions, namespaces: Namespaces | undefined) {
     this.#options = options;
+    this.#namespaces = this.#setpriv ? namespaces : undefined;
+    this.#able = {
+      userId: ownUserId(),
+      groupIds: ownGroupIds(),
+      ownRoot: this.#namespaces !== undefined,
+      setpriv: this.#setpriv !== undefined,
+    };
     this.#records = new ProcessRecords(options.folder);
     const hash = createHash('sha256').update(options.clusterId).digest();
     this.#ipPrefix = options.ipPrefix ?? `127.${64 + (hash[0]! % 128)}`;
-    mkdirSync(join(options.folder, 'process', 's'), { recursive: true, mode: 0o700 });
   }
 
   async version() {
@@ -97,6 +140,11 @@ class ProcessRuntime implements ContainerRuntime {
     throw new ContainerError('CreatePodSandboxError', `no pod address is left in ${this.#ipPrefix}.0.0/16`);
   }
 
+  async endSandbox(podUid: string) {
+    this.#records.removeSandbox(podUid);
+    this.#feed.publish(podUid);
+  }
+
   async removeSandbox(podUid: string) {
     this.#records.refresh(podUid);
     await Promise.all(this.#records.containers(podUid).map((record) => this.remove(record.id)));
@@ -108,35 +156,69 @@ class ProcessRuntime implements ContainerRuntime {
     const sandbox = this.#records.sandboxes(spec.podUid)[0];
     if (!sandbox || !this.#records.isReady(sandbox))
       throw new ContainerError('CreateContainerError', `pod ${spec.podName} has no running sandbox`);
-    const refused = refusals(spec, ownUserId());
+    const refused = refusals(spec, this.#able);
     if (refused.length > 0)
       throw new ContainerError(
         'CreateContainerError',
         `the process runtime cannot give container ${spec.name} ${refused.join(', ')}; use a container engine ("pintle up --runtime docker")`,
       );
     const id = containerIdOf(spec);
-    if (!this.#records.container(id)) this.#records.addContainer(spec, this.#options.clock.now());
+    if (this.#records.container(id)) return id;
+    const record = this.#records.addContainer(spec, this.#options.clock.now(), this.#able.ownRoot);
+    const { runAsUser, runAsGroup } = spec.security;
+    if (this.#able.userId === 0 && runAsUser) chownSync(join(record.folder, 'work'), runAsUser, runAsGroup ?? 0);
     return id;
   }
 
+  #imageOf(record: ContainerRecord): FoundImage {
+    const { imageId, image } = record.spec;
+    const found = findImage(this.#options.folder, imageId) ?? findImage(this.#options.folder, image);
+    if (!found) throw new ContainerError('RunContainerError', `the image ${image} is gone from the home folder`);
+    return found;
+  }
+
+  /** The program with its folder and user, to be started where the container's files are in sight. */
   #commandOf(record: ContainerRecord, command?: readonly string[]): Command {
-    const image =
-      findImage(this.#options.folder, record.spec.imageId) ?? findImage(this.#options.folder, record.spec.image);
-    if (!image)
-      throw new ContainerError('RunContainerError', `the image ${record.spec.image} is gone from the home folder`);
-    const sandbox = this.#records.sandboxes(record.spec.podUid)[0];
+    const { spec } = record;
+    const image = this.#imageOf(record);
+    const sandbox = this.#records.sandboxes(spec.podUid)[0];
     const work = join(record.folder, 'work');
-    const found = commandOf(command ? { ...record.spec, command, args: [] } : record.spec, image, {
+    const sight = record.ownRoot ? ownSight(image, work, spec.mounts) : hostSight(image, work);
+    const found = commandOf(command ? { ...spec, command, args: [] } : spec, image, {
       env: {
-        HOSTNAME: sandbox?.spec.hostname ?? record.spec.podName,
-        HOME: work,
-        TMPDIR: work,
+        HOSTNAME: sandbox?.spec.hostname ?? spec.podName,
+        HOME: sight.workFolder,
+        TMPDIR: sight.workFolder,
         ...(sandbox?.ip ? { POD_IP: sandbox.ip } : {}),
       },
-      workFolder: work,
+      sight,
     });
     if (typeof found === 'string') throw new ContainerError('RunContainerError', found);
-    return found;
+    const user = this.#setpriv ? [this.#setpriv, ...credentialOptions(spec.security, this.#able.userId), '--'] : [];
+    if (!record.ownRoot) return { ...found, argv: [...user, ...found.argv] };
+    const folder = [this.#namespaces?.env ?? 'env', `--chdir=${found.cwd}`];
+    return { ...found, argv: [...folder, ...user, ...found.argv], cwd: '/' };
+  }
+
+  /** What the container's shim starts, and how the shim itself is started. */
+  #startOf(record: ContainerRecord): { run: ShimRun; before: readonly string[] } {
+    const { stdin, stdinOnce, mounts, security, podUid, podName } = record.spec;
+    const run = { ...this.#commandOf(record), stdin, stdinOnce, socketPath: this.#socketPath(record.id) };
+    if (!record.ownRoot) return { run, before: [] };
+    const spaces = this.#namespaces;
+    if (!spaces) throw new ContainerError('RunContainerError', 'this machine no longer gives mount namespaces');
+    const own = [
+      { hostPath: this.#imageOf(record).root, containerPath: imagePlace, readOnly: true },
+      { hostPath: join(record.folder, 'work'), containerPath: workPlace, readOnly: security.readOnlyRoot },
+    ];
+    const steps = planRoot([...mounts, ...own], hostTree, security.readOnlyRoot);
+    if (typeof steps === 'string') throw new ContainerError('RunContainerError', steps);
+    const folder = join(record.folder, 'root');
+    const hostname = this.#records.sandboxes(podUid)[0]?.spec.hostname ?? podName;
+    return {
+      run: { ...run, argv: [spaces.chroot, folder, ...run.argv], root: { folder, steps, hostname } },
+      before: unshareArgv(spaces),
+    };
   }
 
   async start(containerId: string) {
@@ -144,10 +226,10 @@ class ProcessRuntime implements ContainerRuntime {
     if (!record) throw new ContainerError('RunContainerError', `No such container: ${containerId}`);
     if (this.#records.statusOf(record) || this.#records.exitOf(record)) return;
     try {
-      const { stdin, stdinOnce } = record.spec;
-      const run = { ...this.#commandOf(record), stdin, stdinOnce, socketPath: this.#socketPath(containerId) };
+      const { run, before } = this.#startOf(record);
       writeRecord(join(record.folder, 'run.json'), run);
-      const shim = await spawnDetached([ownProgram(), '--smol', shimPath, record.folder], { BUN_BE_BUN: '1' });
+      const argv = [...before, ownProgram(), '--smol', shimPath, record.folder];
+      const shim = await spawnDetached(argv, { BUN_BE_BUN: '1' });
       if (shim.firstLine.startsWith('error ')) throw new ContainerError('RunContainerError', shim.firstLine.slice(6));
       if (shim.firstLine !== 'started' && shim.firstLine !== 'claimed')
         throw new ContainerError(
@@ -259,7 +341,12 @@ class ProcessRuntime implements ContainerRuntime {
     containerId: string,
     options: { command: readonly string[]; tty: boolean; stdin: boolean; signal?: AbortSignal },
   ): Promise<Session> {
-    return execSession(this.#commandOf(this.#running(containerId), options.command), options);
+    const record = this.#running(containerId);
+    const command = this.#commandOf(record, options.command);
+    const pid = this.#records.runningPid(record);
+    if (!record.ownRoot || pid === undefined) return execSession(command, options);
+    if (!this.#namespaces) throw new Error('this machine no longer gives mount namespaces');
+    return execSession({ ...command, argv: [...enterArgv(this.#namespaces, pid), ...command.argv] }, options);
   }
 
   async attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }) {

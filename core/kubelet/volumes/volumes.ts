@@ -65,11 +65,17 @@ export class PodVolumes {
 
   /** Unmounts and removes everything; what hostPath volumes point at stays. */
   async remove(): Promise<void> {
+    await this.removeVolumes();
+    await this.sources.files.rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** The volumes alone: of a pod that has ended, whose termination messages stay. */
+  async removeVolumes(): Promise<void> {
     const { readdir, rm } = this.sources.files;
     for (const name of await readdir(join(this.folder, 'volumes')).catch(() => []))
       if (this.sources.isRoot && (await isMountPoint(join(this.folder, 'volumes', name), this.sources.files)))
         await this.sources.exec.run(['umount', join(this.folder, 'volumes', name)]);
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+    await rm(join(this.folder, 'volumes'), { recursive: true, force: true, maxRetries: 3 });
   }
 
   async #prepareOne(

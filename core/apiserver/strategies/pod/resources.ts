@@ -9,7 +9,7 @@ const isNative = (name: string): boolean => !name.includes('/') || name.split('/
 /** Resources that are counted in whole pieces and never lent twice. */
 const overcommits = (name: string): boolean => isNative(name) && !isHugePages(name);
 
-function checkResourceName(mistakes: Mistakes, field: string, name: string): void {
+export function checkContainerResourceName(mistakes: Mistakes, field: string, name: string): void {
   checkName(mistakes, field, name, qualifiedName);
   if (name.includes('/')) return;
   if (!standard.has(name) && !isHugePages(name))
@@ -17,7 +17,7 @@ function checkResourceName(mistakes: Mistakes, field: string, name: string): voi
   if (!forContainers.has(name) && !isHugePages(name))
     mistakes.push(fieldErrors.invalid(field, name, 'must be a standard resource for containers'));
 }
-function checkAmount(mistakes: Mistakes, field: string, name: string, value: Quantity): void {
+export function checkAmount(mistakes: Mistakes, field: string, name: string, value: Quantity): void {
   checkQuantity(mistakes, field, value);
   const whole = !isNative(name) || name === 'pods' || name === 'services';
   if (whole && (parseNano(value) ?? 0n) % 1_000_000_000n !== 0n)
@@ -33,14 +33,14 @@ export function checkResources(
   const { limits = {}, requests = {} } = resources;
   for (const [name, value] of Object.entries(limits)) {
     const field = `${at}.limits[${name}]`;
-    checkResourceName(mistakes, field, name);
+    checkContainerResourceName(mistakes, field, name);
     checkAmount(mistakes, field, name, value);
   }
   if (Object.keys(requests).some((name) => limits[name] === undefined && !overcommits(name)))
     mistakes.push(fieldErrors.required(`${at}.limits`, 'Limit must be set for non overcommitable resources'));
   for (const [name, value] of Object.entries(requests)) {
     const field = `${at}.requests[${name}]`;
-    checkResourceName(mistakes, field, name);
+    checkContainerResourceName(mistakes, field, name);
     checkAmount(mistakes, field, name, value);
     const limit = limits[name];
     if (limit === undefined) continue;

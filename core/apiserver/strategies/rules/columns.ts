@@ -1,4 +1,4 @@
-import type { KubeObject } from '#api';
+import type { KubeObject, LabelSelector } from '#api';
 import type { Column } from '#sdk';
 import { since } from './age.ts';
 
@@ -42,3 +42,25 @@ export const labelsText = (labels: Readonly<Record<string, string>> | undefined)
   const entries = Object.entries(labels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   return entries.length ? entries.map(([key, value]) => `${key}=${value}`).join(',') : '<none>';
 };
+/** A label selector as query text, by key; `<none>` for one that matches everything. */
+export function selectorText(selector: Readonly<LabelSelector> | undefined): string {
+  const words: Readonly<Record<string, string>> = { In: 'in', NotIn: 'notin' };
+  const parts = [
+    ...Object.entries(selector?.matchLabels ?? {}).map(([key, value]) => [key, `${key}=${value}`] as const),
+    ...(selector?.matchExpressions ?? []).map(({ key, operator, values = [] }) => {
+      const word = words[operator];
+      if (word) return [key, `${key} ${word} (${[...values].sort().join(',')})`] as const;
+      return [key, operator === 'DoesNotExist' ? `!${key}` : key] as const;
+    }),
+  ];
+  const text = parts
+    .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    .map(([, part]) => part)
+    .join(',');
+  return text || '<none>';
+}
+/** For kinds without columns of their own. */
+export const createdColumns: readonly Column<KubeObject>[] = [
+  nameColumn,
+  column('Created At', 'When it was stored first.', (object) => object.metadata.creationTimestamp ?? '', 'date'),
+];

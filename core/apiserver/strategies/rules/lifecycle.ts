@@ -3,6 +3,7 @@ import { sameJson } from './values.ts';
 
 type Loose = KubeObject & { spec?: unknown; status?: unknown };
 
+const statusParts: ReadonlySet<string> = new Set(['status', 'approval']);
 /** A write to the object keeps the status, a write to /status keeps all but the status (labels and annotations of it too). */
 export function splitStatus<T extends KubeObject>(
   next: T,
@@ -11,7 +12,7 @@ export function splitStatus<T extends KubeObject>(
 ): void {
   const target = next as Loose;
   const source = current as Loose;
-  if (subresource !== 'status') {
+  if (!subresource || !statusParts.has(subresource)) {
     set(target, 'status', source.status);
     return;
   }

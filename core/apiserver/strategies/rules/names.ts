@@ -117,3 +117,41 @@ export const portName: NameRule = (text) => {
   if (text.startsWith('-') || text.endsWith('-')) mistakes.push('must not begin or end with a hyphen');
   return mistakes;
 };
+
+const wildcardText = `\\*\\.${subdomainText}`;
+const wildcardPattern = whole(wildcardText);
+export const wildcardSubdomain: NameRule = (text) => {
+  const mistakes = text.length > 253 ? [tooManyBytes(253)] : [];
+  if (!wildcardPattern.test(text))
+    mistakes.push(
+      explain(
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+        wildcardText,
+        '*.example.com',
+      ),
+    );
+  return mistakes;
+};
+
+const label1035Text = '[a-z]([-a-z0-9]*[a-z0-9])?';
+const label1035Pattern = whole(label1035Text);
+export const dns1035Label: NameRule = (text) => {
+  const mistakes = text.length > 63 ? [tooManyBytes(63)] : [];
+  if (!label1035Pattern.test(text))
+    mistakes.push(
+      explain(
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
+        label1035Text,
+        'my-name',
+        'abc-123',
+      ),
+    );
+  return mistakes;
+};
+
+/** A subdomain of at least three parts. */
+export const fullyQualifiedName: NameRule = (text) => {
+  const mistakes = dnsSubdomain(text);
+  if (mistakes.length > 0) return mistakes;
+  return text.split('.').length < 3 ? ['should be a domain with at least three segments separated by dots'] : [];
+};

@@ -66,3 +66,6 @@ export function checkQuantity(mistakes: Mistakes, field: string, value: Quantity
 }
 export const sameJson = (left: unknown, right: unknown): boolean =>
   left === right || Bun.deepEquals(left, right, false);
+export function checkImmutable(mistakes: Mistakes, field: string, next: unknown, current: unknown): void {
+  if (!sameJson(next, current)) mistakes.push(fieldErrors.invalid(field, next, 'field is immutable'));
+}

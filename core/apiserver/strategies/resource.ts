@@ -1,0 +1,168 @@
+import {
+  type DeviceClass,
+  type DeviceTaintRule,
+  deviceClassKind,
+  deviceTaintRuleKind,
+  fieldErrors,
+  type KubeObject,
+  type ResourceClaimTemplate,
+  type ResourceResourceClaim,
+  type ResourceSlice,
+  resourceClaimKind,
+  resourceClaimTemplateKind,
+  resourceSliceKind,
+} from '#api';
+import { timeText } from '#base';
+import { ageColumn, column, nameColumn } from './rules/columns.ts';
+import { dnsLabel, dnsSubdomain } from './rules/names.ts';
+import { plainStrategy } from './rules/plain.ts';
+import { checkImmutable, checkName, checkNeededName, checkOneOf, type Mistakes } from './rules/values.ts';
+import { checkDriverName } from './storage.ts';
+
+type Spec = NonNullable<ResourceResourceClaim['spec']>;
+const requestsMax = 32;
+const modes = ['All', 'ExactCount'];
+interface Counted {
+  allocationMode?: string;
+  count?: number;
+  deviceClassName?: string;
+}
+
+function defaultCount(request: Counted): void {
+  request.allocationMode ||= 'ExactCount';
+  if (request.allocationMode === 'ExactCount') request.count ||= 1;
+}
+function defaultClaim(spec: Spec | undefined): void {
+  for (const request of spec?.devices?.requests ?? []) {
+    if (request.exactly) defaultCount(request.exactly);
+    for (const alternative of request.firstAvailable ?? []) defaultCount(alternative);
+  }
+}
+
+function checkCount(mistakes: Mistakes, at: string, request: Readonly<Counted>): void {
+  checkNeededName(mistakes, `${at}.deviceClassName`, request.deviceClassName, dnsSubdomain);
+  const { allocationMode, count = 0 } = request;
+  checkOneOf(mistakes, `${at}.allocationMode`, allocationMode, modes);
+  if (allocationMode === 'ExactCount' && count <= 0)
+    mistakes.push(fieldErrors.invalid(`${at}.count`, count, 'must be greater than zero'));
+  if (allocationMode === 'All' && count !== 0)
+    mistakes.push(fieldErrors.invalid(`${at}.count`, count, "must not be specified when allocationMode is 'All'"));
+}
+function checkClaim(mistakes: Mistakes, at: string, spec: Readonly<Spec> | undefined): void {
+  const requests = spec?.devices?.requests ?? [];
+  if (requests.length > requestsMax)
+    mistakes.push({
+      type: 'FieldValueTooMany',
+      field: `${at}.devices.requests`,
+      message: `Too many: ${requests.length}: must have at most ${requestsMax} items`,
+    });
+  const names = new Set<string>();
+  for (const [index, request] of requests.entries()) {
+    const field = `${at}.devices.requests[${index}]`;
+    checkNeededName(mistakes, `${field}.name`, request.name, dnsLabel);
+    if (names.has(request.name)) mistakes.push(fieldErrors.duplicate(`${field}`, request.name));
+    names.add(request.name);
+    const { exactly, firstAvailable } = request;
+    if (!exactly === !firstAvailable?.length)
+      mistakes.push(fieldErrors.invalid(field, null, 'exactly one of `exactly` or `firstAvailable` is required'));
+    if (exactly) checkCount(mistakes, `${field}.exactly`, exactly);
+    for (const [inner, alternative] of (firstAvailable ?? []).entries())
+      checkCount(mistakes, `${field}.firstAvailable[${inner}]`, alternative);
+  }
+}
+
+export const resourceClaimStrategy = plainStrategy<ResourceResourceClaim & KubeObject>({
+  kind: resourceClaimKind,
+  subresources: ['status'],
+  defaults: ({ spec }) => defaultClaim(spec),
+  check(mistakes, next, current, subresource) {
+    if (subresource === 'status') return;
+    if (current) checkImmutable(mistakes, 'spec', next.spec, current.spec);
+    else checkClaim(mistakes, 'spec', next.spec);
+  },
+  columns: [
+    nameColumn,
+    column('State', 'Whether it has its devices.', ({ metadata, status }) => {
+      const states = metadata.deletionTimestamp ? ['deleted'] : [];
+      if (!status?.allocation) return [...states, ...(metadata.deletionTimestamp ? [] : ['pending'])].join(',');
+      return [...states, 'allocated', ...(status.reservedFor?.length ? ['reserved'] : [])].join(',');
+    }),
+    ageColumn,
+  ],
+});
+export const resourceClaimTemplateStrategy = plainStrategy<ResourceClaimTemplate & KubeObject>({
+  kind: resourceClaimTemplateKind,
+  defaults: ({ spec }) => defaultClaim(spec?.spec),
+  check(mistakes, next, current) {
+    if (current) checkImmutable(mistakes, 'spec', next.spec, current.spec);
+    else checkClaim(mistakes, 'spec.spec', next.spec?.spec);
+  },
+});
+export const deviceClassStrategy = plainStrategy<DeviceClass & KubeObject>({
+  kind: deviceClassKind,
+  generation: true,
+  check(mistakes, { spec }) {
+    for (const [index, selector] of (spec?.selectors ?? []).entries())
+      if (!selector.cel?.expression) mistakes.push(fieldErrors.required(`spec.selectors[${index}].cel`));
+  },
+});
+
+export const deviceTaintRuleStrategy = plainStrategy<DeviceTaintRule & KubeObject>({
+  kind: deviceTaintRuleKind,
+  subresources: ['status'],
+  generation: true,
+  create(draft, { nowMs }) {
+    if (draft.spec?.taint) draft.spec.taint.timeAdded ??= timeText(nowMs);
+  },
+  check(mistakes, { spec }, _current, subresource) {
+    if (subresource === 'status') return;
+    const { key, effect } = spec?.taint ?? {};
+    if (!key) mistakes.push(fieldErrors.required('spec.taint.key', 'name part must be non-empty'));
+    if (!effect) mistakes.push(fieldErrors.required('spec.taint.effect'));
+    else checkOneOf(mistakes, 'spec.taint.effect', effect, ['NoExecute', 'NoSchedule', 'None']);
+    const driver = spec?.deviceSelector?.driver;
+    if (driver !== undefined) checkDriverName(mistakes, 'spec.deviceSelector.driver', driver);
+  },
+  columns: [
+    nameColumn,
+    column('Key', 'What it says.', ({ spec }) => spec?.taint?.key ?? ''),
+    column('Value', 'More about it.', ({ spec }) => spec?.taint?.value ?? ''),
+    column('Effect', 'What it does.', ({ spec }) => spec?.taint?.effect ?? ''),
+    column('TimeAdded', 'Since when.', ({ spec }) => spec?.taint?.timeAdded ?? ''),
+    ageColumn,
+  ],
+});
+
+export const resourceSliceStrategy = plainStrategy<ResourceSlice & KubeObject>({
+  kind: resourceSliceKind,
+  generation: true,
+  check(mistakes, { spec }, current) {
+    checkDriverName(mistakes, 'spec.driver', spec.driver);
+    if (!spec.pool?.name) mistakes.push(fieldErrors.required('spec.pool.name'));
+    else for (const part of spec.pool.name.split('/')) checkName(mistakes, 'spec.pool.name', part, dnsSubdomain);
+    const places = ['nodeName', 'nodeSelector', 'allNodes', 'perDeviceNodeSelection'] as const;
+    const given = places.filter((name) => spec[name] !== undefined && spec[name] !== false);
+    if (given.length !== 1)
+      mistakes.push(
+        fieldErrors.invalid(
+          'spec',
+          given.length === 0 ? null : `{${given.join(', ')}}`,
+          'exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required',
+        ),
+      );
+    for (const [index, device] of (spec.devices ?? []).entries())
+      checkNeededName(mistakes, `spec.devices[${index}].name`, device.name, dnsLabel);
+    if (!current) return;
+    for (const name of ['driver', 'nodeName'] as const)
+      checkImmutable(mistakes, `spec.${name}`, spec[name], current.spec[name]);
+    checkImmutable(mistakes, 'spec.pool.name', spec.pool?.name, current.spec.pool?.name);
+  },
+  fields: ({ spec }) => ({ 'spec.nodeName': spec?.nodeName ?? '', 'spec.driver': spec?.driver ?? '' }),
+  columns: [
+    nameColumn,
+    column('Node', 'The node, if it is one.', ({ spec }) => spec.nodeName ?? ''),
+    column('Driver', 'Who publishes it.', ({ spec }) => spec.driver),
+    column('Pool', 'The pool it is part of.', ({ spec }) => spec.pool.name),
+    ageColumn,
+  ],
+});

@@ -1,0 +1,7 @@
+export * from './crd.ts';
+export type * from './needs.ts';
+export * from './plugin.ts';
+export * from './reconcile.ts';
+export * from './resources.ts';
+export * from './schema.ts';
+export * from './start.ts';

@@ -1,0 +1,132 @@
+import type { KubeObject } from '../../api/meta.ts';
+import type { SchedulerPlugin } from '../scheduling.ts';
+import type { UserInfo } from '../strategy.ts';
+import type { CustomResource, CustomView } from './crd.ts';
+import type { Api, Creatable, Followed, Needs } from './needs.ts';
+import type { ResourceName, ResourceObject, View } from './resources.ts';
+import type { TypeOf } from './schema.ts';
+
+/** What a reconcile answers: nothing waits for the next change, `again(…)` comes back by itself. */
+export interface Again {
+  readonly againInMs: number;
+}
+/** `1500` milliseconds, or text such as `30s`. */
+export type Delay = number | string;
+type Some<T> = { readonly [K in keyof T]?: T[K] };
+
+export interface ReconcileTools<N, O extends string, Status> {
+  /** Children of this object by resource, newest first; never behind this plugin's own writes. */
+  readonly owned: { readonly [R in O]: readonly View<ResourceObject<R>>[] };
+  /** Creates a child owned by this object, in its namespace, with a generated name unless metadata.name is given. */
+  child<R extends O & Creatable<N>>(
+    resource: R,
+    object: Some<Omit<ResourceObject<R>, 'metadata'>> & { metadata?: Some<KubeObject['metadata']> },
+  ): Promise<View<ResourceObject<R>>>;
+  /** Writes the status when it differs from what is there. */
+  status(status: Status): Promise<void>;
+  again(delay: Delay): Again;
+  readonly signal: AbortSignal;
+}
+export interface ReconcileOptions<O extends string, Spec, Status> {
+  /** Kinds whose objects this one makes and keeps. */
+  readonly owns?: readonly O[];
+  readonly workersMax?: number;
+  /** Runs before the object goes; a finalizer holds it until this has returned. */
+  readonly finalize?: (object: CustomView<Spec, Status>, tools: { readonly signal: AbortSignal }) => Promise<void>;
+}
+
+export interface Admitted<T> {
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE';
+  readonly object: T;
+  /** Absent for a creation. */
+  readonly old?: T;
+  readonly user: UserInfo;
+  readonly dryRun: boolean;
+}
+/** true allows; a text refuses with it. */
+export type Judgement = boolean | string;
+
+export interface Counter {
+  inc(by?: number): void;
+}
+export interface Gauge {
+  set(value: number): void;
+}
+export interface Metrics {
+  counter(name: string, help: string): Counter;
+  gauge(name: string, help: string): Gauge;
+}
+
+export interface PluginContext<N, C> {
+  /** The Kubernetes API, as the plugin's own account. */
+  readonly api: Api<N>;
+  readonly config: C;
+  readonly metrics: Metrics;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  readonly signal: AbortSignal;
+  log(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** Level-driven: called for each object whenever it or a child changed, and safe to be called twice. Throw retry() or fatal(). */
+  reconcile<Spec, Status, O extends Followed<N> = never>(
+    resource: CustomResource<Spec, Status>,
+    options: ReconcileOptions<O, Spec, Status>,
+    run: (object: CustomView<Spec, Status>, tools: ReconcileTools<N, O, Status>) => Promise<Again | void>,
+  ): void;
+  /** Refuses what schemas cannot express. Runs for its own kinds on every write path; fails closed. */
+  validate<Spec, Status>(
+    resource: CustomResource<Spec, Status>,
+    judge: (request: Admitted<CustomView<Spec, Status>>) => Judgement | Promise<Judgement>,
+  ): void;
+  /** Changes a draft in place before it is validated. */
+  mutate<Spec, Status>(
+    resource: CustomResource<Spec, Status>,
+    change: (request: Admitted<{ metadata: KubeObject['metadata']; spec: unknown }>) => void | Promise<void>,
+  ): void;
+  /** Filters and scores, one call for each pod with all candidate nodes. */
+  schedule(rule: Pick<SchedulerPlugin, 'name' | 'weight'> & ScheduleHooks): void;
+}
+export interface ScheduleHooks {
+  filter?(
+    pod: View<ResourceObject<'pods'>>,
+    nodes: readonly View<ResourceObject<'nodes'>>[],
+  ): readonly (true | string)[];
+  /** 0 to 100 for each node, in their order. */
+  score?(pod: View<ResourceObject<'pods'>>, nodes: readonly View<ResourceObject<'nodes'>>[]): readonly number[];
+}
+
+type AnyResource = CustomResource<unknown, unknown, unknown> | CustomResource<never, never, never>;
+export interface PluginDefinition<N, S> {
+  /** Lower-case letters, digits and hyphens. */
+  readonly name: string;
+  /** Semantic version. */
+  readonly version: string;
+  /** Range of SDK versions, such as ^1.0. */
+  readonly sdk: string;
+  readonly needs?: N & { readonly [R in keyof N]: R extends ResourceName ? N[R] : never };
+  readonly config?: S;
+  readonly resources?: readonly AnyResource[];
+  /** Registers; within 10 s. Everything it makes through the context is undone by the host. */
+  setup(context: PluginContext<N, TypeOf<S>>): void | Promise<void>;
+}
+export type Plugin = PluginDefinition<Needs, never>;
+
+/** A plugin: the default export of its file. Throws at once on a name or version that cannot be. */
+export function plugin<const N extends Needs, S = never>(definition: PluginDefinition<N, S>): Plugin {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(definition.name))
+    throw new Error(`plugin: the name "${definition.name}" must be lower-case letters, digits and hyphens`);
+  if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(definition.version))
+    throw new Error(`plugin: the version "${definition.version}" must be like 1.2.0`);
+  return definition as unknown as Plugin;
+}
+
+/** Try again: after the delay, else with back-off. */
+export class RetryError extends Error {
+  override readonly name = 'RetryError';
+  constructor(
+    message: string,
+    readonly delay: Delay | undefined,
+  ) {
+    super(message);
+  }
+}
+export const retry = (why: string, delay?: Delay): RetryError => new RetryError(why, delay);

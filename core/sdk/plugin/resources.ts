@@ -1,0 +1,54 @@
+import * as kinds from '../../api/kinds.ts';
+import type { Kind, KubeObject } from '../../api/meta.ts';
+
+/** The built-in kinds by the names under which a plugin needs them: the plural, with its group where that is not core. */
+export const builtinResources = {
+  namespaces: kinds.namespaceKind,
+  nodes: kinds.nodeKind,
+  pods: kinds.podKind,
+  replicationcontrollers: kinds.replicationControllerKind,
+  services: kinds.serviceKind,
+  endpoints: kinds.endpointsKind,
+  events: kinds.eventKind,
+  configmaps: kinds.configMapKind,
+  secrets: kinds.secretKind,
+  serviceaccounts: kinds.serviceAccountKind,
+  'endpointslices.discovery.k8s.io': kinds.endpointSliceKind,
+  'leases.coordination.k8s.io': kinds.leaseKind,
+} as const;
+type Builtin = typeof builtinResources;
+/** `pods`, `leases.coordination.k8s.io`, or any `plural.group` of a custom resource of somebody else. */
+export type ResourceName = keyof Builtin | `${string}.${string}`;
+type ObjectOf<K> = K extends Kind<infer T> ? T : KubeObject;
+export type ResourceObject<N> = N extends keyof Builtin ? ObjectOf<Builtin[N]> : KubeObject & Record<string, unknown>;
+
+/** Objects as plugins see them: the two times of every object's metadata are Dates; all else is as on the wire. */
+export type View<T> = Omit<T, 'metadata'> & { readonly metadata: MetadataView };
+export type MetadataView = Omit<
+  NonNullable<KubeObject['metadata']>,
+  'creationTimestamp' | 'deletionTimestamp' | 'name' | 'namespace' | 'uid'
+> & {
+  readonly name: string;
+  /** Empty for kinds of the cluster. */
+  readonly namespace: string;
+  readonly uid: string;
+  readonly creationTimestamp?: Date;
+  readonly deletionTimestamp?: Date;
+};
+
+/** The same object with its times as Dates. Shares everything else: read-only. */
+export function viewOf<T extends KubeObject>(object: Readonly<T>): View<T> {
+  const { metadata } = object;
+  const time = (text: string | undefined) => (text ? new Date(text) : undefined);
+  return {
+    ...object,
+    metadata: {
+      ...metadata,
+      name: metadata.name ?? '',
+      namespace: metadata.namespace ?? '',
+      uid: metadata.uid ?? '',
+      creationTimestamp: time(metadata.creationTimestamp),
+      deletionTimestamp: time(metadata.deletionTimestamp),
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import type { Kind, KubeObject } from '#api';
+import { type Clock, type Log, PintleError, type Random, Scope } from '#base';
+import type { Client, InformerFactory } from '#client';
+import { specOf, startControllers } from '../controller.ts';
+import type { ControllerSpec } from '../reconciler.ts';
+import { apiOf, kindOfResource } from './api.ts';
+import type { CustomResource } from './crd.ts';
+import type { Needs } from './needs.ts';
+import type { Admitted, Judgement, Metrics, Plugin, PluginContext, ScheduleHooks } from './plugin.ts';
+import { controllerOf } from './reconcile.ts';
+import type { AnySchema } from './schema.ts';
+
+const setupMsMax = 10_000;
+
+export interface PluginRuntime {
+  /** Speaks as the plugin's own account. */
+  readonly client: Client;
+  readonly informers: InformerFactory;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** As the operator wrote it; the schema's defaults are filled in here. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly metrics: Metrics;
+}
+/** Everything that a plugin registered in setup(), as data. */
+export interface Contributions {
+  readonly controllers: readonly ControllerSpec<never>[];
+  readonly validators: readonly {
+    resource: CustomResource;
+    judge: (request: Admitted<never>) => Judgement | Promise<Judgement>;
+  }[];
+  readonly mutators: readonly {
+    resource: CustomResource;
+    change: (request: Admitted<never>) => void | Promise<void>;
+  }[];
+  readonly scheduling: readonly ({ name: string; weight?: number } & ScheduleHooks)[];
+}
+export interface RunningPlugin extends AsyncDisposable {
+  readonly contributions: Contributions;
+}
+type Wide = PluginContext<Readonly<Record<string, readonly string[]>>, unknown>;
+
+/** Calls setup() and starts the controllers it registered. After a failure, or on disposal, all of it is undone in reverse. */
+export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promise<RunningPlugin> {
+  const scope = new Scope();
+  try {
+    const contributions = await collect(plugin, runtime, scope);
+    const { client, informers, clock, random, log } = runtime;
+    scope.use(
+      await startControllers(contributions.controllers, {
+        client,
+        informers,
+        clock,
+        random,
+        log,
+        component: plugin.name,
+      }),
+    );
+    return { contributions, [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose]() };
+  } catch (error) {
+    await scope[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Runs setup() within its limit and returns what it registered. Registering after setup() is refused. */
+export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Scope): Promise<Contributions> {
+  const own = (plugin.resources ?? []) as readonly CustomResource[];
+  const kindOf = (name: string): Kind<KubeObject> =>
+    kindOfResource(
+      name,
+      own.map(({ kind }) => kind),
+    );
+  const found = { controllers: [], validators: [], mutators: [], scheduling: [] } as {
+    -readonly [K in keyof Contributions]: Contributions[K][number][];
+  };
+  let open = true;
+  const register =
+    <A extends unknown[]>(what: string, add: (...args: A) => void) =>
+    (...args: A): void => {
+      if (!open)
+        throw new PintleError(
+          'PLUGIN_LATE',
+          `plugin ${plugin.name}: ${what}() was called after setup() had returned`,
+          'register everything in setup()',
+        );
+      add(...args);
+    };
+  const declared = (resource: CustomResource): CustomResource => {
+    if (own.includes(resource)) return resource;
+    throw new PintleError(
+      'PLUGIN_UNDECLARED',
+      `plugin ${plugin.name}: ${resource.kind.kind} is not among its resources`,
+      `add it to resources: [${resource.kind.kind}]`,
+    );
+  };
+  const context: Wide = {
+    api: apiOf((plugin.needs ?? {}) as Needs, runtime.client, plugin.name, kindOf) as Wide['api'],
+    config: configOf(plugin, runtime.config),
+    metrics: runtime.metrics,
+    now: () => runtime.clock.now(),
+    signal: scope.signal,
+    log: (message, fields) => runtime.log.info(message, { plugin: plugin.name, ...fields }),
+    reconcile: register('reconcile', (resource: CustomResource, options, run) =>
+      found.controllers.push(
+        specOf(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf)),
+      ),
+    ) as Wide['reconcile'],
+    validate: register('validate', (resource: CustomResource, judge) =>
+      found.validators.push({ resource: declared(resource), judge: judge as never }),
+    ) as Wide['validate'],
+    mutate: register('mutate', (resource: CustomResource, change) =>
+      found.mutators.push({ resource: declared(resource), change: change as never }),
+    ) as Wide['mutate'],
+    schedule: register('schedule', (rule) => found.scheduling.push(rule)),
+  };
+  const limit = new AbortController();
+  const late = runtime.clock.sleep(setupMsMax, limit.signal).then(() => {
+    if (!limit.signal.aborted)
+      throw new PintleError(
+        'PLUGIN_SETUP_SLOW',
+        `plugin ${plugin.name}: setup() took more than ${setupMsMax} ms`,
+        'register in setup() and work in reconcile()',
+      );
+  });
+  try {
+    await Promise.race([plugin.setup(context as never), late]);
+  } finally {
+    open = false;
+    limit.abort();
+  }
+  return found;
+}
+
+/** Defaults filled at the top level, read through the schema. Whether it fits the schema is checked at install. */
+function configOf(plugin: Plugin, given: Readonly<Record<string, unknown>> = {}): unknown {
+  const schema = plugin.config as AnySchema | undefined;
+  if (!schema) return given;
+  const properties = (schema.json['properties'] ?? {}) as Record<string, { default?: unknown }>;
+  const filled: Record<string, unknown> = { ...given };
+  for (const [name, { default: value }] of Object.entries(properties))
+    if (filled[name] === undefined && value !== undefined) filled[name] = value;
+  return schema.read(filled);
+}

@@ -1,0 +1,15 @@
+import type { MakeChecker } from './checker.ts';
+import { linearReads, oneWinner, risingVersions, survival } from './store.ts';
+import { wholeWatches } from './watch.ts';
+import { noOvercommit, noSurplus, uniqueAddresses } from './workload.ts';
+
+export const checkers: readonly MakeChecker[] = [
+  survival,
+  risingVersions,
+  linearReads,
+  wholeWatches,
+  oneWinner,
+  noSurplus,
+  noOvercommit,
+  uniqueAddresses,
+];
