@@ -5,7 +5,7 @@ import { coreControllers } from '../../controllers/index.ts';
 import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
-import { connect } from '../connect.ts';
+import { apiListens, connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 
 /** Scheduler and core controllers, each with its own identity and one set of informers for all. */
@@ -18,6 +18,7 @@ export async function startControllersRole({ home, config, log, scope }: RoleCon
     createEventRecorder({ client: schedulerClient, ...seams, component: 'default-scheduler' }),
   );
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
+  await apiListens(config, scope.signal);
   const starting = [
     startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
     startControllers(coreControllers({ rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8') }), {

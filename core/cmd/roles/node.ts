@@ -7,7 +7,7 @@ import { startKubelet } from '../../kubelet/kubelet.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
-import { connect } from '../connect.ts';
+import { apiListens, connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import { waitForEngine } from './engine-wait.ts';
@@ -28,6 +28,7 @@ export async function startNodeRole({ home, config, log, scope }: RoleContext): 
     cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
   };
   const loopback = config.podCidr.startsWith('127.');
+  await apiListens(config, scope.signal);
   const [kubelet] = await Promise.all([
     startKubelet({
       client,
