@@ -22,13 +22,14 @@ export async function startNodeRole({ home, config, log, scope }: RoleContext): 
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kubelet', host: config.nodeName }));
   mkdirSync(home.path('node', 'kubelet'), { recursive: true, mode: 0o711 });
-  const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
   const tls = {
     key: readFileSync(home.path('pki', 'kubelet.key'), 'utf8'),
     cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
   };
   const loopback = config.podCidr.startsWith('127.');
   await apiListens(config, scope.signal);
+  // The API server makes this key at its first start, before it listens.
+  const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
   const [kubelet] = await Promise.all([
     startKubelet({
       client,
