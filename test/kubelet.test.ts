@@ -19,7 +19,7 @@ import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
 import { createInformers } from '../core/client/cache-informer.ts';
 import { createClient } from '../core/client/http.ts';
-import { type Kubelet, startKubelet } from '../core/kubelet/kubelet.ts';
+import { type Kubelet, type KubeletOptions, startKubelet } from '../core/kubelet/kubelet.ts';
 import { createFakeRuntime, type FakeRuntime } from '../core/kubelet/runtimes/fake.ts';
 import { createEventRecorder } from '../core/sdk/recorder.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
@@ -32,7 +32,7 @@ let runtime: FakeRuntime;
 let kubelet: Kubelet | undefined;
 let ends: (() => unknown)[];
 
-async function startNode(): Promise<Kubelet> {
+async function startNode(options: Partial<KubeletOptions> = {}): Promise<Kubelet> {
   const abort = new AbortController();
   const informers = createInformers({ client, signal: abort.signal, ...common });
   const events = createEventRecorder({ client, component: 'kubelet', host: 'n1', ...common });
@@ -47,6 +47,7 @@ async function startNode(): Promise<Kubelet> {
     stateFolder: folder,
     exec: systemExec,
     clusterDns: ['10.96.0.10'],
+    ...options,
   });
   ends.push(async () => {
     await started[Symbol.asyncDispose]();
@@ -156,6 +157,19 @@ describe('the node', () => {
     expect(node.status?.addresses?.[0]).toEqual({ type: 'InternalIP', address: '192.0.2.7' });
     expect((await client.get(leaseKind, { namespace: 'kube-node-lease', name: 'n1' })).spec?.holderIdentity).toBe('n1');
   });
+});
+
+test('the lease says how long to wait for a sign, and is renewed four times in it', async () => {
+  kubelet = await startNode({ leaseSeconds: 1 });
+  const read = () => client.get(leaseKind, { namespace: 'kube-node-lease', name: 'n1' });
+  const first = (await read()).spec!;
+  expect(first.leaseDurationSeconds).toBe(1);
+  const startMs = systemClock.monotonicMs();
+  await eventually(
+    async () => (await read()).spec!.renewTime,
+    (time) => time !== first.renewTime,
+  );
+  expect(systemClock.monotonicMs() - startMs).toBeLessThan(1_000);
 });
 
 describe('a pod', () => {
@@ -361,6 +375,20 @@ describe('a pod', () => {
     alive = false;
     await until('probed', (pod) => pod.status?.containerStatuses?.[0]?.restartCount === 1, 8_000);
   }, 12_000);
+
+  test('says again that it is ready when the node controller had said otherwise', async () => {
+    kubelet = await startNode();
+    await create('heard');
+    const { status } = await until('heard', ready);
+    const conditions = status!.conditions!.map((each) => (each.type === 'Ready' ? { ...each, status: 'False' } : each));
+    await client.patch(
+      podKind,
+      key('heard'),
+      { type: 'strategic', body: { status: { conditions } } },
+      { subresource: 'status' },
+    );
+    await until('heard', ready);
+  });
 
   test('survives a restart of the kubelet untouched', async () => {
     kubelet = await startNode();

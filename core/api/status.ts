@@ -40,7 +40,7 @@ export class StatusError extends Error {
       metadata: {},
       status: 'Failure',
       message: this.message,
-      reason: this.reason,
+      reason: this.reason || undefined,
       details: this.details,
       code: this.code,
     };
@@ -76,13 +76,15 @@ export const errors = {
       `${resource}${name ? ` "${name}"` : ''} is forbidden: ${why}`,
       detailsOf(resource, name),
     ),
+  /** A path or a resource that nobody serves. */
+  noSuchPath: () => new StatusError(404, 'NotFound', 'the server could not find the requested resource', {}),
   tooLarge: (message: string) => new StatusError(413, 'RequestEntityTooLarge', message),
   internal: (message: string) => new StatusError(500, 'InternalError', `Internal error occurred: ${message}`),
   tooManyRequests: (message: string, retryAfterSeconds: number) =>
     new StatusError(429, 'TooManyRequests', message, { retryAfterSeconds }),
   timeout: (message: string) => new StatusError(504, 'Timeout', message),
   unavailable: (message: string) => new StatusError(503, 'ServiceUnavailable', message),
-  methodNotAllowed: (why: string) => new StatusError(405, 'MethodNotAllowed', why),
+  methodNotAllowed: (why: string) => new StatusError(405, 'MethodNotAllowed', why, {}),
 };
 
 function detailsOf(resource: string, name: string): StatusDetails {
@@ -156,7 +158,7 @@ export function invalidObject(kind: string, group: string, name: string, mistake
   const lines = mistakes.map((mistake) => `${mistake.field}: ${mistake.message}`);
   const text = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
   return new StatusError(422, 'Invalid', `${kind}${group && `.${group}`} "${name}" is invalid: ${text}`, {
-    name,
+    name: name || undefined,
     group: group || undefined,
     kind,
     causes: mistakes.map((mistake) => ({ reason: mistake.type, message: mistake.message, field: mistake.field })),

@@ -1,7 +1,8 @@
 import { type Status, StatusError } from '#api';
 import { type Log, messageOf } from '#base';
-
-export const jsonType = 'application/json';
+import type { Core } from './core.ts';
+import { errorFormat, jsonType, protobufType, yamlType } from './negotiate.ts';
+import { yamlText } from './yaml-text.ts';
 
 /** Bodies above this are compressed when the client accepts it; upstream's threshold. */
 const gzipFromBytes = 128 * 1024;
@@ -34,12 +35,21 @@ export const jsonAnswer = (
 ): Response => bytesAnswer(request, JSON.stringify(value), options);
 
 /** Every failure as metav1.Status. What is no StatusError is a bug of ours: logged in full, answered as 500 without insides. */
-export function errorAnswer(error: unknown, log: Log, what: string): Response {
+export async function errorAnswer(
+  error: unknown,
+  { log, encodings }: Pick<Core, 'log' | 'encodings'>,
+  request: Request,
+  what: string,
+): Promise<Response> {
   const status = statusOf(error, log, what);
-  const headers: Record<string, string> = { 'content-type': jsonType, 'cache-control': 'no-cache, private' };
+  const format = errorFormat(request.headers.get('accept'));
+  const message = format === 'protobuf' ? encodings.value(status) : undefined;
+  const type = format === 'yaml' ? yamlType : message ? protobufType : jsonType;
+  const headers: Record<string, string> = { 'content-type': type, 'cache-control': 'no-cache, private' };
   const retry = status.details?.retryAfterSeconds;
   if (retry) headers['retry-after'] = String(retry);
-  return new Response(JSON.stringify(status), { status: status.code, headers });
+  const body = message ?? (format === 'yaml' ? await yamlText(status) : JSON.stringify(status));
+  return new Response(body as Uint8Array<ArrayBuffer> | string, { status: status.code, headers });
 }
 
 export function statusOf(error: unknown, log: Log, what: string): Status {
@@ -52,11 +62,11 @@ export function statusOf(error: unknown, log: Log, what: string): Status {
   return new StatusError(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`).toStatus();
 }
 
-export const success = (details?: Status['details']): Status => ({
+/** Upstream leaves the code out of it. */
+export const success = (details?: Status['details']): Omit<Status, 'code'> => ({
   kind: 'Status',
   apiVersion: 'v1',
   metadata: {},
   status: 'Success',
   details,
-  code: 200,
 });

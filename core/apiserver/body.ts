@@ -1,18 +1,17 @@
-import { errors } from '#api';
+import { errors, StatusError } from '#api';
 import { messageOf } from '#base';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
-import { unsupportedMedia } from './negotiate.ts';
+import { protobufType, unsupportedMedia } from './negotiate.ts';
 import type { Table } from './protobuf/decode.ts';
 
 export const bodyBytesMax = 3 * 1024 * 1024;
-const protobufType = 'application/vnd.kubernetes.protobuf';
 const objectTypes = ['application/json', 'application/yaml', protobufType];
 
 export interface Body {
   readonly value: JsonObject;
-  /** Paths of keys that came twice. */
-  readonly duplicates: readonly string[];
+  /** What strict decoding would refuse and the parser saw: `duplicate field "spec.x"`. */
+  readonly faults: readonly string[];
 }
 
 /** Reads at most 3 MiB (413 above) as fatal UTF-8 (400). */
@@ -49,18 +48,18 @@ export const mediaTypeOf = (request: Request): string =>
   (request.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase() || 'application/json';
 
 /** An object in JSON or YAML. Throws 400, 413 or 415. */
-export async function readObject(request: Request): Promise<Body> {
+export async function readObject(request: Request, kind = 'object'): Promise<Body> {
   const type = mediaTypeOf(request);
-  if (type === protobufType) return readProtobuf(request);
+  if (type === protobufType) return readProtobuf(request, kind);
   if (type !== 'application/json' && type !== 'application/yaml') throw unsupportedMedia(objectTypes);
   const text = await readText(request);
-  return type === 'application/json' ? parseJsonObject(text) : parseYamlObject(text);
+  return type === 'application/json' ? parseJsonObject(text, kind) : parseYamlObject(text, kind);
 }
 
 /** For DELETE and other calls whose body is optional. */
 export async function readOptionalObject(request: Request): Promise<Body | undefined> {
   const type = mediaTypeOf(request);
-  if (type === protobufType) return request.body ? readProtobuf(request) : undefined;
+  if (type === protobufType) return request.body ? readProtobuf(request, 'DeleteOptions') : undefined;
   const text = await readText(request);
   if (text.trim() === '') return undefined;
   if (type === 'application/yaml') return parseYamlObject(text);
@@ -69,49 +68,108 @@ export async function readOptionalObject(request: Request): Promise<Body | undef
 }
 
 /** Go clients of built-in kinds send it by default; the table is loaded with the first such request. */
-async function readProtobuf(request: Request): Promise<Body> {
+async function readProtobuf(request: Request, kind: string): Promise<Body> {
   const bytes = await readBytes(request);
-  if (bytes.length === 0) return { value: {}, duplicates: [] };
+  if (bytes.length === 0) return { value: {}, faults: [] };
   const [{ decodeProtobuf }, table] = await Promise.all([
     import('./protobuf/decode.ts'),
     import('./protobuf/gen/table.json', { with: { type: 'json' } }),
   ]);
-  return { value: decodeProtobuf(bytes, table.default as Table), duplicates: [] };
-}
-
-export function parseJson(text: string): { value: unknown; duplicates: readonly string[] } {
-  const { duplicates } = scanJson(text);
   try {
-    return { value: JSON.parse(text) as unknown, duplicates };
+    return { value: decodeProtobuf(bytes, table.default as Table), faults: [] };
   } catch (error) {
-    throw errors.badRequest(`couldn't get version/kind; json parse error: ${messageOf(error)}`);
+    throw errors.badRequest(`the object provided is unrecognized (must be of type ${kind}): ${messageOf(error)}`);
   }
 }
 
-function parseJsonObject(text: string): Body {
-  const { value, duplicates } = parseJson(text);
-  return { value: asObject(value), duplicates };
+/** Any JSON, for patches. Throws 400. */
+export function parseJson(text: string): { value: unknown; faults: readonly string[] } {
+  const { duplicates } = scanJson(text);
+  return {
+    value: JSON.parse(text) as unknown,
+    faults: duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
+  };
+}
+
+function parseJsonObject(text: string, kind = 'DeleteOptions'): Body {
+  let parsed: { value: unknown; faults: readonly string[] };
+  try {
+    parsed = parseJson(text);
+  } catch (error) {
+    if (error instanceof StatusError) throw error;
+    throw unrecognized(kind, messageOf(error), text);
+  }
+  return { value: asObject(parsed.value, kind, text), faults: parsed.faults };
+}
+
+const excerptMax = 30;
+/** Upstream's sentence around what its JSON parser says; ours words the inner part in its own way, but for a text that is cut short. */
+function unrecognized(kind: string, why: string, text: string): StatusError {
+  const inner = /EOF|Expected '}'|Expected ']'|Unterminated/.test(why) ? 'unexpected end of JSON input' : why;
+  const excerpt = text.length > excerptMax ? `${text.slice(0, excerptMax)} ...` : text;
+  const shown = text === '' ? '<empty>' : text.startsWith('{') ? excerpt : Buffer.from(excerpt).toString('hex');
+  return errors.badRequest(
+    `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${inner} (${shown})`,
+  );
 }
 
 /** YAML without aliases, so that a small text cannot grow into a large object. JSON is YAML, and is parsed as JSON. */
-export async function parseYamlObject(text: string): Promise<Body> {
-  if (/^\s*\{/.test(text)) return parseJsonObject(text);
+export async function parseYamlObject(text: string, kind = 'object'): Promise<Body> {
+  if (/^\s*\{/.test(text)) return parseJsonObject(text, kind);
   const yaml = await import('yaml');
   let value: unknown;
+  const faults: string[] = [];
   try {
-    const document = yaml.parseDocument(text, { uniqueKeys: true, schema: 'yaml-1.1', merge: false });
+    const lines = new yaml.LineCounter();
+    const document = yaml.parseDocument(text, {
+      uniqueKeys: false,
+      schema: 'yaml-1.1',
+      merge: false,
+      lineCounter: lines,
+    });
     if (document.errors.length > 0) throw document.errors[0];
+    yaml.visit(document, {
+      Map(_key, { items }) {
+        const seen = new Set<string>();
+        for (const { key } of items) {
+          const name = yaml.isScalar(key) ? String(key.value) : '';
+          if (seen.has(name) && yaml.isScalar(key))
+            faults.push(
+              `  line ${lines.linePos(key.range?.[0] ?? 0).line}: key ${JSON.stringify(name)} already set in map`,
+            );
+          seen.add(name);
+        }
+      },
+    });
     value = document.toJS({ maxAliasCount: 0 });
   } catch (error) {
     throw errors.badRequest(`error converting YAML to JSON: yaml: ${messageOf(error).split('\n')[0]}`);
   }
-  scanJson(JSON.stringify(value ?? null));
-  return { value: asObject(JSON.parse(JSON.stringify(value ?? null))), duplicates: [] };
+  const json = JSON.stringify(value ?? null);
+  scanJson(json);
+  return {
+    value: asObject(JSON.parse(json), kind, json),
+    faults: faults.length > 0 ? [`yaml: unmarshal errors:\n${faults.join('\n')}`] : [],
+  };
 }
 
-function asObject(value: unknown): JsonObject {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw errors.badRequest('the body of the request must be one object');
+function asObject(value: unknown, kind: string, text: string): JsonObject {
+  if (value === null) return {};
+  const type = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value;
+  if (type !== 'object') {
+    const goType =
+      'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
+    throw unrecognized(kind, `json: cannot unmarshal ${type} into Go value of type ${goType}`, text);
   }
-  return value as JsonObject;
+  const object = value as JsonObject;
+  for (const field of ['apiVersion', 'kind']) {
+    const wrong = object[field] !== undefined && object[field] !== null && typeof object[field] !== 'string';
+    if (wrong)
+      throw unrecognized(
+        kind,
+        `json: cannot unmarshal ${typeof object[field]} into Go struct field .${field} of type string`,
+        text,
+      );
+  }
+  return object;
 }

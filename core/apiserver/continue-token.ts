@@ -23,6 +23,6 @@ export function decodeContinue(text: string): ContinueToken {
     if (token.start.includes('..') || token.start.startsWith('/')) throw new Error();
     return { version: token.rv === '-1' ? undefined : (token.rv as ResourceVersion), after: token.start };
   } catch {
-    throw errors.badRequest('continue key is not valid: it was not made by this server');
+    throw errors.badRequest('invalid continue token: continue key is not valid: it was not made by this server');
   }
 }

@@ -15,6 +15,8 @@ import type {
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
 import type { Wanted } from './negotiate.ts';
+import type { Documents } from './openapi/documents.ts';
+import type { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { WatchCache } from './watch-cache.ts';
 
@@ -27,6 +29,8 @@ export interface Core {
   readonly reader: Reader;
   readonly schema: SchemaEngine | undefined;
   readonly patches: Patches;
+  readonly encodings: Encodings;
+  readonly documents: Documents;
   readonly admission: readonly AdmissionHook[];
   readonly clock: Clock;
   readonly random: Random;

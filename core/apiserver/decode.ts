@@ -1,4 +1,4 @@
-import { apiVersionOf, errors, type FieldError, invalidObject } from '#api';
+import { apiVersionOf, errors, type FieldError, invalidObject, StatusError } from '#api';
 import type { Body } from './body.ts';
 import type { AnyKind, AnyObject, JsonObject } from './contract.ts';
 import type { Call } from './core.ts';
@@ -9,23 +9,30 @@ export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served
   checkType(object, kind);
   object['apiVersion'] = apiVersionOf(kind);
   object['kind'] = kind.kind;
-  if (typeof object['metadata'] !== 'object' || object['metadata'] === null) object['metadata'] = {};
+  object['metadata'] ??= {};
   const { unknown, errors: mistakes } = decodeFields(call, kind, object);
   if (mistakes.length > 0) throw errors.badRequest(`${handledAs(kind)}: ${mistakes.map(lineOf).join(', ')}`);
-  report(call, body.duplicates, unknown, (text) => errors.badRequest(`${handledAs(kind)}: ${text}`));
+  report(call, body.faults, unknown, (text) => errors.badRequest(`${handledAs(kind)}: ${text}`));
   return object as AnyObject;
 }
 
 /** The same for the result of a patch: what the patch brought in that is unknown is 422 under Strict, as upstream. */
-export function decodePatched(call: Call, object: JsonObject, patchText: string): AnyObject {
+export function decodePatched(call: Call, object: JsonObject, faults: readonly string[] = []): AnyObject {
   const kind = call.served.kind;
+  const { apiVersion, kind: name, metadata, ...rest } = object;
+  const shown = JSON.stringify({
+    apiVersion,
+    kind: name,
+    metadata: { ...(metadata as object), managedFields: undefined },
+    ...rest,
+  });
   const { unknown, errors: mistakes } = decodeFields(call, kind, object);
   const refuse = (text: string) =>
-    invalidObject(kind.kind, kind.group, call.info.name, [
-      { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${JSON.stringify(patchText)}: ${text}` },
+    invalidPatch([
+      { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${JSON.stringify(shown)}: ${text}` },
     ]);
   if (mistakes.length > 0) throw refuse(mistakes.map(lineOf).join(', '));
-  report(call, [], unknown, refuse);
+  report(call, faults, unknown, refuse);
   return object as AnyObject;
 }
 
@@ -38,27 +45,31 @@ function checkType(object: JsonObject, kind: AnyKind): void {
   const { apiVersion, kind: name } = object;
   if (name !== undefined && name !== '' && name !== kind.kind) {
     throw errors.badRequest(
-      `${String(name)} in version "${String(apiVersion ?? '')}" cannot be handled as a ${kind.kind}: no kind "${String(name)}" is registered for version "${apiVersionOf(kind)}" at this path`,
+      `${String(name)} in version "${versionPart(apiVersion)}" cannot be handled as a ${kind.kind}: no kind "${String(name)}" is registered for version "${apiVersionOf(kind)}" at this path`,
     );
   }
   if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== apiVersionOf(kind)) {
     throw errors.badRequest(
-      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${apiVersionOf(kind)})`,
+      `${kind.kind} in version "${versionPart(apiVersion)}" cannot be handled as a ${kind.kind}: no kind "${kind.kind}" is registered for version "${String(apiVersion)}" at this path`,
     );
   }
 }
 
+const versionPart = (apiVersion: unknown): string => String(apiVersion ?? '').replace(/^.*\//, '');
+/** Upstream does not say whose patch it is. */
+const invalidPatch = (mistakes: readonly FieldError[]): StatusError => {
+  const { message, details } = invalidObject('', '', '', mistakes);
+  return new StatusError(422, 'Invalid', message, { causes: details?.causes });
+};
+
 function report(
   call: Call,
-  duplicates: readonly string[],
+  faults: readonly string[],
   unknown: readonly string[],
   refuse: (text: string) => Error,
 ): void {
   const mode = call.info.query.get('fieldValidation') || 'Warn';
-  const lines = [
-    ...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
-    ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
-  ];
+  const lines = [...faults, ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`)];
   if (lines.length === 0 || mode === 'Ignore') return;
   if (mode === 'Strict') throw refuse(`strict decoding error: ${lines.join(', ')}`);
   for (const line of lines) call.warnings.add(line);
@@ -66,4 +77,5 @@ function report(
 
 const handledAs = (kind: AnyKind): string =>
   `${kind.kind} in version ${JSON.stringify(kind.version)} cannot be handled as a ${kind.kind}`;
-const lineOf = (mistake: FieldError): string => `${mistake.field}: ${mistake.message}`;
+/** The message names the place itself, as upstream's decoder does. */
+const lineOf = (mistake: FieldError): string => mistake.message;

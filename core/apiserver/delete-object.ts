@@ -1,10 +1,12 @@
-import { errors, isReason } from '#api';
+import { errors, type FieldError, fieldErrors, invalidObject, isReason, StatusError } from '#api';
 import { timeText } from '#base';
 import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeStored } from './cached-object.ts';
 import type { AnyObject, JsonObject } from './contract.ts';
 import { type Call, conflictOf, resourceText } from './core.ts';
+import { integerOf } from './list-options.ts';
 import { isReadyToGo } from './update-object.ts';
+import { dryRunMistakes } from './write-options.ts';
 
 const attemptsMax = 8;
 const orphanFinalizer = 'orphan';
@@ -14,11 +16,13 @@ export interface DeleteOptions {
   readonly gracePeriodSeconds?: number;
   readonly propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
   readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
+  readonly dryRun?: boolean;
 }
 
-/** Body and query together, as upstream. Throws 400. */
+/** Body, else query, as upstream. Throws 400 and 422. */
 export function deleteOptionsOf(body: JsonObject | undefined, query: URLSearchParams): DeleteOptions {
-  const grace = body?.['gracePeriodSeconds'] ?? numberOf(query.get('gracePeriodSeconds'));
+  const asked = query.get('gracePeriodSeconds');
+  const grace = body?.['gracePeriodSeconds'] ?? (asked === null ? undefined : integerOf(asked));
   if (grace !== undefined && grace !== null && (typeof grace !== 'number' || grace < 0)) {
     throw errors.badRequest('gracePeriodSeconds: Invalid value: must be a non-negative integer');
   }
@@ -26,19 +30,31 @@ export function deleteOptionsOf(body: JsonObject | undefined, query: URLSearchPa
     body?.['orphanDependents'] ??
     (query.has('orphanDependents') ? query.get('orphanDependents') === 'true' : undefined);
   const policy = body?.['propagationPolicy'] ?? query.get('propagationPolicy') ?? undefined;
-  if (policy !== undefined && !['Orphan', 'Background', 'Foreground'].includes(String(policy))) {
-    throw errors.badRequest(
-      `DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Unsupported value: ${JSON.stringify(policy)}: supported values: "Foreground", "Background", "Orphan"`,
+  const mistakes: FieldError[] = [];
+  if (orphan !== undefined && policy !== undefined)
+    mistakes.push(
+      fieldErrors.invalid('propagationPolicy', policy, 'orphanDependents and deletionPropagation cannot be both set'),
     );
-  }
+  if (policy !== undefined && !policies.includes(String(policy)))
+    mistakes.push({
+      type: 'FieldValueNotSupported',
+      field: 'propagationPolicy',
+      message: `Unsupported value: ${JSON.stringify(policy)}: supported values: "Foreground", "Background", "Orphan", "nil"`,
+    });
+  const dryRun = Array.isArray(body?.['dryRun'])
+    ? (body['dryRun'] as string[])
+    : query.getAll('dryRun').filter(Boolean);
+  mistakes.push(...dryRunMistakes(dryRun));
+  if (mistakes.length > 0) throw invalidObject('DeleteOptions', 'meta.k8s.io', '', mistakes);
   const legacy = orphan === undefined ? undefined : orphan ? 'Orphan' : 'Background';
   return {
     gracePeriodSeconds: (grace as number | null | undefined) ?? undefined,
     propagationPolicy: (policy as DeleteOptions['propagationPolicy']) ?? legacy,
     preconditions: body?.['preconditions'] as DeleteOptions['preconditions'],
+    dryRun: dryRun.length > 0,
   };
 }
-const numberOf = (text: string | null): number | undefined => (text === null ? undefined : Number(text));
+const policies = ['Orphan', 'Background', 'Foreground'];
 
 export interface Deletion {
   readonly object: CachedObject;
@@ -63,13 +79,14 @@ export async function deleteObject(
     try {
       if (marked === 'already') return { object: current, gone: false };
       if (isReadyToGo(marked)) {
-        if (call.dryRun) return { object: current, gone: true };
+        if (call.dryRun || options.dryRun) return { object: current, gone: true };
         const gone = await core.store.delete(current.key, current.version);
         await core.cache.waitFor(gone.version);
         return { object: current.at(gone.version), gone: true };
       }
       const bytes = encodeStored(served.kind, marked);
-      if (call.dryRun) return { object: new CachedObject(served, current.key, current.version, bytes), gone: false };
+      if (call.dryRun || options.dryRun)
+        return { object: new CachedObject(served, current.key, current.version, bytes), gone: false };
       const entry = await core.store.update(current.key, bytes, current.version);
       await core.cache.waitFor(entry.version);
       return { object: CachedObject.of(served, entry), gone: false };
@@ -82,17 +99,26 @@ export async function deleteObject(
 }
 
 function checkPreconditions(call: Call, current: CachedObject, { preconditions }: DeleteOptions): void {
-  const refuse = (what: string, asked: string, found: string) =>
-    errors.conflict(
-      resourceText(call.served.kind),
-      current.name,
-      `Precondition failed: ${what} in precondition: ${asked}, ${what} in object meta: ${found}`,
-    );
+  const { kind } = call.served;
+  const refuse = (what: string, asked: string, found: string, why: string) => {
+    const text = `the ${what} in the precondition (${asked}) does not match the ${what} in record (${found}). ${why}`;
+    const { code, reason, message } = errors.conflict(kind.kind, current.name, text);
+    return new StatusError(code, reason, message, {
+      name: current.name,
+      group: kind.group || undefined,
+      kind: kind.kind,
+    });
+  };
   const uid = current.object.metadata.uid ?? '';
-  if (preconditions?.uid && preconditions.uid !== uid) throw refuse('UID', preconditions.uid, uid);
-  if (preconditions?.resourceVersion && preconditions.resourceVersion !== current.version) {
-    throw refuse('ResourceVersion', preconditions.resourceVersion, current.version);
-  }
+  if (preconditions?.uid && preconditions.uid !== uid)
+    throw refuse('UID', preconditions.uid, uid, 'The object might have been deleted and then recreated');
+  if (preconditions?.resourceVersion && preconditions.resourceVersion !== current.version)
+    throw refuse(
+      'ResourceVersion',
+      preconditions.resourceVersion,
+      current.version,
+      'The object might have been modified',
+    );
 }
 
 /** The state that a deletion leads to; `already` when it changes nothing. */

@@ -1,7 +1,8 @@
-import { errors, StatusError } from '#api';
+import { errors } from '#api';
 import type { UserInfo } from '#sdk';
 import { errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
+import { mediaTypeOf } from './body.ts';
 import type { RequestInfo, StreamContext } from './contract.ts';
 import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
@@ -17,6 +18,7 @@ import { list } from './verbs/list.ts';
 import { patch } from './verbs/patch.ts';
 import { update } from './verbs/update.ts';
 import { watch } from './verbs/watch.ts';
+import { checkWriteOptions } from './write-options.ts';
 
 const verbs: Readonly<Record<string, (call: Call) => Promise<Response>>> = {
   get,
@@ -59,7 +61,7 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
         inFlight[lane]--;
       }
     } catch (error) {
-      return errorAnswer(error, core.log, what);
+      return errorAnswer(error, core, request, what);
     }
   };
 }
@@ -71,7 +73,7 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
   const resources = served && core.cache.cacheOf(served.kind);
   const strayNamespace = served && !served.kind.namespaced && info.namespace && info.resource !== 'namespaces';
   if (!served || !resources || strayNamespace || info.rest) {
-    throw new StatusError(404, 'NotFound', 'the server could not find the requested resource');
+    throw errors.noSuchPath();
   }
   const call: Call = {
     core,
@@ -80,28 +82,36 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
     user,
     served,
     resources,
-    wanted: negotiate(request, info.query),
+    wanted: negotiate(request, info.query, { protobuf: core.encodings.has(served.kind), verb: info.verb }),
     nowMs: core.clock.now(),
-    dryRun: isDryRun(info.query),
+    dryRun: info.query.getAll('dryRun').some(Boolean),
     warnings: new Set(),
   };
+  const deprecation = deprecations[`${info.group}/${info.version}/${info.resource}`];
+  if (deprecation) call.warnings.add(deprecation);
   const handler = info.subresource ? subresourceHandler(call) : verbs[info.verb];
   if (
     !handler ||
     ((info.verb === 'update' || info.verb === 'patch') && !info.name) ||
-    (info.verb === 'create' && info.name && !info.subresource)
+    (info.verb === 'create' && info.name && !info.subresource) ||
+    (info.verb === 'deletecollection' && info.resource === 'namespaces')
   ) {
     throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
   }
-  return handler(call);
+  if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
+    checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
+  return warned(call, await handler(call));
 }
 
-function isDryRun(query: URLSearchParams): boolean {
-  const asked = query.getAll('dryRun').filter(Boolean);
-  if (asked.some((text) => text !== 'All')) {
-    throw errors.badRequest(`dryRun: Unsupported value: ${JSON.stringify(asked)}: supported values: "All"`);
-  }
-  return asked.length > 0;
+/** Said with every answer for a kind that upstream calls deprecated. */
+const deprecations: Readonly<Record<string, string>> = {
+  '/v1/endpoints': 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
+  '/v1/componentstatuses': 'v1 ComponentStatus is deprecated in v1.19+',
+};
+function warned(call: Call, response: Response): Response {
+  for (const text of call.warnings)
+    response.headers.append('warning', `299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, ' '))}`);
+  return response;
 }
 
 function stream(

@@ -39,12 +39,13 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
   const [group, version, start] = legacy ? ['', parts[1]!, 2] : [parts[1]!, parts[2]!, 3];
   let index = start as number;
   let namespace = '';
+  const watching = parts[index] === 'watch' && (method === 'GET' || method === 'HEAD'); // the old way to ask for a watch
+  if (watching) index++;
   if (parts[index] === 'namespaces' && parts.length > index + 1) {
     namespace = parts[index + 1]!;
     if (parts.length > index + 2 && !namespaceSubresources.has(parts[index + 2]!)) index += 2;
   }
-  if (parts[index] === 'watch') throw errors.notFound('the server could not find the requested resource', '');
-  const resource = parts[index]!;
+  const resource = parts[index] ?? '';
   const name = parts[index + 1] ?? '';
   const subresource = parts[index + 2] ?? '';
   const tail = raw.slice(index + 3);
@@ -56,7 +57,7 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
         : '';
   return {
     ...outside,
-    verb: resourceVerb(method, name, url.searchParams),
+    verb: watching ? 'watch' : resourceVerb(method, name, url.searchParams),
     isResource: true,
     group: group as string,
     version: version as string,
@@ -70,8 +71,8 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
 
 function resourceVerb(method: string, name: string, query: URLSearchParams): string {
   const verb = verbOfMethod[method] ?? method.toLowerCase();
+  if (name) return verb; // of one object there is no watch but by field selector, as upstream
   if (verb === 'get' && isTrue(query.get('watch'))) return 'watch';
-  if (name) return verb;
   return verb === 'get' ? 'list' : verb === 'delete' ? 'deletecollection' : verb;
 }
 

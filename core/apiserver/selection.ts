@@ -23,11 +23,7 @@ export function selectionOf(served: ServedKind, info: RequestInfo): Selection {
       requirement.key === 'metadata.name' ||
       (requirement.key === 'metadata.namespace' && served.kind.namespaced) ||
       Object.hasOwn(selectable, requirement.key);
-    if (!known) {
-      throw errors.badRequest(
-        `Unable to find "${served.kind.group ? `${served.kind.group}/` : ''}${served.kind.version}, Resource=${served.kind.plural}" that match label selector "${info.query.get('labelSelector') ?? ''}", field selector "${info.query.get('fieldSelector') ?? ''}": field label not supported: ${requirement.key}`,
-      );
-    }
+    if (!known) throw errors.badRequest(unknownField(served, requirement.key));
   }
   const namespace = served.kind.namespaced ? info.namespace : '';
   const fieldSets = fields.map((requirement) => ({ ...requirement, not: requirement.operator === 'notin' }));
@@ -47,6 +43,12 @@ export function selectionOf(served: ServedKind, info: RequestInfo): Selection {
   };
 }
 
+/** Upstream words it by whether the kind has fields of its own to select by. */
+const unknownField = ({ strategy }: ServedKind, key: string): string =>
+  strategy.selectableFields
+    ? `field label not supported: ${key}`
+    : `${JSON.stringify(key)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
+
 /** The value that a selector pins this field to. */
 export const equals = (selector: Selector, key: string): string | undefined =>
   selector.find((requirement) => requirement.key === key && requirement.operator === 'in')?.values[0];
@@ -55,7 +57,13 @@ function parseSelectors(info: RequestInfo): { labels: Selector; fields: Selector
   try {
     return {
       labels: parseLabelSelector(info.query.get('labelSelector') ?? ''),
-      fields: parseFieldSelector(info.query.get('fieldSelector') ?? ''),
+      fields: [
+        ...parseFieldSelector(info.query.get('fieldSelector') ?? ''),
+        // `/watch/…/NAME`: the old way to watch one object
+        ...(info.verb === 'watch' && info.name
+          ? [{ key: 'metadata.name', operator: 'in' as const, values: [info.name] }]
+          : []),
+      ],
     };
   } catch (error) {
     throw errors.badRequest(messageOf(error));

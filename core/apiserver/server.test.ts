@@ -377,3 +377,90 @@ test('nobody is allowed what no rule allows', async () => {
   const unknown = await closed.fetch(new Request('http://localhost/api', { headers: { authorization: 'Bearer x' } }));
   expect(unknown.status).toBe(401);
 });
+
+describe('what upstream answers (asked of it in test/differential)', () => {
+  test.each([
+    [
+      'POST',
+      `${maps}?fieldValidation=Odd`,
+      {},
+      422,
+      'CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Odd": supported values: "", "Ignore", "Strict", "Warn"',
+    ],
+    [
+      'POST',
+      maps,
+      '',
+      400,
+      "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)",
+    ],
+    [
+      'POST',
+      maps,
+      { data: { a: 1 } },
+      400,
+      'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string',
+    ],
+    [
+      'POST',
+      maps,
+      { metadata: 'text' },
+      400,
+      'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal string into Go struct field ConfigMap.metadata of type v1.ObjectMeta',
+    ],
+    [
+      'PUT',
+      `${maps}/b`,
+      { metadata: { name: 'a' } },
+      400,
+      'the name of the object (a) does not match the name on the URL (b)',
+    ],
+    ['DELETE', '/api/v1/namespaces', undefined, 405, 'the server does not allow this method on the requested resource'],
+    [
+      'GET',
+      `${maps}?fieldSelector=data.x%3D1`,
+      undefined,
+      400,
+      '"data.x" is not a known field selector: only "metadata.name", "metadata.namespace"',
+    ],
+    ['GET', '/api/v1/pods?fieldSelector=spec.x%3D1', undefined, 400, 'field label not supported: spec.x'],
+  ] as const)('%s %s is refused', async (method, path, body, code, message) => {
+    const answer = await call(method, path, body);
+    expect([answer.code, answer.body.message]).toEqual([code, message]);
+  });
+  test('keys that come twice in YAML are faults of the same weight as in JSON', async () => {
+    const yaml = 'kind: ConfigMap\napiVersion: v1\nmetadata:\n  name: y1\n  name: y2\n';
+    const headers = { 'content-type': 'application/yaml' };
+    expect((await call('POST', `${maps}?fieldValidation=Strict`, yaml, headers)).body.message).toBe(
+      'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal errors:\n  line 5: key "name" already set in map',
+    );
+    const warned = await call('POST', maps, yaml, headers);
+    expect(warned.body.metadata.name).toBe('y2');
+    expect(warned.headers.get('warning')).toContain('already set in map');
+  });
+  test('items of a list do not repeat its type, and watched objects have theirs', async () => {
+    await call('POST', maps, configMap('typed'));
+    const { items } = (await call('GET', maps)).body;
+    expect(items.map((item: object) => Object.keys(item)[0])).toContain('metadata');
+    expect(items.some((item: object) => 'kind' in item)).toBe(false);
+    const watch = await openWatch(`/api/v1/watch/namespaces/default/configmaps/typed`);
+    expect((await watch.next()).object).toMatchObject({ kind: 'ConfigMap', metadata: { name: 'typed' } });
+    await watch.close();
+  });
+  test('deprecated kinds say so with every answer', async () => {
+    for (const path of ['/api/v1/endpoints', '/api/v1/namespaces/default/endpoints?limit=1'])
+      expect((await call('GET', path)).headers.get('warning')).toBe(
+        '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"',
+      );
+  });
+  test('a page of any state is the whole state; a watch of the future waits', async () => {
+    for (const name of ['p1', 'p2', 'p3']) await call('POST', maps, configMap(name));
+    expect((await call('GET', `${maps}?limit=1&resourceVersion=0`)).body.items.length).toBe(3);
+    const version = Number((await call('GET', maps)).body.metadata.resourceVersion);
+    const watch = await openWatch(`${maps}?watch=true&resourceVersion=${version + 1}`);
+    await call('POST', maps, configMap('unseen'));
+    await call('POST', maps, configMap('seen'));
+    expect((await watch.next()).object.metadata.name).toBe('seen');
+    await watch.close();
+  });
+});

@@ -13,8 +13,10 @@ import { podDefaults } from './hooks/pod-defaults.ts';
 import { serviceAccountHook } from './hooks/service-account.ts';
 import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
+import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
+import { Encodings } from './protobuf/encodings.ts';
 import { createSchemaEngine } from './schema/schema.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
@@ -45,13 +47,15 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(options.admission ?? []),
   ];
   const core: Core = {
-    options: { ...options, openApi: options.openApi ?? openApi },
+    options,
     store,
     cache,
     kinds,
     reader,
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
+    encodings: new Encodings(),
+    documents: new Documents(options.openApi ?? openApi, clock),
     admission,
     clock,
     random,

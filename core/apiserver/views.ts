@@ -1,21 +1,39 @@
 import type { KubeObject } from '#api';
-import { apiVersionOf } from '#api';
+import { apiVersionOf, errors, facts, StatusError } from '#api';
 import { timeText } from '#base';
 import type { Column } from '#sdk';
 import type { CachedObject } from './cached-object.ts';
 import type { AnyObject, ServedKind } from './contract.ts';
+import type { Call } from './core.ts';
 import type { Wanted } from './negotiate.ts';
+import type { Encodings } from './protobuf/encodings.ts';
 
 /** Turns objects into what the client asked for: themselves, their metadata, or rows of a table. */
 export interface View {
   readonly wanted: Wanted;
   readonly includeObject: 'Metadata' | 'None' | 'Object';
   readonly nowMs: number;
+  readonly encodings: Encodings;
 }
-export const viewOf = (wanted: Wanted, query: URLSearchParams, nowMs: number): View => {
-  const include = query.get('includeObject');
-  return { wanted, includeObject: include === 'None' || include === 'Object' ? include : 'Metadata', nowMs };
-};
+const inclusions: readonly (string | null)[] = [null, '', 'Metadata', 'Object', 'None'];
+
+/** Throws 400 and 406 for forms that upstream refuses too. */
+export function viewOf({ wanted, info, nowMs, core, served }: Call): View {
+  const include = info.query.get('includeObject');
+  if (wanted.as === 'Table' && !inclusions.includes(include))
+    throw errors.badRequest(
+      `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`,
+    );
+  const goType = `*${served.kind.group.split('.')[0] || 'core'}.${served.kind.kind}`;
+  const isList = info.verb === 'list' || info.verb === 'deletecollection';
+  if (wanted.as === 'PartialObjectMetadata' && isList)
+    throw unfit(`you requested PartialObjectMetadata, but the requested object is a list (${goType}List)`);
+  if (wanted.as === 'PartialObjectMetadataList' && !isList)
+    throw unfit(`you requested PartialObjectMetadataList, but the requested object is not a list (${goType})`);
+  const includeObject = include === 'None' || include === 'Object' ? include : 'Metadata';
+  return { wanted, includeObject, nowMs, encodings: core.encodings };
+}
+const unfit = (text: string): StatusError => new StatusError(406, 'NotAcceptable', text);
 
 /** True: the object's own bytes are the answer. */
 export const isPlain = (view: View): boolean =>
@@ -44,7 +62,7 @@ export function viewList(
       kind: `${served.kind.kind}List`,
       apiVersion: apiVersionOf(served.kind),
       metadata,
-      items: objects.map((object) => object.object),
+      items: objects.map((object) => itemOf(served, object.object)),
     };
   }
   return {
@@ -53,6 +71,13 @@ export function viewList(
     metadata,
     items: objects.map((object) => partialOf(view, object.object)),
   };
+}
+
+/** Items of built-in kinds do not repeat the type that the list states. */
+function itemOf(served: ServedKind, object: Readonly<AnyObject>): Readonly<Record<string, unknown>> {
+  if (!facts().types[served.kind.type]) return object;
+  const { apiVersion: _apiVersion, kind: _kind, ...rest } = object;
+  return rest;
 }
 
 const partialOf = (view: View, object: Readonly<AnyObject>) => ({
@@ -84,9 +109,12 @@ function tableOf(
       : null,
     rows: objects.map((object) => ({
       cells: columns.map((column) => column.value(object.object, view.nowMs)),
-      ...(view.includeObject === 'None'
-        ? {}
-        : { object: view.includeObject === 'Object' ? object.object : partialOf(view, object.object) }),
+      object:
+        view.includeObject === 'None'
+          ? null
+          : view.includeObject === 'Object'
+            ? object.object
+            : partialOf(view, object.object),
     })),
   };
 }

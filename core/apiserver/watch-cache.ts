@@ -83,10 +83,15 @@ export class WatchCache implements AsyncDisposable {
     giveUp.abort();
     if (compareVersions(this.#reached, version) >= 0) return;
     this.#waiters = this.#waiters.filter((other) => other !== waiter);
-    throw new StatusError(504, 'Timeout', `Too large resource version: ${version}, current: ${this.#reached}`, {
-      causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
-      retryAfterSeconds: 1,
-    });
+    throw new StatusError(
+      504,
+      'Timeout',
+      `Timeout: Too large resource version: ${version}, current: ${this.#reached}`,
+      {
+        causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+        retryAfterSeconds: 1,
+      },
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

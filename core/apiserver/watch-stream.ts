@@ -1,11 +1,16 @@
-import { apiVersionOf, type ResourceVersion, type Status } from '#api';
+import { apiVersionOf, compareVersions, type ResourceVersion, type Status } from '#api';
 import type { CachedObject } from './cached-object.ts';
+import { jsonType, protobufType } from './negotiate.ts';
+import { watchFrame } from './protobuf/encodings.ts';
 import type { CacheEvent, EventSink, ResourceCache } from './resource-cache.ts';
 import type { Selection } from './selection.ts';
 import { isPlain, type View, viewObject } from './views.ts';
 
 /** Changes that one watcher may lag behind before it is cut and has to list again. */
 export const watchBacklogEventsMax = 4096;
+/** How the frames are typed; a table or metadata in them is the client's to know, as upstream. */
+export const streamType = ({ wanted }: View): string =>
+  wanted.format === 'protobuf' ? `${protobufType};stream=watch` : jsonType;
 const chunkBytes = 64 * 1024;
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
@@ -30,6 +35,7 @@ export class WatchStream implements EventSink {
   #closing = false;
   #closed = false;
   #columnsSent = false;
+  #above: ResourceVersion | undefined;
   readonly #ended = Promise.withResolvers<void>();
 
   constructor(
@@ -55,9 +61,27 @@ export class WatchStream implements EventSink {
   }
 
   /** Sends the initial states, then what changed since, then every change. No turn of the loop lies between. */
-  begin(initial: readonly CachedObject[], history: readonly CacheEvent[], initialEndAt?: ResourceVersion): void {
+  begin(
+    initial: readonly CachedObject[],
+    history: readonly CacheEvent[],
+    {
+      initialEndAt,
+      above,
+      at,
+    }: {
+      /** Marks the end of the initial states with a bookmark of this version. */
+      readonly initialEndAt?: ResourceVersion;
+      /** Only what happens after this version is sent. */
+      readonly above?: ResourceVersion;
+      /** Where a stream stands that begins with history. */
+      readonly at?: ResourceVersion;
+    } = {},
+  ): void {
+    this.#above = above;
     // Bun sends the head of an answer with its first bytes, and clients wait for the head: white space means nothing in JSON.
-    this.#controller.enqueue(lineFeed);
+    if (this.view.wanted.format !== 'protobuf') this.#controller.enqueue(lineFeed);
+    // A protobuf stream has no white space: a bookmark brings the head to those who take one.
+    else if (this.bookmarks && at && initial.length + history.length === 0) this.#bookmark(at);
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
     if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
     for (const event of history) this.#select(event);
@@ -66,6 +90,7 @@ export class WatchStream implements EventSink {
   }
 
   onEvent(event: CacheEvent): void {
+    if (this.#above && compareVersions(event.version, this.#above) <= 0) return;
     if (!this.#select(event)) return;
     if (
       ++this.#live - this.#next > watchBacklogEventsMax &&
@@ -121,7 +146,7 @@ export class WatchStream implements EventSink {
 
   #bookmark(version: ResourceVersion, annotations?: Record<string, string>): void {
     const { kind } = this.cache.served;
-    const metadata = { resourceVersion: version, creationTimestamp: null, ...(annotations ? { annotations } : {}) };
+    const metadata = { resourceVersion: version, ...(annotations ? { annotations } : {}) };
     const partial = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata };
     const value =
       this.view.wanted.as === 'object'
@@ -160,10 +185,18 @@ export class WatchStream implements EventSink {
 
   #frame(item: Item): Uint8Array[] {
     if (item.object && isPlain(this.view)) return [eventHeads[item.type], item.object.bytes, newline];
+    const { format, as } = this.view.wanted;
+    if (item.object && format === 'protobuf' && as === 'object')
+      return [watchFrame(item.type, this.view.encodings.object(item.object))];
     let value = item.value;
     if (item.object) {
       value = viewObject(this.view, item.object, !this.#columnsSent);
       this.#columnsSent = true;
+    }
+    const { wanted, encodings } = this.view;
+    if (wanted.format === 'protobuf') {
+      const bytes = encodings.value(value);
+      if (bytes) return [watchFrame(item.type, bytes)];
     }
     return [encoder.encode(`${JSON.stringify({ type: item.type, object: value })}\n`)];
   }

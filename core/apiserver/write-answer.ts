@@ -1,37 +1,26 @@
 import { bytesAnswer } from './answer.ts';
 import type { CachedObject } from './cached-object.ts';
 import type { Call } from './core.ts';
-import { isPlain, viewObject, viewOf } from './views.ts';
+import { protobufType, yamlType } from './negotiate.ts';
+import { isPlain, type View, viewObject, viewOf } from './views.ts';
+import { yamlText } from './yaml-text.ts';
 
-/** One object in the form the client asked for, with the warnings of this request. */
+/** One object in the form the client asked for. */
 export async function objectAnswer(call: Call, object: CachedObject, status = 200): Promise<Response> {
-  const view = viewOf(call.wanted, call.info.query, call.nowMs);
-  if (isPlain(view))
-    return bytesAnswer(call.request, object.version ? object.bytes : object.stored, {
-      status,
-      headers: warningHeaders(call),
-    });
+  const view = viewOf(call);
+  if (isPlain(view)) return bytesAnswer(call.request, object.version ? object.bytes : object.stored, { status });
+  if (isMessage(view))
+    return bytesAnswer(call.request, call.core.encodings.object(object), { status, type: protobufType });
   return valueAnswer(call, viewObject(view, object), status);
 }
 
-export async function valueAnswer(call: Call, value: unknown, status = 200): Promise<Response> {
-  const headers = warningHeaders(call);
-  if (call.wanted.format === 'yaml') {
-    const { stringify } = await import('yaml');
-    return bytesAnswer(call.request, stringify(value, { aliasDuplicateObjects: false }), {
-      status,
-      type: 'application/yaml',
-      headers,
-    });
-  }
-  return bytesAnswer(call.request, JSON.stringify(value, null, call.wanted.pretty ? 2 : undefined), {
-    status,
-    headers,
-  });
-}
+/** True: the protobuf forms of the objects themselves are the answer. */
+export const isMessage = ({ wanted }: View): boolean => wanted.format === 'protobuf' && wanted.as === 'object';
 
-function warningHeaders(call: Call): Record<string, string> {
-  if (call.warnings.size === 0) return {};
-  const quoted = [...call.warnings].map((text) => `299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, ' '))}`);
-  return { warning: quoted.join(', ') };
+export async function valueAnswer(call: Call, value: unknown, status = 200): Promise<Response> {
+  const { format, pretty } = call.wanted;
+  if (format === 'yaml') return bytesAnswer(call.request, await yamlText(value), { status, type: yamlType });
+  const message = format === 'protobuf' ? call.core.encodings.value(value) : undefined;
+  if (message) return bytesAnswer(call.request, message, { status, type: protobufType });
+  return bytesAnswer(call.request, JSON.stringify(value, null, pretty ? 2 : undefined), { status });
 }

@@ -150,6 +150,15 @@ export function signalGroup(leaderPid: number, signal: NodeJS.Signals): boolean 
     return false;
   }
 }
+/** Signals one process; false when there is none. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
 /** The user this process runs as. */
 export const ownUserId = (): number => process.getuid?.() ?? -1;
 /** Its own group first, then the further ones. */

@@ -14,6 +14,8 @@ export interface ShimRun {
   readonly cwd: string;
   readonly stdin: boolean;
   readonly stdinOnce: boolean;
+  /** Its main program has a terminal; `SOCKETr` takes lines `COLUMNS ROWS`. */
+  readonly tty: boolean;
   readonly socketPath: string;
   /** This program runs in a mount namespace of its own and makes this root in it first; `argv` then enters it. */
   readonly root?: { readonly folder: string; readonly steps: readonly RootStep[]; readonly hostname: string };
@@ -67,32 +69,146 @@ class LogFile {
   }
 }
 
-async function pump(
-  stream: ReadableStream<Uint8Array>,
-  name: 'stdout' | 'stderr',
-  log: LogFile,
-  live: (frame: Buffer) => void,
-) {
-  let rest: Uint8Array = new Uint8Array(0);
-  for await (const chunk of stream) {
-    const head = Buffer.from([name === 'stderr' ? 2 : 1, 0, 0, 0, 0, 0, 0, 0]);
-    head.writeUInt32BE(chunk.length, 4);
-    live(Buffer.concat([head, chunk]));
-    const bytes = rest.length ? Buffer.concat([rest, chunk]) : chunk;
+/** Cuts one stream into lines of the log. */
+class LineLog {
+  #rest: Uint8Array = new Uint8Array(0);
+  constructor(
+    readonly log: LogFile,
+    readonly name: 'stdout' | 'stderr',
+  ) {}
+
+  feed(chunk: Uint8Array): void {
+    const bytes = this.#rest.length ? Buffer.concat([this.#rest, chunk]) : chunk;
     let at = 0;
     for (;;) {
       const end = bytes.indexOf(10, at);
       if (end >= 0 && end - at <= lineBytesMax) {
-        log.write(name, true, bytes.subarray(at, end));
+        this.log.write(this.name, true, bytes.subarray(at, end));
         at = end + 1;
       } else if (bytes.length - at > lineBytesMax) {
-        log.write(name, false, bytes.subarray(at, at + lineBytesMax));
+        this.log.write(this.name, false, bytes.subarray(at, at + lineBytesMax));
         at += lineBytesMax;
       } else break;
     }
-    rest = bytes.slice(at);
+    this.#rest = bytes.slice(at);
   }
-  if (rest.length) log.write(name, false, rest);
+  end(): void {
+    if (this.#rest.length) this.log.write(this.name, false, this.#rest);
+    this.#rest = new Uint8Array(0);
+  }
+}
+
+/** The container's program: what it says goes to `said`; its input and the size of its terminal can be set. */
+interface Program {
+  readonly child: Bun.Subprocess;
+  readonly drained: Promise<unknown>;
+  input(bytes: Uint8Array): void;
+  endInput(): void;
+  resize(columns: number, rows: number): void;
+}
+type Said = (name: 'stdout' | 'stderr', chunk: Uint8Array) => void;
+
+function startWithPipes(run: ShimRun, said: Said): Program {
+  const child = Bun.spawn([...run.argv], {
+    cwd: run.cwd,
+    env: { ...run.env },
+    stdin: run.stdin ? 'pipe' : 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    detached: true,
+  });
+  const stdin = run.stdin ? (child.stdin as Bun.FileSink) : undefined;
+  const pump = async (name: 'stdout' | 'stderr') => {
+    for await (const chunk of child[name]) said(name, chunk);
+  };
+  return {
+    child,
+    drained: Promise.all([pump('stdout'), pump('stderr')]),
+    input(bytes) {
+      stdin?.write(bytes);
+      void stdin?.flush();
+    },
+    endInput: () => void stdin?.end(),
+    resize: () => {},
+  };
+}
+
+function startOnTerminal(run: ShimRun, said: Said): Program {
+  const drained = Promise.withResolvers<void>();
+  const child = Bun.spawn([...run.argv], {
+    cwd: run.cwd,
+    env: { TERM: 'xterm', ...run.env },
+    detached: true,
+    terminal: {
+      cols: 80,
+      rows: 24,
+      data: (_terminal, bytes) => said('stdout', new Uint8Array(bytes)),
+      exit: () => drained.resolve(),
+    },
+  });
+  return {
+    child,
+    drained: drained.promise,
+    input: (bytes) => void (run.stdin && child.terminal?.write(bytes)),
+    endInput: () => {}, // a terminal has no end; the program reads ^D
+    resize: (columns, rows) => child.terminal?.resize(columns, rows),
+  };
+}
+
+/** Lets attach sessions in. Frames as container engines write them (kind, length, bytes), or plain bytes of a terminal. */
+class AttachServer {
+  readonly #readers = new Set<Bun.Socket>();
+  readonly #servers: { stop(): void }[] = [];
+  constructor(readonly run: ShimRun) {}
+
+  live(name: 'stdout' | 'stderr', chunk: Uint8Array): void {
+    const head = Buffer.from([name === 'stderr' ? 2 : 1, 0, 0, 0, 0, 0, 0, 0]);
+    head.writeUInt32BE(chunk.length, 4);
+    const frame = this.run.tty ? chunk : Buffer.concat([head, chunk]);
+    for (const socket of this.#readers) if (socket.write(frame) < frame.length) socket.end(); // a reader that lags is cut, never waited for
+  }
+
+  listen(program: Program): void {
+    const { socketPath, stdinOnce, tty } = this.run;
+    try {
+      const server = Bun.listen({
+        unix: socketPath,
+        allowHalfOpen: true,
+        socket: {
+          open: (socket) => void this.#readers.add(socket),
+          data: (_socket, bytes) => program.input(new Uint8Array(bytes)),
+          end: () => void (stdinOnce && program.endInput()),
+          close: (socket) => void this.#readers.delete(socket),
+        },
+      });
+      this.#servers.push(server);
+      if (!tty) return;
+      const sizes = Bun.listen({
+        unix: `${socketPath}r`,
+        socket: {
+          data(_socket, bytes) {
+            const [columns, rows] = String(bytes).trim().split('\n').at(-1)!.split(' ').map(Number);
+            if (columns! > 0 && rows! > 0) program.resize(columns!, rows!);
+          },
+        },
+      });
+      this.#servers.push(sizes);
+    } catch {} // a path too long for a socket: attach says so, the container runs on
+  }
+
+  close(): void {
+    for (const server of this.#servers) server.stop();
+    for (const socket of this.#readers) socket.end();
+    for (const path of [this.run.socketPath, `${this.run.socketPath}r`]) rmSync(path, { force: true });
+  }
+}
+
+async function start(run: ShimRun, said: Said): Promise<Program> {
+  if (run.root) {
+    const { buildRoot } = await import('./root.ts');
+    buildRoot(run.root.folder, run.root.steps, run.root.hostname);
+  }
+  return run.tty ? startOnTerminal(run, said) : startWithPipes(run, said);
 }
 
 async function main(folder: string): Promise<void> {
@@ -106,19 +222,13 @@ async function main(folder: string): Promise<void> {
   const run = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as ShimRun;
   const log = new LogFile(join(folder, 'log'));
   appendFileSync(log.path, '');
-  let child: Bun.Subprocess<'pipe' | 'ignore', 'pipe', 'pipe'>;
+  const lines = { stdout: new LineLog(log, 'stdout'), stderr: new LineLog(log, 'stderr') };
+  const attach = new AttachServer(run);
+  let program: Program;
   try {
-    if (run.root) {
-      const { buildRoot } = await import('./root.ts');
-      buildRoot(run.root.folder, run.root.steps, run.root.hostname);
-    }
-    child = Bun.spawn([...run.argv], {
-      cwd: run.cwd,
-      env: { ...run.env },
-      stdin: run.stdin ? 'pipe' : 'ignore',
-      stdout: 'pipe',
-      stderr: 'pipe',
-      detached: true,
+    program = await start(run, (name, chunk) => {
+      attach.live(name, chunk);
+      lines[name].feed(chunk);
     });
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
@@ -126,52 +236,31 @@ async function main(folder: string): Promise<void> {
     console.log(`error ${text.split('\n')[0]}`);
     return;
   }
-  const status: ShimStatus = {
+  const { child } = program;
+  writeWhole(join(folder, 'status.json'), {
     pid: child.pid,
     startTicks: startTicksOf(child.pid),
     shimPid: process.pid,
     shimTicks: startTicksOf(process.pid),
     bootId: bootId(),
     startedAtMs: Date.now(),
-  };
-  writeWhole(join(folder, 'status.json'), status);
-  const readers = new Set<Bun.Socket>();
-  let server: { stop(): void } | undefined;
-  const stdin = run.stdin ? (child.stdin as Bun.FileSink) : undefined;
-  try {
-    server = Bun.listen({
-      unix: run.socketPath,
-      allowHalfOpen: true,
-      socket: {
-        open: (socket) => void readers.add(socket),
-        data(_socket, bytes) {
-          stdin?.write(bytes);
-          void stdin?.flush();
-        },
-        end: () => void (run.stdinOnce && stdin?.end()),
-        close: (socket) => void readers.delete(socket),
-      },
-    });
-  } catch {} // a path too long for a socket: attach says so, the container runs on
-  const live = (frame: Buffer) => {
-    for (const socket of readers) if (socket.write(frame) < frame.length) socket.end(); // a reader that lags is cut, never waited for
-  };
+  } satisfies ShimStatus);
+  attach.listen(program);
   console.log('started');
-  const pumps = Promise.all([pump(child.stdout, 'stdout', log, live), pump(child.stderr, 'stderr', log, live)]);
   await child.exited;
   const finishedAtMs = Date.now();
   try {
     process.kill(-child.pid, 'SIGKILL'); // what the program left behind ends with its container
   } catch {}
-  await Promise.race([pumps, Bun.sleep(drainAfterExitMs)]);
+  await Promise.race([program.drained, Bun.sleep(drainAfterExitMs)]);
+  lines.stdout.end();
+  lines.stderr.end();
   const signal = child.signalCode ? constants.signals[child.signalCode as NodeJS.Signals] : undefined;
   writeWhole(join(folder, 'exit.json'), {
     exitCode: signal ? 128 + signal : (child.exitCode ?? 255),
     finishedAtMs,
   } satisfies ShimExit);
-  server?.stop();
-  for (const socket of readers) socket.end();
-  rmSync(run.socketPath, { force: true });
+  attach.close();
   process.exit(0);
 }
 

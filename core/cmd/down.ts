@@ -5,6 +5,7 @@ import { askEngine, privateEngine } from './engine.ts';
 import { strangersIn } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { takeTurn } from './lock.ts';
+import { unregister } from './neighbours.ts';
 import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 
@@ -23,6 +24,7 @@ export async function down(options: { home?: string; purge?: boolean; yes?: bool
     return;
   }
   await progress.step('removing containers, links and rules', () => purge(home, config, progress));
+  unregister(config.clusterId);
   rmSync(home.folder, { recursive: true, force: true });
 }
 

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { type Exec, PintleError } from '#base';
 import type { Decision, UpOptions } from './decide.ts';
-import { type Config, Home, homeFolders, newClusterId } from './home.ts';
-import { runningHomes } from './processes.ts';
+import { type Config, type Home, homeFolders, newClusterId } from './home.ts';
+import { neighbours } from './neighbours.ts';
 import { loopbackListeners, nthAddress, pickRanges } from './ranges.ts';
 
 /** What a first start makes before the configuration; left behind when it is killed in the middle. */
@@ -29,7 +29,7 @@ export function claimFolder(home: Home): void {
 
 /** Chooses everything that a new cluster keeps for good. Nothing is written. */
 export async function chooseConfig(home: Home, options: UpOptions, decision: Decision, exec: Exec): Promise<Config> {
-  const others = otherConfigs(home);
+  const others = neighbours(home);
   const clusterId = newClusterId(home.folder);
   const ranges = pickRanges(
     { podCidr: options.podCidr, serviceCidr: options.serviceCidr, nodePorts: options.nodePorts },
@@ -71,17 +71,6 @@ export function nodeNameOf(host: string): string {
     .replace(/^[^a-z0-9]+|[^a-z0-9]+$/g, '')
     .slice(0, 63);
   return name || 'node';
-}
-
-function otherConfigs(home: Home): Config[] {
-  const configs: Config[] = [];
-  for (const folder of runningHomes().keys()) {
-    if (folder === home.folder) continue;
-    try {
-      configs.push(new Home(folder).read());
-    } catch {} // a home that is being removed
-  }
-  return configs;
 }
 
 /** Whose configuration other users may not read, such as this host's other clusters. */

@@ -125,21 +125,25 @@ function checkCidr(flag: string, cidr: string, longest: number, loopback: boolea
 }
 
 // Below 32768: the kernel's ephemeral ports start there.
-const nodePortBlocks = ['30000-32767', '27000-29767', '24000-26767', '21000-23767', '18000-20767'];
+const block = (first: number, size: number): string => `${first}-${first + size - 1}`;
+const nodePortBlocks = [
+  ...[30_000, 27_000, 24_000, 21_000, 18_000, 15_000].map((first) => block(first, 2768)), // as wide as people know it
+  ...Array.from({ length: 10 }, (_unused, index) => block(14_500 - index * 500, 500)), // where many clusters share a host
+];
 function pickNodePorts(wanted: string | undefined, taken: readonly string[]): string {
   const parse = (text: string): Span => {
     const [first, last] = text.split('-').map(Number);
     return { first: first!, last: last! };
   };
   if (wanted === undefined) {
-    const block = nodePortBlocks.find((candidate) => !taken.some((other) => overlaps(parse(candidate), parse(other))));
-    if (!block)
+    const free = nodePortBlocks.find((candidate) => !taken.some((other) => overlaps(parse(candidate), parse(other))));
+    if (!free)
       throw new PintleError(
         'NO_FREE_RANGE',
         'every candidate node-port range belongs to another cluster',
         'name a free range with --node-ports FIRST-LAST',
       );
-    return block;
+    return free;
   }
   const span = parse(wanted);
   if (!/^\d+-\d+$/.test(wanted) || span.first < 1 || span.last > 65535 || span.last <= span.first)

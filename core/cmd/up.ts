@@ -6,10 +6,12 @@ import { decide, type UpOptions } from './decide.ts';
 import { checksOf } from './doctor/checks.ts';
 import { inspectMachine, type Machine } from './doctor/machine.ts';
 import { privateEngine } from './engine.ts';
+import { forgetFailure } from './failure.ts';
 import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
 import { supervisorRuns, takeTurn } from './lock.ts';
+import { chooseAlone, register } from './neighbours.ts';
 import { end, isAlive, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { pickRanges } from './ranges.ts';
@@ -46,6 +48,7 @@ const readyLimitMs = 120_000;
 
 /** Starts the supervisor in a session of its own. A start that fails, or is interrupted, ends it again. */
 async function background(home: Home, config: Config, progress: Progress, turn: Disposable): Promise<void> {
+  for (const name of componentsOf(config)) forgetFailure(home, name); // of a former start
   const child = launch(home, 'supervisor', selfArgv(home, 'supervise'));
   const stop = stopOnSignal();
   const died = child.exited.then((code) => {
@@ -92,6 +95,7 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
     checkPort(config.port, home);
     checkPort(config.kubeletPort, home);
     await ensureCredentials(home, config);
+    register(home, config); // the registry is lost at a reboot
     return config;
   }
   void import('../wire/pki.ts'); // takes 100 ms to load: while the machine's programs are asked
@@ -102,10 +106,13 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
   if (options.port !== undefined) checkPort(options.port, home);
   const decision = decide(machine, options.runtime, privateEngine(home).socket);
   for (const note of decision.notes) progress.note(note);
-  const config = await chooseConfig(home, options, decision, systemExec);
-  await ensureCredentials(home, config);
-  home.write(config); // last: a home with a configuration is complete
-  return config;
+  return chooseAlone(async () => {
+    const config = await chooseConfig(home, options, decision, systemExec);
+    await ensureCredentials(home, config);
+    home.write(config); // last: a home with a configuration is complete
+    register(home, config);
+    return config;
+  });
 }
 
 /** With --yes as root on Debian installs what is missing; without, says the exact commands and goes on with less. */

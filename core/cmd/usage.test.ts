@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { CommanderError } from 'commander';
 import { PintleError } from '#base';
-import { reportFailure } from './cli.ts';
+import { reportFailure, withSystemFolders } from './cli.ts';
 import { createProgram } from './program.ts';
 import { usageError } from './usage.ts';
 
@@ -61,6 +61,11 @@ describe('wrong words are named, with the way to the help', () => {
       expect((await refusal(...words)) === '').toBe(command.name() === 'kubectl');
     }
   });
+});
+
+test('a PATH without the system folders gets them at its end', () => {
+  expect(withSystemFolders('/usr/bin:/sbin')).toBe('/usr/bin:/sbin:/usr/local/sbin:/usr/sbin');
+  expect(withSystemFolders(undefined)).toBe('/usr/local/sbin:/usr/sbin:/sbin');
 });
 
 test('exit codes: 2 for wrong words, 1 for what failed', () => {

@@ -4,8 +4,8 @@ import type { Client } from '#client';
 import type { ContainerRuntime, EventRecorder } from '#sdk';
 import { type NodeFacts, nodeStatus, sameStatus } from './node-status.ts';
 
-const leaseEveryMs = 10_000;
-const leaseSeconds = 40;
+const leaseSecondsDefault = 40;
+const renewalsPerLease = 4; // as upstream: three may be lost
 const lookEveryMs = 10_000;
 const heartbeatMs = 300_000; // an unchanged status is written this often; the lease says that we live
 const retryMs = 1_000;
@@ -19,12 +19,16 @@ export interface NodeAgentOptions {
   readonly runtime: ContainerRuntime;
   readonly signal: AbortSignal;
   readonly taints?: readonly Taint[];
+  /** How long others may take us for alive without a sign; renewed four times in it. Default 40. */
+  readonly leaseSeconds?: number;
   readonly facts: Omit<NodeFacts, 'images' | 'notReady'>;
 }
 
 /** Keeps our Node object and its Lease. */
 export class NodeAgent {
   node: Node | undefined;
+  /** The node has become ready in the eyes of the API. */
+  onReady: () => void = () => {};
   #writtenMs = Number.NEGATIVE_INFINITY;
   #loops: Promise<void>[] = [];
   constructor(private readonly options: NodeAgentOptions) {}
@@ -35,8 +39,8 @@ export class NodeAgent {
     let waitMs = registerRetryMinMs;
     while (!signal.aborted) {
       try {
-        this.node = await this.#ensureNode();
-        await Promise.all([this.#status(), this.#lease()]);
+        await this.#status();
+        await this.#lease();
         break;
       } catch (error) {
         log.warn('node not registered', { node: this.options.facts.name, error });
@@ -45,9 +49,13 @@ export class NodeAgent {
       }
     }
     if (this.node) events.event(this.ref(), 'Normal', 'Starting', 'Starting kubelet.');
+    const leaseEveryMs = (this.#leaseSeconds * 1000) / renewalsPerLease;
     this.#loops = [this.#every(leaseEveryMs, () => this.#lease()), this.#every(lookEveryMs, () => this.#status())];
   }
 
+  get isReady(): boolean {
+    return readyOf(this.node?.status) === 'True';
+  }
   async stopped(): Promise<void> {
     await Promise.all(this.#loops);
   }
@@ -55,6 +63,10 @@ export class NodeAgent {
   ref() {
     const name = this.options.facts.name;
     return { kind: 'Node', apiVersion: 'v1', metadata: { name, uid: this.node?.metadata.uid ?? name } };
+  }
+
+  get #leaseSeconds(): number {
+    return this.options.leaseSeconds ?? leaseSecondsDefault;
   }
 
   async #every(periodMs: number, work: () => Promise<void>): Promise<void> {
@@ -101,28 +113,23 @@ export class NodeAgent {
       notReady = `container runtime is down: ${messageOf(error)}`;
       return [];
     });
-    const previous = this.node?.status;
+    // The API's own state, not our memory of it: the node controller writes there as well when it has not heard of us.
+    this.node = await this.#ensureNode();
+    const previous = this.node.status;
     const status = nodeStatus({ ...facts, images, notReady }, previous, clock.now());
     if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return;
     const body = { status: { ...status } };
-    try {
-      this.node = await client.patch(
-        nodeKind,
-        { name: facts.name },
-        { type: 'strategic', body },
-        { subresource: 'status' },
-      );
-    } catch (error) {
-      if (!isReason(error, 'NotFound')) throw error;
-      this.node = await this.#ensureNode(); // somebody deleted it: we are still here
-      throw error;
-    }
+    this.node = await client.patch(
+      nodeKind,
+      { name: facts.name },
+      { type: 'strategic', body },
+      { subresource: 'status' },
+    );
     this.#writtenMs = clock.monotonicMs();
-    const ready = (each: Node['status']) => each?.conditions?.find(({ type }) => type === 'Ready')?.status;
-    if (ready(previous) !== ready(status)) {
-      const reason = ready(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
-      events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
-    }
+    if (readyOf(previous) === readyOf(status)) return;
+    const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
+    events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    if (this.isReady) this.onReady();
   }
 
   async #lease(): Promise<void> {
@@ -132,7 +139,7 @@ export class NodeAgent {
     try {
       await client.patch(leaseKind, key, {
         type: 'merge',
-        body: { spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: leaseSeconds } },
+        body: { spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: this.#leaseSeconds } },
       });
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
@@ -142,8 +149,10 @@ export class NodeAgent {
         apiVersion: 'coordination.k8s.io/v1',
         kind: 'Lease',
         metadata: { ...key, ownerReferences },
-        spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: leaseSeconds },
+        spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: this.#leaseSeconds },
       });
     }
   }
 }
+
+const readyOf = (status: Node['status']) => status?.conditions?.find(({ type }) => type === 'Ready')?.status;

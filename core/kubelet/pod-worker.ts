@@ -97,6 +97,11 @@ export class PodWorker {
     }
     // Our own status coming back changes nothing that the plan looks at.
     if (!pod || !before || changedWork(before, pod)) this.wake();
+    else this.reassert();
+  }
+  /** The node controller says for a silent node that its pods are not ready: once it is heard again, our word counts. */
+  reassert(): void {
+    if (this.context.isNodeReady() && this.#report.isOverwritten(this.pod?.status)) this.wake();
   }
 
   /** Look again. `engine`: the containers may have changed. */

@@ -47,6 +47,15 @@ export class StatusWriter {
     });
   }
 
+  /** Somebody else has changed our conditions since we wrote them: what is written next goes out even if we say nothing new. */
+  isOverwritten(status: PodStatus | undefined): boolean {
+    if (this.#running || !this.written || !status) return false;
+    const said = (each: PodStatus, type: string) => each.conditions?.find((one) => one.type === type)?.status;
+    const isSame = ownConditions.every((type) => said(this.written!, type) === said(status, type));
+    if (!isSame) this.written = undefined;
+    return !isSame;
+  }
+
   /** Resolves when nothing is left to write. */
   async flushed(): Promise<void> {
     while (this.#running) await this.#running;
@@ -62,8 +71,9 @@ export class StatusWriter {
       const key = { namespace: this.pod.metadata.namespace, name: this.pod.metadata.name! };
       try {
         const body = statusPatch(this.pod, status);
-        pods.observe(await client.patch(podKind, key, { type: 'strategic', body }, { subresource: 'status' }));
-        this.written = status;
+        const answer = await client.patch(podKind, key, { type: 'strategic', body }, { subresource: 'status' });
+        this.written = status; // before anybody compares the answer with it
+        pods.observe(answer);
         waitMs = retryMinMs;
       } catch (error) {
         if (isReason(error, 'NotFound', 'Conflict')) return; // gone, or another pod of that name by now

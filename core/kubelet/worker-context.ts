@@ -35,6 +35,8 @@ export interface WorkerContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** As the API was told last. */
+  isNodeReady(): boolean;
   /** Aborts when this kubelet stops; containers run on. */
   readonly signal: AbortSignal;
   /** The pod of this uid has left nothing behind. */

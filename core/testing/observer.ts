@@ -1,5 +1,5 @@
 import type { Commit, History } from './disk.ts';
-import type { Checker, InvariantName, MakeChecker, Violation, WatchCheck } from './invariants/checker.ts';
+import type { Checker, InvariantName, MakeChecker, Stored, Violation, WatchCheck } from './invariants/checker.ts';
 import { versionIn } from './invariants/checker.ts';
 import type { Exchange, Tap } from './network.ts';
 import type { SimProcess } from './process.ts';
@@ -54,8 +54,11 @@ export class Observer implements Tap {
     this.note(`commit ${commit.version} ${commit.type} ${commit.key} ${commit.value ? Bun.hash(commit.value) : ''}`);
     for (const checker of this.#checkers) checker.commit?.(commit);
   }
-  stored(entries: readonly { readonly key: string; readonly version: number }[]): void {
+  stored(entries: readonly Stored[]): void {
     for (const checker of this.#checkers) checker.stored?.(entries);
+  }
+  running(places: readonly { readonly podUid: string; readonly node: string }[]): void {
+    for (const checker of this.#checkers) checker.running?.(places);
   }
   end(): void {
     for (const checker of this.#checkers) checker.end?.();

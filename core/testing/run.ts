@@ -23,9 +23,14 @@ export interface Outcome {
   /** The last lines of what happened. */
   readonly trace: readonly string[];
 }
-export type RunOptions = Omit<WorldOptions, 'seed' | 'nodes' | 'events'>;
-/** After the last fault everything must be as asked within this time: five minutes of back-off, a grace time and an eviction. */
-const settleMsMax = 600_000;
+export type RunOptions = Omit<WorldOptions, 'seed' | 'nodes' | 'events'> & {
+  /** Sees the world before it ends. */
+  readonly onEnd?: (world: World) => void;
+};
+/** After the last fault everything must be as asked within this time: a node that was silent, an eviction, a back-off of 40 s. */
+const settleMsMax = 90_000;
+/** Each end of a container doubles its back-off. */
+const settleMsPerExit = 60_000;
 const stepRetryMs = 400;
 
 /** Plays a scenario: a safety phase in which faults fall, then a liveness phase without any. */
@@ -55,12 +60,14 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
   }
   if (w.violations.length === 0) {
     calm(w, scenario);
-    await w.settle(settleMsMax);
+    const exits = scenario.faults.filter(({ type }) => type === 'containerExit' || type === 'sandboxCrash').length;
+    await w.settle(settleMsMax + exits * settleMsPerExit);
   }
   if (w.violations.length === 0) {
     await w.checkStore();
     w.observer.end();
   }
+  options.onEnd?.(w);
   return {
     violations: [...w.violations],
     traceHash: w.traceHash,
@@ -86,29 +93,37 @@ function strike(w: World, fault: Fault): void {
   };
   switch (fault.type) {
     case 'crash':
-      return down(fault.target, fault.forMs);
+      down(fault.target, fault.forMs);
+      break;
     case 'crashAfterWrites':
-      return w.afterWrites(fault.target, fault.writes, () => down(fault.target, fault.forMs));
+      w.afterWrites(fault.target, fault.writes, () => down(fault.target, fault.forMs));
+      break;
     case 'cutOff':
       network.cutOff(fault.target);
-      return void timeline.after(fault.forMs, () => network.heal(fault.target));
+      timeline.after(fault.forMs, () => network.heal(fault.target));
+      break;
     case 'cutWatches':
-      return network.cutWatches(fault.target);
+      network.cutWatches(fault.target);
+      break;
     case 'weather':
       w.setWeather(fault.target, fault.weather);
-      return void timeline.after(fault.forMs, () => w.setWeather(fault.target, undefined));
+      timeline.after(fault.forMs, () => w.setWeather(fault.target, undefined));
+      break;
     case 'storeCut':
-      return w.disk.cutWatches();
+      w.disk.cutWatches();
+      break;
     case 'compact':
-      return void w.disk.compact(fault.keepVersions);
+      void w.disk.compact(fault.keepVersions);
+      break;
     case 'stall':
       w.disk.stallUntilMs = timeline.nowMs + fault.forMs;
-      return;
+      break;
     case 'clock':
       w.skewClock(fault.target, fault.byMs);
-      return void timeline.after(fault.forMs, () => w.skewClock(fault.target, 0));
+      timeline.after(fault.forMs, () => w.skewClock(fault.target, 0));
+      break;
     default:
-      return void strikeEngine(w, fault);
+      void strikeEngine(w, fault);
   }
 }
 async function strikeEngine(w: World, fault: Extract<Fault, { node: string }>): Promise<void> {

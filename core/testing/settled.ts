@@ -23,17 +23,22 @@ const endpointsPrefix = '/registry/core/endpoints/';
 const slicesPrefix = '/registry/discovery.k8s.io/endpointslices/';
 const ownTaints = /^node\.(kubernetes|cloudprovider\.kubernetes)\.io\/(not-ready|unreachable)$/;
 
-/** I13: why the cluster is not yet what was asked for; undefined when it is. Judged by the store's true state and the engines. */
-export async function unsettled(history: History, nodes: readonly SimNode[]): Promise<string | undefined> {
+/** I13, I16: why the cluster is not yet what was asked for; undefined when it is. Judged by the store's true state and the engines. */
+export async function unsettled(history: History, nodes: readonly SimNode[]): Promise<Unsettled | undefined> {
   const pods = [...history.live(podsPrefix)].map(asPod);
-  return (
+  const lost = orphan(history);
+  const why =
     podsUnsettled(pods) ??
     controllersUnsettled(history, pods) ??
     servicesUnsettled(history, pods) ??
     nodesUnsettled(history) ??
-    orphan(history) ??
-    (await enginesUnsettled(nodes, pods))
-  );
+    (await enginesUnsettled(nodes, pods));
+  // What is not collected explains more than that something still runs.
+  return lost ? { invariant: 'I16', why: lost } : why === undefined ? undefined : { invariant: 'I13', why };
+}
+export interface Unsettled {
+  readonly invariant: 'I13' | 'I16';
+  readonly why: string;
 }
 
 const nameOf = ({ metadata }: Readonly<Pod>) => `pod ${metadata.namespace}/${metadata.name}`;

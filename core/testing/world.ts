@@ -1,9 +1,10 @@
 import { type Kind, type KubeObject, keyOf } from '#api';
 import { type Clock, type Log, silentLog } from '#base';
-import type { Client } from '#client';
+import type { Client, Fetch } from '#client';
 import type { ControllerSpec, SchedulerPlugin } from '#sdk';
+import type { KindRegistry } from '../apiserver/contract.ts';
 import { createClient } from '../client/http.ts';
-import { createFakeRuntime, type FakeRuntime } from '../kubelet/runtimes/fake.ts';
+import { createFakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '../kubelet/runtimes/fake.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
 import { runApiServer, runControllers, runKubelet, runScheduler, type SimNode } from './components.ts';
@@ -14,7 +15,7 @@ import { checkers as allCheckers } from './invariants/index.ts';
 import { Network, type Weather } from './network.ts';
 import { Observer } from './observer.ts';
 import { fork, SimProcess } from './process.ts';
-import { isHeartbeat, unsettled } from './settled.ts';
+import { isHeartbeat, type Unsettled, unsettled } from './settled.ts';
 import { Timeline } from './timeline.ts';
 
 export interface WorldOptions {
@@ -28,8 +29,12 @@ export interface WorldOptions {
   readonly controllers?: readonly ControllerSpec<never>[];
   /** Instead of the core rules. */
   readonly schedulerRules?: readonly SchedulerPlugin[];
+  /** Changes how the engines of the machines behave: scripts of containers, times, addresses. */
+  readonly engine?: (options: FakeRuntimeOptions, node: string) => FakeRuntimeOptions;
   /** Stands between the apiserver and the simulated disk: a store with a planted bug. */
   readonly store?: (inner: Store) => Store;
+  /** Stands before the apiserver: a server with a planted bug. */
+  readonly server?: (fetch: Fetch) => Fetch;
   readonly checkers?: readonly MakeChecker[];
   /** False: components write no Event objects, which are half of all writes. Default true. */
   readonly events?: boolean;
@@ -42,6 +47,7 @@ const capacityDefault = { cpu: '4', memory: '8Gi', pods: '40', 'ephemeral-storag
 const bootMsMax = 60_000;
 const quietMs = 25_000;
 const lookEveryMs = 250;
+const patrolEveryMs = 500;
 /** What a component says only when it has a bug. */
 const bugs = new Set(['a request failed inside', 'a change handler failed']);
 
@@ -68,6 +74,7 @@ export class World implements AsyncDisposable {
   readonly #skewMs = new Map<string, number>();
   readonly #user: SimProcess;
   #turn: Promise<unknown> = Promise.resolve();
+  #kinds: KindRegistry | undefined;
   #isOver = false;
 
   constructor(
@@ -89,7 +96,8 @@ export class World implements AsyncDisposable {
       const name = `node-${index + 1}`;
       const random = fork(seed, `engine of ${name}`);
       const times = { startMs: 20, stopMs: 50, pullMs: 200, ipPrefix: `10.88.${index + 1}` };
-      const runtime = createFakeRuntime({ clock: this.clock, random, ...times });
+      const engine: FakeRuntimeOptions = { clock: this.clock, random, ...times };
+      const runtime = createFakeRuntime(options.engine?.(engine, name) ?? engine);
       return { name, index: index + 1, runtime, disk: newDisk(), capacity };
     });
     this.#user = this.#newProcess('user');
@@ -120,6 +128,7 @@ export class World implements AsyncDisposable {
     this.restart('controllers');
     this.restart('scheduler');
     for (const { name } of this.nodes) this.restart(name as ProcessName);
+    this.#patrol();
     await this.settle(bootMsMax, 0);
   }
 
@@ -142,21 +151,21 @@ export class World implements AsyncDisposable {
   /** Lets time pass until the cluster is what its objects ask for, and stays so for `quiet`. Throws with what is missing. */
   async settle(withinMs = 600_000, quiet = quietMs): Promise<void> {
     const untilMs = this.timeline.nowMs + withinMs;
-    let why: string | undefined = 'nothing has run yet';
+    let why: Unsettled | undefined = { invariant: 'I13', why: 'nothing has run yet' };
     while (this.timeline.nowMs < untilMs) {
       await this.advance(lookEveryMs);
       if (this.violations.length > 0) return;
       why = this.nodes.some(({ name }) => !this.history.current.has(`/registry/core/nodes/${name}`))
-        ? 'not every node has registered'
+        ? { invariant: 'I13', why: 'not every node has registered' }
         : await unsettled(this.history, this.nodes);
       if (why !== undefined) continue;
       const before = this.history.commits.length;
       await this.advance(quiet);
       const busy = this.history.commits.slice(before).find((commit) => !isHeartbeat(commit));
-      why = busy ? `${busy.key} still changes` : await unsettled(this.history, this.nodes);
+      why = busy ? { invariant: 'I13', why: `${busy.key} still changes` } : await unsettled(this.history, this.nodes);
       if (why === undefined) return;
     }
-    this.observer.report('I13', `after ${withinMs / 1_000} s: ${why}`);
+    this.observer.report(why.invariant, `after ${withinMs / 1_000} s: ${why.why}`);
   }
   /** Reads again and again, time passing, until the value is wanted. Throws with the last value otherwise. */
   async until<R>(read: () => Promise<R> | R, wanted: (value: R) => boolean, withinMs = 60_000): Promise<R> {
@@ -170,10 +179,9 @@ export class World implements AsyncDisposable {
   }
   /** Creates or replaces objects as cluster admin. */
   async apply(...objects: readonly (KubeObject & { kind?: string })[]): Promise<void> {
-    const { kinds } = this.#server();
     for (const object of objects) {
       const group = object.apiVersion?.includes('/') ? object.apiVersion.split('/')[0] : '';
-      const served = kinds.all().find(({ kind }) => kind.kind === object.kind && kind.group === group);
+      const served = this.#kinds?.all().find(({ kind }) => kind.kind === object.kind && kind.group === group);
       if (!served) throw new Error(`no kind ${object.apiVersion} ${object.kind} is served`);
       const kind = served.kind as Kind<KubeObject>;
       const metadata = {
@@ -236,7 +244,7 @@ export class World implements AsyncDisposable {
   /** Compares what the store holds with what it acknowledged. */
   async checkStore(): Promise<void> {
     const { entries } = await this.disk.inner.list('/registry/');
-    this.observer.stored(entries.map(({ key, version }) => ({ key, version: Number(version) })));
+    this.observer.stored(entries.map(({ key, version, value }) => ({ key, version: Number(version), value })));
   }
   /** Throws when an invariant was violated. */
   mustBeSound(): void {
@@ -251,20 +259,30 @@ export class World implements AsyncDisposable {
     this.#user.kill();
   }
 
+  /** Looks into every engine now and then. */
+  #patrol(): void {
+    this.timeline.after(patrolEveryMs, async () => {
+      if (this.#isOver) return;
+      const places: { podUid: string; node: string }[] = [];
+      for (const { name, runtime } of this.nodes) {
+        const { containers } = await runtime.observe().catch(() => ({ containers: [] }));
+        for (const { podUid, state } of containers) if (state === 'running') places.push({ podUid, node: name });
+      }
+      this.observer.running(places);
+      this.#patrol();
+    });
+  }
   #step(untilMs?: number): Promise<boolean> {
     const next = this.#turn.then(() => this.timeline.step(untilMs));
     this.#turn = next.catch(() => {});
     return next;
   }
-  #server() {
-    const server = this.network.server;
-    if (!server) throw new Error('the apiserver is down');
-    return server as typeof server & Awaited<ReturnType<typeof runApiServer>>;
-  }
   async #startServer(process: SimProcess): Promise<void> {
     await this.checkStore();
     const server = await runApiServer(process, this.disk.open(process));
-    this.network.server = { process, fetch: server.fetch, kinds: server.kinds } as Network['server'];
+    const fetch = this.options.server?.(server.fetch) ?? server.fetch;
+    this.#kinds = server.kinds;
+    this.network.server = { process, fetch };
   }
   #node(name: string): SimNode {
     const node = this.nodes.find((each) => each.name === name);

@@ -7,6 +7,7 @@ import type { ContainerSpec, Mount } from '#sdk';
 import { createProcessRuntime } from '../../core/kubelet/runtimes/process.ts';
 import { imageFolder } from '../../core/kubelet/runtimes/process-images.ts';
 import { probeNamespaces } from '../../core/kubelet/runtimes/process-namespaces.ts';
+import { skipped } from '../fixtures/skipped.ts';
 import { runtimeContract } from './runtime.ts';
 
 const image = 'pintle/test:local';
@@ -23,7 +24,8 @@ function newHome() {
 const scratch = newHome();
 const able = await probeNamespaces(systemExec, scratch.folder, process.getuid!());
 scratch.remove();
-if (!able) console.log('SKIP process runtime with roots of its own: no mount namespaces here');
+if (!able)
+  skipped('contract', 'process runtime, each container with its own root', 'the kernel gives no mount namespaces here');
 
 for (const namespaces of able ? [true, false] : [false])
   runtimeContract(`process, ${namespaces ? 'each container with its own root' : 'without namespaces'}`, async () => {

@@ -216,6 +216,21 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
     );
 
     test(
+      'stop asks the main program only, which may still use what it has started',
+      async () => {
+        if (harness.forgetful) return;
+        const pod = await newPod();
+        const script = 'trap "wait; exit 9" TERM; sh -c "sleep 0.5; echo finished" & echo up; wait; exit 8';
+        const id = await run(pod, ['sh', '-c', script]);
+        for await (const line of runtime.logs(id, { follow: true }, never)) if (text(line.bytes).includes('up')) break;
+        await runtime.stop(id, 10_000);
+        expect((await stateOf(pod, id))?.exitCode).toBe(9);
+        expect((await logsOf(id)).map((line) => line.text)).toEqual(['up\n', 'finished\n']);
+      },
+      timeoutMs,
+    );
+
+    test(
       'a restart is a new container beside the old one',
       async () => {
         const pod = await newPod();
@@ -293,6 +308,27 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
         expect(text(value!)).toBe('ping\n');
         session.close();
         expect((await stateOf(pod, id))?.state).toBe('running');
+      },
+      timeoutMs,
+    );
+
+    test(
+      'attach to a main program on a terminal: its size, its echo, and the log of it',
+      async () => {
+        if (harness.forgetful) return;
+        const pod = await newPod();
+        const id = await run(pod, ['sh', '-c', 'stty -echo; echo up; read word; stty size; echo "got $word"'], {
+          stdin: true,
+          tty: true,
+        });
+        for await (const line of runtime.logs(id, { follow: true }, never)) if (text(line.bytes).includes('up')) break;
+        const session = await runtime.attach(id, { tty: true, stdin: true });
+        expect(session.stderr).toBeUndefined();
+        await session.resize(99, 33);
+        const said = readAll(session.stdout);
+        await session.stdin!.write(new TextEncoder().encode('word\n'));
+        expect(await said).toContain('33 99\r\ngot word');
+        expect((await logsOf(id)).map((line) => line.text).join('')).toContain('got word');
       },
       timeoutMs,
     );

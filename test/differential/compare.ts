@@ -27,6 +27,7 @@ function maskText(text: string): string {
     .replace(uid, '<uid>')
     .replace(/\b10\.96\.\d+\.\d+\b/g, '<ip>')
     .replace(/(resource version:? )\d+( \(\d+\))?(, current: \d+)?/gi, '$1<version>')
+    .replace(/(record \()\d+\)/, '$1<version>)')
     .replace(/\?hash=[0-9A-Fa-f]+/g, '?hash=<hash>');
 }
 

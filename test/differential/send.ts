@@ -1,3 +1,4 @@
+import { parse as parseYaml } from 'yaml';
 import { decodeProtobuf } from '../../core/apiserver/protobuf/decode.ts';
 import table from '../../core/apiserver/protobuf/gen/table.json';
 import { mask, pick } from './compare.ts';
@@ -63,6 +64,12 @@ export class Sender {
       for (const exchange of meanwhile) await (await this.#fetch(exchange)).arrayBuffer();
     })();
     const frames: unknown[] = [];
+    if (response.headers.get('content-type')?.includes('protobuf')) {
+      const { value } = await reader.read();
+      clearTimeout(giveUp);
+      await reader.cancel();
+      return [value ? protobufFrame(value) : 'nothing'];
+    }
     let buffered = '';
     const decoder = new TextDecoder();
     while (frames.length < count) {
@@ -95,7 +102,15 @@ async function bodyOf(response: Response): Promise<unknown> {
     }
   }
   const text = new TextDecoder().decode(bytes);
+  if (type === 'application/yaml') return parseYaml(text);
   return /^\s*[[{]/.test(text) ? parsed(text) : text;
+}
+
+/** Of a watch: the object of the first event; its envelope stands behind the event's type. */
+function protobufFrame(bytes: Uint8Array): unknown {
+  const buffer = Buffer.from(bytes);
+  const size = buffer.readUInt32BE(0);
+  return decodeProtobuf(bytes.subarray(buffer.indexOf('k8s\0'), 4 + size), table);
 }
 
 function parsed(text: string): unknown {

@@ -98,6 +98,8 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
   const given = metaOf(next).managedFields;
   // One empty entry is how a client asks to forget all owners.
   const reset = given?.length === 1 && !given[0]?.operation;
+  // An object that nobody's fields are known of is not tracked before its first apply, as upstream.
+  if (live && !reset && !given?.length && !metaOf(live).managedFields?.length) return;
   const managers = reset ? [] : readManagers(given?.length ? next : live);
   const { changed, removed } = compare(shape, live ?? {}, next);
   const taken = ownable(changed, subresource);

@@ -126,7 +126,7 @@ describe('json patch', () => {
     ['a failing test', [{ op: 'test', path: '/a', value: 2 }], 422],
     ['a missing path', [{ op: 'remove', path: '/x' }], 422],
     ['no list', { op: 'add' }, 400],
-    ['an unknown op', [{ op: 'zap', path: '/a' }], 400],
+    ['an unknown op', [{ op: 'zap', path: '/a' }], 422],
     ['a prototype', [{ op: 'add', path: '/__proto__/x', value: 1 }], 400],
     ['too many', Array(operationsMax + 1).fill({ op: 'add', path: '/a', value: 1 }), 413],
   ];

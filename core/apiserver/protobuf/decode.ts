@@ -9,7 +9,7 @@ const depthMax = 100;
 
 /** The Kubernetes envelope around a built-in object, as the JSON that it stands for. Throws 400. */
 export function decodeProtobuf(bytes: Uint8Array, table: Table): JsonObject {
-  if (!magic.every((byte, index) => bytes[index] === byte)) throw broken('it does not begin with the k8s envelope');
+  if (!magic.every((byte, index) => bytes[index] === byte)) throw notProtobuf(bytes);
   let apiVersion = '';
   let kind = '';
   let raw: Uint8Array | undefined;
@@ -68,15 +68,20 @@ const isEmpty = (value: unknown): boolean =>
 
 function putEntry(map: JsonObject, type: string, bytes: Uint8Array, table: Table, depth: number): void {
   let key = '';
-  let value: unknown = type === 's' || type === 'y' ? '' : {};
+  let value: unknown = type === 's' || type === 'y' ? '' : type.startsWith('[]') ? [] : {};
   for (const field of fieldsOf(bytes)) {
     if (field.number === 1) key = text(field.bytes);
     else if (field.number === 2) {
-      value = type.startsWith('[]') ? [] : fieldValue(type, field, table, depth);
+      // A list as a map's value is a message of its own in Go, with the elements as its field 1.
+      value = type.startsWith('[]')
+        ? [...fieldsOf(field.bytes)]
+            .filter((one) => one.number === 1)
+            .map((one) => fieldValue(type.slice(2), one, table, depth))
+        : fieldValue(type, field, table, depth);
     }
   }
   if (key === '__proto__') throw errors.badRequest('the key "__proto__" is not allowed in an object');
-  map[key] = value;
+  map[key] = value ?? null; // the zero time in a map
 }
 
 function fieldValue(type: string, field: Field, table: Table, depth: number): unknown {
@@ -171,4 +176,8 @@ function text(bytes: Uint8Array): string {
     throw broken('a text is not valid UTF-8');
   }
 }
+const notProtobuf = (bytes: Uint8Array) =>
+  errors.badRequest(
+    `provided data does not appear to be a protobuf message, expected prefix [${magic.join(' ')}] (${Buffer.from(bytes.subarray(0, 15)).toString('hex')})`,
+  );
 const broken = (why: string) => errors.badRequest(`the protobuf body cannot be decoded: ${why}`);

@@ -1,4 +1,4 @@
-import { StatusError } from '#api';
+import { errors } from '#api';
 import type { Call } from '../core.ts';
 import { get } from '../verbs/get.ts';
 import { patch } from '../verbs/patch.ts';
@@ -29,10 +29,10 @@ export function subresourceHandler(call: Call): Handler {
     special[`${kind.plural}/${subresource}`] ??
     (subresource === 'scale' && call.served.scale ? { get: scale, update: scale, patch: scale } : undefined) ??
     (parts.has(subresource) && strategy.subresources.includes(subresource) ? partVerbs : undefined);
-  if (!table) throw new StatusError(404, 'NotFound', 'the server could not find the requested resource');
+  if (!table) throw errors.noSuchPath();
   const handler = table[verb];
   if (!handler) {
-    throw new StatusError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+    throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
   }
   return handler;
 }

@@ -5,6 +5,6 @@ import { decodeObject } from '../decode.ts';
 import { objectAnswer } from '../write-answer.ts';
 
 export async function create(call: Call): Promise<Response> {
-  const object = decodeObject(call, await readObject(call.request));
+  const object = decodeObject(call, await readObject(call.request, call.served.kind.kind));
   return objectAnswer(call, await createObject(call, object), 201);
 }

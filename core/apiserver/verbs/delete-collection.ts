@@ -19,6 +19,6 @@ export async function removeCollection(call: Call): Promise<Response> {
       if (!isReason(error, 'NotFound')) throw error; // somebody else was faster
     }
   }
-  const view = viewOf(call.wanted, call.info.query, call.nowMs);
+  const view = viewOf(call);
   return valueAnswer(call, viewList(view, call.served, removed, { resourceVersion: call.core.cache.reached }));
 }

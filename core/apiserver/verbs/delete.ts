@@ -1,8 +1,8 @@
-import { jsonAnswer, success } from '../answer.ts';
+import { success } from '../answer.ts';
 import { readOptionalObject } from '../body.ts';
 import type { Call } from '../core.ts';
 import { deleteObject, deleteOptionsOf } from '../delete-object.ts';
-import { objectAnswer } from '../write-answer.ts';
+import { objectAnswer, valueAnswer } from '../write-answer.ts';
 
 /** Kinds whose deletion answers with the object, as upstream; the rest answer a Status when they are gone at once. */
 const answersObject = new Set([
@@ -25,8 +25,8 @@ export async function remove(call: Call): Promise<Response> {
     options,
   );
   if (!gone || answersObject.has(kind.plural)) return objectAnswer(call, object);
-  return jsonAnswer(
-    call.request,
+  return valueAnswer(
+    call,
     success({ name: object.name, group: kind.group || undefined, kind: kind.plural, uid: object.object.metadata.uid }),
   );
 }

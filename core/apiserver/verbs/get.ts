@@ -1,15 +1,13 @@
-import { errors, isResourceVersion } from '#api';
+import { isResourceVersion, StatusError } from '#api';
 import { type Call, mustGet } from '../core.ts';
+import { versionMistake } from '../list-options.ts';
 import { objectAnswer } from '../write-answer.ts';
 
 export async function get(call: Call): Promise<Response> {
-  const asked = call.info.query.get('resourceVersion');
+  const asked = call.info.query.get('resourceVersion')?.replace(/^0+(?=\d)/, '');
   if (asked && asked !== '0') {
-    if (!isResourceVersion(asked)) throw invalidVersion(asked);
+    if (!isResourceVersion(asked)) throw new StatusError(500, '', versionMistake(asked)); // as upstream, not 400
     await call.core.cache.waitFor(asked);
   }
   return objectAnswer(call, mustGet(call));
 }
-
-export const invalidVersion = (text: string) =>
-  errors.badRequest(`resourceVersion: Invalid value: ${JSON.stringify(text)}: must be a decimal integer`);

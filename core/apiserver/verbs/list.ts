@@ -1,20 +1,14 @@
-import {
-  apiVersionOf,
-  compareVersions,
-  errors,
-  isReason,
-  isResourceVersion,
-  type ResourceVersion,
-  StatusError,
-} from '#api';
+import { apiVersionOf, compareVersions, errors, facts, isReason, type ResourceVersion, StatusError } from '#api';
 import { bytesAnswer } from '../answer.ts';
-import { CachedObject } from '../cached-object.ts';
+import { CachedObject, headOf } from '../cached-object.ts';
 import { type ContinueToken, decodeContinue, encodeContinue } from '../continue-token.ts';
+import type { AnyKind } from '../contract.ts';
 import type { Call } from '../core.ts';
+import { checkedVersion, listOptionsOf } from '../list-options.ts';
+import { protobufType } from '../negotiate.ts';
 import { type Selection, selectionOf } from '../selection.ts';
 import { isPlain, viewList, viewOf } from '../views.ts';
-import { valueAnswer } from '../write-answer.ts';
-import { invalidVersion } from './get.ts';
+import { isMessage, valueAnswer } from '../write-answer.ts';
 
 const storePageEntries = 500;
 interface Listing {
@@ -36,18 +30,26 @@ export async function list(call: Call): Promise<Response> {
           ...(selection.everything ? { remainingItemCount: listing.remaining } : {}),
         }),
   };
-  const view = viewOf(call.wanted, call.info.query, call.nowMs);
+  const view = viewOf(call);
+  if (isMessage(view)) {
+    const bytes = call.core.encodings.list(call.served.kind, metadata, listing.objects);
+    return bytesAnswer(call.request, bytes, { type: protobufType });
+  }
   if (!isPlain(view)) return valueAnswer(call, viewList(view, call.served, listing.objects, metadata));
   return bytesAnswer(call.request, joinItems(call, metadata, listing.objects));
 }
 
 async function listingOf(call: Call, selection: Selection): Promise<Listing> {
-  const { query } = call.info;
-  const limit = Math.max(0, Number.parseInt(query.get('limit') ?? '0', 10) || 0);
-  const token = query.get('continue') ? decodeContinue(query.get('continue')!) : undefined;
-  const { asked, exact } = versionOf(query, token, limit);
+  const options = listOptionsOf(call.info.query, false);
+  const token = options.continue ? decodeContinue(options.continue) : undefined;
+  if (token && options.resourceVersion && options.resourceVersion !== '0')
+    throw errors.badRequest('specifying resource version is not allowed when using continue');
+  const asked = checkedVersion(options.resourceVersion);
+  const limit = asked === '0' ? 0 : options.limit; // any state will do: upstream serves it whole, from memory
   const { cache } = call.core;
   if (asked && asked !== '0') await cache.waitFor(asked);
+  // A limit makes a version exact where no match says otherwise: https://kubernetes.io/docs/reference/using-api/api-concepts
+  const exact = options.match === 'Exact' || (!options.match && limit > 0 && asked !== undefined && asked !== '0');
   const at = token ? token.version : exact ? asked : undefined;
   // Nothing of this kind changed since then: the cache still holds exactly that state.
   if (at && compareVersions(call.resources.lastChange, at) > 0) return fromStore(call, selection, at, limit, token);
@@ -69,39 +71,6 @@ const newest = (call: Call): string => {
   const { lastChange } = call.resources;
   return compareVersions(reached, lastChange) > 0 ? reached : lastChange;
 };
-
-function versionOf(
-  query: URLSearchParams,
-  token: ContinueToken | undefined,
-  limit: number,
-): { asked: ResourceVersion | undefined; exact: boolean } {
-  const text = query.get('resourceVersion') ?? '';
-  const match = query.get('resourceVersionMatch') ?? '';
-  if (match && match !== 'Exact' && match !== 'NotOlderThan') {
-    throw errors.badRequest(
-      `resourceVersionMatch: Unsupported value: ${JSON.stringify(match)}: supported values: "Exact", "NotOlderThan"`,
-    );
-  }
-  if (match && !text)
-    throw errors.badRequest(
-      'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
-    );
-  if (match && token)
-    throw errors.badRequest(
-      'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided',
-    );
-  if (token && text && text !== '0')
-    throw errors.badRequest('specifying resource version is not allowed when using continue');
-  if (match === 'Exact' && text === '0') {
-    throw errors.badRequest(
-      'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
-    );
-  }
-  if (text && !isResourceVersion(text)) throw invalidVersion(text);
-  // A limit makes a version exact where no match says otherwise: https://kubernetes.io/docs/reference/using-api/api-concepts
-  const exact = match === 'Exact' || (!match && limit > 0 && text !== '' && text !== '0');
-  return { asked: (text || undefined) as ResourceVersion | undefined, exact };
-}
 
 /** A state of the past, page by page from the store's history. */
 async function fromStore(
@@ -160,14 +129,27 @@ function joinItems(call: Call, metadata: object, objects: readonly CachedObject[
   const head = Buffer.from(
     `{"kind":${JSON.stringify(`${kind.kind}List`)},"apiVersion":${JSON.stringify(apiVersionOf(kind))},"metadata":${JSON.stringify(metadata)},"items":[`,
   );
+  // Upstream's items of built-in kinds do not repeat what the list says of all of them: the head of each is left out.
+  const skip = headBytes(kind);
   const size = objects.reduce((sum, object) => sum + object.bytes.length + 1, head.length + 2);
   const out = Buffer.allocUnsafe(size);
   let at = head.copy(out);
   for (const [index, object] of objects.entries()) {
     if (index > 0) out[at++] = 0x2c;
-    out.set(object.bytes, at);
-    at += object.bytes.length;
+    const { bytes } = object;
+    if (skip > 0 && bytes[skip] === 0x22) {
+      out[at++] = 0x7b;
+      Buffer.prototype.copy.call(bytes, out, at, skip); // no view of the bytes for each object
+      at += bytes.length - skip;
+    } else {
+      out.set(bytes, at);
+      at += bytes.length;
+    }
   }
   out.write(']}', at);
   return out.subarray(0, at + 2);
 }
+
+/** Where `"metadata"` begins in the bytes of every object of a built-in kind; 0: items keep their type. */
+const headBytes = (kind: AnyKind): number =>
+  facts().types[kind.type] ? Buffer.byteLength(headOf(kind)) - '"metadata":{'.length : 0;

@@ -1,4 +1,5 @@
 import { apiVersionOf, errors, StatusError } from '#api';
+import { messageOf } from '#base';
 import { mediaTypeOf, parseJson, parseYamlObject, readText } from '../body.ts';
 import type { AnyObject, JsonObject } from '../contract.ts';
 import { type Call, managerOf } from '../core.ts';
@@ -19,20 +20,20 @@ const types = {
 export async function patch(call: Call): Promise<Response> {
   const media = mediaTypeOf(call.request);
   const known = Object.values(types).includes(media);
-  if (!known) throw unsupportedMedia(Object.values(types));
+  if (!known) throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   const text = await readText(call.request);
   if (media === types.apply) return apply(call, (await parseYamlObject(text)).value);
   if (media === types.strategic && !call.core.schema?.has(call.served.kind.type)) {
     throw unsupportedMedia([types.json, types.merge, types.apply]);
   }
-  const body = parseJson(text).value;
+  const { value: body, faults } = parsedPatch(text, media);
   const next = await updateObject(call, {
     verb: 'patch',
     subresource: call.info.subresource,
     build: (current) => {
       const draft = current.draft();
       const version = draft.metadata.resourceVersion;
-      const result = decodePatched(call, patched(call, media, draft, body), text);
+      const result = decodePatched(call, patched(call, media, draft, body), faults);
       // A patch that does not speak of the version is retried; one that names it is held to it.
       if (result.metadata.resourceVersion === version && !text.includes('resourceVersion'))
         delete result.metadata.resourceVersion;
@@ -42,42 +43,67 @@ export async function patch(call: Call): Promise<Response> {
   return objectAnswer(call, next);
 }
 
+function parsedPatch(text: string, media: string): ReturnType<typeof parseJson> {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (error instanceof StatusError) throw error;
+    throw errors.badRequest(media === types.json ? `error decoding patch: ${messageOf(error)}` : 'invalid JSON patch');
+  }
+}
+const goName = (value: unknown): string =>
+  Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : value === null ? 'null' : typeof value;
+
 function patched(call: Call, media: string, current: AnyObject, body: unknown): JsonObject {
   const { patches } = call.core;
   if (media === types.json) return patches.applyJsonPatch(current, body);
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw errors.badRequest('a merge patch must be one object');
+    throw errors.badRequest(
+      `error decoding patch: json: cannot unmarshal ${goName(body)} into Go value of type map[string]interface {}`,
+    );
   return media === types.merge
     ? patches.applyMergePatch(current, body as JsonObject)
     : patches.applyStrategicPatch(call.served.kind.type, current, body as JsonObject);
+}
+
+/** An applied configuration is typed by the schema: what is not in it is refused, whatever fieldValidation says. */
+function refuseUnknown(call: Call, config: JsonObject): void {
+  const { kind } = call.served;
+  const { schema } = call.core;
+  if (!schema?.has(kind.type)) return;
+  const lines = schema
+    .decode(kind.type, structuredClone(config))
+    .unknown.map((path) => `.${path}: field not declared in schema`);
+  if (lines.length === 0) return;
+  const { namespace = '' } = (config['metadata'] ?? {}) as { namespace?: string };
+  const text = lines.length === 1 ? lines[0]! : `errors:\n  ${lines.join('\n  ')}`;
+  throw new StatusError(
+    500,
+    '',
+    `failed to create typed patch object (${namespace}/${call.info.name}; ${kind.group}/${kind.version}, Kind=${kind.kind}): ${text}`,
+  );
 }
 
 /** Server-side apply: creates what is not there. */
 async function apply(call: Call, config: JsonObject): Promise<Response> {
   const { info, served, core } = call;
   const { kind } = served;
-  const manager = info.query.get('fieldManager');
-  if (!manager)
-    throw new StatusError(
-      422,
-      'Invalid',
-      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-    );
+  const manager = info.query.get('fieldManager') ?? '';
   if (config['apiVersion'] !== apiVersionOf(kind) || config['kind'] !== kind.kind) {
     throw errors.badRequest(
       `invalid object type: ${String(config['apiVersion'] ?? '')}, Kind=${String(config['kind'] ?? '')} for ${apiVersionOf(kind)}, Kind=${kind.kind}`,
     );
   }
+  refuseUnknown(call, config);
   const options = {
-    manager: managerOf(call),
+    manager: manager || managerOf(call),
     force: isTrue(info.query.get('force')),
     subresource: info.subresource || undefined,
     nowMs: call.nowMs,
   };
-  const text = JSON.stringify(config);
   const namespace = kind.namespaced ? info.namespace : '';
   if (!call.resources.get(namespace, info.name) && !info.subresource) {
-    const made = decodePatched(call, core.patches.serverSideApply(kind.type, undefined, config, options), text);
+    const made = decodePatched(call, core.patches.serverSideApply(kind.type, undefined, config, options));
     made.metadata.name = info.name;
     return objectAnswer(call, await createObject(call, made), 201);
   }
@@ -86,11 +112,7 @@ async function apply(call: Call, config: JsonObject): Promise<Response> {
     subresource: info.subresource,
     tracked: true,
     build: (current) => {
-      const result = decodePatched(
-        call,
-        core.patches.serverSideApply(kind.type, current.draft(), config, options),
-        text,
-      );
+      const result = decodePatched(call, core.patches.serverSideApply(kind.type, current.draft(), config, options));
       if (!(config['metadata'] as JsonObject | undefined)?.['resourceVersion']) delete result.metadata.resourceVersion;
       return result;
     },

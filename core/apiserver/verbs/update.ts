@@ -1,3 +1,4 @@
+import { errors } from '#api';
 import { readObject } from '../body.ts';
 import type { AnyObject } from '../contract.ts';
 import type { Call } from '../core.ts';
@@ -10,8 +11,11 @@ import { objectAnswer } from '../write-answer.ts';
 const createdByUpdate = new Set(['endpoints', 'events', 'leases']);
 
 export async function update(call: Call): Promise<Response> {
-  const object = decodeObject(call, await readObject(call.request));
+  const object = decodeObject(call, await readObject(call.request, call.served.kind.kind));
   const { kind } = call.served;
+  const { name } = object.metadata;
+  if (name && name !== call.info.name)
+    throw errors.badRequest(`the name of the object (${name}) does not match the name on the URL (${call.info.name})`);
   const exists = call.resources.get(kind.namespaced ? call.info.namespace : '', call.info.name);
   if (!exists && createdByUpdate.has(kind.plural) && !call.info.subresource && !object.metadata.resourceVersion) {
     object.metadata.name = call.info.name;

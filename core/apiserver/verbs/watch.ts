@@ -1,64 +1,47 @@
-import { compareVersions, errors, isResourceVersion, type ResourceVersion } from '#api';
+import { compareVersions, isResourceVersion, type ResourceVersion, StatusError } from '#api';
 import type { Call } from '../core.ts';
-import { isTrue } from '../request-info.ts';
+import { listOptionsOf, versionMistake } from '../list-options.ts';
 import { selectionOf } from '../selection.ts';
 import { viewOf } from '../views.ts';
 import { tooOld } from '../watch-cache.ts';
-import { WatchStream } from '../watch-stream.ts';
-import { invalidVersion } from './get.ts';
+import { streamType, WatchStream } from '../watch-stream.ts';
 
 const timeoutMinSeconds = 1800; // without a wish, a watch lives 30 to 60 minutes, as upstream
 const bookmarkMs = 60_000;
 
 export async function watch(call: Call): Promise<Response> {
   const { core, info, resources } = call;
-  const { query } = info;
   const selection = selectionOf(call.served, info);
-  const since = (query.get('resourceVersion') ?? '') as ResourceVersion | '';
-  if (since && !isResourceVersion(since)) throw invalidVersion(since);
-  const bookmarks = isTrue(query.get('allowWatchBookmarks'));
-  const wantsInitial = initialEvents(query);
-  if (since && since !== '0') await core.cache.waitFor(since);
-  const stream = new WatchStream(resources, selection, viewOf(call.wanted, query, call.nowMs), bookmarks);
+  const options = listOptionsOf(info.query, true);
+  const since = options.resourceVersion.replace(/^0+(?=\d)/, '') as ResourceVersion | '';
+  // Upstream looks at the version only when the stream begins, and then calls it an error of its own.
+  if (since && !isResourceVersion(since)) throw new StatusError(500, '', versionMistake(options.resourceVersion));
+  const wantsInitial = options.sendInitialEvents;
+  if (wantsInitial && since && since !== '0') await core.cache.waitFor(since);
+  const view = viewOf(call);
+  const stream = new WatchStream(resources, selection, view, options.bookmarks);
   // From here to begin() nothing is awaited: state, history and subscription are of one moment.
+  const reached = newestOf(core.cache.reached, resources.lastChange);
   if (wantsInitial ?? (!since || since === '0')) {
-    const at = newestOf(core.cache.reached, resources.lastChange);
-    stream.begin(resources.list(selection), [], wantsInitial && bookmarks ? at : undefined);
+    stream.begin(resources.list(selection), [], {
+      initialEndAt: wantsInitial && options.bookmarks ? reached : undefined,
+    });
+  } else if (since && compareVersions(since, reached) > 0) {
+    stream.begin([], [], { above: since, at: since }); // a version of the future: silence until it has come
   } else {
     const history = since && since !== '0' ? resources.since(since) : [];
-    if (!history) {
-      const status = tooOld(since, resources.oldest).toStatus();
-      return new Response(`${JSON.stringify({ type: 'ERROR', object: status })}\n`, { headers: streamHeaders });
-    }
-    stream.begin([], history);
+    if (history) stream.begin([], history, { at: reached });
+    else stream.fail(tooOld(since, resources.oldest).toStatus());
   }
-  const asked = Number(query.get('timeoutSeconds') ?? 0);
-  const seconds = asked > 0 ? asked : timeoutMinSeconds * (1 + core.random.next());
+  const { timeoutSeconds } = options;
+  const seconds = timeoutSeconds > 0 ? timeoutSeconds : timeoutMinSeconds * (1 + core.random.next());
   void limit(call, stream, seconds * 1000);
-  return new Response(stream.stream, { headers: streamHeaders });
+  return new Response(stream.stream, {
+    headers: { 'content-type': streamType(view), 'cache-control': 'no-cache, private' },
+  });
 }
 
-const streamHeaders = { 'content-type': 'application/json', 'cache-control': 'no-cache, private' };
 const newestOf = (a: ResourceVersion, b: ResourceVersion) => (compareVersions(a, b) > 0 ? a : b);
-
-/** True or false as asked; undefined when the query does not say. */
-function initialEvents(query: URLSearchParams): boolean | undefined {
-  const text = query.get('sendInitialEvents');
-  const match = query.get('resourceVersionMatch');
-  if (text === null) {
-    if (match)
-      throw errors.badRequest(
-        'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
-      );
-    return undefined;
-  }
-  if (match !== 'NotOlderThan') {
-    throw errors.badRequest(
-      'resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
-    );
-  }
-  return isTrue(text);
-}
 
 /** Ends the watch at its time, when the client leaves and when the server stops; sends bookmarks on the way. */
 async function limit(call: Call, stream: WatchStream, timeoutMs: number): Promise<void> {
@@ -73,8 +56,9 @@ async function limit(call: Call, stream: WatchStream, timeoutMs: number): Promis
     const left = end - clock.monotonicMs();
     if (left <= 0) break;
     const early = left > 2_500 ? left - 2_000 : left; // the last bookmark goes out just before the end
-    await clock.sleep(stream.bookmarks ? Math.min(bookmarkMs, early) : left, stop.signal);
-    if (!stop.signal.aborted) stream.onBookmark(newestOf(cache.reached, call.resources.lastChange));
+    const napMs = stream.bookmarks ? Math.min(bookmarkMs, early) : left;
+    await clock.sleep(napMs, stop.signal);
+    if (!stop.signal.aborted && napMs < left) stream.onBookmark(newestOf(cache.reached, call.resources.lastChange));
   }
   signal.removeEventListener('abort', halt);
   call.request.signal.removeEventListener('abort', halt);

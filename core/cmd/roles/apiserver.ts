@@ -20,6 +20,7 @@ import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
+import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
@@ -43,7 +44,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     random: systemRandom,
   });
   const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
-  const loopback = config.podCidr.startsWith('127.');
+  const loopback = isLoopback(config);
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -58,14 +59,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     patches,
     openApi,
     strategies: strategies as readonly AnyStrategy[],
-    streams: createStreamHandlers({
-      signKubeletToken: createKubeletTokenSigner(keys, systemClock),
-      kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
-      // Without root the cluster's own addresses are loopback ones.
-      ...(loopback
-        ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
-        : {}),
-    }),
+    streams: streamsOf(home, config, keys),
     serviceRange: config.serviceCidr,
     nodePorts: [from!, to!],
     advertise: {
@@ -73,9 +67,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: 6443 } : {}),
     },
-    extraPaths: {
-      '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
-    },
+    extraPaths: jwksPath(keys),
   });
   holder.server = server;
   scope.use(server);
@@ -100,6 +92,22 @@ async function openStore({ home, config, log }: RoleContext): Promise<Store> {
     .map((one) => `http://${one}`);
   return openEtcdStore({ endpoints, clock: systemClock, log });
 }
+
+/** Without root the cluster's own addresses are loopback ones. */
+const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.');
+
+const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof openSigningKeys>>) =>
+  createStreamHandlers({
+    signKubeletToken: createKubeletTokenSigner(keys, systemClock),
+    kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    ...(isLoopback(config)
+      ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
+      : {}),
+  });
+
+const jwksPath = (keys: { readonly jwks: unknown }) => ({
+  '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
+});
 
 const lookupOver =
   (reader: () => Reader): Lookup =>

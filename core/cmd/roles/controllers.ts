@@ -6,6 +6,7 @@ import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { apiListens, connect } from '../connect.ts';
+import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 
 /** Scheduler and core controllers, each with its own identity and one set of informers for all. */
@@ -19,9 +20,13 @@ export async function startControllersRole({ home, config, log, scope }: RoleCon
   );
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
   await apiListens(config, scope.signal);
+  const core = coreControllers({
+    rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    nodeGraceMs: nodeGraceSecondsOf(config) * 1000,
+  });
   const starting = [
     startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
-    startControllers(coreControllers({ rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8') }), {
+    startControllers(core, {
       client,
       informers,
       ...seams,

@@ -30,7 +30,6 @@ export function refusals(spec: ContainerSpec, able: Ability): string[] {
     if (security.readOnlyRoot) found.push('a read-only root file system');
   }
   if (spec.devices?.length) found.push('devices');
-  if (spec.tty) found.push('a terminal for its main process');
   if (security.privileged && able.userId !== 0) found.push('privileged mode');
   if (security.noNewPrivileges && !able.setpriv) found.push('allowPrivilegeEscalation: false');
   if (!asRoot) {

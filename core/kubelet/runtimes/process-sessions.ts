@@ -53,6 +53,23 @@ function terminalSession(command: Command, options: { signal?: AbortSignal }): S
   };
 }
 
+/** The main program's streams; with a terminal its size is told on a socket beside. */
+export async function attachSession(
+  path: string,
+  options: { tty: boolean; stdin: boolean; signal?: AbortSignal },
+): Promise<Session> {
+  const session = await socketSession({ path }, options);
+  if (!options.tty) return session;
+  return {
+    ...session,
+    resize: (columns, rows) =>
+      new Promise((resolve) => {
+        const socket = connect({ path: `${path}r` }, () => socket.end(`${columns} ${rows}\n`));
+        socket.once('close', () => resolve()).once('error', () => resolve()); // the program has ended
+      }),
+  };
+}
+
 /** `path` is a socket's file, or host and port of a TCP listener. Rejects when nobody listens. */
 export async function socketSession(
   target: { readonly path: string } | { readonly host: string; readonly port: number },

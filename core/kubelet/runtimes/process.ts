@@ -11,6 +11,7 @@ import {
   ownUserId,
   programPath,
   signalGroup,
+  signalProcess,
   spawnDetached,
   systemExec,
 } from '#base';
@@ -43,7 +44,7 @@ import { ensureProcessImage, type FoundImage, findImage, listImages, removeProce
 import { readLog } from './process-logs.ts';
 import { enterArgv, hostTree, type Namespaces, probeNamespaces, unshareArgv } from './process-namespaces.ts';
 import { type ContainerRecord, containerIdOf, ProcessRecords, writeRecord } from './process-records.ts';
-import { execSession, socketSession } from './process-sessions.ts';
+import { attachSession, execSession, socketSession } from './process-sessions.ts';
 import { groupUsage } from './process-stats.ts';
 import { planRoot } from './root-plan.ts';
 
@@ -202,8 +203,8 @@ class ProcessRuntime implements ContainerRuntime {
 
   /** What the container's shim starts, and how the shim itself is started. */
   #startOf(record: ContainerRecord): { run: ShimRun; before: readonly string[] } {
-    const { stdin, stdinOnce, mounts, security, podUid, podName } = record.spec;
-    const run = { ...this.#commandOf(record), stdin, stdinOnce, socketPath: this.#socketPath(record.id) };
+    const { stdin, stdinOnce, tty, mounts, security, podUid, podName } = record.spec;
+    const run = { ...this.#commandOf(record), stdin, stdinOnce, tty, socketPath: this.#socketPath(record.id) };
     if (!record.ownRoot) return { run, before: [] };
     const spaces = this.#namespaces;
     if (!spaces) throw new ContainerError('RunContainerError', 'this machine no longer gives mount namespaces');
@@ -259,16 +260,13 @@ class ProcessRuntime implements ContainerRuntime {
     const record = this.#records.container(containerId);
     if (!record || this.#records.statusOf(record) === undefined) return;
     if (graceMs > 0) {
-      this.#signal(record, signalName(record.spec.stopSignal));
+      const pid = this.#records.runningPid(record);
+      if (pid !== undefined) signalProcess(pid, signalName(record.spec.stopSignal)); // the main program only, as engines do
       if (await this.#ended(record, graceMs)) return;
     }
-    this.#signal(record, 'SIGKILL');
-    if (!(await this.#ended(record, killedWithinMs))) throw new Error(`container ${record.spec.name} outlives SIGKILL`);
-  }
-
-  #signal(record: ContainerRecord, signal: NodeJS.Signals): void {
     const pid = this.#records.runningPid(record);
-    if (pid !== undefined) signalGroup(pid, signal);
+    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
+    if (!(await this.#ended(record, killedWithinMs))) throw new Error(`container ${record.spec.name} outlives SIGKILL`);
   }
 
   async #ended(record: ContainerRecord, withinMs: number): Promise<boolean> {
@@ -286,7 +284,7 @@ class ProcessRuntime implements ContainerRuntime {
     if (!record) return;
     await this.stop(containerId, 0);
     this.#records.removeContainer(record);
-    rmSync(this.#socketPath(containerId), { force: true });
+    for (const end of ['', 'r']) rmSync(this.#socketPath(containerId) + end, { force: true });
     this.#feed.publish(record.spec.podUid);
   }
 
@@ -350,8 +348,8 @@ class ProcessRuntime implements ContainerRuntime {
   }
 
   async attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }) {
-    this.#running(containerId);
-    return socketSession({ path: this.#socketPath(containerId) }, { ...options, tty: false });
+    const { tty } = this.#running(containerId).spec;
+    return attachSession(this.#socketPath(containerId), { ...options, tty });
   }
 
   async dial(podUid: string, port: number, signal?: AbortSignal): Promise<Session> {

@@ -27,9 +27,16 @@ export interface Checker {
   delivered?(exchange: Exchange, reached: boolean): void;
   watch?(exchange: Exchange): WatchCheck | undefined;
   /** When the apiserver comes up again, and at the end: what the store holds now. */
-  stored?(entries: readonly { readonly key: string; readonly version: number }[]): void;
+  stored?(entries: readonly Stored[]): void;
+  /** Now and then: which pods run where, by uid and node. */
+  running?(places: readonly { readonly podUid: string; readonly node: string }[]): void;
   /** At the end, after the liveness phase. */
   end?(): void;
+}
+export interface Stored {
+  readonly key: string;
+  readonly version: number;
+  readonly value: Uint8Array;
 }
 export type MakeChecker = (truth: Truth) => Checker;
 

@@ -1,7 +1,7 @@
 import type { MakeChecker } from './checker.ts';
 import { linearReads, oneWinner, risingVersions, survival } from './store.ts';
 import { wholeWatches } from './watch.ts';
-import { noOvercommit, noSurplus, uniqueAddresses } from './workload.ts';
+import { noOvercommit, noSurplus, onePlace, uniqueAddresses } from './workload.ts';
 
 export const checkers: readonly MakeChecker[] = [
   survival,
@@ -9,6 +9,7 @@ export const checkers: readonly MakeChecker[] = [
   linearReads,
   wholeWatches,
   oneWinner,
+  onePlace,
   noSurplus,
   noOvercommit,
   uniqueAddresses,

@@ -14,11 +14,16 @@ export const survival: MakeChecker = ({ history, report }): Checker => ({
       report('I1', `${method} ${target} was answered with version ${version}, which no write made`);
   },
   stored(entries) {
-    const found = new Map(entries.map(({ key, version }) => [key, version]));
+    const found = new Map(entries.map((entry) => [entry.key, entry]));
     for (const [key, commit] of history.current) {
-      const version = found.get(key);
-      if (version !== commit.version)
-        report('I1', `${key}: version ${commit.version} was acknowledged, the store holds ${version ?? 'nothing'}`);
+      const entry = found.get(key);
+      if (entry?.version === commit.version && !Buffer.from(entry.value).equals(commit.value!))
+        report('I1', `${key}: version ${commit.version} holds other bytes than were acknowledged`);
+      if (entry?.version !== commit.version)
+        report(
+          'I1',
+          `${key}: version ${commit.version} was acknowledged, the store holds ${entry?.version ?? 'nothing'}`,
+        );
     }
     for (const key of found.keys())
       if (!history.current.has(key)) report('I1', `${key}: its deletion was acknowledged and it is back`);

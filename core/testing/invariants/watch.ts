@@ -80,9 +80,14 @@ class FollowedWatch implements WatchCheck {
       return;
     }
     const expected = this.#pending();
-    if (!expected) return this.#say(`told ${type} ${version}, where nothing more had changed`);
-    if (expected.version !== version)
-      return this.#say(`told ${type} ${version} where ${expected.key} at ${expected.version} came next`);
+    if (!expected) {
+      this.#say(`told ${type} ${version}, where nothing more had changed`);
+      return;
+    }
+    if (expected.version !== version) {
+      this.#say(`told ${type} ${version} where ${expected.key} at ${expected.version} came next`);
+      return;
+    }
     const wanted = typeOf(expected, this.selects);
     if (wanted !== type) this.#say(`told ${type} for ${expected.key} at ${version}, which was ${wanted}`);
     this.#next++;

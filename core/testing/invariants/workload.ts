@@ -133,3 +133,15 @@ export const uniqueAddresses: MakeChecker = ({ history, report }): Checker => {
     },
   };
 };
+
+/** I6: a pod runs on at most one node. */
+export const onePlace: MakeChecker = ({ report }): Checker => ({
+  running(places) {
+    const homes = new Map<string, string>();
+    for (const { podUid, node } of places) {
+      const other = homes.get(podUid) ?? node;
+      if (other !== node) report('I6', `pod ${podUid} runs on ${other} and on ${node}`);
+      homes.set(podUid, node);
+    }
+  },
+});

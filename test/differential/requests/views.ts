@@ -85,9 +85,16 @@ export const views: readonly Scenario[] = [
       ...['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf', 'text/html'].map((accept) =>
         asked(`${maps}?watch=true&timeoutSeconds=1&resourceVersion=0`, accept, {
           frames: 1,
-          compare: ['status', 'type'],
+          compare: accept.includes('protobuf') ? ['status', 'type', 'body'] : ['status', 'type'],
         }),
       ),
+      asked('/api/v1/services?fieldSelector=metadata.name%3Dkubernetes', 'application/vnd.kubernetes.protobuf', {
+        compare: ['status', 'type'],
+      }),
+      asked(`${maps}?limit=1`, 'application/vnd.kubernetes.protobuf'),
+      asked(maps, 'application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io'),
+      { method: 'POST', path: maps, body: map('pb'), headers: { accept: 'application/vnd.kubernetes.protobuf' } },
+      { method: 'DELETE', path: `${maps}/pb`, headers: { accept: 'application/vnd.kubernetes.protobuf' } },
     ],
   },
 ];

@@ -8,32 +8,13 @@ import { join } from 'node:path';
 import type { Table } from '../decode.ts';
 
 const moduleVersion = '0.37.1';
-const roots = [
-  ...[
-    'Namespace',
-    'Node',
-    'Pod',
-    'ReplicationController',
-    'Service',
-    'Endpoints',
-    'Event',
-    'ConfigMap',
-    'Secret',
-    'ServiceAccount',
-    'Binding',
-  ].map((name) => `core/v1.${name}`),
-  'discovery/v1.EndpointSlice',
-  'coordination/v1.Lease',
-  'autoscaling/v1.Scale',
-  'policy/v1.Eviction',
-  'authentication/v1.TokenRequest',
-  'authentication/v1.TokenReview',
-  'authentication/v1.SelfSubjectReview',
-  'authorization/v1.SelfSubjectAccessReview',
-  'authorization/v1.SubjectAccessReview',
-  'authorization/v1.LocalSubjectAccessReview',
-  'meta/v1.DeleteOptions',
-];
+/** Every kind of these packages gets a form. Workload groups are here too: their plugins bring nothing of their own. */
+const groups = [
+  'core/v1', 'events/v1', 'discovery/v1', 'coordination/v1', 'rbac/v1', 'authentication/v1', 'authorization/v1', 'certificates/v1',
+  'admissionregistration/v1', 'apiregistration/v1', 'scheduling/v1', 'node/v1', 'flowcontrol/v1', 'policy/v1', 'storage/v1',
+  'storagemigration/v1', 'networking/v1', 'resource/v1', 'autoscaling/v1', 'autoscaling/v2', 'apps/v1', 'batch/v1',
+]; // biome-ignore format: a table
+const meta = ['DeleteOptions', 'Status', 'WatchEvent', 'PartialObjectMetadata', 'PartialObjectMetadataList', 'APIGroup', 'APIGroupList', 'APIResourceList', 'APIVersions']; // biome-ignore format: a table
 const scalars: Readonly<Record<string, string>> = {
   string: 's', bool: 'b', int: 'i', int32: 'i', int64: 'i', uint32: 'i', uint64: 'i', float64: 'd', '[]byte': 'y',
   'meta/v1.Time': 't', 'meta/v1.MicroTime': 'm', 'meta/v1.FieldsV1': 'f', 'meta/v1.Duration': 'u',
@@ -53,6 +34,7 @@ function packageOf(path: string): Package {
     join(cache, `api@v${moduleVersion}`, path),
     join(cache, `apimachinery@v${moduleVersion}/pkg/apis`, path),
     join(cache, `apimachinery@v${moduleVersion}/pkg`, path),
+    join(cache, `kube-aggregator@v${moduleVersion}/pkg/apis`, path),
   ];
   const folder = places.find((place) => existsSync(place));
   const files = folder
@@ -102,5 +84,9 @@ function visit(path: string, name: string): void {
     fields[number!] = `${jsonName}:${goType!.startsWith('*') ? '*' : ''}${spell(goType!, path)}`;
   }
 }
-for (const root of roots) visit(root.slice(0, root.lastIndexOf('.')), root.slice(root.lastIndexOf('.') + 1));
+for (const group of groups) {
+  const structs = packageOf(group).source.matchAll(/^type (\w+) struct \{\n([\s\S]*?)^\}/gm);
+  for (const [, name, body] of structs) if (/^\s*metav1\.TypeMeta\b/m.test(body!)) visit(group, name!);
+}
+for (const name of meta) visit('meta/v1', name);
 writeFileSync(join(import.meta.dir, 'table.json'), `${JSON.stringify(table satisfies Table)}\n`);

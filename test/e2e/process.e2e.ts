@@ -1,0 +1,292 @@
+// The main job without root and without a container engine: as an unprivileged user that exists as a number only.
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { skipped } from '../fixtures/skipped.ts';
+
+const root = join(import.meta.dir, '../..');
+const isRoot = process.getuid!() === 0;
+const uid = isRoot ? 61_000 + (process.pid % 4_000) : process.getuid!();
+const asUser = isRoot ? ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'] : [];
+const reaches =
+  Bun.spawnSync([...asUser, process.execPath, '--version'], { cwd: '/' }).success &&
+  Bun.spawnSync([...asUser, 'test', '-x', join(root, 'pintle')], { cwd: '/' }).success;
+const kubectl = Bun.which('kubectl');
+const able = reaches && kubectl !== null && Bun.which('script') !== null;
+if (!able)
+  skipped(
+    'e2e',
+    'the main job without root',
+    'it needs kubectl, script, and Bun and this checkout where an unprivileged user reaches them',
+  );
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+}
+let place: string;
+const home = () => join(place, 'h');
+const second = () => join(place, 'h2');
+function start(argv: string[], stdin: 'ignore' | 'pipe' = 'ignore') {
+  return Bun.spawn([...asUser, ...argv], {
+    cwd: '/',
+    stdin,
+    stdout: 'pipe',
+    stderr: 'pipe',
+    env: { PATH: process.env['PATH']!, HOME: place, KUBECONFIG: join(home(), 'kubeconfig') },
+  });
+}
+async function run(...argv: string[]): Promise<Result> {
+  const child = start(argv);
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code, out: out + err };
+}
+const pintle = (...args: string[]) => run(join(root, 'pintle'), ...args);
+const kube = (...args: string[]) => run('kubectl', ...args);
+async function ok(result: Promise<Result>): Promise<string> {
+  const { code, out } = await result;
+  if (code !== 0) throw new Error(`exit code ${code}: ${out}`);
+  return out;
+}
+async function until<T>(what: string, look: () => Promise<T | undefined>, limitMs = 40_000): Promise<T> {
+  for (const end = performance.now() + limitMs; performance.now() < end; await Bun.sleep(50)) {
+    const found = await look();
+    if (found !== undefined) return found;
+  }
+  throw new Error(`not in time: ${what}\n${(await kube('get', 'pods,events', '-A')).out}`);
+}
+const field = async (path: string, ...what: string[]) => (await kube('get', ...what, '-o', `jsonpath={${path}}`)).out;
+const untilField = (expected: string, path: string, ...what: string[]) =>
+  until(`${what.join(' ')} ${path} = ${expected}`, async () =>
+    (await field(path, ...what)) === expected ? true : undefined,
+  );
+const eventOf = (name: string, text: string) =>
+  until(`an event of ${name} with ${text}`, async () => {
+    const said = await field('.items[*].message', 'events', '--field-selector', `involvedObject.name=${name}`);
+    return said.includes(text) ? said : undefined;
+  });
+async function apply(object: object): Promise<void> {
+  const path = join(place, 'object.json');
+  writeFileSync(path, JSON.stringify(object), { mode: 0o644 });
+  await ok(kube('apply', '-f', path));
+}
+const pod = (name: string, container: object, more: object = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, labels: { app: name } },
+  spec: {
+    terminationGracePeriodSeconds: 5,
+    containers: [{ name: 'main', image: 'pintle/demo:local', imagePullPolicy: 'IfNotPresent', ...container }],
+    ...more,
+  },
+});
+/** Of this user, but for those that have ended. */
+function processes(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+        const own = new RegExp(`^Uid:\\s+${uid}\\s`, 'm').test(status) && !/^State:\s+Z/m.test(status);
+        return own ? [`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+const ofThisTest = () => processes().filter((line) => isRoot || line.includes(place));
+
+describe.skipIf(!able)('the main job as an unprivileged user', () => {
+  beforeAll(async () => {
+    place = mkdtempSync(join(tmpdir(), 'pu-'));
+    if (isRoot) chownSync(place, uid, uid);
+    const said = await ok(pintle('up', '--yes', '--detach', '--home', home(), '--runtime', 'process'));
+    expect(said).toContain('The cluster is ready');
+    await ok(pintle('image', 'demo', '--home', home()));
+  });
+  afterAll(async () => {
+    if (!place) return;
+    for (const each of [home(), second()])
+      if (existsSync(each)) await pintle('down', '--purge', '--yes', '--home', each);
+    rmSync(place, { recursive: true, force: true });
+  });
+
+  test('it says what running without root means', async () => {
+    const said = await ok(pintle('up', '--yes', '--detach', '--home', second()));
+    if (uid !== 0) expect(said).toContain('process runtime (not root)');
+    const [one, two] = [home(), second()].map((each) => JSON.parse(readFileSync(join(each, 'config.json'), 'utf8')));
+    expect(new Set([one.podCidr, one.serviceCidr, two.podCidr, two.serviceCidr]).size).toBe(4);
+    for (const range of [one.podCidr, two.serviceCidr]) expect(range).toStartWith('127.');
+    await ok(pintle('down', '--purge', '--yes', '--home', second()));
+    expect(existsSync(second())).toBe(false);
+  });
+
+  test('the demo passes', async () => {
+    expect(await ok(pintle('demo', '--home', home()))).toContain('Every step passed.');
+  }, 120_000);
+
+  test('kubectl: apply, get, logs, exec with and without a terminal, port-forward', async () => {
+    await ok(kube('apply', '-f', join(root, 'examples', 'web.yaml')));
+    await untilField('3', '.status.readyReplicas', 'rc', 'web');
+    const name = await field('.items[0].metadata.name', 'pods', '-l', 'app=web');
+    expect(await ok(kube('logs', name))).toContain(`${name} listens on 127.`);
+    expect(await kube('exec', name, '--', 'sh', '-c', 'id -u; exit 3')).toMatchObject({
+      code: 3,
+      out: expect.stringContaining(String(uid)),
+    });
+    const terminal = await run('script', '-qec', `kubectl exec -it ${name} -- sh -c "stty size; exit 4"`, '/dev/null');
+    expect(terminal.out).toMatch(/\d+ \d+/);
+    expect(terminal.code).toBe(4);
+    const node = await field('.spec.ports[0].nodePort', 'service', 'web');
+    expect((await (await fetch(`http://127.0.0.1:${node}/`)).text()).startsWith('web-')).toBe(true);
+    const forward = start(['kubectl', 'port-forward', 'service/web', ':8080']);
+    try {
+      let said = '';
+      const reader = forward.stdout.getReader(); // kept open: kubectl ends when it cannot write
+      while (!said.includes('->')) said += new TextDecoder().decode((await reader.read()).value);
+      const port = /127\.0\.0\.1:(\d+)/.exec(said)![1]!;
+      expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).text()).toBe('ok\n');
+    } finally {
+      forward.kill();
+      await forward.exited;
+    }
+  }, 90_000);
+
+  test('the API server proxies to live pods and services of the cluster, and to nothing else on loopback', async () => {
+    expect(await ok(kube('get', '--raw', '/api/v1/namespaces/default/services/web:http/proxy/healthz'))).toBe('ok\n');
+    const node = await field('.items[0].metadata.name', 'nodes');
+    const { port } = JSON.parse(readFileSync(join(home(), 'config.json'), 'utf8'));
+    expect((await kube('get', '--raw', `/api/v1/nodes/${node}:${port}/proxy/`)).out).toContain('address not allowed');
+    await apply({ apiVersion: 'v1', kind: 'Service', metadata: { name: 'evil' }, spec: { ports: [{ port: 8080 }] } });
+    await apply({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: 'evil', labels: { 'kubernetes.io/service-name': 'evil' } },
+      addressType: 'IPv4',
+      ports: [{ port }],
+      endpoints: [{ addresses: ['127.0.0.1'] }],
+    });
+    expect((await kube('get', '--raw', '/api/v1/namespaces/default/services/evil/proxy/')).out).toContain(
+      'address not allowed',
+    );
+    await ok(kube('delete', 'service/evil', 'endpointslice/evil'));
+  }, 60_000);
+
+  test('volumes, the pod’s own host name, and an unmodified in-cluster client', async () => {
+    await apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings' }, data: { key: 'one' } });
+    const client = `const d = "/var/run/secrets/kubernetes.io/serviceaccount/"; const e = process.env;
+      const answer = await fetch("https://" + e.KUBERNETES_SERVICE_HOST + ":" + e.KUBERNETES_SERVICE_PORT + "/api", {
+        headers: { authorization: "Bearer " + (await Bun.file(d + "token").text()) }, tls: { ca: await Bun.file(d + "ca.crt").text() } });
+      console.log("api", answer.status);`;
+    await apply(
+      pod(
+        'volumes',
+        {
+          command: [
+            'sh',
+            '-c',
+            'hostname; cat /etc/pintle-e2e/key /labels/labels; echo; touch /tmp/mine; cat "$(dirname $0)/../etc/hosts" >/dev/null; exec sleep 1000',
+          ],
+          volumeMounts: [
+            { name: 'settings', mountPath: '/etc/pintle-e2e' },
+            { name: 'labels', mountPath: '/labels' },
+            { name: 'scratch', mountPath: '/tmp' },
+          ],
+        },
+        {
+          hostname: 'own-name',
+          volumes: [
+            { name: 'settings', configMap: { name: 'settings' } },
+            {
+              name: 'labels',
+              downwardAPI: { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }] },
+            },
+            { name: 'scratch', emptyDir: {} },
+          ],
+        },
+      ),
+    );
+    await untilField('Running', '.status.phase', 'pod', 'volumes');
+    await until('the log', async () =>
+      (await kube('logs', 'volumes')).out.includes('app="volumes"') ? true : undefined,
+    );
+    expect(await ok(kube('logs', 'volumes'))).toStartWith('own-name\noneapp="volumes"\n');
+    expect(await ok(kube('exec', 'volumes', '--', 'sh', '-c', 'ls /tmp; cat /etc/hosts'))).toMatch(
+      /^mine\n(.|\n)*own-name/,
+    );
+    expect(await ok(kube('exec', 'volumes', '--', 'bun', '-e', client))).toBe('api 200\n');
+    expect(existsSync('/etc/pintle-e2e')).toBe(false);
+  }, 60_000);
+
+  test('what cannot be honoured stops its pod or port with an event that says what to do', async () => {
+    await apply(pod('unknown', { image: 'nowhere/none:1' }));
+    expect(await eventOf('unknown', 'cannot pull')).toContain('pintle image demo');
+    await untilField('ErrImagePull', '.status.containerStatuses[0].state.waiting.reason', 'pod', 'unknown').catch(() =>
+      untilField('ImagePullBackOff', '.status.containerStatuses[0].state.waiting.reason', 'pod', 'unknown'),
+    );
+    await apply(pod('other-user', { securityContext: { runAsUser: 1 } }));
+    expect(await eventOf('other-user', 'the user 1')).toContain('cannot give container main the user 1');
+    await apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'low' },
+      spec: { selector: { app: 'web' }, ports: [{ port: 80, targetPort: 8080 }] },
+    });
+    await eventOf('low', 'ports below 1024 need root');
+    await ok(kube('delete', 'pod/unknown', 'pod/other-user', 'service/low'));
+  }, 60_000);
+
+  test('a container that fails is restarted with back-off; its former log is kept; stopping asks first', async () => {
+    await apply(pod('fails', { command: ['sh', '-c', 'echo once; exit 7'] }));
+    await until('a restart', async () =>
+      Number(await field('.status.containerStatuses[0].restartCount', 'pod', 'fails')) > 0 ? true : undefined,
+    );
+    expect(await ok(kube('logs', '--previous', 'fails'))).toBe('once\n');
+    await untilField('CrashLoopBackOff', '.status.containerStatuses[0].state.waiting.reason', 'pod', 'fails');
+    await apply(
+      pod('asked', { command: ['sh', '-c', 'trap "echo goodbye; exit 0" TERM; echo up; while :; do sleep 0.1; done'] }),
+    );
+    await until('its log', async () => ((await kube('logs', 'asked')).out.includes('up') ? true : undefined));
+    const follow = start(['kubectl', 'logs', '-f', 'asked']);
+    await ok(kube('delete', 'pod', 'asked', 'fails'));
+    expect(await follow.stdout.text()).toBe('up\ngoodbye\n');
+    await follow.exited;
+  }, 90_000);
+
+  test('down leaves the pods running; the next up adopts them; a killed component comes back', async () => {
+    const pids = () =>
+      processes()
+        .filter((line) => line.includes('demo-server'))
+        .map((line) => line.split(' ')[0])
+        .sort();
+    const before = pids();
+    expect(before).toHaveLength(3);
+    await ok(pintle('down', '--home', home()));
+    expect(pids()).toEqual(before);
+    expect(processes().filter((line) => line.includes('plugins/standard/main.ts'))).toEqual([]);
+    await ok(pintle('up', '--detach', '--home', home()));
+    const nodeProcess = processes()
+      .find((line) => line.includes('component node'))!
+      .split(' ')[0]!;
+    process.kill(Number(nodeProcess), 'SIGKILL');
+    await until('the node process', async () =>
+      processes().some((line) => line.includes('component node') && !line.startsWith(`${nodeProcess} `))
+        ? true
+        : undefined,
+    );
+    const ip = await field('.spec.clusterIP', 'service', 'web');
+    await until('the service', async () => {
+      const answer = await fetch(`http://${ip}:8080/healthz`, { keepalive: false }).catch(() => undefined);
+      return answer?.ok ? true : undefined;
+    });
+    expect(pids()).toEqual(before);
+    expect(await field('.items[*].status.containerStatuses[0].restartCount', 'pods', '-l', 'app=web')).toBe('0 0 0');
+  }, 90_000);
+
+  test('down --purge leaves nothing', async () => {
+    await ok(pintle('down', '--purge', '--yes', '--home', home()));
+    expect(existsSync(home())).toBe(false);
+    await until('no process is left', async () => (ofThisTest().length === 0 ? true : undefined), 10_000);
+  }, 60_000);
+});
