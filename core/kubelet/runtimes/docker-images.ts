@@ -132,8 +132,8 @@ export async function importImage(
     .find((each) => each !== undefined);
   if (failure) throw new Error(failure);
   const id = /"status":\s*"(sha256:[0-9a-f]{64})"/.exec(text)?.[1];
-  const named = await inspectImage(docker, `${repo}:${tag}`);
+  const named = await inspectImage(engine, `${repo}:${tag}`);
   if (!id || named?.id === id) return;
-  await docker.getImage(id).tag({ repo, tag }); // Podman takes no notice of the tag and calls it latest
-  if ((await inspectImage(docker, `${repo}:latest`))?.id === id) await docker.getImage(`${repo}:latest`).remove();
+  await engine.call('POST', `/images/${id}/tag`, { query: { repo, tag } }); // Podman takes no notice of the tag and calls it latest
+  if ((await inspectImage(engine, `${repo}:latest`))?.id === id) await engine.call('DELETE', `/images/${repo}:latest`);
 }
