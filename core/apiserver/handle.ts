@@ -2,7 +2,7 @@ import { errors } from '#api';
 import type { UserInfo } from '#sdk';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
-import { mediaTypeOf } from './body.ts';
+import { drain, mediaTypeOf } from './body.ts';
 import type { RequestInfo, StreamContext } from './contract.ts';
 import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
@@ -33,6 +33,8 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<Response | undefine
 /** Requests at once, as upstream's --max-requests-inflight and --max-mutating-requests-inflight; streams do not count. */
 const readsMax = 400;
 const writesMax = 200;
+/** How long a body that is not wanted may take to arrive before its answer goes out. */
+const drainMsMax = 5_000;
 
 export type Upgrade = StreamContext['upgrade'];
 
@@ -48,6 +50,11 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
       response = await route(core, request, info, upgrade);
     } catch (error) {
       response = await errorAnswer(error, core, request, `${info?.verb ?? request.method} ${info?.path ?? ''}`);
+    }
+    if (response && request.body && !request.bodyUsed) {
+      const stop = new AbortController();
+      await Promise.race([drain(request).catch(() => {}), clock.sleep(drainMsMax, stop.signal)]);
+      stop.abort();
     }
     if (info)
       metrics.answered(info, response?.status ?? 101, clock.monotonicMs() - began, response && answerBytes(response));
