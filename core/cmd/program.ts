@@ -88,7 +88,7 @@ function tools(program: Command): void {
   program
     .command('test')
     .description('set up and run the tests')
-    .argument('[tiers...]', 'unit net e2e sim bench; all but bench by default')
+    .argument('[tiers...]', 'unit integration sim net e2e bench; all but bench by default')
     .addOption(yes(mend))
     .action(async (tiers, options) => (await import('./test.ts')).test(tiers, options));
   program
