@@ -41,7 +41,7 @@ async function runTier(tier: Tier, counts: Counts): Promise<void> {
     }
     return runFiles(['./core/', './net/', './plugins/'], [], counts); // within 10 s: nothing here needs the machine
   }
-  if (tier === 'integration') return runFiles(['./test/'], [], counts);
+  if (tier === 'integration') return runFiles(['./test/'], ['--timeout', '60000'], counts);
   if (tier === 'sim') return runFiles(filesOf('test/sim', '.sim.ts'), [], counts);
   const files = filesOf(`test/${tier === 'bench' ? 'bench' : tier}`, tier === 'bench' ? '.bench.ts' : `.${tier}.ts`);
   for (const file of files) await runFiles([file], ['--timeout', '120000'], counts);
