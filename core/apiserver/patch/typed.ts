@@ -88,8 +88,10 @@ export interface Difference {
   readonly changed: FieldSet;
   readonly removed: FieldSet;
 }
-/** Always there in Go (a struct that is no pointer): its arrival is not a change of its own. */
-const isImplicit = (field: Field | undefined): boolean => field?.type === 'ref' && field.default !== undefined;
+/** Always there in Go (a struct that is no pointer, a list that JSON never leaves out): its arrival is not a change of its own. */
+const isImplicit = (field: Field | undefined): boolean =>
+  (field?.type === 'ref' && field.default !== undefined) ||
+  ((field?.type === 'array' || field?.type === 'map') && !field.omitZero);
 
 export function compare(shape: Shape, before: unknown, after: unknown): Difference {
   const difference = { changed: new FieldSet(), removed: new FieldSet() };

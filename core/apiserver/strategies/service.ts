@@ -207,6 +207,8 @@ function checkSpec(mistakes: Mistakes, spec: Readonly<ServiceSpec>): void {
 
 export const serviceStrategy: Strategy<ServiceObject> = {
   kind: serviceKind,
+  answersDeleted: true,
+  createdByUpdate: true,
   subresources: ['status', 'proxy'],
   defaults(service) {
     defaultSpec((service.spec ??= {}));
