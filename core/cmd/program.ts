@@ -63,6 +63,7 @@ function lifeCycle(program: Command): void {
     .addArgument(oneOf('[component]', 'all by default', logNames))
     .addOption(home())
     .option('-f, --follow', 'go on printing')
+    .option('--json', 'the lines as they are stored: a JSON object each')
     .option('--tail <n>', 'lines from the end', countOf('--tail'), 100)
     .action(async (component, options) => (await import('./logs.ts')).logs(component, options));
 }
