@@ -41,6 +41,7 @@ export async function up(options: UpOptions): Promise<void> {
     if (folderIsNew && !home.exists()) rmSync(home.folder, { recursive: true, force: true }); // refused: nothing stays
     throw error;
   }
+  for (const name of componentsOf(config)) forgetFailure(home, name); // why an earlier start failed is not why this one would
   await (options.detach ? background(home, config, progress, turn) : foreground(home, config, progress, turn));
 }
 
