@@ -290,3 +290,82 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
     await until('no process is left', async () => (ofThisTest().length === 0 ? true : undefined), 10_000);
   }, 60_000);
 });
+
+describe.skipIf(!able || !isRoot)('the main job as root on the process runtime', () => {
+  let folder: string;
+  const asRoot = async (...argv: string[]): Promise<string> => {
+    const child = Bun.spawn(argv, {
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'pipe',
+      env: { ...process.env, KUBECONFIG: join(folder, 'h', 'kubeconfig') },
+    });
+    const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    if (code !== 0) throw new Error(`${argv.join(' ')}: exit code ${code}: ${out}${err}`);
+    return out + err;
+  };
+  const command = (...args: string[]) => asRoot(join(root, 'pintle'), ...args, '--home', join(folder, 'h'));
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'pr-'));
+    expect(await command('up', '--yes', '--detach', '--runtime', 'process')).toContain('process runtime (as asked)');
+    await command('image', 'demo');
+  });
+  afterAll(async () => {
+    if (existsSync(join(folder, 'h'))) await command('down', '--purge', '--yes');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('the pod’s user, groups and capabilities, a memory volume, and a port below 1024', async () => {
+    writeFileSync(
+      join(folder, 'object.json'),
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'List',
+        items: [
+          pod(
+            'user',
+            {
+              volumeMounts: [{ name: 'memory', mountPath: '/memory' }],
+              securityContext: { capabilities: { drop: ['ALL'] }, allowPrivilegeEscalation: false },
+            },
+            {
+              securityContext: { runAsUser: 12345, runAsGroup: 23456, fsGroup: 34567 },
+              volumes: [{ name: 'memory', emptyDir: { medium: 'Memory' } }],
+            },
+          ),
+          {
+            apiVersion: 'v1',
+            kind: 'Service',
+            metadata: { name: 'user' },
+            spec: { selector: { app: 'user' }, ports: [{ port: 80, targetPort: 8080 }] },
+          },
+        ],
+      }),
+    );
+    await asRoot('kubectl', 'apply', '-f', join(folder, 'object.json'));
+    await asRoot('kubectl', 'wait', 'pod/user', '--for=condition=Ready', '--timeout=60s');
+    expect(
+      await asRoot(
+        'kubectl',
+        'exec',
+        'user',
+        '--',
+        'sh',
+        '-c',
+        'id; echo x >/memory/x && stat -f -c %T /memory; grep -E "CapBnd|NoNewPrivs" /proc/self/status',
+      ),
+    ).toBe('uid=12345 gid=23456 groups=34567\ntmpfs\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n');
+    const ip = (await asRoot('kubectl', 'get', 'service', 'user', '-o', 'jsonpath={.spec.clusterIP}')).trim();
+    const answer = await until('the service', async () => {
+      const asked = await fetch(`http://${ip}/`, { keepalive: false }).catch(() => undefined);
+      return asked?.ok ? asked.text() : undefined;
+    });
+    expect(answer).toBe('user\n');
+  });
+
+  test('down --purge leaves nothing', async () => {
+    await command('down', '--purge', '--yes');
+    expect(existsSync(join(folder, 'h'))).toBe(false);
+    expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(folder);
+  });
+});
