@@ -202,7 +202,7 @@ export class PodWorker {
       this.#report.write(pod, false);
       const steps = plan.filter(({ type }) => type !== 'wait');
       if (steps.length === 0 || this.#starting.signal.aborted)
-        return this.#wakeAt(Math.min(waits, deadlineMs, memory.renewAtMs));
+        return this.#wakeAt(Math.min(waits, deadlineMs, clock.now() + memory.renewAtMs - clock.monotonicMs()));
       for (const step of steps) {
         await this.#steps.perform(pod, step, this.#starting.signal);
         if (this.#starting.signal.aborted || changedWork(pod, this.pod ?? pod)) break; // decided on an older spec: decide again
@@ -220,7 +220,11 @@ export class PodWorker {
     const { events, podNetwork, seLinux } = this.context;
     const memory = this.#memory;
     if (memory.observed.containers.length > 0) return false;
-    const bad = unsupportedFields(pod, { hostPorts: podNetwork !== undefined, seLinux });
+    const bad = unsupportedFields(pod, {
+      hostPorts: podNetwork !== undefined,
+      seLinux,
+      giveAway: this.context.volumes.isRoot,
+    });
     if (bad.length === 0) return false;
     const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;
     if (!memory.stopped) events.event(pod, 'Warning', 'UnsupportedField', message);
