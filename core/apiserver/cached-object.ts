@@ -128,8 +128,12 @@ export class CachedObject implements Decoded {
     if (!this.#labels) this.#readSelectable();
     return this.#labels!;
   }
+  /** Neither kept nor with a version: most objects are never read after they were indexed. */
+  #unversioned(): AnyObject {
+    return JSON.parse(decoder.decode(this.#bytes ?? this.#served())) as AnyObject;
+  }
   #readSelectable(): void {
-    const object = this.#object ?? this.draft();
+    const object = this.#object ?? this.#unversioned();
     this.#labels = object.metadata.labels ?? noLabels;
     this.#fields = {
       'metadata.name': this.name,
