@@ -216,6 +216,27 @@ test('nodes/proxy reaches the statistics of the kubelet and nothing stronger', a
   expect((await node('/exec/default/p/c?command=id&output=1')).status).toBe(403);
 });
 
+test.each([
+  ['binary.k8s.io', ['', 'one\ntwo\nthree\n']],
+  ['base64.binary.k8s.io', ['', 'one\ntwo\nthree\n']],
+] as const)('logs over a WebSocket that speaks %s: an empty message, the lines, a close', async (protocol, wanted) => {
+  const socket = new WebSocket(path('p/log?container=c').replace('http', 'ws'), { protocols: [protocol] });
+  const messages: string[] = [];
+  socket.binaryType = 'nodebuffer';
+  socket.onmessage = ({ data }) =>
+    messages.push(protocol === 'binary.k8s.io' ? String(data) : Buffer.from(String(data), 'base64').toString());
+  const code = await new Promise<number>((resolve) => {
+    socket.onclose = (event) => resolve(event.code);
+  });
+  expect([messages[0], messages.slice(1).join('')]).toEqual([...wanted]);
+  expect([socket.protocol, code]).toEqual([protocol, 1000]);
+});
+
+test('logs over a WebSocket that speaks something else are refused', async () => {
+  const headers = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-protocol': 'mqtt' };
+  expect(await said('p/log?container=c', { headers })).toStartWith('400 unrecognized WebSocket protocol mqtt');
+});
+
 interface Conversation {
   readonly output: Record<number, string>;
   readonly code: number;

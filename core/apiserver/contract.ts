@@ -111,11 +111,11 @@ export interface Patches {
   ): void;
 }
 
-/** Documents of one group and version; JSON texts made on first demand. */
+/** Documents as JSON text in small pieces, so that making one never holds up other requests for long. */
 export interface OpenApi {
-  /** `group` is empty for core. Undefined: no such group and version. */
-  openApiV3(group: string, version: string, kinds: readonly ServedKind[]): unknown;
-  openApiV2(kinds: readonly ServedKind[]): unknown;
+  /** `group` is empty for core. */
+  openApiV3(group: string, version: string, kinds: readonly ServedKind[]): Iterable<string>;
+  openApiV2(kinds: readonly ServedKind[]): Iterable<string>;
 }
 
 export interface AdmissionRequest {

@@ -14,7 +14,9 @@ import type {
   ServedKind,
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
+import type { ApiMetrics } from './metrics.ts';
 import type { Wanted } from './negotiate.ts';
+import type { Documents } from './openapi/documents.ts';
 import type { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { WatchCache } from './watch-cache.ts';
@@ -29,6 +31,8 @@ export interface Core {
   readonly schema: SchemaEngine | undefined;
   readonly patches: Patches;
   readonly encodings: Encodings;
+  readonly documents: Documents;
+  readonly metrics: ApiMetrics;
   readonly admission: readonly AdmissionHook[];
   readonly clock: Clock;
   readonly random: Random;

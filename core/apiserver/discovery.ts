@@ -94,6 +94,8 @@ const kindOfSubresource = (kind: AnyKind, subresource: string) =>
   subresource === 'scale'
     ? { group: 'autoscaling', version: 'v1', kind: 'Scale' }
     : (subresourceKinds[`${kind.plural}/${subresource}`] ?? kind);
+const isForeign = (kind: AnyKind, other: { group: string; version: string }): boolean =>
+  other.group !== kind.group || other.version !== kind.version;
 const verbsOfSubresource = (subresource: string) => subresourceVerbs[subresource] ?? ['get', 'patch', 'update'];
 
 export function apiResourceList(kinds: readonly ServedKind[], group: string, version: string, extra: Extra) {
@@ -110,10 +112,7 @@ export function apiResourceList(kinds: readonly ServedKind[], group: string, ver
         verbs: verbsOf(kind),
         ...(kind.shortNames?.length ? { shortNames: kind.shortNames } : {}),
         ...(kind.categories?.length ? { categories: kind.categories } : {}),
-        storageVersionHash: Buffer.from(
-          Bun.hash(`${group}/${version}/${kind.kind}`).toString(16).padStart(16, '0'),
-          'hex',
-        ).toString('base64'),
+        ...(verbsOf(kind).includes('watch') ? { storageVersionHash: storageHash(kind) } : {}), // else it is not stored
       };
       const parts = subresourcesOf(served, extra).map((subresource) => {
         const other = kindOfSubresource(kind, subresource);
@@ -121,7 +120,7 @@ export function apiResourceList(kinds: readonly ServedKind[], group: string, ver
           name: `${kind.plural}/${subresource}`,
           singularName: '',
           namespaced: kind.namespaced,
-          ...(other === kind ? {} : { group: other.group, version: other.version }),
+          ...(isForeign(kind, other) ? { group: other.group, version: other.version } : {}),
           kind: other.kind,
           verbs: verbsOfSubresource(subresource),
         };
@@ -130,11 +129,13 @@ export function apiResourceList(kinds: readonly ServedKind[], group: string, ver
     });
   return {
     kind: 'APIResourceList',
-    apiVersion: 'v1',
+    ...(group ? { apiVersion: 'v1' } : {}), // upstream's oldest document has none
     groupVersion: group ? `${group}/${version}` : version,
     resources,
   };
 }
+const storageHash = ({ group, version, kind }: AnyKind): string =>
+  Buffer.from(Bun.hash(`${group}/${version}/${kind}`).toString(16).padStart(16, '0'), 'hex').toString('base64');
 const verbsOf = (kind: AnyKind): readonly string[] => kind.verbs ?? allVerbs;
 
 /** APIGroupDiscoveryList: `core` picks /api (true) or /apis. */
@@ -146,7 +147,7 @@ export function aggregated(kinds: readonly ServedKind[], core: boolean, stage: '
     items: groupsOf(kinds)
       .filter((group) => (group.name === '') === core)
       .map((group) => ({
-        metadata: { ...(group.name ? { name: group.name } : {}), creationTimestamp: null },
+        metadata: group.name ? { name: group.name } : {},
         versions: group.versions.map((version) => ({
           version,
           freshness: 'Current',
@@ -162,12 +163,18 @@ export function aggregated(kinds: readonly ServedKind[], core: boolean, stage: '
 function aggregatedResource(served: ServedKind, extra: Extra) {
   const { kind } = served;
   const subresources = subresourcesOf(served, extra).map((subresource) => {
-    const { group, version, kind: name } = kindOfSubresource(kind, subresource);
-    return { subresource, responseKind: { group, version, kind: name }, verbs: verbsOfSubresource(subresource) };
+    const other = kindOfSubresource(kind, subresource);
+    const foreign = isForeign(kind, other);
+    const responseKind = {
+      group: foreign ? other.group : '',
+      version: foreign ? other.version : '',
+      kind: other.kind,
+    };
+    return { subresource, responseKind, verbs: verbsOfSubresource(subresource) };
   });
   return {
     resource: kind.plural,
-    responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
+    responseKind: { group: '', version: '', kind: kind.kind }, // empty: as the list around it
     scope: kind.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: kind.singular,
     verbs: verbsOf(kind),

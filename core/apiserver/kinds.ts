@@ -7,6 +7,7 @@ const resourceKey = (group: string, version: string, plural: string) => `${group
 /** The kinds that are served now, by group, version and plural. Others may come and go at run time. */
 export class Kinds implements KindRegistry {
   readonly #served = new Map<string, ServedKind>();
+  #all: readonly ServedKind[] | undefined;
   /** Rises with every change; discovery documents are made anew then. */
   generation = 0;
 
@@ -19,8 +20,10 @@ export class Kinds implements KindRegistry {
   find(group: string, version: string, plural: string): ServedKind | undefined {
     return this.#served.get(resourceKey(group, version, plural));
   }
+  /** The same list until a kind comes or goes. */
   all(): readonly ServedKind[] {
-    return [...this.#served.values()];
+    this.#all ??= [...this.#served.values()];
+    return this.#all;
   }
   hasVersion(group: string, version: string): boolean {
     return this.all().some(({ kind }) => kind.group === group && kind.version === version);
@@ -31,11 +34,13 @@ export class Kinds implements KindRegistry {
   async add(served: ServedKind): Promise<void> {
     await this.cache.add(served);
     this.#served.set(keyOfKind(served.kind), served);
+    this.#all = undefined;
     this.generation++;
   }
   async remove(kind: AnyKind): Promise<void> {
     this.#served.delete(keyOfKind(kind));
     this.cache.remove(kind);
+    this.#all = undefined;
     this.generation++;
   }
 }

@@ -1,15 +1,19 @@
 import { errors, facts } from '#api';
-import { jsonAnswer } from './answer.ts';
+import { metricsType } from '../wire/metrics.ts';
+import { bytesAnswer, jsonAnswer } from './answer.ts';
 import type { RequestInfo } from './contract.ts';
 import type { Core } from './core.ts';
 import { aggregated, apiGroup, apiGroupList, apiResourceList, apiVersions, groupsOf } from './discovery.ts';
-import { notAcceptable, parseAccept } from './negotiate.ts';
+import { answerOpenApi, matchesEtag } from './documents-answer.ts';
+import { answerHealth, healthPaths } from './health.ts';
+import { negotiate, parseAccept, protobufType, yamlType } from './negotiate.ts';
+import { yamlText } from './yaml-text.ts';
 
 /** What lies outside resources: discovery, versions, health, OpenAPI. */
 export async function answerPath(core: Core, request: Request, info: RequestInfo): Promise<Response> {
   const extra = core.options.extraPaths?.[info.path];
   if (extra) return extra(request);
-  const health = healthOf(info);
+  const health = await answerHealth(core, info.path, info.query);
   if (health) return health;
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
@@ -17,31 +21,66 @@ export async function answerPath(core: Core, request: Request, info: RequestInfo
   const [root = '', ...rest] = info.path.split('/').filter(Boolean);
   if (root === '') return jsonAnswer(request, { paths: rootPaths(core) });
   if (root === 'version' && rest.length === 0) return jsonAnswer(request, versionInfo());
+  if (root === 'metrics' && rest.length === 0)
+    return new Response(core.metrics.text(), {
+      headers: { 'content-type': metricsType, 'cache-control': 'no-cache, private' },
+    });
   if (root === 'api' || root === 'apis') return discovery(core, request, root, rest);
-  if (root === 'openapi') return openApi(core, request, rest);
-  throw errors.noSuchPath();
+  if (root === 'openapi') return answerOpenApi(core, request, rest);
+  return noPage();
 }
 
-function discovery(core: Core, request: Request, root: 'api' | 'apis', rest: readonly string[]): Response {
+/** Where no group and no version is: upstream's router answers in plain text. */
+const noPage = () => new Response('404 page not found\n', { status: 404, headers: plainHeaders });
+const plainHeaders = {
+  'content-type': 'text/plain; charset=utf-8',
+  'cache-control': 'no-cache, private',
+  'x-content-type-options': 'nosniff',
+};
+const types = { protobuf: true, verb: 'get' };
+
+async function documentOf(core: Core, request: Request, value: object): Promise<Response> {
+  const { format, pretty } = negotiate(request, new URLSearchParams(), types);
+  if (format === 'yaml') return bytesAnswer(request, await yamlText(value), { type: yamlType });
+  const message = format === 'protobuf' ? core.encodings.value(value) : undefined;
+  if (message) return bytesAnswer(request, message, { type: protobufType });
+  return bytesAnswer(request, JSON.stringify(value, null, pretty ? 2 : undefined));
+}
+
+async function discovery(
+  core: Core,
+  request: Request,
+  root: 'api' | 'apis',
+  rest: readonly string[],
+): Promise<Response> {
   const kinds = core.kinds.all();
   const extra = { streams: Object.keys(core.options.streams ?? {}) };
   const isCore = root === 'api';
   if (rest.length === 0) {
     const stage = wantedStage(request);
-    const headers = { vary: 'Accept' };
-    if (stage) {
-      const type = `application/json;g=apidiscovery.k8s.io;v=${stage};as=APIGroupDiscoveryList`;
-      return jsonAnswer(request, aggregated(kinds, isCore, stage, extra), { type, headers });
-    }
-    return jsonAnswer(request, isCore ? apiVersions(new URL(request.url).host) : apiGroupList(kinds), { headers });
+    if (stage) return aggregatedAnswer(request, aggregated(kinds, isCore, stage, extra), stage);
+    return documentOf(core, request, isCore ? apiVersions(new URL(request.url).host) : apiGroupList(kinds));
   }
   const [group, version, tooMuch] = isCore ? ['', rest[0], rest[1]] : [rest[0]!, rest[1], rest[2]];
   const known = groupsOf(kinds).find((candidate) => candidate.name === group);
-  if (known && !tooMuch && (version === undefined || known.versions.includes(version))) {
-    if (version !== undefined) return jsonAnswer(request, apiResourceList(kinds, group as string, version, extra));
-    return jsonAnswer(request, { kind: 'APIGroup', apiVersion: 'v1', ...apiGroup(known) });
+  if (!known || tooMuch || (version !== undefined && !known.versions.includes(version))) {
+    if (isCore) throw errors.noSuchPath();
+    return noPage();
   }
-  throw errors.noSuchPath();
+  if (version !== undefined) return documentOf(core, request, apiResourceList(kinds, group as string, version, extra));
+  return documentOf(core, request, { kind: 'APIGroup', apiVersion: 'v1', ...apiGroup(known) });
+}
+
+/** With an ETag, so that clients ask for changes only. */
+function aggregatedAnswer(request: Request, document: object, stage: string): Response {
+  const text = JSON.stringify(document);
+  const etag = `"${new Bun.CryptoHasher('sha512').update(text).digest('hex').toUpperCase()}"`;
+  const headers = { 'cache-control': 'public', etag, vary: 'Accept' };
+  if (matchesEtag(request, etag)) return new Response(null, { status: 304, headers });
+  return bytesAnswer(request, text, {
+    type: `application/json;g=apidiscovery.k8s.io;v=${stage};as=APIGroupDiscoveryList`,
+    headers,
+  });
 }
 
 /** Which aggregated form the client prefers, if any. */
@@ -60,48 +99,6 @@ function wantedStage(request: Request): 'v2' | 'v2beta1' | undefined {
   return undefined;
 }
 
-function openApi(core: Core, request: Request, rest: readonly string[]): Response {
-  const documents = core.options.openApi;
-  const missing = errors.noSuchPath();
-  if (!documents) throw missing;
-  const kinds = core.kinds.all();
-  const [version, ...place] = rest;
-  if (version === 'v2' && place.length === 0) {
-    const wanted = parseAccept(request.headers.get('accept') ?? '*/*');
-    if (!wanted.some(({ type }) => type === 'application/json' || type === '*/*'))
-      throw notAcceptable(['application/json']);
-    return jsonAnswer(request, documents.openApiV2(kinds));
-  }
-  if (version !== 'v3') throw missing;
-  if (place.length === 0) {
-    const paths = groupsOf(kinds).flatMap(({ name, versions }) =>
-      versions.map((text) => (name ? `apis/${name}/${text}` : `api/${text}`)),
-    );
-    const hash = Bun.hash(`${core.kinds.generation}/${facts().version}/${paths.join()}`).toString(16).toUpperCase();
-    const entries = paths.map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${hash}` }]);
-    return jsonAnswer(request, { paths: Object.fromEntries(entries) });
-  }
-  const [group, groupVersion] = place[0] === 'api' ? ['', place[1]] : [place[1], place[2]];
-  const document = documents.openApiV3(group ?? '', groupVersion ?? '', kinds);
-  if (document === undefined) throw missing;
-  return jsonAnswer(request, document);
-}
-
-const checks = ['ping', 'log', 'store', 'watch-cache'];
-function healthOf({ path, query }: RequestInfo): Response | undefined {
-  const [, root = '', name, more] = path.split('/');
-  if (!['healthz', 'livez', 'readyz'].includes(root) || more !== undefined) return undefined;
-  if (name && !checks.includes(name)) throw errors.noSuchPath();
-  const lines = checks.map((check) => `[+]${check} ok\n`).join('');
-  const text = query.has('verbose') && !name ? `${lines}${root} check passed\n` : 'ok';
-  const headers = {
-    'content-type': 'text/plain; charset=utf-8',
-    'cache-control': 'no-cache, private',
-    'x-content-type-options': 'nosniff',
-  };
-  return new Response(text, { headers });
-}
-
 function rootPaths(core: Core): string[] {
   const groups = groupsOf(core.kinds.all()).filter((group) => group.name);
   const versions = groups.flatMap(({ name, versions }) => [
@@ -113,11 +110,11 @@ function rootPaths(core: Core): string[] {
     '/api/v1',
     '/apis',
     ...versions,
-    '/healthz',
-    '/livez',
+    ...healthPaths,
+    ...Object.keys(core.options.extraPaths ?? {}),
+    '/metrics',
     '/openapi/v2',
     '/openapi/v3',
-    '/readyz',
     '/version',
   ].sort();
 }

@@ -12,6 +12,8 @@ import { createHandler } from './handle.ts';
 import { builtinAdmission } from './hooks/index.ts';
 import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
+import { ApiMetrics } from './metrics.ts';
+import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
 import { Encodings } from './protobuf/encodings.ts';
@@ -44,7 +46,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(options.admission ?? []),
   ]);
   const core: Core = {
-    options: { ...options, openApi: options.openApi ?? openApi },
+    options,
     store,
     cache,
     kinds,
@@ -52,6 +54,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
     encodings: new Encodings(),
+    metrics: new ApiMetrics(cache, clock),
+    documents: new Documents(options.openApi ?? openApi, clock),
     admission,
     clock,
     random,

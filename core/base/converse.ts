@@ -10,7 +10,12 @@ export type Converse = (argv: readonly string[], options?: { readonly netns?: st
 const unreadLinesMax = 10_000; // then the child is ended: nobody listens to it
 
 export const systemConverse: Converse = (argv, options = {}) => {
-  const child = Bun.spawn([...inNetns(argv, options.netns)], { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+  const child = Bun.spawn([...inNetns(argv, options.netns)], {
+    stdin: 'pipe',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    env: process.env,
+  });
   const unread: string[] = [];
   let waiting: (() => void) | undefined;
   let open = 2;

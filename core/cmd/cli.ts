@@ -4,6 +4,7 @@ import { isUsageCode, usageExitCode } from './usage.ts';
 
 /** Parses the arguments and runs one command. Commands load their code lazily: `component` must start in a few milliseconds. */
 export async function run(argv: readonly string[], catalog: Catalog): Promise<void> {
+  process.env['PATH'] = withSystemFolders(process.env['PATH']);
   try {
     if (argv[0] === 'component' || argv[0] === 'supervise') {
       const { runInternal } = await import('./internal.ts');
@@ -14,6 +15,13 @@ export async function run(argv: readonly string[], catalog: Catalog): Promise<vo
   } catch (error) {
     process.exit(reportFailure(error));
   }
+}
+
+/** PATH with the folders of dockerd, nft and ip, which a plain `su` leaves out. Every child inherits it. */
+export function withSystemFolders(path = ''): string {
+  const folders = path.split(':').filter((folder) => folder !== '');
+  const system = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
+  return [...folders, ...system.filter((folder) => !folders.includes(folder))].join(':');
 }
 
 async function runCommand(argv: readonly string[]): Promise<void> {

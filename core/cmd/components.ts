@@ -67,6 +67,7 @@ export function launch(
       stderr: output,
       detached: true,
       cwd: home.folder,
+      env: process.env, // with the PATH as it was completed
     });
     return { record: recordOf(child.pid), exited: child.exited };
   } finally {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { sha256 } from '../apiserver/auth/token-file.ts';
 import type { KeyPair, ServingRequest } from '../wire/pki.ts';
@@ -35,6 +35,7 @@ export async function ensureCredentials(home: Home, config: Config): Promise<voi
   ];
   await ensureServing(home, authority, 'apiserver', names, ['127.0.0.1', config.nodeIp, gateway, kubernetes]);
   await ensureServing(home, authority, 'kubelet', [config.nodeName, 'localhost'], ['127.0.0.1', config.nodeIp]);
+  ensureSigningKey(home);
   ensureTokens(home, config);
   const admin = home.readFile('credentials/admin.token')!.trim();
   home.writeFile(
@@ -79,6 +80,17 @@ async function ensureServing(
   home.writeFile(`pki/${name}.key`, made.key);
   home.writeFile(`pki/${name}.crt`, made.cert, 0o644);
   home.writeFile(`pki/${name}.note`, `${note}\n${Date.now() + (servingDays / 2) * 86_400_000}\n`);
+}
+
+/** Signs service account tokens. Made before anything starts: apiserver and node both read it. */
+function ensureSigningKey(home: Home): void {
+  if (home.readFile('pki/sa.key')) return;
+  const { privateKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  home.writeFile('pki/sa.key', privateKey);
 }
 
 function ensureTokens(home: Home, config: Config): void {

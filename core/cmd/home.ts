@@ -24,9 +24,13 @@ export interface Config {
   readonly engine?: { readonly socket: string; readonly private: boolean };
   readonly nodeName: string;
   readonly nodeIp: string;
-  /** `sqlite`, or `etcd://host:port,host:port`. */
+  /** `sqlite` or an etcd address, as store-address.ts reads it. */
   readonly store: string;
+  /** A node that is not heard of for this long is NotReady. Absent: 10. May be changed by hand between two starts. */
+  readonly nodeGraceSeconds?: number;
 }
+/** The lease lasts as long and is renewed four times in it, so that one lost renewal is no reason for alarm. */
+export const nodeGraceSecondsOf = (config: Config): number => Math.max(4, config.nodeGraceSeconds ?? 10);
 
 export const homeFolders = ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node'] as const;
 

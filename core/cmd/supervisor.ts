@@ -1,6 +1,6 @@
-import { type Log, PintleError, systemClock } from '#base';
+import { type Log, messageOf, PintleError, systemClock } from '#base';
 import { argvOf, type ComponentName, type ComponentState, componentsOf, launch, readRunState } from './components.ts';
-import { forgetFailure } from './failure.ts';
+import { forgetFailure, noteFailure } from './failure.ts';
 import type { Config, Home } from './home.ts';
 import { tryLock } from './lock.ts';
 import { end, isAlive, type ProcessRecord, recordOf } from './processes.ts';
@@ -57,7 +57,7 @@ export class Supervisor {
     let delayMs = backoffMs.first;
     while (!signal.aborted) {
       const startedMs = systemClock.monotonicMs();
-      const child = launch(this.home, name, argvOf(name, this.home));
+      const child = this.#launch(name);
       this.#note(name, { process: child.record });
       this.log.info('started', { component: name, pid: child.record?.pid });
       const code = await Promise.race([child.exited, aborted(signal)]);
@@ -71,13 +71,30 @@ export class Supervisor {
     }
   }
 
+  #launch(name: ComponentName): ReturnType<typeof launch> {
+    const argv = argvOf(name, this.home);
+    try {
+      return launch(this.home, name, argv);
+    } catch (error) {
+      const missing = new PintleError(
+        'PROGRAM_MISSING',
+        `${argv[0]} cannot be started: ${messageOf(error)}`,
+        './pintle doctor says what this machine lacks',
+      );
+      noteFailure(this.home, name, missing);
+      return { record: undefined, exited: Promise.resolve(127) };
+    }
+  }
+
   #note(name: ComponentName, change: Partial<ComponentState>): void {
     const former = this.#states.get(name) ?? { name, restarts: 0, since: '' };
     this.#states.set(name, { ...former, since: new Date(systemClock.now()).toISOString(), ...change });
-    this.home.writeFile(
-      'run/state.json',
-      JSON.stringify({ supervisor: recordOf(process.pid), components: [...this.#states.values()] }, undefined, 2),
-    );
+    const state = { supervisor: recordOf(process.pid), components: [...this.#states.values()] };
+    try {
+      this.home.writeFile('run/state.json', JSON.stringify(state, undefined, 2));
+    } catch (error) {
+      this.log.warn('cannot write run/state.json', { error: messageOf(error) }); // a full disk: components still must be kept
+    }
   }
 }
 

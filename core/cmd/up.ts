@@ -6,6 +6,7 @@ import { decide, type UpOptions } from './decide.ts';
 import { checksOf } from './doctor/checks.ts';
 import { inspectMachine, type Machine } from './doctor/machine.ts';
 import { privateEngine } from './engine.ts';
+import { forgetFailure } from './failure.ts';
 import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
@@ -40,6 +41,7 @@ export async function up(options: UpOptions): Promise<void> {
     if (folderIsNew && !home.exists()) rmSync(home.folder, { recursive: true, force: true }); // refused: nothing stays
     throw error;
   }
+  for (const name of componentsOf(config)) forgetFailure(home, name); // why an earlier start failed is not why this one would
   await (options.detach ? background(home, config, progress, turn) : foreground(home, config, progress, turn));
 }
 
@@ -47,6 +49,7 @@ const readyLimitMs = 120_000;
 
 /** Starts the supervisor in a session of its own. A start that fails, or is interrupted, ends it again. */
 async function background(home: Home, config: Config, progress: Progress, turn: Disposable): Promise<void> {
+  for (const name of componentsOf(config)) forgetFailure(home, name); // of a former start
   const child = launch(home, 'supervisor', selfArgv(home, 'supervise'));
   const stop = stopOnSignal();
   const died = child.exited.then((code) => {

@@ -1,6 +1,6 @@
-import { isReason, type KubeObject, keyOf, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
+import { isReason, type KubeObject, keyOf, type Lease, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
 import { timeText } from '#base';
-import type { ControllerSpec, ReconcileContext } from '#sdk';
+import type { ControllerSpec, EventRecorder, ReconcileContext } from '#sdk';
 import { evictInMs, planTaints, readyStatus, silentConditions } from './plan-node.ts';
 import { isFinished } from './pods.ts';
 
@@ -9,7 +9,7 @@ type NodeObject = Readonly<Node & KubeObject>;
 /** A node that does not renew its lease for `graceMs` is Unknown; taints follow its state, and pods leave by their tolerations. */
 export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & KubeObject> {
   // What each node said last and when we heard it: by our own clock, so that a node's wrong clock does no harm.
-  const heard = new Map<string, { text: string; atMs: number }>();
+  const heard = new Map<string, { text: string; uid: string; atMs: number }>();
   return {
     name: 'node-controller',
     watches: nodeKind,
@@ -24,20 +24,46 @@ export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & 
     workersMax: 1, // nodes are judged one after another: whether any is healthy must not race
     reconciler: {
       async reconcile({ name }, node, context) {
-        if (!node) return void heard.delete(name);
-        const { clock, informers } = context;
+        const { clock, informers, events } = context;
+        if (!node) {
+          const known = heard.get(name);
+          if (known) told(events, name, known.uid, 'RemovingNode', `Removing Node ${name} from Controller`);
+          return void heard.delete(name);
+        }
         const lease = informers.informer(leaseKind).cache.get({ namespace: 'kube-node-lease', name });
-        const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
-        const text = `${node.metadata.uid} ${lease?.spec?.renewTime} ${ready?.lastHeartbeatTime}`;
+        const text = signOfLife(node, lease);
         let last = heard.get(name);
-        if (last?.text !== text) heard.set(name, (last = { text, atMs: clock.monotonicMs() }));
+        const uid = node.metadata.uid ?? '';
+        if (!last) told(events, name, uid, 'RegisteredNode', `Registered Node ${name} in Controller`);
+        if (last?.text !== text) heard.set(name, (last = { text, uid, atMs: clock.monotonicMs() }));
         const leftMs = last.atMs + graceMs - clock.monotonicMs();
-        const current = leftMs > 0 ? node : await markSilent(node, context);
+        const current = leftMs > 0 || (await hasSpoken(node, text, context)) ? node : await markSilent(node, context);
         const nextMs = await applyTaints(current, context);
         return { requeueAfterMs: Math.max(100, Math.min(leftMs > 0 ? leftMs : graceMs, nextMs ?? Infinity)) };
       },
     },
   };
+}
+
+/** The node may be gone by now: the event names it by what is known of it. */
+function told(events: EventRecorder, name: string, uid: string, reason: string, text: string): void {
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name, uid } };
+  events.event(node, 'Normal', reason, `Node ${name} event: ${text}`);
+}
+
+const signOfLife = (node: NodeObject, lease: Readonly<Lease> | undefined): string => {
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return `${node.metadata.uid} ${lease?.spec?.renewTime} ${ready?.lastHeartbeatTime}`;
+};
+/** It may be we who have heard of nobody: before a node is called silent, the server itself is asked. Its watch will tell the rest. */
+async function hasSpoken(node: NodeObject, heard: string, { client, clock }: ReconcileContext): Promise<boolean> {
+  if (!silentConditions(node, clock.now())) return false; // it is called so already
+  const name = node.metadata.name!;
+  const lease = client.get(leaseKind, { namespace: 'kube-node-lease', name }).catch((error: unknown) => {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  });
+  return signOfLife(await client.get(nodeKind, { name }), await lease) !== heard;
 }
 
 async function markSilent(node: NodeObject, { client, clock, events }: ReconcileContext): Promise<NodeObject> {
@@ -84,12 +110,16 @@ async function applyTaints(node: NodeObject, context: ReconcileContext): Promise
 }
 
 /** No traffic to pods of a node that is not heard of. */
-async function markNotReady(pod: Readonly<Pod & KubeObject>, { client, clock }: ReconcileContext): Promise<void> {
+async function markNotReady(
+  pod: Readonly<Pod & KubeObject>,
+  { client, clock, events }: ReconcileContext,
+): Promise<void> {
   const ready = pod.status?.conditions?.find((condition) => condition.type === 'Ready');
   if (ready?.status !== 'True') return;
   const conditions = pod.status!.conditions!.map((condition) =>
     condition === ready ? { ...ready, status: 'False', lastTransitionTime: timeText(clock.now()) } : condition,
   );
+  events.event(pod, 'Warning', 'NodeNotReady', 'Node is not ready');
   await unlessGone(
     client.update(podKind, { ...pod, status: { ...pod.status, conditions } }, { subresource: 'status' }),
   );

@@ -56,8 +56,7 @@ export function planTaints(node: Readonly<Node>, mayEvict: boolean, nowMs: numbe
   const wanted: Taint[] = [];
   const want = (key: string, effect: string) => {
     const before = node.spec?.taints?.find((taint) => taint.key === key && taint.effect === effect);
-    const timeAdded = effect === 'NoExecute' ? timeText(nowMs) : undefined;
-    wanted.push(before ?? { key, effect, ...(timeAdded && { timeAdded }) });
+    wanted.push(before ?? { key, effect, timeAdded: timeText(nowMs) });
   };
   const ready = readyStatus(node);
   if (ready !== 'True') {

@@ -54,6 +54,8 @@ export interface KubeletOptions {
   readonly isRoot?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
   readonly taints?: readonly Taint[];
+  /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
+  readonly leaseSeconds?: number;
   /** Replaces what the machine has. */
   readonly capacity?: Readonly<Record<string, string>>;
   readonly allocatable?: Readonly<Record<string, string>>;
@@ -210,14 +212,14 @@ class Loop implements Kubelet {
       random: options.random,
       log,
       signal: scope.signal,
-      isNodeReady: () => this.#agent.isReady,
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch, options.labels);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
-    const { events, taints } = options;
-    this.#agent = new NodeAgent({ client, clock, log, events, runtime, signal: scope.signal, taints, facts });
+    const { events, taints, leaseSeconds } = options;
+    const shared = { client, clock, log, events, runtime, signal: scope.signal };
+    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, facts });
     this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
   }
 

@@ -4,8 +4,8 @@ import type { Client } from '#client';
 import type { ContainerRuntime, EventRecorder } from '#sdk';
 import { type NodeFacts, nodeStatus, sameStatus } from './node-status.ts';
 
-const leaseEveryMs = 10_000;
-const leaseSeconds = 40;
+const leaseSecondsDefault = 40;
+const renewalsPerLease = 4; // as upstream: three may be lost
 const lookEveryMs = 10_000;
 const heartbeatMs = 300_000; // an unchanged status is written this often; the lease says that we live
 const retryMs = 1_000;
@@ -18,13 +18,15 @@ export interface NodeAgentOptions {
   readonly runtime: ContainerRuntime;
   readonly signal: AbortSignal;
   readonly taints?: readonly Taint[];
+  /** How long others may take us for alive without a sign; renewed four times in it. Default 40. */
+  readonly leaseSeconds?: number;
   readonly facts: Omit<NodeFacts, 'images' | 'notReady'>;
 }
 
 /** Keeps our Node object and its Lease. */
 export class NodeAgent {
   node: Node | undefined;
-  /** The node has become ready in the eyes of the API. */
+  /** At each look, when the API has the node as ready. */
   onReady: () => void = () => {};
   #writtenMs = Number.NEGATIVE_INFINITY;
   #loops: Promise<void>[] = [];
@@ -44,6 +46,7 @@ export class NodeAgent {
       }
     }
     if (this.node) events.event(this.ref(), 'Normal', 'Starting', 'Starting kubelet.');
+    const leaseEveryMs = (this.#leaseSeconds * 1000) / renewalsPerLease;
     this.#loops = [this.#every(leaseEveryMs, () => this.#lease()), this.#every(lookEveryMs, () => this.#status())];
   }
 
@@ -57,6 +60,10 @@ export class NodeAgent {
   ref() {
     const name = this.options.facts.name;
     return { kind: 'Node', apiVersion: 'v1', metadata: { name, uid: this.node?.metadata.uid ?? name } };
+  }
+
+  get #leaseSeconds(): number {
+    return this.options.leaseSeconds ?? leaseSecondsDefault;
   }
 
   async #every(periodMs: number, work: () => Promise<void>): Promise<void> {
@@ -107,7 +114,7 @@ export class NodeAgent {
     this.node = await this.#ensureNode();
     const previous = this.node.status;
     const status = nodeStatus({ ...facts, images, notReady }, previous, clock.now());
-    if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return;
+    if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return this.#told();
     const body = { status: { ...status } };
     this.node = await client.patch(
       nodeKind,
@@ -116,9 +123,13 @@ export class NodeAgent {
       { subresource: 'status' },
     );
     this.#writtenMs = clock.monotonicMs();
-    if (readyOf(previous) === readyOf(status)) return;
-    const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
-    events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    if (readyOf(previous) !== readyOf(status)) {
+      const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
+      events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    }
+    this.#told();
+  }
+  #told(): void {
     if (this.isReady) this.onReady();
   }
 
@@ -129,7 +140,7 @@ export class NodeAgent {
     try {
       await client.patch(leaseKind, key, {
         type: 'merge',
-        body: { spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: leaseSeconds } },
+        body: { spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: this.#leaseSeconds } },
       });
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
@@ -139,7 +150,7 @@ export class NodeAgent {
         apiVersion: 'coordination.k8s.io/v1',
         kind: 'Lease',
         metadata: { ...key, ownerReferences },
-        spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: leaseSeconds },
+        spec: { renewTime, holderIdentity: facts.name, leaseDurationSeconds: this.#leaseSeconds },
       });
     }
   }

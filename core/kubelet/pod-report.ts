@@ -43,6 +43,11 @@ export class PodReport {
     this.#writer.write(this.#last);
   }
 
+  /** Somebody else has changed our conditions since: what is decided next is written even if it says nothing new. */
+  isOverwritten(status: PodStatus | undefined): boolean {
+    return this.#writer?.isOverwritten(status) ?? false;
+  }
+
   /** Resolves when nothing is left to write. */
   async flushed(): Promise<void> {
     await this.#writer?.flushed();

@@ -86,7 +86,23 @@ describe('filters say why', () => {
       '0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable.',
     ],
   ];
-  for (const [name, wanted, nodes, message] of rows) test(name, () => expect(place(wanted, nodes)).toBe(message));
+  for (const [name, wanted, nodes, message] of rows)
+    test(name, () => expect(place(wanted, nodes).split(' preemption: ')[0]!).toBe(message));
+
+  const full = { a: [pod({}, { cpu: '2' })] };
+  test('what preemption would bring', () => {
+    const cordoned = node('b', { spec: { unschedulable: true } });
+    expect(place(pod({}, { cpu: '1' }), [node('a'), cordoned], full)).toEndWith(
+      ' preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling.',
+    );
+    expect(place(pod({}, { cpu: '3' }), [node('a'), cordoned], full)).toEndWith(
+      ' preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.',
+    );
+    expect(place(pod({ preemptionPolicy: 'Never' }, { cpu: '3' }), [node('a')])).toEndWith(
+      ' preemption: not eligible due to preemptionPolicy=Never.',
+    );
+    expect(place(pod({ priority: 5 }, { cpu: '1' }), [node('a')], full)).toEndWith('1 Insufficient cpu.');
+  });
 });
 
 describe('scores', () => {

@@ -17,7 +17,7 @@ export const damaged = (path: string, what: string): PintleError =>
   new PintleError(
     'STORE_DAMAGED',
     `The store ${path} is damaged: ${what}.`,
-    'Nothing was changed or deleted. Copy the file with its -wal file away, then restore the newest snapshot with `pintle snapshot restore FILE`.',
+    'Nothing was changed or deleted. Stop the cluster, copy the folder of this file away, and put a backup of that folder in its place.',
   );
 
 export const isDamage = (error: unknown): boolean =>
@@ -110,7 +110,7 @@ function checkFormat(database: Database, path: string): void {
     throw new PintleError(
       'STORE_FORMAT',
       `The store ${path} has format ${found}; this program reads format ${format}.`,
-      'Start the version of pintle that wrote it, or restore a snapshot.',
+      'Start the version of pintle that wrote it, or put a backup of its folder in place.',
     );
 }
 

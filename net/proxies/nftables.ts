@@ -4,7 +4,7 @@ import { createConntrack } from '../nft/conntrack.ts';
 import { changeCommands, type Element, replaceText } from '../nft/ruleset.ts';
 import { NftSession } from '../nft/session.ts';
 import type { RouteTable, ServiceProxy } from '../service-proxy.ts';
-import { defaultMasqueradeBit, elementsOf, fixedElements, pickChain, type RuleOptions, tableOf } from './rules.ts';
+import { elementsOf, fixedElements, type RuleOptions, tableOf } from './rules.ts';
 import { RouteState } from './state.ts';
 
 export interface NftablesProxyOptions extends RuleOptions {
@@ -22,7 +22,6 @@ const nftTimeoutMs = 30_000;
 export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy {
   const { exec, tableName, netns, log = silentLog } = options;
   checkOptions(options);
-  const bit = options.masqueradeBit ?? defaultMasqueradeBit;
   const conntrack = createConntrack({ exec, netns, log });
   const session = new NftSession(options.converse ?? systemConverse, netns);
   const nft = async (argv: readonly string[], stdin?: string): Promise<void> => {
@@ -47,31 +46,30 @@ export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy
     const next = new RouteState(elementsOf);
     next.update(table.routes);
     fixed = fixedElements(options, table.podRanges);
-    chains = new Set(next.picks);
+    chains = new Set([...standingPicks, ...chains, ...next.picks]);
     await nft(['-f', '-'], replaceText(tableOf(options, chains), [...fixed, ...next.elements()]));
     return next;
   }
 
-  async function change(current: RouteState, table: RouteTable): Promise<{ udpChanged: boolean }> {
+  /** Undefined when it takes a new chain: nft 1.0.6 cannot add one that uses the maps of a table loaded before. */
+  async function change(current: RouteState, table: RouteTable): Promise<{ udpChanged: boolean } | undefined> {
     const nextFixed = fixedElements(options, table.podRanges);
     const delta = current.update(table.routes);
     const removed = [...minus(fixed, nextFixed), ...delta.removed];
     const added = [...minus(nextFixed, fixed), ...delta.added];
-    const fresh = delta.picks.filter((name) => !chains.has(name));
-    if (removed.length + added.length + fresh.length === 0) {
+    if (delta.picks.some((name) => !chains.has(name))) return undefined;
+    if (removed.length + added.length === 0) {
       // Nothing of ours changed; somebody may have flushed our table, though.
       await nft(['list', 'chain', 'ip', tableName, 'translate']);
       return { udpChanged: false };
     }
-    const chainTexts = fresh.map((name) => pickChain(name, bit));
-    const commands = changeCommands(tableName, { chains: chainTexts, removed, added });
+    const commands = changeCommands(tableName, { chains: [], removed, added });
     const text = commands.join('\n');
-    if (fresh.length > 0 || text.length > NftSession.textCharsMax) await nft(['-f', '-'], `${text}\n`);
+    if (text.length > NftSession.textCharsMax) await nft(['-f', '-'], `${text}\n`);
     else {
       const complaint = await session.run(commands);
       if (complaint !== '') throw new Error(`nft: ${complaint?.slice(0, 500) ?? 'ended unexpectedly'}`);
     }
-    for (const name of fresh) chains.add(name);
     fixed = nextFixed;
     return { udpChanged: delta.udpChanged };
   }
@@ -85,8 +83,9 @@ export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy
     let udpChanged = true;
     if (current) {
       try {
-        udpChanged = (await change(current, table)).udpChanged;
-        state = current;
+        const changed = await change(current, table);
+        if (changed) state = current;
+        udpChanged = changed?.udpChanged ?? true;
       } catch (error) {
         log.warn('the kernel refused a change of service rules; writing all of them', { error });
       }
@@ -115,6 +114,11 @@ export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy
     },
   };
 }
+
+/** Chains for the usual numbers of endpoints are there from the start, so that hardly any change needs a new one. */
+const standingPicks: readonly string[] = ['pick', 'nodePick', 'localPick'].flatMap((scope) =>
+  ['', 'Client'].flatMap((by) => Array.from({ length: 8 }, (_unused, index) => `${scope}${by}${index + 1}`)),
+);
 
 function checkOptions(options: NftablesProxyOptions): void {
   if (!/^[a-zA-Z][a-zA-Z0-9_]{0,30}$/.test(options.tableName))

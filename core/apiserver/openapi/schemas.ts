@@ -80,17 +80,25 @@ function typeSchema(id: string, type: TypeFacts, dialect: Dialect, refs: Set<str
   };
 }
 
-/** The schemas of the given types and of all that they refer to. */
-export function schemasOf(roots: Iterable<string>, dialect: Dialect, table: Facts = facts()): Record<string, Schema> {
-  const result: Record<string, Schema> = {};
+/** The schemas of the given types and of all that they refer to, one at a time. */
+export function* schemaEntries(
+  roots: Iterable<string>,
+  dialect: Dialect,
+  table: Facts = facts(),
+): Generator<[id: string, schema: Schema]> {
+  const seen = new Set<string>();
   const waiting = [...roots];
   for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-    if (result[id]) continue;
+    if (seen.has(id)) continue;
+    seen.add(id);
     const type = table.types[id];
     const refs = new Set<string>();
-    if (type) result[id] = typeSchema(id, type, dialect, refs);
-    else result[id] = scalars[id] ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+    yield [
+      id,
+      type
+        ? typeSchema(id, type, dialect, refs)
+        : (scalars[id] ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }),
+    ];
     waiting.push(...refs);
   }
-  return Object.fromEntries(Object.entries(result).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -89,7 +89,7 @@ export const eventStrategy: Strategy<EventObject> = {
     wide('Source', 'Who reports it.', sourceText),
     column('Message', 'What happened.', (event) => (event.message ?? '').trim()),
     wide('First Seen', 'Time since it was seen first.', firstSeen),
-    wide('Count', 'How often it was seen.', (event) => event.series?.count ?? event.count ?? 1, 'integer'),
+    wide('Count', 'How often it was seen.', (event) => event.series?.count ?? event.count ?? 1),
     { ...nameColumn, priority: 1 },
   ],
 };

@@ -231,7 +231,7 @@ export const serviceStrategy: Strategy<ServiceObject> = {
     alignAddresses(spec, before);
   },
   validate(next, current) {
-    const mistakes = checkMetadata(next, current);
+    const mistakes = checkMetadata(next, current, dnsLabel);
     const spec = next.spec ?? {};
     checkSpec(mistakes, spec);
     const had = current?.spec;

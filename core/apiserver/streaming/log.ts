@@ -2,16 +2,22 @@ import { errors, type FieldError, fieldErrors, invalidObject, StatusError } from
 import type { StreamHandler } from '../contract.ts';
 import { fetchDirect } from './fetch-direct.ts';
 import { chooseContainer, findPod, kubeletTarget, type StreamingOptions } from './pod-target.ts';
+import { chooseReaderProtocol, ReaderSession } from './reader-session.ts';
+import { isWebSocket, upgraded } from './upgrade.ts';
 
 const errorBytesMax = 50_000; // of what a kubelet says when it refuses
 
 /** GET pods/log: the kubelet's answer, streamed. */
 export const logHandler =
   (options: StreamingOptions): StreamHandler =>
-  async (request, info, { reader }) => {
+  async (request, info, context) => {
+    const { reader } = context;
     if (request.method !== 'GET')
       throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
     const query = kubeletLogQuery(info.query);
+    const protocol = isWebSocket(request)
+      ? chooseReaderProtocol(request.headers.get('sec-websocket-protocol'))
+      : undefined;
     const pod = findPod(reader, info);
     const container = chooseContainer(pod, info.query.get('container'));
     const node = pod.spec?.nodeName;
@@ -31,6 +37,10 @@ export const logHandler =
       },
     );
     if (answer.status !== 200) throw await refusedBy(answer, info.name, errorBytesMax);
+    if (isWebSocket(request)) {
+      const session = new ReaderSession(answer.body, protocol, () => stop.abort());
+      return upgraded(context, session, protocol ? { 'sec-websocket-protocol': protocol } : {});
+    }
     return new Response(answer.body, { headers: { 'content-type': 'text/plain' } });
   };
 

@@ -21,8 +21,7 @@ export interface Machine {
   readonly freeBytes: number;
 }
 
-const which = (name: string): string | undefined =>
-  Bun.which(name, { PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` }) ?? undefined;
+const which = (name: string): string | undefined => Bun.which(name, { PATH: process.env['PATH'] }) ?? undefined; // without it, the PATH at the start counts
 
 export async function inspectMachine(
   exec: Exec,

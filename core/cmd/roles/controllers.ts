@@ -6,6 +6,7 @@ import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { connect } from '../connect.ts';
+import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 
 /** Scheduler and core controllers, each with its own identity and one set of informers for all. */
@@ -18,9 +19,13 @@ export async function startControllersRole({ home, config, log, scope }: RoleCon
     createEventRecorder({ client: schedulerClient, ...seams, component: 'default-scheduler' }),
   );
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
+  const core = coreControllers({
+    rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    nodeGraceMs: nodeGraceSecondsOf(config) * 1000,
+  });
   const starting = [
     startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
-    startControllers(coreControllers({ rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8') }), {
+    startControllers(core, {
       client,
       informers,
       ...seams,

@@ -8,6 +8,7 @@ import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/serv
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { connect } from '../connect.ts';
+import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import { waitForEngine } from './engine-wait.ts';
@@ -40,6 +41,7 @@ export async function startNodeRole({ home, config, log, scope }: RoleContext): 
       podNetwork: parts.network,
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
+      leaseSeconds: nodeGraceSecondsOf(config),
       isRoot: process.getuid?.() === 0,
       server: (access) =>
         createKubeletServer({

@@ -121,4 +121,9 @@ export async function importImage(
     .map(errorOf)
     .find((each) => each !== undefined);
   if (failure) throw new Error(failure);
+  const id = /"status":\s*"(sha256:[0-9a-f]{64})"/.exec(text)?.[1];
+  const named = await inspectImage(docker, `${repo}:${tag}`);
+  if (!id || named?.id === id) return;
+  await docker.getImage(id).tag({ repo, tag }); // Podman takes no notice of the tag and calls it latest
+  if ((await inspectImage(docker, `${repo}:latest`))?.id === id) await docker.getImage(`${repo}:latest`).remove();
 }

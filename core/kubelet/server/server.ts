@@ -36,9 +36,19 @@ const socketIdleSeconds = 960; // pings keep a living client below it
  * plain text, as upstream's kubelet answers; behind the upgrade they travel on the error channel.
  */
 export async function createKubeletServer(options: KubeletServerOptions): Promise<KubeletServer> {
+  try {
+    return serve(options, options.port);
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EADDRINUSE' || options.port === 0) throw error;
+    options.log.warn('the port of the node endpoint is taken, another one is used', { port: options.port });
+    return serve(options, 0); // the node's status tells everybody which
+  }
+}
+
+function serve(options: KubeletServerOptions, port: number): KubeletServer {
   const server = Bun.serve<SocketSession>({
     hostname: options.hostname,
-    port: options.port,
+    port,
     tls: { key: options.tls.key, cert: options.tls.cert },
     idleTimeout: idleSeconds,
     maxRequestBodySize: 0,

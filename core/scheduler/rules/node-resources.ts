@@ -9,15 +9,18 @@ export const nodeResourcesFit: SchedulerPlugin = {
     const { requested, allocatable } = info;
     const wanted = requestsOf(pod);
     const lacks: string[] = [];
+    let fits = true; // an empty node would do
     if (requested.pods + 1 > allocatable.pods) lacks.push('Too many pods');
-    if (wanted.cpuMilli > 0 && requested.cpuMilli + wanted.cpuMilli > allocatable.cpuMilli)
-      lacks.push('Insufficient cpu');
-    if (wanted.memoryBytes > 0 && requested.memoryBytes + wanted.memoryBytes > allocatable.memoryBytes)
-      lacks.push('Insufficient memory');
+    const need = (name: string, amount: number, used: number, all: number) => {
+      if (amount <= 0 || used + amount <= all) return;
+      lacks.push(`Insufficient ${name}`);
+      fits &&= amount <= all;
+    };
+    need('cpu', wanted.cpuMilli, requested.cpuMilli, allocatable.cpuMilli);
+    need('memory', wanted.memoryBytes, requested.memoryBytes, allocatable.memoryBytes);
     for (const [name, amount] of Object.entries(wanted.other))
-      if (amount > 0 && (requested.other[name] ?? 0) + amount > (allocatable.other[name] ?? 0))
-        lacks.push(`Insufficient ${name}`);
-    return lacks.length === 0 ? accept : refuse(lacks.join('\n'), true);
+      need(name, amount, requested.other[name] ?? 0, allocatable.other[name] ?? 0);
+    return lacks.length === 0 ? accept : refuse(lacks.join('\n'), fits);
   },
   score: (pod, info) => {
     const { cpu, memory } = usedShares(pod, info);

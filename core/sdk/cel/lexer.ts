@@ -76,7 +76,7 @@ function stringAt(source: string, at: number, take: Take): Token | undefined {
   }
   const body = source.slice(at + start[0].length, end);
   const isBytes = prefix.includes('b');
-  const value = isRaw ? body : unescape(body, isBytes, source, at);
+  const value = isRaw ? body : unescaped(body, isBytes, source, at);
   return {
     type: 'literal',
     at,
@@ -111,10 +111,10 @@ const simple: Readonly<Record<string, string>> = {
   "'": "'",
   '`': '`',
 };
-const escape =
+const escapes =
   /\\(?:([abfnrtv\\?"'`])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|([\s\S]?))/g;
-function unescape(body: string, isBytes: boolean, source: string, at: number): string {
-  return body.replace(escape, (whole, plain, hex, short, long, octal, bad) => {
+function unescaped(body: string, isBytes: boolean, source: string, at: number): string {
+  return body.replace(escapes, (whole, plain, hex, short, long, octal, bad) => {
     if (plain) return simple[plain as string]!;
     const code = (hex ?? short ?? long) ? parseInt((hex ?? short ?? long) as string, 16) : parseInt(octal as string, 8);
     if (bad !== undefined || code > 0x10ffff || (isBytes && (short || long)))

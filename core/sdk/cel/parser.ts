@@ -225,7 +225,7 @@ class Parser {
 
   #method(target: Node, name: string, args: readonly Node[], at: number): Node {
     const macro = macros[name];
-    if (macro && macro.includes(args.length)) {
+    if (macro?.includes(args.length)) {
       const made = this.#comprehension(target, name, args, at);
       if (made) return made;
     }

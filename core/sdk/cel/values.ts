@@ -104,7 +104,13 @@ export function typeNameOf(value: Value): string {
 export function compareNumbers(a: Value, b: Value): number | undefined {
   const [x, y] = [plainNumber(a), plainNumber(b)];
   if (x === undefined || y === undefined) return undefined;
-  return x < y ? -1 : x > y ? 1 : x == y ? 0 : Number.NaN; // a bigint and a number compare exactly
+  return x < y
+    ? -1
+    : x > y
+      ? 1
+      : !(x < y || x > y) && !Number.isNaN(Number(x)) && !Number.isNaN(Number(y))
+        ? 0
+        : Number.NaN; // a bigint and a number compare exactly
 }
 const plainNumber = (value: Value): number | bigint | undefined =>
   typeof value === 'number' || typeof value === 'bigint'

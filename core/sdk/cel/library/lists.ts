@@ -118,7 +118,7 @@ export const lists: readonly Overload[] = [
 const isZero = (value: Value): boolean =>
   value === null ||
   value === false ||
-  (isInt(value) && value == 0) ||
+  (isInt(value) && BigInt(value) === 0n) ||
   (value instanceof CelDouble && value.value === 0) ||
   (value instanceof CelUint && value.value === 0n) ||
   (value instanceof CelDuration && value.nanos === 0n) ||

@@ -31,10 +31,10 @@ const intMath =
     return intOf(exactOf(big(a), big(b)));
   };
 const divisible = (b: Int | bigint): void => {
-  if (b == 0) throw failure('division by zero');
+  if (BigInt(b) === 0n) throw failure('division by zero');
 };
 const modulable = (b: Int | bigint): void => {
-  if (b == 0) throw failure('modulus by zero');
+  if (BigInt(b) === 0n) throw failure('modulus by zero');
 };
 const withoutMinusZero = (value: number): number => value + 0;
 
