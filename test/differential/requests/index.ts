@@ -1,4 +1,5 @@
 import type { Scenario } from '../scenario.ts';
+import { admission } from './admission.ts';
 import { discovery } from './discovery.ts';
 import { kinds } from './kinds.ts';
 import { objects } from './objects.ts';
@@ -9,6 +10,7 @@ import { views } from './views.ts';
 
 /** All scenarios; a new request file gets its line here. */
 export const scenarios: readonly Scenario[] = [
+  ...admission,
   ...discovery,
   ...kinds,
   ...objects,
