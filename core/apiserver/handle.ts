@@ -124,8 +124,14 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
   }
   if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
     checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
+  if (!namesVersion(info)) await core.cache.fresh();
   return warned(call, await handler(call));
 }
+
+/** Reads that ask for a version take what the caches hold once they have reached it; all else sees every write before it. */
+const namesVersion = ({ verb, query }: RequestInfo): boolean =>
+  (verb === 'get' || verb === 'list' || verb === 'watch') &&
+  Boolean(query.get('resourceVersion') || query.get('continue'));
 
 /** Said with every answer for a kind that upstream calls deprecated. */
 const deprecations: Readonly<Record<string, string>> = {

@@ -29,6 +29,7 @@ export async function updateObject(call: Call, change: Change): Promise<CachedOb
     } catch (error) {
       if (error !== lostRace || attempt >= attemptsMax)
         throw error === lostRace ? conflictOf(call.served.kind, call.info.name) : error;
+      await call.core.cache.fresh(); // the faster one may have written through another server
     }
   }
 }

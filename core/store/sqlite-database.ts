@@ -2,10 +2,11 @@ import { type Database, SQLiteError, type Statement } from 'bun:sqlite';
 import { assert } from '#base';
 import { errors } from '../api/status.ts';
 import { Ballast } from './ballast.ts';
-import { prefixEnd } from './key.ts';
+import { compareKeys, prefixEnd } from './key.ts';
 import { expired, type Refusal, refuse, tooNew } from './refusal.ts';
 import { damaged, isDamage, metaOf, newestVersion, openFile } from './sqlite-file.ts';
 import { checksumOf, type Row, type StoredRow } from './sqlite-row.ts';
+import { nextEpoch } from './version.ts';
 import { Witness } from './witness.ts';
 
 export interface WriteOperation {
@@ -126,21 +127,24 @@ export class SqliteDatabase {
   list(prefix: string, after: string | undefined, limit: number | undefined, at = this.#version): Row[] {
     if (at > this.#version) throw tooNew(String(at), String(this.#version));
     if (at < this.#compacted) throw expired(String(at), String(this.#compacted));
+    // One bound: with two, SQLite seeks to the first and walks to the other, and pages would cost more and more.
+    const behind = after !== undefined && compareKeys(after, prefix) >= 0;
+    const from = behind ? after : prefix;
+    const below = behind ? 'key > $from' : 'key >= $from';
     // What is current and was so at that version, and what the first later change of each key replaced.
     const past =
       at === this.#version
         ? ''
         : `UNION ALL SELECT key, previous AS version FROM log
-             WHERE version > $at AND previous BETWEEN 1 AND $at AND key >= $from AND key > $after AND key < $end`;
+             WHERE version > $at AND previous BETWEEN 1 AND $at AND ${below} AND key < $end`;
     const query = this.#database.query<{ key: string; version: number }, Record<string, string | number>>(
       `SELECT key, version FROM current
-         WHERE key >= $from AND key > $after AND key < $end AND version <= $at ${past} ORDER BY key LIMIT $limit`,
+         WHERE ${below} AND key < $end AND version <= $at ${past} ORDER BY key LIMIT $limit`,
     );
     return this.#guard(() =>
       query
         .all({
-          $from: prefix,
-          $after: after ?? '',
+          $from: from,
           $end: prefixEnd(prefix),
           $at: at,
           $limit: limit === undefined ? -1 : limit + 1,
@@ -192,8 +196,26 @@ export class SqliteDatabase {
         .query(`DELETE FROM log WHERE version IN (SELECT previous FROM log WHERE ${changed} AND previous > 0)`)
         .run(...range);
       this.#database.query(`DELETE FROM log WHERE ${changed} AND value IS NULL`).run(...range);
-      this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(bound);
+      this.#keepCompacted(bound);
     })();
+  }
+
+  /** Only the current entries stay, and the next write has a version of a new epoch. */
+  newEpoch(above: number): void {
+    const first = nextEpoch(this.#version, above);
+    this.#guard(() =>
+      this.#database.transaction(() => {
+        this.#database.run('DELETE FROM log WHERE version NOT IN (SELECT version FROM current)');
+        this.#keepCompacted(first);
+      })(),
+    );
+    this.#version = first;
+    this.#compacted = first;
+    this.#witness.write(first);
+  }
+
+  #keepCompacted(version: number): void {
+    this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(version);
   }
 
   /** Takes the disk space that lets deletions work when the disk is full. */

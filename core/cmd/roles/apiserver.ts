@@ -22,6 +22,7 @@ import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { parseStore, readStoreTls } from '../store-address.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole(context: RoleContext): Promise<void> {
@@ -43,7 +44,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     clock: systemClock,
     random: systemRandom,
   });
-  const nodeUses = createNodeUses((name) => podsOfNode(reader(), name));
+  const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
@@ -83,14 +84,12 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
 }
 
 async function openStore({ home, config, log }: RoleContext): Promise<Store> {
-  if (config.store === 'sqlite')
-    return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+  const where = parseStore(config.store);
+  if (where.type === 'sqlite') return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+  const { endpoints, prefix, tls } = where;
   const { openEtcdStore } = await import('../../store/etcd.ts');
-  const endpoints = config.store
-    .replace(/^etcd:\/\//, '')
-    .split(',')
-    .map((one) => `http://${one}`);
-  return openEtcdStore({ endpoints, clock: systemClock, log });
+  const secrets = tls ? { tls: readStoreTls(tls) } : { plaintext: true };
+  return openEtcdStore({ endpoints, prefix, ...secrets, clock: systemClock, log });
 }
 
 /** Without root the cluster's own addresses are loopback ones. */
@@ -114,9 +113,6 @@ const issuerPaths = (documents: Readonly<Record<string, unknown>>): Record<strin
       return [path, () => new Response(JSON.stringify(document), { headers })];
     }),
   );
-
-const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>
-  reader.list(podKind).filter((pod) => pod.spec?.nodeName === name);
 
 const lookupOver =
   (reader: () => Reader): Lookup =>
