@@ -2,6 +2,7 @@ import { compareVersions, type ResourceVersion } from '#api';
 import type { StoreEvent } from '../store/store.ts';
 import { CachedObject, localKey, prefixOf } from './cached-object.ts';
 import type { ServedKind } from './contract.ts';
+import { DecodedPool } from './decoded-pool.ts';
 import { equals, type Selection } from './selection.ts';
 
 /** How far back a watch can resume from memory. */
@@ -32,6 +33,7 @@ interface Bucket {
 export class ResourceCache {
   readonly prefix: string;
   readonly sinks = new Set<EventSink>();
+  readonly #decoded = new DecodedPool();
   readonly #buckets = new Map<string, Bucket>();
   #bucketOrder: string[] | undefined;
   readonly #indexField: string | undefined;
@@ -160,6 +162,7 @@ export class ResourceCache {
       this.#buckets.set(object.namespace, bucket);
       this.#bucketOrder = undefined;
     }
+    object.decodeIn(this.#decoded);
     const before = bucket.objects.get(object.name);
     bucket.objects.set(object.name, object);
     bucket.sorted = undefined;

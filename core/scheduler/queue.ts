@@ -72,8 +72,13 @@ export class SchedulingQueue {
 
   /** Something changed in the cluster. */
   changed(what: RetryOn): void {
-    for (const entry of this.#later) if (entry.retryOn?.includes(what)) this.#release(entry);
-    this.#signal();
+    let helped = false;
+    for (const entry of this.#later)
+      if (entry.retryOn?.includes(what)) {
+        this.#release(entry);
+        helped = true;
+      }
+    if (helped) this.#signal();
   }
 
   /** Resolves to the next pod to try, or undefined when the signal aborts. */

@@ -5,7 +5,7 @@ const details = (id: string, status: string) => ({
   Id: id,
   Created: '2026-01-01T00:00:00Z',
   Image: 'i',
-  Config: { Image: 'i', Tty: false, Labels: {} },
+  Config: { Image: 'i', Tty: false, Hostname: '', Labels: {} },
   State: { Status: status, Pid: 1, StartedAt: '', FinishedAt: '', ExitCode: 0, OOMKilled: false, Error: '' },
 });
 const row = (id: string, podUid: string) => ({ Id: id, Labels: { 'pintle.pod.uid': podUid } });
