@@ -1,12 +1,13 @@
-import { systemExec } from '#base';
-import { openHome } from '../home.ts';
-import { checksOf } from './checks.ts';
+import { PintleError, systemExec } from '#base';
+import { checkSqliteFile } from '../../store/sqlite-check.ts';
+import { type Home, openHome } from '../home.ts';
+import { type Check, checksOf } from './checks.ts';
 import { inspectMachine } from './machine.ts';
 
 /** `doctor`: exit code 1 when something is `bad`. */
 export async function doctor(options: { home?: string; json?: boolean }): Promise<void> {
   const home = openHome(options.home);
-  const checks = checksOf(await inspectMachine(systemExec, home.folder));
+  const checks = [...checksOf(await inspectMachine(systemExec, home.folder)), ...storeChecks(home)];
   for (const check of checks) {
     if (options.json) process.stdout.write(JSON.stringify(check) + '\n');
     else {
@@ -17,4 +18,25 @@ export async function doctor(options: { home?: string; json?: boolean }): Promis
     }
   }
   if (checks.some((check) => check.state === 'bad')) process.exitCode = 1;
+}
+
+/** Reads the whole database of a cluster that does not run. None where there is no database. */
+function storeChecks(home: Home): Check[] {
+  const path = home.path('data', 'store.db');
+  try {
+    const found = checkSqliteFile(path);
+    if (!found) return [];
+    const { entries, rows, problems } = found;
+    if (problems.length === 0)
+      return [{ name: 'store', state: 'ok', detail: `${entries} objects in ${rows} versions, all sound` }];
+    const fix = 'copy the files aside, then restore the newest snapshot: pintle snapshot restore FILE';
+    return [{ name: 'store', state: 'bad', detail: `${path}: ${problems.join('; ')}`, fix }];
+  } catch (error) {
+    if (!(error instanceof PintleError)) throw error;
+    if (error.code === 'STORE_LOCKED')
+      return [
+        { name: 'store', state: 'ok', detail: 'in use by the running cluster; it is checked whole while that is down' },
+      ];
+    return [{ name: 'store', state: 'bad', detail: error.message, fix: error.next }];
+  }
 }
