@@ -106,6 +106,11 @@ export class ResourceCache {
     return selection.everything ? all : all.filter((object) => selection.matches(object));
   }
 
+  /** Those whose indexed field has this value, in no order. */
+  indexed(value: string): CachedObject[] {
+    return [...(this.#index.get(value)?.values() ?? [])];
+  }
+
   /** Do not change the answer: it is the cache's own. */
   all(namespace = ''): CachedObject[] {
     if (namespace || !this.served.kind.namespaced) return this.#sorted(this.#buckets.get(namespace));

@@ -1,4 +1,4 @@
-import { isReason, type KubeObject, keyOf, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
+import { isReason, type KubeObject, keyOf, type Lease, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
 import { timeText } from '#base';
 import type { ControllerSpec, EventRecorder, ReconcileContext } from '#sdk';
 import { evictInMs, planTaints, readyStatus, silentConditions } from './plan-node.ts';
@@ -19,7 +19,14 @@ export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & 
         keys: (lease: KubeObject) =>
           lease.metadata.namespace === 'kube-node-lease' ? [{ name: lease.metadata.name! }] : [],
       },
-      { kind: podKind, keys: (pod: Readonly<Pod>) => (pod.spec?.nodeName ? [{ name: pod.spec.nodeName }] : []) },
+      {
+        kind: podKind,
+        // Nothing is asked of the pods of a node that is well: a thousand pods that start must not wake their nodes.
+        keys: (pod: Readonly<Pod>, informers) => {
+          const node = pod.spec?.nodeName && informers.informer(nodeKind).cache.get({ name: pod.spec.nodeName });
+          return node && (readyStatus(node) !== 'True' || drivesOut(node)) ? [{ name: node.metadata.name! }] : [];
+        },
+      },
     ],
     workersMax: 1, // nodes are judged one after another: whether any is healthy must not race
     reconciler: {
@@ -31,14 +38,13 @@ export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & 
           return void heard.delete(name);
         }
         const lease = informers.informer(leaseKind).cache.get({ namespace: 'kube-node-lease', name });
-        const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
-        const text = `${node.metadata.uid} ${lease?.spec?.renewTime} ${ready?.lastHeartbeatTime}`;
+        const text = signOfLife(node, lease);
         let last = heard.get(name);
         const uid = node.metadata.uid ?? '';
         if (!last) told(events, name, uid, 'RegisteredNode', `Registered Node ${name} in Controller`);
         if (last?.text !== text) heard.set(name, (last = { text, uid, atMs: clock.monotonicMs() }));
         const leftMs = last.atMs + graceMs - clock.monotonicMs();
-        const current = leftMs > 0 ? node : await markSilent(node, context);
+        const current = leftMs > 0 || (await hasSpoken(node, text, context)) ? node : await markSilent(node, context);
         const nextMs = await applyTaints(current, context);
         return { requeueAfterMs: Math.max(100, Math.min(leftMs > 0 ? leftMs : graceMs, nextMs ?? Infinity)) };
       },
@@ -52,12 +58,31 @@ function told(events: EventRecorder, name: string, uid: string, reason: string, 
   events.event(node, 'Normal', reason, `Node ${name} event: ${text}`);
 }
 
+const signOfLife = (node: NodeObject, lease: Readonly<Lease> | undefined): string => {
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return `${node.metadata.uid} ${lease?.spec?.renewTime} ${ready?.lastHeartbeatTime}`;
+};
+/** It may be we who have heard of nobody: before a node is called silent, the server itself is asked. Its watch will tell the rest. */
+async function hasSpoken(node: NodeObject, heard: string, { client, clock }: ReconcileContext): Promise<boolean> {
+  if (!silentConditions(node, clock.now())) return false; // it is called so already
+  const name = node.metadata.name!;
+  const lease = client.get(leaseKind, { namespace: 'kube-node-lease', name }).catch((error: unknown) => {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  });
+  return signOfLife(await client.get(nodeKind, { name }), await lease) !== heard;
+}
+
 async function markSilent(node: NodeObject, { client, clock, events }: ReconcileContext): Promise<NodeObject> {
   const conditions = silentConditions(node, clock.now());
   if (!conditions) return node;
   events.event(node, 'Normal', 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`);
   return client.update(nodeKind, { ...node, status: { ...node.status, conditions } }, { subresource: 'status' });
 }
+
+const byNode = 'node-controller.nodeName';
+const drivesOut = (node: Readonly<Node>): boolean =>
+  node.spec?.taints?.some(({ effect }) => effect === 'NoExecute') ?? false;
 
 /** Returns when the next pod must leave. */
 async function applyTaints(node: NodeObject, context: ReconcileContext): Promise<number | undefined> {
@@ -69,10 +94,10 @@ async function applyTaints(node: NodeObject, context: ReconcileContext): Promise
   // Where no node is healthy, it is rather we who are cut off: nobody is driven out.
   const taints = planTaints(node, isAnyHealthy, clock.now());
   const current = taints ? await client.update(nodeKind, { ...node, spec: { ...node.spec, taints } }) : node;
-  const pods = informers
-    .informer(podKind)
-    .cache.list()
-    .filter((pod) => pod.spec?.nodeName === node.metadata.name && !isFinished(pod));
+  if (readyStatus(current) === 'True' && !drivesOut(current)) return undefined;
+  const informer = informers.informer(podKind);
+  informer.addIndex(byNode, (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName] : []));
+  const pods = informer.cache.byIndex(byNode, node.metadata.name!).filter((pod) => !isFinished(pod));
   if (readyStatus(current) !== 'True') for (const pod of pods) await markNotReady(pod, context);
   if (!isAnyHealthy) return undefined;
   let nextMs: number | undefined;

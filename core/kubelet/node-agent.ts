@@ -9,6 +9,7 @@ const renewalsPerLease = 4; // as upstream: three may be lost
 const lookEveryMs = 10_000;
 const heartbeatMs = 300_000; // an unchanged status is written this often; the lease says that we live
 const retryMs = 1_000;
+const registerRetryMinMs = 50; // the API server may be starting beside us
 
 export interface NodeAgentOptions {
   readonly client: Client;
@@ -26,7 +27,7 @@ export interface NodeAgentOptions {
 /** Keeps our Node object and its Lease. */
 export class NodeAgent {
   node: Node | undefined;
-  /** The node has become ready in the eyes of the API. */
+  /** At each look, when the API has the node as ready. */
   onReady: () => void = () => {};
   #writtenMs = Number.NEGATIVE_INFINITY;
   #loops: Promise<void>[] = [];
@@ -35,6 +36,7 @@ export class NodeAgent {
   /** Registers the node and writes its first status and lease; tries until it succeeds or the signal aborts. */
   async register(): Promise<void> {
     const { clock, signal, log, events } = this.options;
+    let waitMs = registerRetryMinMs;
     while (!signal.aborted) {
       try {
         await this.#status();
@@ -42,7 +44,8 @@ export class NodeAgent {
         break;
       } catch (error) {
         log.warn('node not registered', { node: this.options.facts.name, error });
-        await clock.sleep(retryMs, signal);
+        await clock.sleep(waitMs, signal);
+        waitMs = Math.min(waitMs * 2, retryMs);
       }
     }
     if (this.node) events.event(this.ref(), 'Normal', 'Starting', 'Starting kubelet.');
@@ -114,7 +117,7 @@ export class NodeAgent {
     this.node = await this.#ensureNode();
     const previous = this.node.status;
     const status = nodeStatus({ ...facts, images, notReady }, previous, clock.now());
-    if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return;
+    if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return this.#told();
     const body = { status: { ...status } };
     this.node = await client.patch(
       nodeKind,
@@ -123,9 +126,13 @@ export class NodeAgent {
       { subresource: 'status' },
     );
     this.#writtenMs = clock.monotonicMs();
-    if (readyOf(previous) === readyOf(status)) return;
-    const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
-    events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    if (readyOf(previous) !== readyOf(status)) {
+      const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
+      events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    }
+    this.#told();
+  }
+  #told(): void {
     if (this.isReady) this.onReady();
   }
 

@@ -28,6 +28,7 @@ export class PodMemory {
   ips: readonly string[] = [];
   sandboxAttempt = 0;
   volumePaths: ReadonlyMap<string, string> | undefined;
+  /** On the monotonic clock. */
   renewAtMs = Number.POSITIVE_INFINITY;
   end: PodEnd | undefined;
   stopped: { reason: string; message: string } | undefined;

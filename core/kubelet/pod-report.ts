@@ -43,9 +43,14 @@ export class PodReport {
     this.#writer.write(this.#last);
   }
 
-  /** Somebody else has changed our conditions since they were written. */
+  /** Somebody else has changed our conditions since: what is decided next is written even if it says nothing new. */
   isOverwritten(status: PodStatus | undefined): boolean {
     return this.#writer?.isOverwritten(status) ?? false;
+  }
+
+  /** The API has no such pod any more. */
+  giveUp(): void {
+    this.#writer?.giveUp();
   }
 
   /** Resolves when nothing is left to write. */

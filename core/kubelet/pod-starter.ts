@@ -21,7 +21,7 @@ export type StartResult =
   /** Kept as the waiting state until `retryAtMs`. */
   | { readonly ok: false; readonly reason: string; readonly message: string; readonly retryAtMs: number }
   /** The postStart hook failed: the container must be stopped. */
-  | { readonly ok: 'hookFailed'; readonly id: string };
+  | { readonly ok: 'hookFailed'; readonly id: string; readonly message: string };
 
 /** Makes a pod's sandbox and starts its containers. */
 export class PodStarter {
@@ -115,9 +115,8 @@ export class PodStarter {
       const retryAtMs = reason === 'CreateContainerConfigError' ? now + configRetryMs : crashes.untilMs(key, now);
       return fail(reason, messageOf(error), retryAtMs);
     }
-    return (await this.#postStart(pod, container, id, place.ips[0] ?? '', signal))
-      ? { ok: true, id }
-      : { ok: 'hookFailed', id };
+    const failure = await this.#postStart(pod, container, id, place.ips[0] ?? '', signal);
+    return failure === undefined ? { ok: true, id } : { ok: 'hookFailed', id, message: failure };
   }
 
   #image(pod: Readonly<Pod>, container: PodContainer, signal: AbortSignal): Promise<ImageResult> {
@@ -172,15 +171,16 @@ export class PodStarter {
     });
   }
 
+  /** Undefined: there is none, or it went well. Else what it said; events never show that, it may hold secrets. */
   async #postStart(
     pod: Readonly<Pod>,
     container: PodContainer,
     id: string,
     podIp: string,
     signal: AbortSignal,
-  ): Promise<boolean> {
+  ): Promise<string | undefined> {
     const hook = container.spec.lifecycle?.postStart;
-    if (!hook) return true;
+    if (!hook) return undefined;
     const { runtime, clock, events, agent } = this.context;
     const result = await runHandler(hook, {
       containerId: id,
@@ -192,9 +192,9 @@ export class PodStarter {
       signal,
       agent,
     });
-    if (result.ok || signal.aborted) return true;
+    if (result.ok || signal.aborted) return undefined;
     events.event(pod, 'Warning', 'FailedPostStartHook', 'PostStartHook failed', fieldPathOf(container));
-    return false;
+    return result.output;
   }
 }
 

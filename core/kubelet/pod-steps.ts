@@ -113,6 +113,7 @@ export class PodSteps {
     memory.waiting.delete(name);
     memory.retryAtMs.delete(name);
     if (result.ok === true) return;
+    memory.waiting.set(name, { reason: 'PostStartHookError', message: result.message });
     const podIp = memory.ips[0] ?? '';
     await this.killer.stop(pod, step.container, result.id, podIp, graceMsOf(pod), 'FailedPostStartHook');
   }
@@ -125,13 +126,13 @@ export class PodSteps {
       if (memory.observed.containers.some(({ state }) => state === 'running')) await this.#prepareVolumes(pod); // adopted
       return;
     }
-    if (!this.volumesDirty && memory.renewAtMs > clock.now()) return;
+    if (!this.volumesDirty && memory.renewAtMs > clock.monotonicMs()) return;
     this.volumesDirty = false;
     try {
       memory.renewAtMs = (await this.volumes.prepare(pod, this.starter.facts(memory.ips), true)).renewAtMs;
     } catch (error) {
       log.warn('volumes of a running pod not refreshed', { pod: pod.metadata.name, error });
-      memory.renewAtMs = clock.now() + volumesRetryMs;
+      memory.renewAtMs = clock.monotonicMs() + volumesRetryMs;
     }
   }
 

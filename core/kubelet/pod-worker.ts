@@ -89,6 +89,7 @@ export class PodWorker {
     if (pod && before && changedMeta(before, pod)) this.#steps.volumesDirty = true;
     if (pod) this.pod = pod;
     this.#gone ||= !pod;
+    if (this.#gone) this.#report.giveUp();
     if (this.#gone || pod?.metadata.deletionTimestamp) {
       this.#starting.abort();
       this.#killer.hurry(
@@ -97,11 +98,13 @@ export class PodWorker {
     }
     // Our own status coming back changes nothing that the plan looks at.
     if (!pod || !before || changedWork(before, pod)) this.wake();
-    else this.reassert();
   }
-  /** The node controller says for a silent node that its pods are not ready: once it is heard again, our word counts. */
+  /**
+   * The node controller says for a silent node that its pods are not ready. Once the node is heard again our word counts;
+   * not at once, but at the pace of the node's own status: two that contradict each other must not do so as fast as they can.
+   */
   reassert(): void {
-    if (this.context.isNodeReady() && this.#report.isOverwritten(this.pod?.status)) this.wake();
+    if (this.#report.isOverwritten(this.pod?.status)) this.wake();
   }
 
   /** Look again. `engine`: the containers may have changed. */
@@ -199,7 +202,7 @@ export class PodWorker {
       this.#report.write(pod, false);
       const steps = plan.filter(({ type }) => type !== 'wait');
       if (steps.length === 0 || this.#starting.signal.aborted)
-        return this.#wakeAt(Math.min(waits, deadlineMs, memory.renewAtMs));
+        return this.#wakeAt(Math.min(waits, deadlineMs, clock.now() + memory.renewAtMs - clock.monotonicMs()));
       for (const step of steps) {
         await this.#steps.perform(pod, step, this.#starting.signal);
         if (this.#starting.signal.aborted || changedWork(pod, this.pod ?? pod)) break; // decided on an older spec: decide again
@@ -217,7 +220,11 @@ export class PodWorker {
     const { events, podNetwork, seLinux } = this.context;
     const memory = this.#memory;
     if (memory.observed.containers.length > 0) return false;
-    const bad = unsupportedFields(pod, { hostPorts: podNetwork !== undefined, seLinux });
+    const bad = unsupportedFields(pod, {
+      hostPorts: podNetwork !== undefined,
+      seLinux,
+      giveAway: this.context.volumes.isRoot,
+    });
     if (bad.length === 0) return false;
     const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;
     if (!memory.stopped) events.event(pod, 'Warning', 'UnsupportedField', message);

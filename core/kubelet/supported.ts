@@ -18,7 +18,7 @@ const given = (value: unknown): boolean =>
  */
 export function unsupportedFields(
   pod: Readonly<Pod>,
-  able: { readonly hostPorts: boolean; readonly seLinux?: boolean } = { hostPorts: true },
+  able: { readonly hostPorts: boolean; readonly seLinux?: boolean; readonly giveAway?: boolean } = { hostPorts: true },
 ): string[] {
   const spec = pod.spec;
   if (!spec) return ['spec'];
@@ -44,7 +44,10 @@ export function unsupportedFields(
   check('spec.securityContext.seccompProfile', seccomp(security?.seccompProfile?.type));
   if (pod.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined)
     found.push('metadata.annotations[kubernetes.io/config.mirror]');
-  spec.volumes?.forEach((volume, index) => checkVolume(volume, `spec.volumes[${index}]`, check));
+  spec.volumes?.forEach((volume, index) => {
+    checkVolume(volume, `spec.volumes[${index}]`, check);
+    if (able.giveAway === false && namesOwner(volume)) check(`spec.volumes[${index}] (owner of its files)`, true);
+  });
   const counts: Record<string, number> = {};
   for (const { role, spec: container } of containersOf(pod)) {
     const list = listOf(role);
@@ -64,6 +67,20 @@ const listOf = (role: Role): string =>
 const strictGroups = (policy: string | undefined) => (policy === 'Merge' ? undefined : policy);
 const appArmor = (type: string | undefined) => (type === 'Localhost' ? type : undefined); // the engine's default profile is in force where the kernel has AppArmor
 const seccomp = (type: string | undefined) => (type === 'Localhost' ? type : undefined);
+
+/** Files of another user, which only root can make. */
+function namesOwner({ configMap, secret, downwardAPI, projected }: Volume): boolean {
+  const parts = [configMap, secret, downwardAPI, projected];
+  const sources = (projected?.sources ?? []).flatMap((source) => [
+    ...[source.configMap, source.secret, source.downwardAPI].flatMap((one) => one?.items ?? []),
+    ...(source.serviceAccountToken ? [source.serviceAccountToken] : []),
+  ]);
+  const items = [configMap, secret, downwardAPI].flatMap((one) => one?.items ?? []);
+  return (
+    parts.some((part) => part?.defaultUser !== undefined) ||
+    [...items, ...sources].some(({ user }) => user !== undefined)
+  );
+}
 
 function checkVolume(volume: Volume, path: string, check: Check): void {
   for (const [key, value] of Object.entries(volume))

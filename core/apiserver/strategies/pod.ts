@@ -11,6 +11,7 @@ type PodObject = Pod & KubeObject;
 
 export const podStrategy: Strategy<PodObject> = {
   kind: podKind,
+  answersDeleted: true,
   subresources: ['status'],
   defaults: defaultPod,
   prepareForCreate(pod) {

@@ -44,7 +44,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     clock: systemClock,
     random: systemRandom,
   });
-  const nodeUses = createNodeUses((name) => podsOfNode(reader(), name));
+  const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
@@ -68,7 +68,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: 6443 } : {}),
     },
-    extraPaths: jwksPath(keys),
+    extraPaths: issuerPaths(tokens.discovery()),
   });
   holder.server = server;
   scope.use(server);
@@ -104,12 +104,15 @@ const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof o
       : {}),
   });
 
-const jwksPath = (keys: { readonly jwks: unknown }) => ({
-  '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
-});
-
-const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>
-  reader.list(podKind).filter((pod) => pod.spec?.nodeName === name);
+/** What relying parties read to check tokens; it may be kept for an hour, as upstream says. */
+const issuerPaths = (documents: Readonly<Record<string, unknown>>): Record<string, () => Response> =>
+  Object.fromEntries(
+    Object.entries(documents).map(([path, document]) => {
+      const type = path.endsWith('/jwks') ? 'application/jwk-set+json' : 'application/json';
+      const headers = { 'content-type': type, 'cache-control': 'public, max-age=3600' };
+      return [path, () => new Response(JSON.stringify(document), { headers })];
+    }),
+  );
 
 const lookupOver =
   (reader: () => Reader): Lookup =>

@@ -2,6 +2,8 @@ import { dirname, join } from 'node:path';
 import { type Files, systemFiles } from '#base';
 import type { Payload } from './payload.ts';
 
+const unchanged = -1 >>> 0; // what chown(2) takes for "leave it"
+
 /**
  * Makes a folder hold exactly these files, all at once: they live in a folder of their own, `..data` points at it, and
  * the visible names point through `..data`. A reader sees the old set or the new one, never a mixture.
@@ -22,12 +24,13 @@ export async function writeAtomically(
   await rm(root, { recursive: true, force: true });
   await mkdir(root, { recursive: true });
   await chmod(root, 0o755);
-  for (const [path, { bytes, mode }] of files) {
+  for (const [path, { bytes, mode, user = unchanged }] of files) {
     const target = join(root, path);
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, bytes);
     const group = options.group;
-    if (group !== undefined) await chown(target, -1 >>> 0, group).catch(() => {}); // without root the group stays ours
+    if (user !== unchanged) await chown(target, user, group ?? unchanged);
+    else if (group !== undefined) await chown(target, user, group).catch(() => {}); // without root the group stays ours
     await chmod(target, group === undefined ? mode : mode | (mode & 0o444 ? 0o040 : 0));
   }
   await rm(join(folder, '..data_tmp'), { force: true });

@@ -1,9 +1,13 @@
 import type { ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret } from '#api';
 import { fieldValue, type PodFacts, resourceValue } from '../downward.ts';
 import { ConfigError } from '../env.ts';
+import { containersOf } from '../names.ts';
 
 /** Files of one volume by their path in it. */
-export type Payload = Map<string, { readonly bytes: Uint8Array; readonly mode: number }>;
+export type Payload = Map<
+  string,
+  { readonly bytes: Uint8Array; readonly mode: number /** Owner; absent: ours. */; readonly user?: number }
+>;
 
 const text = (value: string) => new TextEncoder().encode(value);
 export const defaultFileMode = 0o644;
@@ -18,10 +22,11 @@ export function keyFiles(
     readonly items?: readonly KeyToPath[];
     readonly optional?: boolean;
     readonly mode: number;
+    readonly user?: number;
   },
 ): Payload {
   const files: Payload = new Map();
-  const { what, namespace, name, items, optional, mode } = options;
+  const { what, namespace, name, items, optional, mode, user } = options;
   if (!object) {
     if (optional) return files;
     throw new ConfigError(`${what} "${name}" not found`);
@@ -35,12 +40,12 @@ export function keyFiles(
       data.set(key, Buffer.from(value, 'base64'));
   }
   if (!items?.length) {
-    for (const [key, bytes] of data) files.set(key, { bytes, mode });
+    for (const [key, bytes] of data) files.set(key, { bytes, mode, user });
     return files;
   }
   for (const item of items) {
     const bytes = data.get(item.key);
-    if (bytes) files.set(safePath(item.path), { bytes, mode: item.mode ?? mode });
+    if (bytes) files.set(safePath(item.path), { bytes, mode: item.mode ?? mode, user: item.user ?? user });
     else if (!optional)
       throw new ConfigError(
         `${what} references non-existent ${what === 'secret' ? 'secret' : 'config'} key: ${item.key} in ${namespace}/${name}`,
@@ -49,11 +54,20 @@ export function keyFiles(
   return files;
 }
 
+/** The user that all containers run as, which may then own the pod's tokens alone; undefined when they differ or the image decides. */
+export function commonUser(pod: Readonly<Pod>): number | undefined {
+  const users = new Set(
+    containersOf(pod).map(({ spec }) => spec.securityContext?.runAsUser ?? pod.spec?.securityContext?.runAsUser),
+  );
+  return users.size === 1 ? [...users][0] : undefined;
+}
+
 export function downwardFiles(
   items: readonly DownwardAPIVolumeFile[],
   pod: Readonly<Pod>,
   facts: PodFacts,
   mode: number,
+  user?: number,
 ): Payload {
   const files: Payload = new Map();
   for (const item of items) {
@@ -62,7 +76,7 @@ export function downwardFiles(
       : item.resourceFieldRef
         ? resourceValue(item.resourceFieldRef, pod, { name: '' }, facts)
         : '';
-    files.set(safePath(item.path), { bytes: text(value), mode: item.mode ?? mode });
+    files.set(safePath(item.path), { bytes: text(value), mode: item.mode ?? mode, user: item.user ?? user });
   }
   return files;
 }

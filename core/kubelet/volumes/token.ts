@@ -3,10 +3,12 @@ import type { Clock } from '#base';
 import type { Client } from '#client';
 
 interface TokenRequest {
+  spec?: { expirationSeconds?: number };
   status?: { token: string; expirationTimestamp: string };
 }
 interface Held {
   readonly token: string;
+  /** On the monotonic clock: neither a jump of this node's wall clock nor a difference to the server's makes a token expire. */
   readonly renewAtMs: number;
 }
 const defaultSeconds = 3600;
@@ -20,11 +22,11 @@ export class PodTokens {
     private readonly clock: Clock,
   ) {}
 
-  /** Resolves to the token text and the time at which it should be renewed. */
+  /** Resolves to the token text and the (monotonic) time at which it should be renewed. */
   async token(pod: Readonly<Pod>, audience: string | undefined, seconds = defaultSeconds): Promise<Held> {
     const key = `${pod.metadata.uid} ${audience ?? ''} ${seconds}`;
     const held = this.#held.get(key);
-    const now = this.clock.now();
+    const now = this.clock.monotonicMs();
     if (held && held.renewAtMs > now) return held;
     const name = pod.spec?.serviceAccountName || 'default';
     const body = {
@@ -37,9 +39,9 @@ export class PodTokens {
       },
     };
     const path = pathOf(serviceAccountKind, pod.metadata.namespace, name, 'token');
-    const { status } = await this.client.request<TokenRequest>('POST', path, body);
+    const { spec, status } = await this.client.request<TokenRequest>('POST', path, body);
     if (!status) throw new Error(`no token for service account ${name}`);
-    const lifeMs = Math.max(0, Date.parse(status.expirationTimestamp) - now);
+    const lifeMs = (spec?.expirationSeconds ?? seconds) * 1000; // the server may grant another one than asked for
     const fresh = { token: status.token, renewAtMs: now + Math.min(lifeMs * 0.8, renewAfterMaxMs) };
     this.#held.set(key, fresh);
     return fresh;

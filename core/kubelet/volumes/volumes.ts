@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { type ConfigMap, type Pod, type Secret, type Volume, wholeOf } from '#api';
+import { type ConfigMap, type KeyToPath, type Pod, type Secret, type Volume, wholeOf } from '#api';
 import type { Clock, Exec, Files } from '#base';
 import type { PodFacts } from '../downward.ts';
 import type { ReferencedObjects } from '../referenced-objects.ts';
 import { writeAtomically } from './atomic-writer.ts';
 import { prepareHostPath } from './host-path.ts';
-import { defaultFileMode, downwardFiles, keyFiles, type Payload, safePath } from './payload.ts';
+import { commonUser, defaultFileMode, downwardFiles, keyFiles, type Payload, safePath } from './payload.ts';
 import type { PodTokens } from './token.ts';
 
 export interface VolumeSources {
@@ -35,7 +35,7 @@ export class PodVolumes {
   }
 
   /**
-   * Makes every volume ready; safe to repeat. Resolves to the folder of each and to when live ones must be written again
+   * Makes every volume ready; safe to repeat. Resolves to the folder of each and to when (monotonic) live ones must be written again
    * (tokens). With `liveOnly` only those that can change are written anew. Throws naming the volume that failed.
    */
   async prepare(
@@ -128,16 +128,10 @@ export class PodVolumes {
   }
 
   async #payload(pod: Readonly<Pod>, volume: Volume, facts: PodFacts): Promise<{ files: Payload; renewAtMs?: number }> {
-    if (volume.configMap)
-      return { files: await this.#keys(pod, 'configmap', volume.configMap, volume.configMap.defaultMode) };
+    if (volume.configMap) return { files: await this.#keys(pod, 'configmap', volume.configMap, volume.configMap) };
     if (volume.secret)
       return {
-        files: await this.#keys(
-          pod,
-          'secret',
-          { ...volume.secret, name: volume.secret.secretName },
-          volume.secret.defaultMode,
-        ),
+        files: await this.#keys(pod, 'secret', { ...volume.secret, name: volume.secret.secretName }, volume.secret),
       };
     if (volume.downwardAPI)
       return {
@@ -146,23 +140,27 @@ export class PodVolumes {
           pod,
           facts,
           volume.downwardAPI.defaultMode ?? defaultFileMode,
+          volume.downwardAPI.defaultUser,
         ),
       };
     const files: Payload = new Map();
     let renewAtMs = Number.POSITIVE_INFINITY;
-    const mode = volume.projected?.defaultMode ?? defaultFileMode;
+    const { defaultMode: mode = defaultFileMode, defaultUser } = volume.projected ?? {};
+    const defaults = { defaultMode: mode, defaultUser };
     for (const source of volume.projected?.sources ?? []) {
       let part: Payload = new Map();
-      if (source.configMap) part = await this.#keys(pod, 'configmap', source.configMap, mode);
-      else if (source.secret) part = await this.#keys(pod, 'secret', source.secret, mode);
-      else if (source.downwardAPI) part = downwardFiles(source.downwardAPI.items ?? [], pod, facts, mode);
+      if (source.configMap) part = await this.#keys(pod, 'configmap', source.configMap, defaults);
+      else if (source.secret) part = await this.#keys(pod, 'secret', source.secret, defaults);
+      else if (source.downwardAPI) part = downwardFiles(source.downwardAPI.items ?? [], pod, facts, mode, defaultUser);
       else if (source.serviceAccountToken) {
-        const { audience, expirationSeconds, path } = source.serviceAccountToken;
+        const { audience, expirationSeconds, path, user = defaultUser } = source.serviceAccountToken;
         const held = await this.sources.tokens.token(pod, audience, expirationSeconds);
         renewAtMs = Math.min(renewAtMs, held.renewAtMs);
-        // Readable by the pod's own user and nobody else: a group is given only where fsGroup is.
-        const tokenMode = pod.spec?.securityContext?.fsGroup !== undefined ? 0o640 : mode;
-        part.set(safePath(path), { bytes: new TextEncoder().encode(held.token), mode: tokenMode });
+        // Where it is known who reads it, nobody else may; fsGroup adds its group's right below.
+        const owner = user ?? (this.sources.isRoot ? commonUser(pod) : undefined);
+        const isPrivate = owner !== undefined || pod.spec?.securityContext?.fsGroup !== undefined;
+        const bytes = new TextEncoder().encode(held.token);
+        part.set(safePath(path), { bytes, mode: isPrivate ? 0o600 : mode, user: owner });
       }
       for (const [path, file] of part) files.set(path, file);
     }
@@ -172,15 +170,16 @@ export class PodVolumes {
   async #keys(
     pod: Readonly<Pod>,
     what: 'configmap' | 'secret',
-    source: { name?: string; items?: { key: string; path: string; mode?: number }[]; optional?: boolean },
-    mode = defaultFileMode,
+    source: { name?: string; items?: KeyToPath[]; optional?: boolean },
+    defaults: { readonly defaultMode?: number; readonly defaultUser?: number },
   ): Promise<Payload> {
     const namespace = pod.metadata.namespace ?? '';
     const name = source.name ?? '';
     const objects: ReferencedObjects<ConfigMap | Secret> =
       what === 'secret' ? this.sources.secrets : this.sources.configMaps;
     const object = await objects.use(this.uid, namespace, name);
-    return keyFiles(object, { what, namespace, name, items: source.items, optional: source.optional, mode });
+    const { defaultMode: mode = defaultFileMode, defaultUser: user } = defaults;
+    return keyFiles(object, { what, namespace, name, items: source.items, optional: source.optional, mode, user });
   }
 }
 
