@@ -25,8 +25,14 @@ export function bytesAnswer(
     headers['content-encoding'] = 'gzip';
     headers['vary'] = 'Accept-Encoding';
   }
-  return new Response(bytes as Uint8Array<ArrayBuffer> | string, { status: options.status ?? 200, headers });
+  const response = new Response(bytes as Uint8Array<ArrayBuffer> | string, { status: options.status ?? 200, headers });
+  sizes.set(response, bytes.length);
+  return response;
 }
+/** A Response does not tell how large its body is. */
+const sizes = new WeakMap<Response, number>();
+/** Bytes of the body (characters, of a text); undefined for streams. */
+export const answerBytes = (response: Response): number | undefined => sizes.get(response);
 
 export const jsonAnswer = (
   request: Request,

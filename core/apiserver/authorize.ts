@@ -1,11 +1,17 @@
 import { StatusError } from '#api';
 import type { UserInfo } from '#sdk';
+import { impersonate } from './auth/impersonation.ts';
 import type { Attributes, RequestInfo } from './contract.ts';
 import type { Core } from './core.ts';
 
 const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 
+/** Who asks; as whom, when the request says so and that is allowed. */
 export async function authenticate(core: Core, request: Request): Promise<UserInfo> {
+  return impersonate(await identify(core, request), request.headers, core.options.authorizer);
+}
+
+async function identify(core: Core, request: Request): Promise<UserInfo> {
   const user = await core.options.authenticator.authenticate(request);
   if (user)
     return user.groups.includes('system:authenticated') || user.name === anonymous.name

@@ -113,6 +113,14 @@ function unrecognized(kind: string, why: string, text: string): StatusError {
   );
 }
 
+/** Where the mistake is comes first, as people look for it. */
+function yamlFault(error: unknown): string {
+  const message = messageOf(error).split('\n')[0]!;
+  if (message === 'Alias resolution is disabled') return 'aliases are not allowed';
+  const [, text, line, column] = /^(.*) at line (\d+), column (\d+):?$/.exec(message) ?? [];
+  return text ? `line ${line}, column ${column}: ${text}` : message;
+}
+
 /** YAML without aliases, so that a small text cannot grow into a large object. JSON is YAML, and is parsed as JSON. */
 export async function parseYamlObject(text: string, kind = 'object'): Promise<Body> {
   if (/^\s*\{/.test(text)) return parseJsonObject(text, kind);
@@ -143,7 +151,7 @@ export async function parseYamlObject(text: string, kind = 'object'): Promise<Bo
     });
     value = document.toJS({ maxAliasCount: 0 });
   } catch (error) {
-    throw errors.badRequest(`error converting YAML to JSON: yaml: ${messageOf(error).split('\n')[0]}`);
+    throw errors.badRequest(`error converting YAML to JSON: yaml: ${yamlFault(error)}`);
   }
   const json = JSON.stringify(value ?? null);
   scanJson(json);

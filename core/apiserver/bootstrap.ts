@@ -1,16 +1,28 @@
-import { endpointSliceKind, endpointsKind, isReason, namespaceKind, serviceKind } from '#api';
+import {
+  apiServiceKind,
+  endpointSliceKind,
+  endpointsKind,
+  isReason,
+  namespaceKind,
+  priorityClassKind,
+  serviceCidrKind,
+  serviceKind,
+} from '#api';
 import { firstAddress } from './allocate/range.ts';
+import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { AnyKind, AnyObject } from './contract.ts';
 import type { Core } from './core.ts';
+import { systemPriorityClasses } from './strategies/classes.ts';
 import { systemCall, systemCreate } from './system-call.ts';
 import { updateObject } from './update-object.ts';
 
 const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 const httpsPort = 443;
 
-/** What every cluster has from its first second: the four namespaces and the `kubernetes` service. Safe to run at every start. */
+/** What every cluster has from its first second: namespaces, roles, classes and the `kubernetes` service. Safe to run at every start. */
 export async function bootstrap(core: Core): Promise<void> {
   for (const name of namespaces) await ensure(core, namespaceKind, { metadata: { name } });
+  await Promise.all([bootstrapRbac(core), ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body))]);
   const { advertise, serviceRange } = core.options;
   const target = advertise?.port ?? httpsPort;
   await ensure(core, serviceKind, {
@@ -49,6 +61,53 @@ export async function bootstrap(core: Core): Promise<void> {
     'endpoints',
     'ports',
   );
+}
+
+/** Priorities of API groups, as upstream orders them; others go last. */
+const groupPriorities: Readonly<Record<string, readonly [group: number, version: number]>> = {
+  '': [18_000, 1],
+  'events.k8s.io': [17_750, 15],
+  'authentication.k8s.io': [17_700, 15],
+  'authorization.k8s.io': [17_600, 15],
+  'certificates.k8s.io': [17_300, 15],
+  'networking.k8s.io': [17_200, 15],
+  policy: [17_100, 15],
+  'rbac.authorization.k8s.io': [17_000, 15],
+  'storage.k8s.io': [16_800, 15],
+  'admissionregistration.k8s.io': [16_700, 15],
+  'scheduling.k8s.io': [16_600, 15],
+  'coordination.k8s.io': [16_500, 15],
+  'node.k8s.io': [16_300, 15],
+  'discovery.k8s.io': [16_200, 15],
+  'resource.k8s.io': [16_200, 21],
+  'flowcontrol.apiserver.k8s.io': [16_100, 21],
+  'storagemigration.k8s.io': [15_800, 15],
+};
+
+/** Objects without a namespace that every cluster has. */
+function clusterObjects(core: Core): [kind: { readonly plural: string }, body: object][] {
+  const served = new Set(core.kinds.all().map(({ kind }) => `${kind.version}.${kind.group}`));
+  const services = [...served].map((name): [typeof apiServiceKind, object] => {
+    const dot = name.indexOf('.');
+    const [version, group] = [name.slice(0, dot), name.slice(dot + 1)];
+    const [groupPriorityMinimum, versionPriority] = groupPriorities[group] ?? [1000, 100];
+    return [
+      apiServiceKind,
+      {
+        metadata: { name, labels: { 'kube-aggregator.kubernetes.io/automanaged': 'onstart' } },
+        spec: { ...(group && { group }), version, groupPriorityMinimum, versionPriority },
+      },
+    ];
+  });
+  const classes = systemPriorityClasses.map(({ name, value, description }): [typeof priorityClassKind, object] => [
+    priorityClassKind,
+    { metadata: { name }, value, description },
+  ]);
+  return [
+    ...services,
+    ...classes,
+    [serviceCidrKind, { metadata: { name: 'kubernetes' }, spec: { cidrs: [core.options.serviceRange] } }],
+  ];
 }
 
 /** Creates it, or brings the named fields of what is there to the wanted value. */

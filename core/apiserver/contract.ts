@@ -1,4 +1,4 @@
-import type { FieldError, Kind, KubeObject } from '#api';
+import type { FieldError, Kind, KubeObject, PolicyRule, RoleRef } from '#api';
 import type { Clock, Log, Random } from '#base';
 import type { Column, Strategy, UserInfo } from '#sdk';
 import type { Store } from '../store/store.ts';
@@ -52,6 +52,18 @@ export interface Attributes {
 }
 export interface Authorizer {
   authorize(user: UserInfo, attributes: Attributes): Decision | Promise<Decision>;
+  /** Called once by the server, before the first request. */
+  bind?(reader: Reader): void;
+  /** What a user may do in a namespace, for SelfSubjectRulesReview and for the rule that nobody grants what he has not. */
+  rulesFor?(user: UserInfo, namespace: string): HeldRules;
+  /** The rules of a role that a binding names; undefined when there is no such role. */
+  rulesOf?(reference: Readonly<RoleRef>, namespace: string): readonly PolicyRule[] | undefined;
+}
+export interface HeldRules {
+  readonly rules: readonly PolicyRule[];
+  /** More may be allowed than the rules say. */
+  readonly incomplete: boolean;
+  readonly error?: string;
 }
 export interface Decision {
   readonly allowed: boolean;
@@ -136,6 +148,14 @@ export interface AdmissionHook {
 export interface Reader {
   get<T>(kind: Kind<T>, namespace: string, name: string): Readonly<T> | undefined;
   list<T>(kind: Kind<T>, namespace?: string): Readonly<T>[];
+  /**
+   * First called for everything that is there, then after every change: (next, previous), one of them absent for
+   * creations and deletions. Synchronous and quick.
+   */
+  onChange?<T>(
+    kind: Kind<T>,
+    handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void,
+  ): void;
 }
 
 /** What a WebSocket of a stream handler does; `socket` is Bun's ServerWebSocket in essence. */

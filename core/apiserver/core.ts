@@ -14,6 +14,7 @@ import type {
   ServedKind,
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
+import type { ApiMetrics } from './metrics.ts';
 import type { Wanted } from './negotiate.ts';
 import type { Documents } from './openapi/documents.ts';
 import type { Encodings } from './protobuf/encodings.ts';
@@ -31,6 +32,7 @@ export interface Core {
   readonly patches: Patches;
   readonly encodings: Encodings;
   readonly documents: Documents;
+  readonly metrics: ApiMetrics;
   readonly admission: readonly AdmissionHook[];
   readonly clock: Clock;
   readonly random: Random;

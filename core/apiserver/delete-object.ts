@@ -94,6 +94,7 @@ export async function deleteObject(
       if (isReason(error, 'NotFound')) throw errors.notFound(resourceText(served.kind), name);
       if (!isReason(error, 'Conflict')) throw error;
       if (attempt >= attemptsMax) throw conflictOf(served.kind, name);
+      await core.cache.fresh(); // the faster one may have written through another server
     }
   }
 }

@@ -112,10 +112,7 @@ export function apiResourceList(kinds: readonly ServedKind[], group: string, ver
         verbs: verbsOf(kind),
         ...(kind.shortNames?.length ? { shortNames: kind.shortNames } : {}),
         ...(kind.categories?.length ? { categories: kind.categories } : {}),
-        storageVersionHash: Buffer.from(
-          Bun.hash(`${group}/${version}/${kind.kind}`).toString(16).padStart(16, '0'),
-          'hex',
-        ).toString('base64'),
+        ...(verbsOf(kind).includes('watch') ? { storageVersionHash: storageHash(kind) } : {}), // else it is not stored
       };
       const parts = subresourcesOf(served, extra).map((subresource) => {
         const other = kindOfSubresource(kind, subresource);
@@ -137,6 +134,8 @@ export function apiResourceList(kinds: readonly ServedKind[], group: string, ver
     resources,
   };
 }
+const storageHash = ({ group, version, kind }: AnyKind): string =>
+  Buffer.from(Bun.hash(`${group}/${version}/${kind}`).toString(16).padStart(16, '0'), 'hex').toString('base64');
 const verbsOf = (kind: AnyKind): readonly string[] => kind.verbs ?? allVerbs;
 
 /** APIGroupDiscoveryList: `core` picks /api (true) or /apis. */

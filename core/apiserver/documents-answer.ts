@@ -81,7 +81,7 @@ function documentAnswer(
   if (document.bytes.length > gzipFromBytes && /\bgzip\b/.test(request.headers.get('accept-encoding') ?? '')) {
     document.gzip ??= Bun.gzipSync(document.bytes as Uint8Array<ArrayBuffer>, { level: 1 });
     headers.set('content-encoding', 'gzip');
-    headers.append('vary', 'Accept-Encoding');
+    if (!more['vary']?.includes('Accept-Encoding')) headers.append('vary', 'Accept-Encoding');
     return new Response(document.gzip as Uint8Array<ArrayBuffer>, { headers });
   }
   return new Response(document.bytes as Uint8Array<ArrayBuffer>, { headers });

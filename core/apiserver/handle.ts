@@ -1,6 +1,6 @@
 import { errors } from '#api';
 import type { UserInfo } from '#sdk';
-import { errorAnswer } from './answer.ts';
+import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
 import { mediaTypeOf } from './body.ts';
 import type { RequestInfo, StreamContext } from './contract.ts';
@@ -38,32 +38,53 @@ export type Upgrade = StreamContext['upgrade'];
 
 /** From a request to its answer: parse, authenticate, authorise, route. Undefined only after an upgrade. */
 export function createHandler(core: Core): (request: Request, upgrade: Upgrade) => Promise<Response | undefined> {
-  const inFlight = { read: 0, write: 0 };
+  const inFlight: InFlight = { read: 0, write: 0 };
+  const { clock, metrics } = core;
   return async (request, upgrade) => {
-    let what = request.method;
+    const began = clock.monotonicMs();
+    let info: RequestInfo | undefined;
+    let response: Response | undefined;
     try {
-      const info = parseRequestInfo(request.method, new URL(request.url));
-      what = `${info.verb} ${info.path}`;
-      const user = await authenticate(core, request);
-      await authorize(core, user, info);
-      if (!info.isResource) return await answerPath(core, request, info);
-      if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
-        return await stream(core, request, info, user, upgrade);
-      }
-      const lane = request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write';
-      if (inFlight[lane] >= (lane === 'read' ? readsMax : writesMax)) {
-        throw errors.tooManyRequests('Too many requests, please try again later.', 1);
-      }
-      inFlight[lane]++;
-      try {
-        return await answerResource(core, request, info, user);
-      } finally {
-        inFlight[lane]--;
-      }
+      info = parseRequestInfo(request.method, new URL(request.url));
+      response = await route(core, request, info, upgrade, inFlight);
     } catch (error) {
-      return errorAnswer(error, core, request, what);
+      response = await errorAnswer(error, core, request, `${info?.verb ?? request.method} ${info?.path ?? ''}`);
     }
+    if (info)
+      metrics.answered(info, response?.status ?? 101, clock.monotonicMs() - began, response && answerBytes(response));
+    return response;
   };
+}
+interface InFlight {
+  read: number;
+  write: number;
+}
+
+async function route(
+  core: Core,
+  request: Request,
+  info: RequestInfo,
+  upgrade: Upgrade,
+  inFlight: InFlight,
+): Promise<Response | undefined> {
+  const user = await authenticate(core, request);
+  await authorize(core, user, info);
+  if (!info.isResource) return answerPath(core, request, info);
+  if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
+    return stream(core, request, info, user, upgrade);
+  }
+  const lane = request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write';
+  if (inFlight[lane] >= (lane === 'read' ? readsMax : writesMax)) {
+    throw errors.tooManyRequests('Too many requests, please try again later.', 1);
+  }
+  inFlight[lane]++;
+  core.metrics.inFlight(inFlight.read, inFlight.write);
+  try {
+    return await answerResource(core, request, info, user);
+  } finally {
+    inFlight[lane]--;
+    core.metrics.inFlight(inFlight.read, inFlight.write);
+  }
 }
 
 async function answerResource(core: Core, request: Request, info: RequestInfo, user: UserInfo): Promise<Response> {
@@ -88,7 +109,10 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
     warnings: new Set(),
   };
   const deprecation = deprecations[`${info.group}/${info.version}/${info.resource}`];
-  if (deprecation) call.warnings.add(deprecation);
+  if (deprecation) {
+    call.warnings.add(deprecation);
+    core.metrics.deprecated(info);
+  }
   const handler = info.subresource ? subresourceHandler(call) : verbs[info.verb];
   if (
     !handler ||
@@ -100,8 +124,14 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
   }
   if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
     checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
+  if (!namesVersion(info)) await core.cache.fresh();
   return warned(call, await handler(call));
 }
+
+/** Reads that ask for a version take what the caches hold once they have reached it; all else sees every write before it. */
+const namesVersion = ({ verb, query }: RequestInfo): boolean =>
+  (verb === 'get' || verb === 'list' || verb === 'watch') &&
+  Boolean(query.get('resourceVersion') || query.get('continue'));
 
 /** Said with every answer for a kind that upstream calls deprecated. */
 const deprecations: Readonly<Record<string, string>> = {

@@ -1,16 +1,19 @@
 import { errors, facts } from '#api';
+import { metricsType } from '../wire/metrics.ts';
 import { bytesAnswer, jsonAnswer } from './answer.ts';
 import type { RequestInfo } from './contract.ts';
 import type { Core } from './core.ts';
 import { aggregated, apiGroup, apiGroupList, apiResourceList, apiVersions, groupsOf } from './discovery.ts';
 import { answerOpenApi, matchesEtag } from './documents-answer.ts';
-import { negotiate, parseAccept } from './negotiate.ts';
+import { answerHealth, healthPaths } from './health.ts';
+import { negotiate, parseAccept, protobufType, yamlType } from './negotiate.ts';
+import { yamlText } from './yaml-text.ts';
 
 /** What lies outside resources: discovery, versions, health, OpenAPI. */
 export async function answerPath(core: Core, request: Request, info: RequestInfo): Promise<Response> {
   const extra = core.options.extraPaths?.[info.path];
   if (extra) return extra(request);
-  const health = healthOf(info);
+  const health = await answerHealth(core, info.path, info.query);
   if (health) return health;
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
@@ -18,6 +21,10 @@ export async function answerPath(core: Core, request: Request, info: RequestInfo
   const [root = '', ...rest] = info.path.split('/').filter(Boolean);
   if (root === '') return jsonAnswer(request, { paths: rootPaths(core) });
   if (root === 'version' && rest.length === 0) return jsonAnswer(request, versionInfo());
+  if (root === 'metrics' && rest.length === 0)
+    return new Response(core.metrics.text(), {
+      headers: { 'content-type': metricsType, 'cache-control': 'no-cache, private' },
+    });
   if (root === 'api' || root === 'apis') return discovery(core, request, root, rest);
   if (root === 'openapi') return answerOpenApi(core, request, rest);
   return noPage();
@@ -30,7 +37,15 @@ const plainHeaders = {
   'cache-control': 'no-cache, private',
   'x-content-type-options': 'nosniff',
 };
-const types = { protobuf: false, verb: 'get' };
+const types = { protobuf: true, verb: 'get' };
+
+async function documentOf(core: Core, request: Request, value: object): Promise<Response> {
+  const { format, pretty } = negotiate(request, new URLSearchParams(), types);
+  if (format === 'yaml') return bytesAnswer(request, await yamlText(value), { type: yamlType });
+  const message = format === 'protobuf' ? core.encodings.value(value) : undefined;
+  if (message) return bytesAnswer(request, message, { type: protobufType });
+  return bytesAnswer(request, JSON.stringify(value, null, pretty ? 2 : undefined));
+}
 
 async function discovery(
   core: Core,
@@ -44,15 +59,16 @@ async function discovery(
   if (rest.length === 0) {
     const stage = wantedStage(request);
     if (stage) return aggregatedAnswer(request, aggregated(kinds, isCore, stage, extra), stage);
-    negotiate(request, new URLSearchParams(), types);
-    return jsonAnswer(request, isCore ? apiVersions(new URL(request.url).host) : apiGroupList(kinds));
+    return documentOf(core, request, isCore ? apiVersions(new URL(request.url).host) : apiGroupList(kinds));
   }
   const [group, version, tooMuch] = isCore ? ['', rest[0], rest[1]] : [rest[0]!, rest[1], rest[2]];
   const known = groupsOf(kinds).find((candidate) => candidate.name === group);
-  if (!known || tooMuch || (version !== undefined && !known.versions.includes(version))) return noPage();
-  negotiate(request, new URLSearchParams(), types);
-  if (version !== undefined) return jsonAnswer(request, apiResourceList(kinds, group as string, version, extra));
-  return jsonAnswer(request, { kind: 'APIGroup', apiVersion: 'v1', ...apiGroup(known) });
+  if (!known || tooMuch || (version !== undefined && !known.versions.includes(version))) {
+    if (isCore) throw errors.noSuchPath();
+    return noPage();
+  }
+  if (version !== undefined) return documentOf(core, request, apiResourceList(kinds, group as string, version, extra));
+  return documentOf(core, request, { kind: 'APIGroup', apiVersion: 'v1', ...apiGroup(known) });
 }
 
 /** With an ETag, so that clients ask for changes only. */
@@ -83,21 +99,6 @@ function wantedStage(request: Request): 'v2' | 'v2beta1' | undefined {
   return undefined;
 }
 
-const checks = ['ping', 'log', 'store', 'watch-cache'];
-function healthOf({ path, query }: RequestInfo): Response | undefined {
-  const [, root = '', name, more] = path.split('/');
-  if (!['healthz', 'livez', 'readyz'].includes(root) || more !== undefined) return undefined;
-  if (name && !checks.includes(name)) throw errors.noSuchPath();
-  const lines = checks.map((check) => `[+]${check} ok\n`).join('');
-  const text = query.has('verbose') && !name ? `${lines}${root} check passed\n` : 'ok';
-  const headers = {
-    'content-type': 'text/plain; charset=utf-8',
-    'cache-control': 'no-cache, private',
-    'x-content-type-options': 'nosniff',
-  };
-  return new Response(text, { headers });
-}
-
 function rootPaths(core: Core): string[] {
   const groups = groupsOf(core.kinds.all()).filter((group) => group.name);
   const versions = groups.flatMap(({ name, versions }) => [
@@ -109,11 +110,11 @@ function rootPaths(core: Core): string[] {
     '/api/v1',
     '/apis',
     ...versions,
-    '/healthz',
-    '/livez',
+    ...healthPaths,
+    ...Object.keys(core.options.extraPaths ?? {}),
+    '/metrics',
     '/openapi/v2',
     '/openapi/v3',
-    '/readyz',
     '/version',
   ].sort();
 }

@@ -2,6 +2,7 @@ import { builtinKinds, type Kind } from '#api';
 import { Scope } from '#base';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
+import type { CachedObject } from './cached-object.ts';
 import { compactHistory } from './compaction.ts';
 import type { AdmissionHook, AnyKind, AnyObject, ApiServer, ApiServerOptions, Reader, ServedKind } from './contract.ts';
 import type { Core } from './core.ts';
@@ -10,13 +11,16 @@ import { sweepEvents } from './event-sweep.ts';
 import { createHandler } from './handle.ts';
 import { namespaceLifecycle } from './hooks/namespace-lifecycle.ts';
 import { podDefaults } from './hooks/pod-defaults.ts';
+import { rbacEscalation } from './hooks/rbac-escalation.ts';
 import { serviceAccountHook } from './hooks/service-account.ts';
 import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
+import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
 import { Encodings } from './protobuf/encodings.ts';
+import type { ResourceCache } from './resource-cache.ts';
 import { createSchemaEngine } from './schema/schema.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
@@ -44,6 +48,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       serviceRange: options.serviceRange,
       nodePorts: options.nodePorts ?? defaultNodePorts,
     }),
+    rbacEscalation(options.authorizer),
     ...(options.admission ?? []),
   ];
   const core: Core = {
@@ -55,6 +60,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
     encodings: new Encodings(),
+    metrics: new ApiMetrics(cache, clock),
     documents: new Documents(options.openApi ?? openApi, clock),
     admission,
     clock,
@@ -62,6 +68,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     log,
     signal: scope.signal,
   };
+  options.authorizer.bind?.(reader);
   await bootstrap(core);
   void sweepEvents(core);
   void compactHistory(core, options.compactionIntervalMs);
@@ -108,4 +115,34 @@ const readerOf = (cache: WatchCache): Reader => ({
     cache.cacheOf(kind as AnyKind)?.get(namespace, name)?.object as Readonly<T> | undefined,
   list: <T>(kind: Kind<T>, namespace = '') =>
     (cache.cacheOf(kind as AnyKind)?.all(namespace) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
+  onChange<T>(kind: Kind<T>, handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void) {
+    const resources = cache.cacheOf(kind as AnyKind);
+    if (resources) follow(resources, handler as Parameters<typeof follow>[1]);
+  },
 });
+
+/** Keeps what it told, so that a history that was lost can be made up for. */
+function follow(
+  resources: ResourceCache,
+  handler: (next: Readonly<AnyObject> | undefined, previous: Readonly<AnyObject> | undefined) => void,
+): void {
+  const told = new Map<string, CachedObject>();
+  const tell = (key: string, next: CachedObject | undefined): void => {
+    const previous = told.get(key);
+    if (next) told.set(key, next);
+    else told.delete(key);
+    if (next || previous) handler(next?.object, previous?.object);
+  };
+  const tellAll = (): void => {
+    const now = new Set(resources.all().map((object) => object.key));
+    for (const key of [...told.keys()]) if (!now.has(key)) tell(key, undefined);
+    for (const object of resources.all())
+      if (told.get(object.key)?.version !== object.version) tell(object.key, object);
+  };
+  resources.sinks.add({
+    onEvent: ({ type, object }) => tell(object.key, type === 'DELETED' ? undefined : object),
+    onBookmark() {},
+    onLost: tellAll,
+  });
+  tellAll();
+}

@@ -23,6 +23,7 @@ export class WatchCache implements AsyncDisposable {
   #since = '0' as ResourceVersion;
   #waiters: { version: string; resolve: () => void }[] = [];
   #pump: Promise<void> | undefined;
+  #freshening: Promise<void> | undefined;
 
   constructor(
     private readonly store: Store,
@@ -70,6 +71,21 @@ export class WatchCache implements AsyncDisposable {
       else this.#byPrefix.delete(cache.prefix);
     }
     for (const sink of [...(cache?.sinks ?? [])]) sink.onLost();
+  }
+
+  /**
+   * Resolves when the caches hold everything that was acknowledged anywhere before this call: a default read is linearizable.
+   * One quorum read serves every call of a turn of the loop. Throws 503 when the store does not answer, 504 after 3 s.
+   */
+  fresh(): Promise<void> {
+    if (!this.store.shared) return upToDate; // our own writes are answered after the caches have them
+    this.#freshening ??= this.#freshen();
+    return this.#freshening;
+  }
+  async #freshen(): Promise<void> {
+    await this.clock.soon();
+    this.#freshening = undefined; // whoever comes after the question needs another one
+    await this.waitFor(await this.store.version());
   }
 
   /** Resolves when every cache has seen this version; throws 504 after 3 s. */
@@ -173,6 +189,8 @@ export class WatchCache implements AsyncDisposable {
     for (const waiter of ready) waiter.resolve();
   }
 }
+
+const upToDate = Promise.resolve();
 
 export const tooOld = (asked: string, oldest: string): StatusError =>
   errors.expired(`too old resource version: ${asked} (${oldest})`);

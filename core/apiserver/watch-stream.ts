@@ -1,5 +1,6 @@
 import { apiVersionOf, compareVersions, type ResourceVersion, type Status } from '#api';
 import type { CachedObject } from './cached-object.ts';
+import type { ApiMetrics } from './metrics.ts';
 import { jsonType, protobufType } from './negotiate.ts';
 import { watchFrame } from './protobuf/encodings.ts';
 import type { CacheEvent, EventSink, ResourceCache } from './resource-cache.ts';
@@ -43,6 +44,7 @@ export class WatchStream implements EventSink {
     private readonly selection: Selection,
     private readonly view: View,
     readonly bookmarks: boolean,
+    private readonly metrics?: Pick<ApiMetrics, 'watchEvents'>,
   ) {
     this.stream = new ReadableStream<Uint8Array>(
       {
@@ -167,12 +169,15 @@ export class WatchStream implements EventSink {
     if (this.#closed) return;
     while (this.#next < this.#backlog.length && (this.#controller.desiredSize ?? 0) > 0) {
       const parts: Uint8Array[] = [];
+      const first = this.#next;
       let size = 0;
       while (this.#next < this.#backlog.length && size < chunkBytes) {
         const frame = this.#frame(this.#backlog[this.#next++]!);
         parts.push(...frame);
         for (const part of frame) size += part.length;
       }
+      const { group, plural, version } = this.cache.served.kind;
+      this.metrics?.watchEvents([group, plural, version], this.#next - first);
       this.#controller.enqueue(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size));
     }
     if (this.#next === this.#backlog.length) {

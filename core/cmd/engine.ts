@@ -8,8 +8,8 @@ export interface EngineFound {
   readonly version: string;
 }
 
-/** Asks a socket for its version; a `docker` program on PATH proves nothing. */
-export async function askEngine(socket: string, limitMs = 3_000): Promise<EngineFound | undefined> {
+/** Asks a socket for its version; a `docker` program on PATH proves nothing. Podman needs up to some seconds: it asks its own tools. */
+export async function askEngine(socket: string, limitMs = 10_000): Promise<EngineFound | undefined> {
   if (!existsSync(socket)) return undefined;
   try {
     const response = await fetch('http://localhost/version', { unix: socket, signal: AbortSignal.timeout(limitMs) });

@@ -24,7 +24,7 @@ export interface Config {
   readonly engine?: { readonly socket: string; readonly private: boolean };
   readonly nodeName: string;
   readonly nodeIp: string;
-  /** `sqlite`, or `etcd://host:port,host:port`. */
+  /** `sqlite` or an etcd address, as store-address.ts reads it. */
   readonly store: string;
   /** A node that is not heard of for this long is NotReady. Absent: 10. May be changed by hand between two starts. */
   readonly nodeGraceSeconds?: number;

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { version } from '../../package.json';
+import { storeSyntax } from './store-address.ts';
 import { countOf, portNumber, storeName } from './usage.ts';
 
 const home = () => new Option('--home <dir>', 'folder of the cluster (default: $PINTLE_HOME, else ~/.pintle)');
@@ -27,7 +28,7 @@ function lifeCycle(program: Command): void {
     .addOption(yes(mend))
     .option('--port <n>', 'HTTPS port of the API server (default: 6443, or the next free one)', portNumber)
     .option('--detach', 'return when the node is Ready; the cluster goes on in the background')
-    .option('--store <where>', 'sqlite, or etcd://HOST:PORT[,HOST:PORT…]', storeName)
+    .option('--store <where>', storeSyntax, storeName)
     .addOption(new Option('--runtime <name>', 'how containers run').choices(['auto', 'docker', 'process']))
     .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16)')
     .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
@@ -90,6 +91,8 @@ function tools(program: Command): void {
     .description('set up and run the tests')
     .argument('[tiers...]', 'unit net e2e sim bench; all but bench by default')
     .addOption(yes(mend))
+    .option('--soak', 'with sim: new seeds until interrupted, or for --minutes')
+    .option('--minutes <n>', 'with --soak: how long (default: a day)', countOf('--minutes'))
     .action(async (tiers, options) => (await import('./test.ts')).test(tiers, options));
   program
     .command('bench')

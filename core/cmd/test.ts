@@ -13,17 +13,32 @@ interface Counts {
   skipped: number;
 }
 
+export interface TestOptions {
+  readonly yes?: boolean;
+  /** Simulates new seeds instead of running tiers. */
+  readonly soak?: boolean;
+  readonly minutes?: number;
+}
+
 /** `test [tier…]`: installs what is missing (with --yes as root), runs the tiers, prints the counts as the last line. */
-export async function test(tiers: readonly string[], options: { yes?: boolean }): Promise<void> {
+export async function test(tiers: readonly string[], options: TestOptions): Promise<void> {
   const known = [...allTiers, 'bench'];
   const unknown = tiers.find((tier) => !known.includes(tier as Tier));
   if (unknown) throw new PintleError('UNKNOWN_TIER', `there is no tier ${unknown}`, `name some of ${known.join(', ')}`);
+  if (options.soak) return soak(tiers, options.minutes ?? 24 * 60);
   const chosen = (tiers.length > 0 ? tiers : allTiers) as Tier[];
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   await prepareTestTools(options.yes === true || process.env['CI'] === 'true', chosen);
   for (const tier of chosen) await runTier(tier, counts);
   process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
   process.exit(counts.failed > 0 ? 1 : 0);
+}
+
+async function soak(tiers: readonly string[], minutes: number): Promise<void> {
+  if (tiers.join() !== 'sim')
+    throw new PintleError('UNKNOWN_TIER', 'only the tier sim has a soak', 'run pintle test sim --soak');
+  const argv = [process.execPath, 'test/sim/soak.ts', '--minutes', String(minutes)];
+  process.exit(await Bun.spawn(argv, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] }).exited);
 }
 
 async function runTier(tier: Tier, counts: Counts): Promise<void> {

@@ -36,9 +36,9 @@ describe('wrong words are named, with the way to the help', () => {
     ],
     [
       ['up', '--store', 'etcd://'],
-      'BAD_STORE: --store etcd:// names no store -> use sqlite, or etcd://HOST:PORT[,HOST:PORT…]',
+      'BAD_STORE: the store etcd:// cannot be used: it is neither sqlite nor an etcd address -> give --store sqlite, or etcd://HOST:PORT[,HOST:PORT…][/PREFIX]?ca=FILE&cert=FILE&key=FILE (on loopback also ?plaintext=1)',
     ],
-    [['up', '--store', 'etcd://a:2379,[::1]:2379'], ''],
+    [['up', '--store', 'etcd://127.0.0.1:2379,[::1]:2379?plaintext=1'], ''],
     [
       ['down', 'extra'],
       "BAD_USAGE: too many arguments for 'down'. Expected 0 arguments but got 1: extra (in: pintle down) -> ./pintle down --help",

@@ -1,5 +1,6 @@
 import type { Command, CommanderError } from 'commander';
 import { PintleError } from '#base';
+import { parseStore } from './store-address.ts';
 
 /** Exit code when the words typed cannot be carried out as they stand; 1 is for what failed. */
 export const usageExitCode = 2;
@@ -35,9 +36,8 @@ export const countOf =
     throw new PintleError('BAD_NUMBER', `${flag} ${text} is not a whole number`, `write it as ${flag} 100`);
   };
 
-/** `sqlite`, or etcd://HOST:PORT[,HOST:PORT…]. */
+/** As store-address.ts reads it. */
 export function storeName(text: string): string {
-  const endpoint = String.raw`(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}`;
-  if (text === 'sqlite' || new RegExp(`^etcd://${endpoint}(,${endpoint})*$`).test(text)) return text;
-  throw new PintleError('BAD_STORE', `--store ${text} names no store`, 'use sqlite, or etcd://HOST:PORT[,HOST:PORT…]');
+  parseStore(text);
+  return text;
 }

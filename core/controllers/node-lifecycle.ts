@@ -1,4 +1,4 @@
-import { isReason, type KubeObject, keyOf, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
+import { isReason, type KubeObject, keyOf, type Lease, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
 import { timeText } from '#base';
 import type { ControllerSpec, EventRecorder, ReconcileContext } from '#sdk';
 import { evictInMs, planTaints, readyStatus, silentConditions } from './plan-node.ts';
@@ -31,14 +31,13 @@ export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & 
           return void heard.delete(name);
         }
         const lease = informers.informer(leaseKind).cache.get({ namespace: 'kube-node-lease', name });
-        const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
-        const text = `${node.metadata.uid} ${lease?.spec?.renewTime} ${ready?.lastHeartbeatTime}`;
+        const text = signOfLife(node, lease);
         let last = heard.get(name);
         const uid = node.metadata.uid ?? '';
         if (!last) told(events, name, uid, 'RegisteredNode', `Registered Node ${name} in Controller`);
         if (last?.text !== text) heard.set(name, (last = { text, uid, atMs: clock.monotonicMs() }));
         const leftMs = last.atMs + graceMs - clock.monotonicMs();
-        const current = leftMs > 0 ? node : await markSilent(node, context);
+        const current = leftMs > 0 || (await hasSpoken(node, text, context)) ? node : await markSilent(node, context);
         const nextMs = await applyTaints(current, context);
         return { requeueAfterMs: Math.max(100, Math.min(leftMs > 0 ? leftMs : graceMs, nextMs ?? Infinity)) };
       },
@@ -50,6 +49,21 @@ export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & 
 function told(events: EventRecorder, name: string, uid: string, reason: string, text: string): void {
   const node = { apiVersion: 'v1', kind: 'Node', metadata: { name, uid } };
   events.event(node, 'Normal', reason, `Node ${name} event: ${text}`);
+}
+
+const signOfLife = (node: NodeObject, lease: Readonly<Lease> | undefined): string => {
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
+  return `${node.metadata.uid} ${lease?.spec?.renewTime} ${ready?.lastHeartbeatTime}`;
+};
+/** It may be we who have heard of nobody: before a node is called silent, the server itself is asked. Its watch will tell the rest. */
+async function hasSpoken(node: NodeObject, heard: string, { client, clock }: ReconcileContext): Promise<boolean> {
+  if (!silentConditions(node, clock.now())) return false; // it is called so already
+  const name = node.metadata.name!;
+  const lease = client.get(leaseKind, { namespace: 'kube-node-lease', name }).catch((error: unknown) => {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  });
+  return signOfLife(await client.get(nodeKind, { name }), await lease) !== heard;
 }
 
 async function markSilent(node: NodeObject, { client, clock, events }: ReconcileContext): Promise<NodeObject> {

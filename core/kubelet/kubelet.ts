@@ -212,7 +212,6 @@ class Loop implements Kubelet {
       random: options.random,
       log,
       signal: scope.signal,
-      isNodeReady: () => this.#agent.isReady,
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };

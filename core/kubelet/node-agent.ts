@@ -26,7 +26,7 @@ export interface NodeAgentOptions {
 /** Keeps our Node object and its Lease. */
 export class NodeAgent {
   node: Node | undefined;
-  /** The node has become ready in the eyes of the API. */
+  /** At each look, when the API has the node as ready. */
   onReady: () => void = () => {};
   #writtenMs = Number.NEGATIVE_INFINITY;
   #loops: Promise<void>[] = [];
@@ -114,7 +114,7 @@ export class NodeAgent {
     this.node = await this.#ensureNode();
     const previous = this.node.status;
     const status = nodeStatus({ ...facts, images, notReady }, previous, clock.now());
-    if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return;
+    if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return this.#told();
     const body = { status: { ...status } };
     this.node = await client.patch(
       nodeKind,
@@ -123,9 +123,13 @@ export class NodeAgent {
       { subresource: 'status' },
     );
     this.#writtenMs = clock.monotonicMs();
-    if (readyOf(previous) === readyOf(status)) return;
-    const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
-    events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    if (readyOf(previous) !== readyOf(status)) {
+      const reason = readyOf(status) === 'True' ? 'NodeReady' : 'NodeNotReady';
+      events.event(this.ref(), 'Normal', reason, `Node ${facts.name} status is now: ${reason}`);
+    }
+    this.#told();
+  }
+  #told(): void {
     if (this.isReady) this.onReady();
   }
 

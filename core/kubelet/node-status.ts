@@ -48,11 +48,18 @@ export function nodeStatus(facts: NodeFacts, previous: Node['status'], nowMs: nu
   };
 }
 
-/** What a heartbeat alone changes does not count. */
-export function sameStatus(a: Node['status'], b: Node['status']): boolean {
-  const bare = (status: Node['status']) =>
-    JSON.stringify({ ...status, conditions: status?.conditions?.map((each) => ({ ...each, lastHeartbeatTime: '' })) });
-  return bare(a) === bare(b);
+/** Whether the API has (`there`) what we would write, whatever the order of its fields. A heartbeat's time alone does not count. */
+export function sameStatus(there: Node['status'], ours: NonNullable<Node['status']>): boolean {
+  const types = new Set(ours.conditions?.map(({ type }) => type)); // others may add conditions of their own
+  const bare = (status: Node['status']) => ({
+    ...status,
+    images: status?.images ?? [],
+    conditions: (status?.conditions ?? [])
+      .filter(({ type }) => types.has(type))
+      .map((each) => ({ ...each, lastHeartbeatTime: '' }))
+      .sort((left, right) => (left.type < right.type ? -1 : 1)),
+  });
+  return Bun.deepEquals(bare(there), bare(ours), false);
 }
 
 export const nodeLabels = (name: string, arch: string, extra: Readonly<Record<string, string>> = {}) => ({

@@ -43,7 +43,7 @@ export class PodReport {
     this.#writer.write(this.#last);
   }
 
-  /** Somebody else has changed our conditions since they were written. */
+  /** Somebody else has changed our conditions since: what is decided next is written even if it says nothing new. */
   isOverwritten(status: PodStatus | undefined): boolean {
     return this.#writer?.isOverwritten(status) ?? false;
   }

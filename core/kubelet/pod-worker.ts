@@ -97,11 +97,13 @@ export class PodWorker {
     }
     // Our own status coming back changes nothing that the plan looks at.
     if (!pod || !before || changedWork(before, pod)) this.wake();
-    else this.reassert();
   }
-  /** The node controller says for a silent node that its pods are not ready: once it is heard again, our word counts. */
+  /**
+   * The node controller says for a silent node that its pods are not ready. Once the node is heard again our word counts;
+   * not at once, but at the pace of the node's own status: two that contradict each other must not do so as fast as they can.
+   */
   reassert(): void {
-    if (this.context.isNodeReady() && this.#report.isOverwritten(this.pod?.status)) this.wake();
+    if (this.#report.isOverwritten(this.pod?.status)) this.wake();
   }
 
   /** Look again. `engine`: the containers may have changed. */

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'bun:test';
-import type { Pod, Service } from '#api';
+import type { NodeSystemInfo, Pod, Service } from '#api';
 import { Backoff, durationText } from './backoff.ts';
 import { fieldValue, resourceValue } from './downward.ts';
 import { ConfigError, containerEnv } from './env.ts';
 import { expand, expandStrict } from './expansion.ts';
 import { hostnameOf, hostsFile, resolvFile } from './hosts.ts';
+import { nodeStatus, sameStatus } from './node-status.ts';
 import { judge, noRun } from './probes/verdict.ts';
 import { oomScoreOf, qosClassOf, resourcesOf } from './resources.ts';
 import { nonRootViolation, securityOf } from './security.ts';
@@ -257,4 +258,24 @@ test('probe thresholds', () => {
     return judged.verdict;
   });
   expect(verdicts).toEqual([undefined, undefined, undefined, undefined, undefined, false, undefined, true]);
+});
+
+test('a node status that the API holds in another order is the same', () => {
+  const facts = {
+    name: 'n1',
+    ips: ['192.0.2.7'],
+    labels: {},
+    capacity: { cpu: '2' },
+    allocatable: { cpu: '2' },
+    info: {} as NodeSystemInfo,
+    port: 10_250,
+    images: [],
+  };
+  const first = nodeStatus(facts, undefined, 0);
+  const { images: _none, ...held } = first;
+  const extra = { type: 'NetworkUnavailable', status: 'False' };
+  const there = { ...Object.fromEntries(Object.entries(held).reverse()), conditions: [extra, ...first.conditions!] };
+  expect(sameStatus(there, nodeStatus(facts, there, 10_000))).toBe(true);
+  expect(sameStatus(there, nodeStatus({ ...facts, notReady: 'the engine is away' }, there, 10_000))).toBe(false);
+  expect(sameStatus(undefined, first)).toBe(false);
 });

@@ -35,8 +35,6 @@ export interface WorkerContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** As the API was told last. */
-  isNodeReady(): boolean;
   /** Aborts when this kubelet stops; containers run on. */
   readonly signal: AbortSignal;
   /** The pod of this uid has left nothing behind. */

@@ -40,6 +40,12 @@ export interface Strategy<T extends KubeObject> {
   /** Beyond metadata.name and metadata.namespace. */
   selectableFields?(object: Readonly<T>): Readonly<Record<string, string>>;
   readonly columns?: readonly Column<T>[];
+  /** An update without a resourceVersion is refused. */
+  readonly needsVersion?: boolean;
+  /** A PUT of an object that is not there creates it. */
+  readonly createdByUpdate?: boolean;
+  /** A deletion answers with the object, not with a Status. */
+  readonly answersDeleted?: boolean;
   /** How long a deletion waits; undefined deletes at once (finalizers apart). */
   gracePeriodSeconds?(object: Readonly<T>, asked: number | undefined): number | undefined;
 }

@@ -59,5 +59,6 @@ const changesOf = (response: IWatchResponse): EtcdChange[] =>
     key: kv.key.toString(),
     revision: Number(kv.mod_revision),
     value: type === 'Put' ? new Uint8Array(kv.value) : undefined,
-    previous: previous && { value: new Uint8Array(previous.value), revision: Number(previous.mod_revision) },
+    // null where there was none
+    previous: previous ? { value: new Uint8Array(previous.value), revision: Number(previous.mod_revision) } : undefined,
   }));

@@ -7,9 +7,16 @@ import { openEtcdStore } from './etcd.ts';
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
-test('etcd without TLS is taken on loopback only', async () => {
-  const open = openEtcdStore({ endpoints: ['http://10.0.0.1:2379'], clock: systemClock, log: silentLog });
-  await expect(open).rejects.toMatchObject({ code: 'ETCD_INSECURE' });
+test('etcd without TLS is taken on loopback only, and only when asked for', async () => {
+  for (const options of [
+    { endpoints: ['http://10.0.0.1:2379'], plaintext: true },
+    { endpoints: ['http://127.0.0.1:2379'] },
+    { endpoints: ['http://127.0.0.1:2379'], tls: { ca: '', cert: '', key: '' } },
+    { endpoints: [] },
+  ]) {
+    const open = openEtcdStore({ ...options, clock: systemClock, log: silentLog });
+    await expect(open).rejects.toMatchObject({ code: 'ETCD_INSECURE' });
+  }
 });
 
 if (!etcdPath) console.log('skip: the etcd store (there is no etcd on PATH)');
@@ -18,7 +25,7 @@ else
     let server: EtcdServer;
     let count = 0;
     const openAt = (prefix: string, endpoint = server.endpoint) =>
-      openEtcdStore({ endpoints: [endpoint], prefix, clock: systemClock, log: silentLog });
+      openEtcdStore({ endpoints: [endpoint], plaintext: true, prefix, clock: systemClock, log: silentLog });
     beforeAll(async () => {
       server = await startEtcd();
     });

@@ -1,35 +1,39 @@
-import { ConstantBackoff, noop } from 'cockatiel';
-import { Etcd3, type IRequestOp, type ITxnResponse, Range } from 'etcd3';
+import { type Etcd3, type IRequestOp, type ITxnResponse, Range } from 'etcd3';
 import { type Clock, type Log, messageOf, PintleError } from '#base';
 import type { ResourceVersion } from '../api/meta.ts';
 import { errors } from '../api/status.ts';
+import { callMsMax, connectEtcd, isUnreachable, isUnsent } from './etcd-client.ts';
 import { type EtcdChange, watchEtcd } from './etcd-watch.ts';
 import { checkKey, checkValue } from './key.ts';
 import { expired, refusals, tooNew } from './refusal.ts';
 import type { Entry, Page, Store, StoreEvent } from './store.ts';
-import { epochSize, versionNumber, versionText } from './version.ts';
+import { epochSize, nextEpoch, versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub } from './watch-hub.ts';
 
 export interface EtcdStoreOptions {
-  /** URLs of the members, such as https://10.0.0.1:2379. Plain http is taken for loopback only. */
+  /** URLs of the members, such as https://10.0.0.1:2379. */
   readonly endpoints: readonly string[];
   /** Everything of this cluster lies under it. Default /pintle. */
   readonly prefix?: string;
   /** PEM texts. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+  /** Takes loopback endpoints without TLS. */
+  readonly plaintext?: boolean;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 const pageEntries = 500; // an unpaged range of large values does not fit into one answer
-const callMsMax = 10_000;
-const watchBackoffMs = 250;
 const replayMsMax = 10_000;
-const ownEventMsMax = 200;
+const retryMs = 50;
+/** A touch that the live watch does not bring within this time means that its member hangs. */
+const silentMsMax = 1_000;
+/** How long the live watch may take to bring a revision before it is taken for somebody else's: a read waits so long then. */
+const ownEventMsMax = 20;
 
 export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
   checkEndpoints(options);
-  const store = new EtcdStore(options, connect(options));
+  const store = new EtcdStore(options, connectEtcd(options, options.clock));
   try {
     await store.open();
     return store;
@@ -49,11 +53,13 @@ const touchKey = '\0touch';
 const epochKey = '\0epoch';
 
 class EtcdStore implements Store {
+  readonly shared = true;
   readonly #root: string;
   readonly #hub: WatchHub;
   #base = 0; // epoch * 2^40
-  #watch: Disposable | undefined;
+  #live: { readonly client: Etcd3; readonly watch: Disposable } | undefined;
   #closed = false;
+  #touching: Promise<number> | undefined;
   readonly #waiting = new Set<() => void>();
 
   constructor(
@@ -66,7 +72,7 @@ class EtcdStore implements Store {
   }
 
   async open(): Promise<void> {
-    this.#base = Number((await this.client.get(this.#root + epochKey).string()) ?? 0) * epochSize;
+    this.#base = (await this.#epoch()) * epochSize;
     const revision = await this.#touch();
     this.#hub.publish([], this.#base + revision);
     this.#follow(revision + 1);
@@ -155,8 +161,24 @@ class EtcdStore implements Store {
     this.#assertOpen();
     const { header } = await this.#call('read', () => this.client.get(this.#root + touchKey).exec());
     const version = this.#base + Number(header.revision);
-    if (!(await this.#arrived(version))) await this.#call('write', () => this.#touch());
+    if (await this.#arrived(version, ownEventMsMax)) return versionText(version);
+    await this.#call('write', () => this.#touchPast(version));
+    const live = this.#live;
+    if (!(await this.#arrived(version, silentMsMax)) && live === this.#live && !this.#closed) {
+      this.options.log.warn('the etcd watch is silent; another member is asked');
+      this.#follow(this.#hub.version - this.#base + 1);
+    }
     return versionText(version);
+  }
+
+  /** One touch at a time serves all who wait; one that began before ours may lie below our version. */
+  async #touchPast(version: number): Promise<void> {
+    for (let touched = 0; touched < version; ) {
+      this.#touching ??= this.#touch().finally(() => {
+        this.#touching = undefined;
+      });
+      touched = this.#base + (await this.#touching);
+    }
   }
 
   async compact(before: ResourceVersion): Promise<void> {
@@ -170,24 +192,62 @@ class EtcdStore implements Store {
     }
   }
 
+  /** The other apiservers see the key change and start over, too. */
+  async newEpoch(above: ResourceVersion = versionText(0)): Promise<ResourceVersion> {
+    this.#assertOpen();
+    const revision = await this.#call('write', async () => {
+      const first = nextEpoch((await this.#epoch()) * epochSize, versionNumber(above));
+      const path = this.#root + epochKey;
+      const { header } = await this.client
+        .put(path)
+        .value(String(first / epochSize))
+        .exec();
+      return first + Number(header.revision);
+    });
+    if (!(await this.#arrived(revision, callMsMax))) throw errors.unavailable('etcd does not tell of the new epoch');
+    return versionText(revision);
+  }
+  async #epoch(): Promise<number> {
+    return Number((await this.client.get(this.#root + epochKey).string()) ?? 0);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#hub.fail(closedError());
-    this.#watch?.[Symbol.dispose]();
+    this.#unfollow();
     this.client.close();
   }
 
-  /** One watch over the whole root feeds every watcher. */
+  /**
+   * One watch over the whole root feeds every watcher. It has connections of its own: etcd3 keeps one stream for all watches
+   * of a client, and the only way off a member that hangs is to close them.
+   */
   #follow(revision: number): void {
-    this.#watch = watchEtcd(this.client, this.#root, revision, {
+    this.#unfollow();
+    const client = connectEtcd(this.options, this.options.clock);
+    const watch = watchEtcd(client, this.#root, revision, {
       onChanges: (changes) => {
-        const events = changes.filter((change) => this.#isPublic(change)).map((change) => this.#event(change));
-        this.#hub.publish(events, this.#base + changes.at(-1)!.revision);
+        const epoch = changes.findLast(({ key }) => key === this.#root + epochKey);
+        if (epoch?.value) this.#enterEpoch(Number(Buffer.from(epoch.value).toString()), changes.at(-1)!.revision);
+        else {
+          const events = changes.filter((change) => this.#isPublic(change)).map((change) => this.#event(change));
+          this.#hub.publish(events, this.#base + changes.at(-1)!.revision);
+        }
         for (const wake of this.#waiting) wake();
       },
       onEnd: (error) => void this.#resume(error),
     });
+    this.#live = { client, watch };
+  }
+  #enterEpoch(epoch: number, revision: number): void {
+    this.#base = epoch * epochSize;
+    this.#hub.restart(expired('the watch', String(this.#base + revision)), this.#base + revision);
+  }
+  #unfollow(): void {
+    this.#live?.watch[Symbol.dispose]();
+    this.#live?.client.close();
+    this.#live = undefined;
   }
 
   /** History was compacted while we were away: nobody can be told what happened in between, so every watcher lists again. */
@@ -200,7 +260,7 @@ class EtcdStore implements Store {
         this.#follow(revision + 1);
         return;
       }
-      await this.options.clock.sleep(watchBackoffMs, signal);
+      await this.options.clock.sleep(retryMs, signal);
     }
   }
 
@@ -212,7 +272,10 @@ class EtcdStore implements Store {
     const controller = new AbortController();
     const { promise, resolve, reject } = Promise.withResolvers<{ events: StoreEvent[]; through: number }>();
     const events: StoreEvent[] = [];
-    using _replay = watchEtcd(this.client, this.#root, since - this.#base + 1, {
+    // Beside the live watch: where the last watch of an etcd3 client ends, the next one may attach to its dying stream and hang.
+    const client = this.#live?.client;
+    if (!client) throw errors.unavailable('etcd cannot be watched now');
+    using _replay = watchEtcd(client, this.#root, since - this.#base + 1, {
       onChanges: (changes) => {
         for (const change of changes) {
           const through = this.#base + change.revision;
@@ -233,12 +296,12 @@ class EtcdStore implements Store {
   }
 
   /** Waits shortly for the live watch. False: nothing of ours moved the revision. */
-  async #arrived(version: number): Promise<boolean> {
+  async #arrived(version: number, msMax: number): Promise<boolean> {
     if (this.#hub.version >= version) return true;
     const controller = new AbortController();
     const wake = () => this.#hub.version >= version && controller.abort();
     this.#waiting.add(wake);
-    await this.options.clock.sleep(ownEventMsMax, controller.signal);
+    await this.options.clock.sleep(msMax, controller.signal);
     this.#waiting.delete(wake);
     return this.#hub.version >= version;
   }
@@ -274,11 +337,18 @@ class EtcdStore implements Store {
     return revision;
   }
 
+  /** Tries other members: a read always, a write only where it cannot have been sent. */
   async #call<T>(kind: 'read' | 'write', work: () => PromiseLike<T>, at = ''): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw this.#explain(error, kind, at);
+    const { clock } = this.options;
+    const end = clock.monotonicMs() + 2 * callMsMax;
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        const again = isUnsent(error) || (kind === 'read' && isUnreachable(error));
+        if (!again || this.#closed || clock.monotonicMs() + retryMs > end) throw this.#explain(error, kind, at);
+      }
+      await clock.sleep(retryMs);
     }
   }
   #explain(error: unknown, kind: 'read' | 'write', at = ''): Error {
@@ -300,29 +370,15 @@ class EtcdStore implements Store {
   }
 }
 
-function connect({ endpoints, tls, clock }: EtcdStoreOptions): Etcd3 {
-  return new Etcd3({
-    hosts: [...endpoints],
-    credentials: tls && {
-      rootCertificate: Buffer.from(tls.ca),
-      certChain: Buffer.from(tls.cert),
-      privateKey: Buffer.from(tls.key),
-    },
-    grpcOptions: { 'grpc.max_receive_message_length': -1 },
-    defaultCallOptions: (context) => (context.isStream ? {} : { deadline: clock.now() + callMsMax }),
-    // etcd3's own circuit breaker turns one refused call into seconds without any; the caller decides what to repeat.
-    faultHandling: { host: () => noop, global: noop, watchBackoff: new ConstantBackoff(watchBackoffMs).next() },
-  });
-}
-
-function checkEndpoints({ endpoints, tls }: EtcdStoreOptions): void {
+function checkEndpoints({ endpoints, tls, plaintext }: EtcdStoreOptions): void {
   const remote = endpoints.filter(
     (endpoint) => !/^(https?:\/\/)?(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?\/?$/.test(endpoint),
   );
-  if (endpoints.length === 0 || (remote.length > 0 && !tls))
+  const open = tls ? endpoints.filter((endpoint) => !endpoint.startsWith('https://')) : plaintext ? remote : endpoints;
+  if (endpoints.length === 0 || open.length > 0)
     throw new PintleError(
       'ETCD_INSECURE',
-      endpoints.length === 0 ? 'No etcd endpoint is given.' : `etcd at ${remote.join(', ')} would be used without TLS.`,
-      'Give https endpoints together with a CA, a client certificate and its key.',
+      endpoints.length === 0 ? 'No etcd endpoint is given.' : `etcd at ${open.join(', ')} would be used without TLS.`,
+      'Give https endpoints together with a CA, a client certificate and its key; on loopback plain text may be asked for.',
     );
 }

@@ -2,7 +2,7 @@ import type { ResourceVersion } from '../api/meta.ts';
 import { checkKey, checkValue, compareKeys } from './key.ts';
 import { expired, refusals, refuse, tooNew } from './refusal.ts';
 import type { Entry, Page, Store, StoreEvent } from './store.ts';
-import { versionNumber, versionText } from './version.ts';
+import { nextEpoch, versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub } from './watch-hub.ts';
 
 export interface MemoryStoreOptions {
@@ -20,6 +20,7 @@ interface LogRow {
 export const createMemoryStore = async (options: MemoryStoreOptions = {}): Promise<Store> => new MemoryStore(options);
 
 class MemoryStore implements Store {
+  readonly shared = false;
   readonly #entries = new Map<string, Entry>();
   readonly #keys: string[] = [];
   readonly #logEventsMax: number;
@@ -84,6 +85,15 @@ class MemoryStore implements Store {
     if (bound <= this.#compacted) return;
     this.#compacted = bound;
     this.#log = this.#log.slice(this.#logIndex(bound));
+  }
+
+  async newEpoch(above: ResourceVersion = versionText(0)): Promise<ResourceVersion> {
+    this.#assertOpen();
+    this.#version = nextEpoch(this.#version, versionNumber(above));
+    this.#compacted = this.#version;
+    this.#log = [];
+    this.#hub.restart(expired('the watch', String(this.#version)), this.#version);
+    return versionText(this.#version);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,7 @@ import { prefixEnd } from './key.ts';
 import { expired, type Refusal, refuse, tooNew } from './refusal.ts';
 import { damaged, isDamage, metaOf, newestVersion, openFile } from './sqlite-file.ts';
 import { checksumOf, type Row, type StoredRow } from './sqlite-row.ts';
+import { nextEpoch } from './version.ts';
 import { Witness } from './witness.ts';
 
 export interface WriteOperation {
@@ -192,8 +193,26 @@ export class SqliteDatabase {
         .query(`DELETE FROM log WHERE version IN (SELECT previous FROM log WHERE ${changed} AND previous > 0)`)
         .run(...range);
       this.#database.query(`DELETE FROM log WHERE ${changed} AND value IS NULL`).run(...range);
-      this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(bound);
+      this.#keepCompacted(bound);
     })();
+  }
+
+  /** Only the current entries stay, and the next write has a version of a new epoch. */
+  newEpoch(above: number): void {
+    const first = nextEpoch(this.#version, above);
+    this.#guard(() =>
+      this.#database.transaction(() => {
+        this.#database.run('DELETE FROM log WHERE version NOT IN (SELECT version FROM current)');
+        this.#keepCompacted(first);
+      })(),
+    );
+    this.#version = first;
+    this.#compacted = first;
+    this.#witness.write(first);
+  }
+
+  #keepCompacted(version: number): void {
+    this.#database.query("INSERT OR REPLACE INTO meta (name, value) VALUES ('compacted', ?)").run(version);
   }
 
   /** Takes the disk space that lets deletions work when the disk is full. */

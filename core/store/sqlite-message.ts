@@ -24,6 +24,7 @@ export type Question =
       readonly bytesMax: number;
     }
   | { readonly type: 'compact'; readonly before: number }
+  | { readonly type: 'epoch'; readonly above: number }
   | { readonly type: 'close' };
 export interface Packed {
   readonly head: string;

@@ -49,6 +49,9 @@ function answer(question: Question): Packed | undefined {
     }
     case 'compact':
       return packRows([], Number(database.compact(question.before)));
+    case 'epoch':
+      database.newEpoch(question.above);
+      return undefined;
     case 'close':
       database.close();
       return undefined;

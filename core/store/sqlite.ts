@@ -1,8 +1,9 @@
 import type { Clock, Log } from '#base';
 import type { ResourceVersion } from '../api/meta.ts';
-import { errors } from '../api/status.ts';
+import { errors, StatusError } from '../api/status.ts';
+import { ballastBytes } from './ballast.ts';
 import { checkKey, checkValue } from './key.ts';
-import { refusals } from './refusal.ts';
+import { expired, refusals } from './refusal.ts';
 import type { WriteOperation, WriteResult } from './sqlite-database.ts';
 import { unpackRows } from './sqlite-message.ts';
 import type { Row } from './sqlite-row.ts';
@@ -40,6 +41,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
  * so the number of fsyncs follows the disk and not the number of writers.
  */
 class SqliteStore implements Store {
+  readonly shared = false;
   readonly #thread: SqliteThread;
   readonly #hub: WatchHub;
   #queue: Queued[] = [];
@@ -109,6 +111,14 @@ class SqliteStore implements Store {
       const { packed } = await this.#thread.ask({ type: 'compact', before: versionNumber(before) });
       more = unpackRows(packed!).through > 0;
     }
+  }
+
+  async newEpoch(above: ResourceVersion = versionText(0)): Promise<ResourceVersion> {
+    this.#assertOpen();
+    await this.#writing;
+    const { version } = await this.#thread.ask({ type: 'epoch', above: versionNumber(above) });
+    this.#hub.restart(expired('the watch', String(version)), version);
+    return versionText(version);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -199,7 +209,11 @@ class SqliteStore implements Store {
 }
 
 const full = (path: string) =>
-  errors.unavailable(`the disk of ${path} is full: nothing was written; delete objects or free space, then try again`);
+  new StatusError(
+    507,
+    'InsufficientStorage',
+    `the disk of ${path} is full: nothing was written; reads and deletions go on, writes when at least ${ballastBytes >> 20} MiB are free again`,
+  );
 
 const entryOf = ({ key, value, version }: Row): Entry => ({ key, value: value!, version: versionText(version) });
 

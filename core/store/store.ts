@@ -22,10 +22,12 @@ export interface Page {
 /**
  * The one seam to persistence. Every write is durable before its promise resolves (memory excepted).
  * `expected` undefined means: whatever is there. Throws StatusError with reason AlreadyExists, NotFound, Conflict, Expired,
- * RequestEntityTooLarge (value above 1.5 MiB) or ServiceUnavailable (the backend cannot write now; nothing was written, or it is
+ * RequestEntityTooLarge (value above 1.5 MiB), InsufficientStorage (507: the disk is full, nothing was written) or ServiceUnavailable (the backend cannot write now; nothing was written, or it is
  * not known, which the message says).
  */
 export interface Store extends AsyncDisposable {
+  /** Other processes may write to the same data; then only `version` tells how far a reader must have come to be up to date. */
+  readonly shared: boolean;
   create(key: string, value: Uint8Array): Promise<Entry>;
   update(key: string, value: Uint8Array, expected: ResourceVersion | undefined): Promise<Entry>;
   /** Resolves to the entry as it was; its `version` is the version of the deletion. */
@@ -39,6 +41,12 @@ export interface Store extends AsyncDisposable {
   version(): Promise<ResourceVersion>;
   /** Forgets history before this version. Current entries stay. */
   compact(before: ResourceVersion): Promise<void>;
+  /**
+   * To be called once after the content came from a snapshot: starts an epoch, which expires every version handed out before,
+   * also those that the snapshot does not know. Entries stay; every watch ends with Expired. `above`: the newest version known
+   * of the store that the snapshot replaces, which may have been restored before itself. Resolves to the first version.
+   */
+  newEpoch(above?: ResourceVersion): Promise<ResourceVersion>;
 }
 
 /** 1.5 MiB, in every implementation (etcd's default request limit). */

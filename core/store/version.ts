@@ -14,3 +14,7 @@ export const versionNumber = (text: ResourceVersion): number => {
   const value = Number(text);
   return Number.isSafeInteger(value) ? value : Number.MAX_SAFE_INTEGER;
 };
+
+/** The first version of the epoch after those of all these versions. */
+export const nextEpoch = (...versions: readonly number[]): number =>
+  (Math.floor(Math.max(...versions) / epochSize) + 1) * epochSize;

@@ -48,7 +48,11 @@ const tokensOf = (process: SimProcess): TokenIssuer => ({
   },
 });
 
-export async function runApiServer(process: SimProcess, store: Store): Promise<ApiServer> {
+export async function runApiServer(
+  process: SimProcess,
+  store: Store,
+  schema = createSchemaEngine(),
+): Promise<ApiServer> {
   const holder: { server?: ApiServer } = {};
   const nodeUses = createNodeUses((name) =>
     (holder.server?.reader.list(podKind) ?? []).filter(({ spec }) => spec?.nodeName === name),
@@ -62,7 +66,7 @@ export async function runApiServer(process: SimProcess, store: Store): Promise<A
     authorizer: createAuthorizer({ nodeUses }),
     admission: [createNodeRestriction(nodeUses)],
     tokens: tokensOf(process),
-    schema: createSchemaEngine(),
+    schema,
     patches,
     strategies: strategies as readonly AnyStrategy[],
     serviceRange,

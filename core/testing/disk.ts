@@ -115,6 +115,7 @@ export class SimDisk {
       run: () => Promise<Entry>,
     ) => owner.guard(this.#write(owner, type, key, expected, run));
     return {
+      shared: inner.shared,
       create: (key, value) => write('put', key, '0' as ResourceVersion, () => inner.create(key, value)),
       update: (key, value, expected) => write('put', key, expected, () => inner.update(key, value, expected)),
       delete: (key, expected) => write('delete', key, expected, () => inner.delete(key, expected)),
@@ -122,6 +123,7 @@ export class SimDisk {
       list: (prefix, page) => owner.guard(inner.list(prefix, page)),
       version: () => owner.guard(inner.version()),
       compact: (before) => owner.guard(inner.compact(before)),
+      newEpoch: (above) => owner.guard(inner.newEpoch(above)),
       watch: (prefix, since, signal) => owner.guardEach(this.#watch(prefix, since, signal)),
       [Symbol.asyncDispose]: async () => {},
     };

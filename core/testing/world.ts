@@ -3,6 +3,7 @@ import { type Clock, type Log, silentLog } from '#base';
 import type { Client, Fetch } from '#client';
 import type { ControllerSpec, SchedulerPlugin } from '#sdk';
 import type { KindRegistry } from '../apiserver/contract.ts';
+import type { DefinableSchema } from '../apiserver/schema/schema.ts';
 import { createClient } from '../client/http.ts';
 import { createFakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '../kubelet/runtimes/fake.ts';
 import { createMemoryStore } from '../store/memory.ts';
@@ -36,6 +37,8 @@ export interface WorldOptions {
   /** Stands before the apiserver: a server with a planted bug. */
   readonly server?: (fetch: Fetch) => Fetch;
   readonly checkers?: readonly MakeChecker[];
+  /** Compiled types, to share between worlds. */
+  readonly schema?: DefinableSchema;
   /** False: components write no Event objects, which are half of all writes. Default true. */
   readonly events?: boolean;
   /** Receives every log line of every component. */
@@ -45,7 +48,7 @@ export type ProcessName = 'apiserver' | 'controllers' | 'scheduler' | `node-${nu
 
 const capacityDefault = { cpu: '4', memory: '8Gi', pods: '40', 'ephemeral-storage': '100Gi' };
 const bootMsMax = 60_000;
-const quietMs = 25_000;
+const quietMs = 12_000; // longer than a heartbeat and every look of a controller
 const lookEveryMs = 250;
 const patrolEveryMs = 500;
 /** What a component says only when it has a bug. */
@@ -279,7 +282,7 @@ export class World implements AsyncDisposable {
   }
   async #startServer(process: SimProcess): Promise<void> {
     await this.checkStore();
-    const server = await runApiServer(process, this.disk.open(process));
+    const server = await runApiServer(process, this.disk.open(process), this.options.schema);
     const fetch = this.options.server?.(server.fetch) ?? server.fetch;
     this.#kinds = server.kinds;
     this.network.server = { process, fetch };

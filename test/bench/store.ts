@@ -106,7 +106,12 @@ async function replayRow(folder: string): Promise<Row> {
 
 async function etcdRow(): Promise<Row> {
   await using server = await startEtcd();
-  await using store = await openEtcdStore({ endpoints: [server.endpoint], clock: systemClock, log: silentLog });
+  await using store = await openEtcdStore({
+    endpoints: [server.endpoint],
+    plaintext: true,
+    clock: systemClock,
+    log: silentLog,
+  });
   const bare = new Etcd3({ hosts: server.endpoint });
   const rounds = 6;
   const bareWriter = async (index: number) => {

@@ -129,6 +129,7 @@ export async function collect(store: Store, prefix: string, since: ResourceVersi
 
 function compareEvents(events: readonly StoreEvent[], changes: readonly Change[], where: string): void {
   const seen = events.map((event) => {
+    if (event.type === 'put') must(event.previous !== null, `${where}: a creation has no previous`, event.entry.key);
     if (event.type === 'put')
       return [event.type, event.entry.key, event.entry.version, decode(event.entry.value), event.previous?.version];
     return event.type === 'delete'

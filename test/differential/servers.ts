@@ -53,6 +53,18 @@ export async function startUpstream(): Promise<Server> {
   };
 }
 
+/** Named in discovery; nothing streams here, for want of a node. */
+const streamNames = [
+  'pods/log',
+  'pods/exec',
+  'pods/attach',
+  'pods/portforward',
+  'pods/proxy',
+  'services/proxy',
+  'nodes/proxy',
+];
+const noStream = async () => new Response('no node', { status: 503 });
+
 /** Ours in this process, on a memory store, with the listener, the schemas and the strategies that ship. */
 export async function startOurs(): Promise<Server> {
   const server = await createApiServer({
@@ -70,6 +82,7 @@ export async function startOurs(): Promise<Server> {
     }),
     authorizer: createAuthorizer({ nodeUses: createNodeUses(() => []) }),
     serviceRange: '10.96.0.0/16',
+    streams: Object.fromEntries(streamNames.map((name) => [name, noStream])),
     advertise: { ip: '127.0.0.1', port: 6443 },
   });
   const authority = await createAuthority('differential', systemClock.now());

@@ -1,11 +1,10 @@
 import { errors } from '#api';
 import type { UserInfo } from '#sdk';
-import { impersonate } from './impersonation.ts';
 import type { ServiceAccountTokens } from './service-account-tokens.ts';
 
 const bearerBytesMax = 16 * 1024;
 
-/** Undefined: no credentials. Throws 401 for credentials that are wrong, 403 for an impersonation that is not allowed. */
+/** Undefined: no credentials. Throws 401 for credentials that are wrong. Who may act as another is decided behind this. */
 export function createAuthenticator(sources: {
   readonly tokenFile?: { userOf(token: string): Promise<UserInfo | undefined> };
   readonly serviceAccounts?: Pick<ServiceAccountTokens, 'authenticate'>;
@@ -18,13 +17,10 @@ export function createAuthenticator(sources: {
   return {
     async authenticate(request) {
       const token = bearerOf(request.headers);
-      if (token === undefined) {
-        if ([...request.headers.keys()].some((name) => name.startsWith('impersonate-'))) throw errors.unauthorized();
-        return undefined;
-      }
+      if (token === undefined) return undefined;
       const user = token === '' || token.length > bearerBytesMax ? undefined : await userOfToken(token);
       if (!user) throw errors.unauthorized();
-      return impersonate(user, request.headers);
+      return user;
     },
   };
 }

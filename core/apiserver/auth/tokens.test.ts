@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import * as jose from 'jose';
 import type { Clock } from '#base';
 import { seededRandom, systemClock } from '#base';
+import { anonymousUser } from './attributes.ts';
 import { createAuthenticator } from './authenticator.ts';
+import { createAuthorizer } from './authorizer.ts';
+import { impersonate } from './impersonation.ts';
 import { createKubeletTokenSigner, createKubeletTokenVerifier } from './kubelet-tokens.ts';
 import { createServiceAccountTokens, type Known } from './service-account-tokens.ts';
 import { openSigningKeys } from './signing-keys.ts';
@@ -171,7 +174,7 @@ test('a kubelet token is good for one node, one operation and one minute', async
   expect(await verify(token)).toBeUndefined();
 });
 
-test('the token file is read again when it changes; impersonation is for administrators', async () =>
+test('the token file is read again when it changes; impersonation needs a right to it', async () =>
   inFolder(async (folder) => {
     const w = world();
     const path = join(folder, 'tokens.json');
@@ -183,7 +186,7 @@ test('the token file is read again when it changes; impersonation is for adminis
     const tokenFile = await openTokenFile({ path, clock: w.clock });
     const { authenticate } = createAuthenticator({ tokenFile, serviceAccounts: w.tokens });
     const ask = (token: string | undefined, headers: Record<string, string> = {}) =>
-      authenticate(
+      asked(
         new Request('http://localhost/', {
           headers: { ...(token && { authorization: `Bearer ${token}` }), ...headers },
         }),
@@ -191,10 +194,17 @@ test('the token file is read again when it changes; impersonation is for adminis
         (user) => user ?? 'nobody',
         (error: Error) => error.message,
       );
+    const authorizer = createAuthorizer({ nodeUses: () => false });
+    const asked = async (request: Request) => {
+      const user = await authenticate(request);
+      return impersonate(user ?? anonymousUser, request.headers, authorizer);
+    };
     expect(await ask('a')).toEqual({ name: 'admin', groups: ['system:masters', 'system:authenticated'] });
     expect(await ask('wrong')).toBe('Unauthorized');
-    expect(await ask(undefined)).toBe('nobody');
-    expect(await ask(undefined, { 'impersonate-group': 'system:masters' })).toBe('Unauthorized');
+    expect(await ask(undefined)).toEqual(anonymousUser);
+    expect(await ask(undefined, { 'impersonate-user': 'admin' })).toContain(
+      'User "system:anonymous" cannot impersonate',
+    );
     const { token } = await w.tokens.issue(w.account, {});
     expect(await ask(token)).toMatchObject({ name: 'system:serviceaccount:default:app' });
     expect(await ask('a', { 'Impersonate-User': 'eve', 'Impersonate-Group': 'dev' })).toEqual({

@@ -42,30 +42,36 @@ export class FieldSet {
     return set;
   }
   union(other: FieldSet): FieldSet {
-    return combine(this, other, (left, right) => left || right);
+    return combine(this, other, (left, right) => left || right, { left: true, right: true });
   }
   intersect(other: FieldSet): FieldSet {
-    return combine(this, other, (left, right) => left && right);
+    return combine(this, other, (left, right) => left && right, { left: false, right: false });
   }
   without(other: FieldSet): FieldSet {
-    return combine(this, other, (left, right) => left && !right);
+    return combine(this, other, (left, right) => left && !right, { left: true, right: false });
   }
   equals(other: FieldSet): boolean {
     return JSON.stringify(this.toJson()) === JSON.stringify(other.toJson()) && this.own === other.own;
   }
 }
 
+/** `alone`: whether what only one side has stays. It is shared, not copied: nobody changes a set below its top. */
 function combine(
-  left: FieldSet | undefined,
-  right: FieldSet | undefined,
+  left: FieldSet,
+  right: FieldSet,
   keep: (l: boolean, r: boolean) => boolean,
+  alone: { readonly left: boolean; readonly right: boolean },
 ): FieldSet {
   const result = new FieldSet();
-  result.own = keep(left?.own ?? false, right?.own ?? false);
-  for (const key of new Set([...(left?.children.keys() ?? []), ...(right?.children.keys() ?? [])])) {
-    const child = combine(left?.children.get(key), right?.children.get(key), keep);
-    if (!child.isEmpty) result.children.set(key, child);
+  result.own = keep(left.own, right.own);
+  for (const [key, inner] of left.children) {
+    const other = right.children.get(key);
+    const child = other ? combine(inner, other, keep, alone) : alone.left ? inner : undefined;
+    if (child && !child.isEmpty) result.children.set(key, child);
   }
+  if (alone.right)
+    for (const [key, inner] of right.children)
+      if (!left.children.has(key) && !inner.isEmpty) result.children.set(key, inner);
   return result;
 }
 

@@ -88,8 +88,10 @@ export interface Difference {
   readonly changed: FieldSet;
   readonly removed: FieldSet;
 }
-/** Always there in Go (a struct that is no pointer): its arrival is not a change of its own. */
-const isImplicit = (field: Field | undefined): boolean => field?.type === 'ref' && field.default !== undefined;
+/** Always there in Go (a struct that is no pointer, a list that JSON never leaves out): its arrival is not a change of its own. */
+const isImplicit = (field: Field | undefined): boolean =>
+  (field?.type === 'ref' && field.default !== undefined) ||
+  ((field?.type === 'array' || field?.type === 'map') && !field.omitZero);
 
 export function compare(shape: Shape, before: unknown, after: unknown): Difference {
   const difference = { changed: new FieldSet(), removed: new FieldSet() };
@@ -104,12 +106,13 @@ function diff(
   removed: FieldSet,
   field: Field | undefined,
 ): void {
-  if (before === after) return;
+  // Most of an object stays as it is: one native comparison is far cheaper than taking both sides apart.
+  if (before === after || (before !== undefined && after !== undefined && Bun.deepEquals(before, after, false))) return;
   const [old, now] = [partsOf(shape, before), partsOf(shape, after)];
   const branches = (old?.size ?? 0) + (now?.size ?? 0) > 0;
   if (!branches) {
     if (after === undefined) removed.own = true;
-    else if (before === undefined || !Bun.deepEquals(before, after, false)) changed.own = true;
+    else changed.own = true;
     return;
   }
   if (before === undefined && !isImplicit(field)) changed.own = true;

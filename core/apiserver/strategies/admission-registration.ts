@@ -18,7 +18,7 @@ import { checkPolicyBinding, checkPolicySpec, defaultMatch } from './admission-p
 import { checkWebhook, defaultWebhook } from './admission-webhook.ts';
 import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { plainStrategy } from './rules/plain.ts';
-import { type Mistakes, sameJson } from './rules/values.ts';
+import { checkOneOf, type Mistakes, sameJson } from './rules/values.ts';
 
 type WebhookConfiguration = (MutatingWebhookConfiguration | ValidatingWebhookConfiguration) & KubeObject;
 
@@ -54,6 +54,7 @@ const webhookDifference = {
 export const mutatingWebhookConfigurationStrategy = plainStrategy<MutatingWebhookConfiguration & KubeObject>({
   ...webhookDifference,
   kind: mutatingWebhookConfigurationKind,
+  needsVersion: true,
   defaults(draft) {
     for (const hook of draft.webhooks ?? []) {
       defaultWebhook(hook);
@@ -64,6 +65,7 @@ export const mutatingWebhookConfigurationStrategy = plainStrategy<MutatingWebhoo
 export const validatingWebhookConfigurationStrategy = plainStrategy<ValidatingWebhookConfiguration & KubeObject>({
   ...webhookDifference,
   kind: validatingWebhookConfigurationKind,
+  needsVersion: true,
   defaults(draft) {
     for (const hook of draft.webhooks ?? []) defaultWebhook(hook);
   },
@@ -77,6 +79,7 @@ const paramKindColumn = column(
 );
 export const validatingAdmissionPolicyStrategy = plainStrategy<ValidatingAdmissionPolicy & KubeObject>({
   kind: validatingAdmissionPolicyKind,
+  needsVersion: true,
   subresources: ['status'],
   generation: true,
   defaults({ spec }) {
@@ -104,6 +107,7 @@ export const validatingAdmissionPolicyStrategy = plainStrategy<ValidatingAdmissi
 });
 export const mutatingAdmissionPolicyStrategy = plainStrategy<MutatingAdmissionPolicy & KubeObject>({
   kind: mutatingAdmissionPolicyKind,
+  needsVersion: true,
   generation: true,
   defaults({ spec }) {
     if (!spec) return;
@@ -138,13 +142,15 @@ const bindingColumns = [
 ];
 export const validatingAdmissionPolicyBindingStrategy = plainStrategy<ValidatingAdmissionPolicyBinding & KubeObject>({
   kind: validatingAdmissionPolicyBindingKind,
+  needsVersion: true,
   generation: true,
   defaults: ({ spec }) => defaultMatch(spec?.matchResources),
   check(mistakes, { spec }) {
     checkPolicyBinding(mistakes, spec ?? {});
     const actions = spec?.validationActions ?? [];
-    if (actions.length === 0)
-      mistakes.push(fieldErrors.required('spec.validationActions', 'at least one validation action is required'));
+    if (actions.length === 0) mistakes.push(fieldErrors.required('spec.validationActions'));
+    for (const [index, action] of actions.entries())
+      checkOneOf(mistakes, `spec.validationActions[${index}]`, action, ['Audit', 'Deny', 'Warn']);
     if (actions.includes('Deny') && actions.includes('Warn'))
       mistakes.push(
         fieldErrors.invalid(
@@ -158,6 +164,7 @@ export const validatingAdmissionPolicyBindingStrategy = plainStrategy<Validating
 });
 export const mutatingAdmissionPolicyBindingStrategy = plainStrategy<MutatingAdmissionPolicyBinding & KubeObject>({
   kind: mutatingAdmissionPolicyBindingKind,
+  needsVersion: true,
   generation: true,
   defaults: ({ spec }) => defaultMatch(spec?.matchResources),
   check: (mistakes, { spec }) => checkPolicyBinding(mistakes, spec ?? {}),

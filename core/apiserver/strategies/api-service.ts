@@ -46,6 +46,7 @@ const conditionOf = (service: Readonly<Service>) =>
 /** Which group version is served from where. Those of this server are made by itself. */
 export const apiServiceStrategy = plainStrategy<Service>({
   kind: apiServiceKind,
+  needsVersion: true,
   subresources: ['status'],
   nameRule: anyPathSegment,
   defaults({ spec }) {

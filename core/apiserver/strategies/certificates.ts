@@ -139,6 +139,7 @@ export const certificateSigningRequestStrategy = plainStrategy<Csr>({
     const wrong = (why: string) => mistakes.push(fieldErrors.invalid('spec.request', spec.request, why));
     if (!/^-----BEGIN (NEW )?CERTIFICATE REQUEST-----\r?\n/m.test(pem))
       wrong('PEM block type must be CERTIFICATE REQUEST');
+    else if (isCut(pem)) wrong('asn1: syntax error: data truncated');
     if (!spec.usages?.length) mistakes.push(fieldErrors.required('spec.usages'));
     for (const [index, usage] of (spec.usages ?? []).entries()) {
       checkOneOf(mistakes, `spec.usages[${index}]`, usage, usages);
@@ -177,6 +178,16 @@ export const certificateSigningRequestStrategy = plainStrategy<Csr>({
   ],
 });
 
+/** Whether the outermost sequence says to be longer than it is. */
+function isCut(pem: string): boolean {
+  const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ''), 'base64');
+  const first = der[1] ?? 0x80;
+  const lengthBytes = first & 0x80 ? first & 0x7f : 0;
+  if (lengthBytes > 4 || der.length < 2 + lengthBytes) return true;
+  const length = lengthBytes === 0 ? first : der.readUIntBE(2, lengthBytes);
+  return der.length < 2 + lengthBytes + length;
+}
+
 function conditionText(csr: Readonly<Csr>): string {
   const has = (type: string) => conditionsOf(csr, type).length > 0;
   const parts = [has('Denied') ? 'Denied' : has('Approved') ? 'Approved' : 'Pending'];
@@ -187,6 +198,7 @@ function conditionText(csr: Readonly<Csr>): string {
 
 export const clusterTrustBundleStrategy = plainStrategy<ClusterTrustBundle & KubeObject>({
   kind: clusterTrustBundleKind,
+  needsVersion: true,
   nameRule: anyPathSegment,
   check(mistakes, { metadata, spec }, current) {
     const { signerName = '', trustBundle = '' } = spec ?? {};
@@ -214,6 +226,7 @@ export const clusterTrustBundleStrategy = plainStrategy<ClusterTrustBundle & Kub
 type PodRequest = PodCertificateRequest & KubeObject;
 export const podCertificateRequestStrategy = plainStrategy<PodRequest>({
   kind: podCertificateRequestKind,
+  needsVersion: true,
   subresources: ['status'],
   defaults({ spec }) {
     if (spec) spec.maxExpirationSeconds ??= 86_400;

@@ -10,11 +10,19 @@ import {
 } from '#api';
 import { checkSelector, checkTolerations } from './pod/placement.ts';
 import { checkAmount, checkContainerResourceName } from './pod/resources.ts';
-import { ageColumn, column, nameColumn, wide } from './rules/columns.ts';
+import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { checkLabels } from './rules/metadata.ts';
 import { dnsLabel } from './rules/names.ts';
 import { plainStrategy } from './rules/plain.ts';
-import { checkImmutable, checkName, checkNotNegative, checkOneOf, type Mistakes } from './rules/values.ts';
+import {
+  checkFixed,
+  checkImmutable,
+  checkName,
+  checkNotNegative,
+  checkOneOf,
+  checkOneOfUnsorted,
+  type Mistakes,
+} from './rules/values.ts';
 
 const userPriorityMax = 1_000_000_000;
 export const systemPriorityClasses: readonly { name: string; value: number; description: string }[] = [
@@ -63,22 +71,24 @@ export const priorityClassStrategy = plainStrategy<PriorityClass & KubeObject>({
       mistakes.push(
         fieldErrors.forbidden('value', `maximum allowed value of a user defined priority is ${userPriorityMax}`),
       );
-    checkOneOf(mistakes, 'preemptionPolicy', next.preemptionPolicy, ['Never', 'PreemptLowerPriority']);
+    checkOneOfUnsorted(mistakes, 'preemptionPolicy', next.preemptionPolicy, ['PreemptLowerPriority', 'Never']);
   },
   columns: [
     nameColumn,
     column('Value', 'The larger, the more important.', (c) => c.value ?? 0, 'integer'),
     column('Global-Default', 'Whether pods without a class get it.', (c) => c.globalDefault ?? false, 'boolean'),
     ageColumn,
-    wide('PreemptionPolicy', 'Whether it may drive out others.', (c) => c.preemptionPolicy ?? ''),
+    column('PreemptionPolicy', 'Whether it may drive out others.', (c) => c.preemptionPolicy ?? ''),
   ],
 });
 
 export const runtimeClassStrategy = plainStrategy<RuntimeClass & KubeObject>({
   kind: runtimeClassKind,
+  needsVersion: true,
+  createdByUpdate: true,
   check(mistakes, next, current) {
     if (current) {
-      checkImmutable(mistakes, 'handler', next.handler, current.handler);
+      checkFixed(mistakes, 'handler', next.handler, current.handler);
       return;
     }
     if (!next.handler) mistakes.push(fieldErrors.required('handler'));
@@ -113,6 +123,7 @@ function checkAmountOrPercent(mistakes: Mistakes, field: string, value: number |
 
 export const podDisruptionBudgetStrategy = plainStrategy<PodDisruptionBudget & KubeObject>({
   kind: podDisruptionBudgetKind,
+  needsVersion: true,
   subresources: ['status'],
   generation: true,
   create(draft) {

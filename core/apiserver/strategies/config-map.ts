@@ -32,7 +32,7 @@ export const configMapStrategy: Strategy<ConfigMapObject> = {
       checkName(mistakes, `binaryData[${key}]`, key, configKey);
       bytes += base64Bytes(value);
     }
-    if (bytes > dataBytesMax) mistakes.push(fieldErrors.tooLong('', dataBytesMax));
+    if (bytes > dataBytesMax) mistakes.push(fieldErrors.tooLong('[]', dataBytesMax));
     if (!current?.immutable) return mistakes;
     const why = 'field is immutable when `immutable` is set';
     if (!next.immutable) mistakes.push(fieldErrors.forbidden('immutable', why));

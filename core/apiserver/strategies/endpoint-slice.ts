@@ -5,7 +5,7 @@ import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { firstGeneration } from './rules/lifecycle.ts';
 import { checkMetadata } from './rules/metadata.ts';
 import { dnsLabel, dnsSubdomain } from './rules/names.ts';
-import { checkName, checkOneOf, checkPort, type Mistakes, sameJson } from './rules/values.ts';
+import { checkFixed, checkName, checkOneOf, checkPort, type Mistakes, sameJson } from './rules/values.ts';
 
 type Slice = EndpointSlice & KubeObject;
 const shownMax = 3;
@@ -75,8 +75,7 @@ export const endpointSliceStrategy: Strategy<Slice> = {
     const mistakes = checkMetadata(next, current);
     if (!next.addressType) mistakes.push(fieldErrors.required('addressType'));
     else checkOneOf(mistakes, 'addressType', next.addressType, ['FQDN', 'IPv4', 'IPv6']);
-    if (current && next.addressType !== current.addressType)
-      mistakes.push(fieldErrors.invalid('addressType', next.addressType, 'field is immutable'));
+    if (current) checkFixed(mistakes, 'addressType', next.addressType, current.addressType);
     checkPorts(mistakes, next);
     checkEndpoints(mistakes, next);
     return mistakes;

@@ -42,6 +42,7 @@ function checkSubset(mistakes: Mistakes, at: string, subset: Readonly<EndpointSu
 
 export const endpointsStrategy: Strategy<Endpoints & KubeObject> = {
   kind: endpointsKind,
+  createdByUpdate: true,
   subresources: [],
   defaults(endpoints) {
     for (const subset of endpoints.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ??= 'TCP';

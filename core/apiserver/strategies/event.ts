@@ -55,6 +55,7 @@ function checkEvent(mistakes: Mistakes, event: Readonly<EventObject>, reporter: 
 
 export const eventStrategy: Strategy<EventObject> = {
   kind: eventKind,
+  createdByUpdate: true,
   subresources: [],
   prepareForCreate() {},
   prepareForUpdate() {},
@@ -88,7 +89,7 @@ export const eventStrategy: Strategy<EventObject> = {
     wide('Source', 'Who reports it.', sourceText),
     column('Message', 'What happened.', (event) => (event.message ?? '').trim()),
     wide('First Seen', 'Time since it was seen first.', firstSeen),
-    wide('Count', 'How often it was seen.', (event) => event.series?.count ?? event.count ?? 1, 'integer'),
+    wide('Count', 'How often it was seen.', (event) => event.series?.count ?? event.count ?? 1),
     { ...nameColumn, priority: 1 },
   ],
 };
@@ -133,6 +134,7 @@ const fixedFields = [
 /** events.k8s.io: stricter than core events, and only the series ever changes. */
 export const eventsEventStrategy: Strategy<EventsEvent & KubeObject> = {
   kind: eventsEventKind,
+  createdByUpdate: true,
   subresources: [],
   prepareForCreate() {},
   prepareForUpdate() {},

@@ -159,7 +159,7 @@ function checkLimited(mistakes: Mistakes, limited: NonNullable<NonNullable<Level
     mistakes.push(fieldErrors.forbidden(`${at}.${place}`, 'must be nil if limited.limitResponse.type is not Limited'));
   if (type !== 'Queue') return;
   if (!queuing) {
-    mistakes.push(fieldErrors.required(`${at}.${place}`, 'must not be empty if limited.limitResponse.type is Limited'));
+    mistakes.push(fieldErrors.required(`${at}.${place}`));
     return;
   }
   const { queueLengthLimit = 0, queues = 0, handSize = 0 } = queuing;
@@ -199,8 +199,9 @@ export const priorityLevelStrategy = plainStrategy<Level>({
     } else if (spec.type === 'Limited') {
       if (spec.exempt) mistakes.push(fieldErrors.forbidden('spec.exempt', 'must be nil if the type is Limited'));
       if (spec.limited) checkLimited(mistakes, spec.limited);
-      else mistakes.push(fieldErrors.required('spec.limited', 'must not be empty when type is Limited'));
-    } else checkOneOf(mistakes, 'spec.type', spec.type ?? '', ['Exempt', 'Limited']);
+      else mistakes.push(fieldErrors.required('spec.limited'));
+    } else if (!spec.type) mistakes.push(fieldErrors.required('spec.type'));
+    else checkOneOf(mistakes, 'spec.type', spec.type, ['Exempt', 'Limited']);
   },
   columns: [
     nameColumn,

@@ -4,11 +4,19 @@ import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { checkMetadata } from './rules/metadata.ts';
 import { checkNotNegative } from './rules/values.ts';
 
+/** Coordinated election is not on; upstream drops its fields, too. */
+function dropElection({ spec }: Lease): void {
+  delete spec?.strategy;
+  delete spec?.preferredHolder;
+}
+
 export const leaseStrategy: Strategy<Lease & KubeObject> = {
   kind: leaseKind,
+  needsVersion: true,
+  createdByUpdate: true,
   subresources: [],
-  prepareForCreate() {},
-  prepareForUpdate() {},
+  prepareForCreate: dropElection,
+  prepareForUpdate: dropElection,
   validate(next, current) {
     const mistakes = checkMetadata(next, current);
     const seconds = next.spec?.leaseDurationSeconds;

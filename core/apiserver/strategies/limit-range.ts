@@ -46,6 +46,7 @@ function checkOrder(mistakes: Mistakes, at: string, name: string, item: Readonly
 
 export const limitRangeStrategy = plainStrategy<LimitRange & KubeObject>({
   kind: limitRangeKind,
+  createdByUpdate: true,
   defaults({ spec }) {
     for (const item of spec?.limits ?? []) {
       if (item.type !== 'Container') continue;

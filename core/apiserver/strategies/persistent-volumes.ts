@@ -73,6 +73,7 @@ function checkVolumeSpec(mistakes: Mistakes, next: Readonly<Volume>): void {
 
 export const persistentVolumeStrategy = plainStrategy<Volume>({
   kind: persistentVolumeKind,
+  answersDeleted: true,
   subresources: ['status'],
   defaults(volume) {
     (volume.status ??= {}).phase ||= 'Pending';
@@ -123,6 +124,7 @@ export const persistentVolumeStrategy = plainStrategy<Volume>({
 
 export const persistentVolumeClaimStrategy = plainStrategy<Claim>({
   kind: persistentVolumeClaimKind,
+  answersDeleted: true,
   subresources: ['status'],
   defaults(claim) {
     (claim.status ??= {}).phase ||= 'Pending';

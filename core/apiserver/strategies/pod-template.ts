@@ -7,6 +7,7 @@ import { sameJson } from './rules/values.ts';
 
 export const podTemplateStrategy = plainStrategy<PodTemplate & KubeObject>({
   kind: podTemplateKind,
+  answersDeleted: true,
   defaults({ template }) {
     if (template?.spec) defaultPodSpec(template.spec);
   },

@@ -12,6 +12,7 @@ type PodObject = Pod & KubeObject;
 
 export const podStrategy: Strategy<PodObject> = {
   kind: podKind,
+  answersDeleted: true,
   subresources: ['ephemeralcontainers', 'status'],
   defaults: defaultPod,
   prepareForCreate(pod) {

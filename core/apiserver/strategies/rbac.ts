@@ -22,11 +22,15 @@ import { checkName, checkOneOfUnsorted, type Mistakes, sameJson } from './rules/
 const groupName = 'rbac.authorization.k8s.io';
 type Binding = (RoleBinding | ClusterRoleBinding) & KubeObject;
 
-function checkRules(mistakes: Mistakes, rules: readonly PolicyRule[] | undefined, namespaced: boolean): void {
+function checkRules(
+  mistakes: Mistakes,
+  late: Mistakes,
+  rules: readonly PolicyRule[] | undefined,
+  namespaced: boolean,
+): void {
   for (const [index, rule] of (rules ?? []).entries()) {
     const at = `rules[${index}]`;
-    if (!rule.verbs?.length)
-      mistakes.push(fieldErrors.required(`${at}.verbs`, 'verbs must contain at least one value'));
+    if (!rule.verbs?.length) late.push(fieldErrors.required(`${at}.verbs`));
     if (rule.nonResourceURLs?.length) {
       const wrong = (why: string) =>
         mistakes.push(fieldErrors.invalid(`${at}.nonResourceURLs`, rule.nonResourceURLs, why));
@@ -93,15 +97,17 @@ const bindingColumns = [
 
 export const roleStrategy = plainStrategy<Role & KubeObject>({
   kind: roleKind,
+  createdByUpdate: true,
   nameRule: anyPathSegment,
-  check: (mistakes, next) => checkRules(mistakes, next.rules, true),
+  check: (mistakes, next, _current, _part, late) => checkRules(mistakes, late, next.rules, true),
   columns: createdColumns,
 });
 export const clusterRoleStrategy = plainStrategy<ClusterRole & KubeObject>({
   kind: clusterRoleKind,
+  createdByUpdate: true,
   nameRule: anyPathSegment,
-  check(mistakes, next) {
-    checkRules(mistakes, next.rules, false);
+  check(mistakes, next, _current, _part, late) {
+    checkRules(mistakes, late, next.rules, false);
     const selectors = next.aggregationRule?.clusterRoleSelectors;
     const at = 'aggregationRule.clusterRoleSelectors';
     if (next.aggregationRule && !selectors?.length)
@@ -114,6 +120,7 @@ export const clusterRoleStrategy = plainStrategy<ClusterRole & KubeObject>({
 });
 export const roleBindingStrategy = plainStrategy<RoleBinding & KubeObject>({
   kind: roleBindingKind,
+  createdByUpdate: true,
   nameRule: anyPathSegment,
   defaults: defaultBinding,
   check: checkBinding,
@@ -121,6 +128,7 @@ export const roleBindingStrategy = plainStrategy<RoleBinding & KubeObject>({
 });
 export const clusterRoleBindingStrategy = plainStrategy<ClusterRoleBinding & KubeObject>({
   kind: clusterRoleBindingKind,
+  createdByUpdate: true,
   nameRule: anyPathSegment,
   defaults: defaultBinding,
   check: checkBinding,

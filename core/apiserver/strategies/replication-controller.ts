@@ -5,6 +5,7 @@ import { checkPodTemplate } from './pod/validate.ts';
 import { ageColumn, column, labelsText, nameColumn, wide } from './rules/columns.ts';
 import { firstGeneration, nextGeneration, splitStatus } from './rules/lifecycle.ts';
 import { checkMetadata } from './rules/metadata.ts';
+import { dnsSubdomainBytes } from './rules/names.ts';
 import { checkNotNegative } from './rules/values.ts';
 
 type Controller = ReplicationController & KubeObject;
@@ -31,7 +32,7 @@ export const replicationControllerStrategy: Strategy<Controller> = {
     nextGeneration(next, current);
   },
   validate(next, current, subresource) {
-    const mistakes = checkMetadata(next, current);
+    const mistakes = checkMetadata(next, current, dnsSubdomainBytes);
     const status = next.status;
     if (subresource === 'status') {
       const replicas = status?.replicas ?? 0;

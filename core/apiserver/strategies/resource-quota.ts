@@ -45,6 +45,8 @@ function checkAmounts(mistakes: Mistakes, at: string, amounts: Readonly<Record<s
     checkName(mistakes, field, name, qualifiedName);
     const huge = /^(requests\.)?hugepages-/.test(name);
     if (!name.includes('/') && !standard.has(name) && !huge)
+      mistakes.push(fieldErrors.invalid(field, name, 'must be a standard resource type or fully qualified'));
+    if (!name.includes('/') && !standard.has(name) && !huge)
       mistakes.push(fieldErrors.invalid(field, name, 'must be a standard resource for quota'));
     checkAmount(mistakes, field, name, value);
   }
@@ -107,6 +109,7 @@ const amountsText = (quota: Readonly<Quota>, limits: boolean): string =>
 
 export const resourceQuotaStrategy = plainStrategy<Quota>({
   kind: resourceQuotaKind,
+  answersDeleted: true,
   subresources: ['status'],
   check(mistakes, next, current, subresource) {
     if (subresource === 'status') {

@@ -73,6 +73,7 @@ function checkClaim(mistakes: Mistakes, at: string, spec: Readonly<Spec> | undef
 
 export const resourceClaimStrategy = plainStrategy<ResourceResourceClaim & KubeObject>({
   kind: resourceClaimKind,
+  answersDeleted: true,
   subresources: ['status'],
   defaults: ({ spec }) => defaultClaim(spec),
   check(mistakes, next, current, subresource) {
@@ -92,6 +93,7 @@ export const resourceClaimStrategy = plainStrategy<ResourceResourceClaim & KubeO
 });
 export const resourceClaimTemplateStrategy = plainStrategy<ResourceClaimTemplate & KubeObject>({
   kind: resourceClaimTemplateKind,
+  answersDeleted: true,
   defaults: ({ spec }) => defaultClaim(spec?.spec),
   check(mistakes, next, current) {
     if (current) checkImmutable(mistakes, 'spec', next.spec, current.spec);
@@ -100,6 +102,7 @@ export const resourceClaimTemplateStrategy = plainStrategy<ResourceClaimTemplate
 });
 export const deviceClassStrategy = plainStrategy<DeviceClass & KubeObject>({
   kind: deviceClassKind,
+  answersDeleted: true,
   generation: true,
   check(mistakes, { spec }) {
     for (const [index, selector] of (spec?.selectors ?? []).entries())
@@ -135,6 +138,7 @@ export const deviceTaintRuleStrategy = plainStrategy<DeviceTaintRule & KubeObjec
 
 export const resourceSliceStrategy = plainStrategy<ResourceSlice & KubeObject>({
   kind: resourceSliceKind,
+  answersDeleted: true,
   generation: true,
   check(mistakes, { spec }, current) {
     checkDriverName(mistakes, 'spec.driver', spec.driver);

@@ -5,6 +5,7 @@ import { checkMetadata } from './rules/metadata.ts';
 
 export const serviceAccountStrategy: Strategy<ServiceAccount & KubeObject> = {
   kind: serviceAccountKind,
+  answersDeleted: true,
   subresources: ['token'],
   prepareForCreate() {},
   prepareForUpdate() {},

@@ -207,6 +207,8 @@ function checkSpec(mistakes: Mistakes, spec: Readonly<ServiceSpec>): void {
 
 export const serviceStrategy: Strategy<ServiceObject> = {
   kind: serviceKind,
+  answersDeleted: true,
+  createdByUpdate: true,
   subresources: ['status', 'proxy'],
   defaults(service) {
     defaultSpec((service.spec ??= {}));
@@ -229,7 +231,7 @@ export const serviceStrategy: Strategy<ServiceObject> = {
     alignAddresses(spec, before);
   },
   validate(next, current) {
-    const mistakes = checkMetadata(next, current);
+    const mistakes = checkMetadata(next, current, dnsLabel);
     const spec = next.spec ?? {};
     checkSpec(mistakes, spec);
     const had = current?.spec;

@@ -1,5 +1,5 @@
 import { fieldErrors, type KubeObject, type StorageVersionMigration, storageVersionMigrationKind } from '#api';
-import { createdColumns } from './rules/columns.ts';
+import { column, nameColumn } from './rules/columns.ts';
 import { dns1035Label, dnsSubdomain } from './rules/names.ts';
 import { plainStrategy } from './rules/plain.ts';
 import { checkImmutable, checkName, type Mistakes } from './rules/values.ts';
@@ -23,6 +23,7 @@ function checkStatus(mistakes: Mistakes, next: Readonly<Migration>, current: Rea
 
 export const storageVersionMigrationStrategy = plainStrategy<Migration>({
   kind: storageVersionMigrationKind,
+  needsVersion: true,
   subresources: ['status'],
   check(mistakes, next, current, subresource) {
     if (subresource === 'status') {
@@ -35,5 +36,15 @@ export const storageVersionMigrationStrategy = plainStrategy<Migration>({
     if (group) checkName(mistakes, 'spec.resource.group', group, dnsSubdomain);
     if (current) checkImmutable(mistakes, 'spec', next.spec, current.spec);
   },
-  columns: createdColumns,
+  columns: [
+    { ...nameColumn, format: '' },
+    column('Resource', 'What is migrated.', ({ spec }) => {
+      const { resource = '', group = '' } = spec?.resource ?? {};
+      return group ? `${resource}.${group}` : resource;
+    }),
+    column('Status', 'How far it is.', ({ status }) => {
+      const on = status?.conditions?.find((condition) => condition.status === 'True');
+      return on?.type ?? 'Unknown';
+    }),
+  ],
 });

@@ -15,15 +15,17 @@ import {
   volumeAttributesClassKind,
 } from '#api';
 import { checkSelector } from './pod/placement.ts';
-import { ageColumn, column, nameColumn } from './rules/columns.ts';
+import { ageColumn, column, createdColumns, nameColumn } from './rules/columns.ts';
 import { dnsSubdomain, qualifiedName } from './rules/names.ts';
 import { plainStrategy } from './rules/plain.ts';
 import {
+  checkFixed,
   checkImmutable,
   checkName,
   checkNeededName,
   checkNotNegative,
   checkOneOf,
+  checkOneOfUnsorted,
   checkQuantity,
   type Mistakes,
   sameJson,
@@ -72,14 +74,16 @@ export function checkDriverName(mistakes: Mistakes, field: string, name: string 
 
 export const storageClassStrategy = plainStrategy<StorageClass & KubeObject>({
   kind: storageClassKind,
+  answersDeleted: true,
   defaults(draft) {
     draft.reclaimPolicy ??= 'Delete';
     draft.volumeBindingMode ??= 'Immediate';
   },
   check(mistakes, next, current) {
     if (current) {
-      for (const field of ['parameters', 'provisioner', 'reclaimPolicy', 'volumeBindingMode'] as const)
-        checkImmutable(mistakes, field, next[field], current[field]);
+      if (!next.provisioner) mistakes.push(fieldErrors.required('provisioner'));
+      for (const field of ['provisioner', 'parameters', 'reclaimPolicy', 'volumeBindingMode'] as const)
+        checkFixed(mistakes, field, next[field], current[field]);
       return;
     }
     checkProvisioner(mistakes, 'provisioner', next.provisioner);
@@ -109,6 +113,7 @@ export const storageClassStrategy = plainStrategy<StorageClass & KubeObject>({
 
 export const volumeAttributesClassStrategy = plainStrategy<VolumeAttributesClass & KubeObject>({
   kind: volumeAttributesClassKind,
+  answersDeleted: true,
   check(mistakes, next, current) {
     if (current && next.driverName !== current.driverName)
       mistakes.push(fieldErrors.forbidden('driverName', 'updates to driverName are forbidden.'));
@@ -123,6 +128,8 @@ export const volumeAttributesClassStrategy = plainStrategy<VolumeAttributesClass
 const fsGroupPolicies = ['ReadWriteOnceWithFSType', 'File', 'None'];
 export const csiDriverStrategy = plainStrategy<CSIDriver & KubeObject>({
   kind: csiDriverKind,
+  needsVersion: true,
+  answersDeleted: true,
   defaults({ spec }) {
     if (!spec) return;
     spec.attachRequired ??= true;
@@ -152,7 +159,7 @@ export const csiDriverStrategy = plainStrategy<CSIDriver & KubeObject>({
         );
     }
     for (const mode of spec.volumeLifecycleModes ?? [])
-      checkOneOf(mistakes, 'spec.volumeLifecycleModes', mode, ['Ephemeral', 'Persistent']);
+      checkOneOfUnsorted(mistakes, 'spec.volumeLifecycleModes', mode, ['Persistent', 'Ephemeral']);
     const period = spec.nodeAllocatableUpdatePeriodSeconds;
     if (period !== undefined && period < 10)
       mistakes.push(
@@ -164,8 +171,14 @@ export const csiDriverStrategy = plainStrategy<CSIDriver & KubeObject>({
       );
     if (!current) return;
     checkImmutable(mistakes, 'spec.attachedRequired', spec.attachRequired, current.spec.attachRequired);
-    checkImmutable(mistakes, 'spec.volumeLifecycleModes', spec.volumeLifecycleModes, current.spec.volumeLifecycleModes);
+    checkFixed(mistakes, 'spec.volumeLifecycleModes', spec.volumeLifecycleModes, current.spec.volumeLifecycleModes);
   },
+  warnings: ({ spec }) =>
+    spec.tokenRequests?.length && spec.serviceAccountTokenInSecrets === undefined
+      ? [
+          'spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes',
+        ]
+      : [],
   columns: [
     nameColumn,
     column('AttachRequired', 'Whether volumes are attached first.', (d) => d.spec.attachRequired ?? true, 'boolean'),
@@ -184,6 +197,8 @@ export const csiDriverStrategy = plainStrategy<CSIDriver & KubeObject>({
 
 export const csiNodeStrategy = plainStrategy<CSINode & KubeObject>({
   kind: csiNodeKind,
+  needsVersion: true,
+  answersDeleted: true,
   subresources: ['status'],
   check(mistakes, next, current, subresource) {
     if (subresource === 'status') return;
@@ -213,6 +228,7 @@ export const csiNodeStrategy = plainStrategy<CSINode & KubeObject>({
 
 export const csiStorageCapacityStrategy = plainStrategy<CSIStorageCapacity & KubeObject>({
   kind: csiStorageCapacityKind,
+  needsVersion: true,
   check(mistakes, next, current) {
     if (current) {
       checkImmutable(mistakes, 'nodeTopology', next.nodeTopology, current.nodeTopology);
@@ -223,22 +239,20 @@ export const csiStorageCapacityStrategy = plainStrategy<CSIStorageCapacity & Kub
     checkName(mistakes, 'storageClassName', next.storageClassName, dnsSubdomain);
     if (next.capacity !== undefined) checkQuantity(mistakes, 'capacity', next.capacity);
   },
-  columns: [
-    nameColumn,
-    column('StorageClassName', 'The class it is about.', (c) => c.storageClassName),
-    column('Capacity', 'What is left.', (c) => c.capacity ?? '<unset>'),
-  ],
+  columns: createdColumns,
 });
 
 export const volumeAttachmentStrategy = plainStrategy<VolumeAttachment & KubeObject>({
   kind: volumeAttachmentKind,
+  needsVersion: true,
+  answersDeleted: true,
   subresources: ['status'],
   create: (draft) => {
     draft.status = { attached: false };
   },
-  check(mistakes, next, current) {
+  check(mistakes, next, current, _part, late) {
     const { spec } = next;
-    checkDriverName(mistakes, 'spec.attacher', spec.attacher);
+    checkDriverName(late, 'spec.attacher', spec.attacher);
     const { inlineVolumeSpec, persistentVolumeName } = spec.source ?? {};
     const one = 'must specify exactly one of inlineVolumeSpec and persistentVolumeName';
     if (inlineVolumeSpec && persistentVolumeName !== undefined)
@@ -248,7 +262,7 @@ export const volumeAttachmentStrategy = plainStrategy<VolumeAttachment & KubeObj
     checkName(mistakes, 'spec.nodeName', spec.nodeName ?? '', dnsSubdomain);
     if (persistentVolumeName !== undefined)
       checkName(mistakes, 'spec.source.persistentVolumeName', persistentVolumeName, dnsSubdomain);
-    if (current) checkImmutable(mistakes, 'spec', spec, current.spec);
+    if (current) checkFixed(late, 'spec', spec, current.spec);
   },
   columns: [
     nameColumn,

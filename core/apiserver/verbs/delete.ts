@@ -4,17 +4,6 @@ import type { Call } from '../core.ts';
 import { deleteObject, deleteOptionsOf } from '../delete-object.ts';
 import { objectAnswer, valueAnswer } from '../write-answer.ts';
 
-/** Kinds whose deletion answers with the object, as upstream; the rest answer a Status when they are gone at once. */
-const answersObject = new Set([
-  'pods',
-  'services',
-  'serviceaccounts',
-  'persistentvolumes',
-  'persistentvolumeclaims',
-  'podtemplates',
-  'resourcequotas',
-]);
-
 export async function remove(call: Call): Promise<Response> {
   const { kind } = call.served;
   const options = deleteOptionsOf((await readOptionalObject(call.request))?.value, call.info.query);
@@ -24,7 +13,7 @@ export async function remove(call: Call): Promise<Response> {
     call.info.name,
     options,
   );
-  if (!gone || answersObject.has(kind.plural)) return objectAnswer(call, object);
+  if (!gone || call.served.strategy.answersDeleted) return objectAnswer(call, object);
   return valueAnswer(
     call,
     success({ name: object.name, group: kind.group || undefined, kind: kind.plural, uid: object.object.metadata.uid }),

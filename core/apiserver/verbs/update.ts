@@ -7,9 +7,6 @@ import { decodeObject } from '../decode.ts';
 import { updateObject } from '../update-object.ts';
 import { objectAnswer } from '../write-answer.ts';
 
-/** Kinds that a PUT may bring into being, as upstream. */
-const createdByUpdate = new Set(['endpoints', 'events', 'leases']);
-
 export async function update(call: Call): Promise<Response> {
   const object = decodeObject(call, await readObject(call.request, call.served.kind.kind));
   const { kind } = call.served;
@@ -17,7 +14,7 @@ export async function update(call: Call): Promise<Response> {
   if (name && name !== call.info.name)
     throw errors.badRequest(`the name of the object (${name}) does not match the name on the URL (${call.info.name})`);
   const exists = call.resources.get(kind.namespaced ? call.info.namespace : '', call.info.name);
-  if (!exists && createdByUpdate.has(kind.plural) && !call.info.subresource && !object.metadata.resourceVersion) {
+  if (!exists && call.served.strategy.createdByUpdate && !call.info.subresource && !object.metadata.resourceVersion) {
     object.metadata.name = call.info.name;
     return objectAnswer(call, await createObject(call, object), 201);
   }

@@ -19,7 +19,7 @@ export async function watch(call: Call): Promise<Response> {
   const wantsInitial = options.sendInitialEvents;
   if (wantsInitial && since && since !== '0') await core.cache.waitFor(since);
   const view = viewOf(call);
-  const stream = new WatchStream(resources, selection, view, options.bookmarks);
+  const stream = new WatchStream(resources, selection, view, options.bookmarks, core.metrics);
   // From here to begin() nothing is awaited: state, history and subscription are of one moment.
   const reached = newestOf(core.cache.reached, resources.lastChange);
   if (wantsInitial ?? (!since || since === '0')) {
@@ -35,7 +35,7 @@ export async function watch(call: Call): Promise<Response> {
   }
   const { timeoutSeconds } = options;
   const seconds = timeoutSeconds > 0 ? timeoutSeconds : timeoutMinSeconds * (1 + core.random.next());
-  void limit(call, stream, seconds * 1000);
+  void limit(call, stream, seconds * 1000).finally(core.metrics.longRunning(info));
   return new Response(stream.stream, {
     headers: { 'content-type': streamType(view), 'cache-control': 'no-cache, private' },
   });

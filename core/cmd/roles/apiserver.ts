@@ -22,6 +22,7 @@ import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { parseStore, readStoreTls } from '../store-address.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole(context: RoleContext): Promise<void> {
@@ -67,7 +68,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: 6443 } : {}),
     },
-    extraPaths: jwksPath(keys),
+    extraPaths: issuerPaths(tokens.discovery()),
   });
   holder.server = server;
   scope.use(server);
@@ -83,14 +84,12 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
 }
 
 async function openStore({ home, config, log }: RoleContext): Promise<Store> {
-  if (config.store === 'sqlite')
-    return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+  const where = parseStore(config.store);
+  if (where.type === 'sqlite') return openSqliteStore({ path: home.path('data', 'store.db'), clock: systemClock, log });
+  const { endpoints, prefix, tls } = where;
   const { openEtcdStore } = await import('../../store/etcd.ts');
-  const endpoints = config.store
-    .replace(/^etcd:\/\//, '')
-    .split(',')
-    .map((one) => `http://${one}`);
-  return openEtcdStore({ endpoints, clock: systemClock, log });
+  const secrets = tls ? { tls: readStoreTls(tls) } : { plaintext: true };
+  return openEtcdStore({ endpoints, prefix, ...secrets, clock: systemClock, log });
 }
 
 /** Without root the cluster's own addresses are loopback ones. */
@@ -105,9 +104,15 @@ const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof o
       : {}),
   });
 
-const jwksPath = (keys: { readonly jwks: unknown }) => ({
-  '/openid/v1/jwks': () => Response.json(keys.jwks, { headers: { 'content-type': 'application/jwk-set+json' } }),
-});
+/** What relying parties read to check tokens; it may be kept for an hour, as upstream says. */
+const issuerPaths = (documents: Readonly<Record<string, unknown>>): Record<string, () => Response> =>
+  Object.fromEntries(
+    Object.entries(documents).map(([path, document]) => {
+      const type = path.endsWith('/jwks') ? 'application/jwk-set+json' : 'application/json';
+      const headers = { 'content-type': type, 'cache-control': 'public, max-age=3600' };
+      return [path, () => new Response(JSON.stringify(document), { headers })];
+    }),
+  );
 
 const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>
   reader.list(podKind).filter((pod) => pod.spec?.nodeName === name);

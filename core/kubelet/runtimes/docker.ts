@@ -39,15 +39,16 @@ export interface DockerRuntimeOptions {
   /** The lowest oom_score_adj to ask for; probed when absent. */
   readonly oomScoreFloor?: number;
 }
-const changeActions = ['create', 'start', 'die', 'oom', 'destroy'];
+const changeActions = ['create', 'start', 'die', 'oom', 'destroy', 'died', 'remove']; // Podman filters by the last two and tells the first `die`
 const inspectionsAtOnceMax = 16;
 
 /** Containers by any engine that serves Docker's API. The client library is loaded here, not at the program's start. */
 export async function createDockerRuntime(options: DockerRuntimeOptions): Promise<ContainerRuntime> {
   const { default: Client } = await import('dockerode');
   const docker = new Client({ socketPath: options.socketPath });
-  await docker.ping();
-  return new DockerRuntime(docker, options, options.oomScoreFloor ?? probeOomScoreFloor());
+  const { Components = [] } = (await docker.version()) as { Components?: { Name: string }[] };
+  const isPodman = Components.some(({ Name }) => /podman/i.test(Name));
+  return new DockerRuntime(docker, options, options.oomScoreFloor ?? probeOomScoreFloor(), isPodman);
 }
 
 class DockerRuntime implements ContainerRuntime {
@@ -61,6 +62,7 @@ class DockerRuntime implements ContainerRuntime {
     readonly docker: Docker,
     readonly options: DockerRuntimeOptions,
     readonly oomScoreFloor: number,
+    readonly isPodman: boolean,
   ) {}
 
   async version() {
@@ -122,7 +124,7 @@ class DockerRuntime implements ContainerRuntime {
     try {
       return (await this.docker.createContainer({ name, ...body })).id;
     } catch (error) {
-      if (!isStatus(error, 409)) throw error;
+      if (!isStatus(error, 409) && !engineMessage(error).includes('is already in use')) throw error; // 500 by Podman
       const present = await this.docker.getContainer(name).inspect();
       const isSandbox = present.Config.Labels[labels.type] === 'sandbox';
       if (!isSandbox || present.State.Status === 'running' || present.State.Status === 'created') return present.Id;
@@ -132,7 +134,10 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async endSandbox(podUid: string) {
-    await Promise.all((await this.#list(podUid)).filter(isSandbox).map((row) => this.remove(row.Id)));
+    const sandboxes = (await this.#list(podUid)).filter(isSandbox);
+    // Podman keeps a container that others were joined to: it is stopped, and goes with them.
+    const end = (id: string) => (this.isPodman ? this.stop(id, 0) : this.remove(id));
+    await Promise.all(sandboxes.map((row) => end(row.Id)));
     this.#joins.delete(podUid);
   }
 
@@ -150,10 +155,16 @@ class DockerRuntime implements ContainerRuntime {
     const imageUser = needsUser ? (await inspectImage(this.docker, spec.imageId))?.user : undefined;
     const body = containerBody(this.options.clusterId, spec, join, this.oomScoreFloor, imageUser);
     try {
-      return await this.#createOnce(containerName(this.options.clusterId, spec), body);
+      // With Docker the pause container's name comes with its network, and asking for one is an error.
+      const named = this.isPodman && join.network === 'pod' ? { Hostname: await this.#hostnameOf(join) } : {};
+      return await this.#createOnce(containerName(this.options.clusterId, spec), { ...body, ...named });
     } catch (error) {
       throw new ContainerError('CreateContainerError', `Error response from daemon: ${engineMessage(error)}`);
     }
+  }
+
+  async #hostnameOf(join: SandboxJoin): Promise<string> {
+    return (await this.docker.getContainer(join.id).inspect()).Config.Hostname;
   }
 
   /** After a restart of this process the engine's list tells which sandbox is the pod's. */

@@ -33,6 +33,16 @@ const right: [string, Value, Record<string, Value>?][] = [
   ['optional.of(3).optMap(x, x + 1).value()', 4],
   ['"x" in {"x": 1} && 2 in [1, 2]', true],
   ['b"\\xff" == b"\\377"', true],
+  ['quantity("1Gi").isGreaterThan(quantity("1G")) && quantity("500m") == quantity("0.5")', true],
+  ['quantity("2").sub(1).asInteger()', 1],
+  ['cidr("10.0.0.0/8").containsIP("10.1.2.3") && !cidr("10.0.0.0/8").containsCIDR("10.0.0.0/7")', true],
+  ['cidr("192.168.1.7/24").masked() == cidr("192.168.1.0/24")', true],
+  ['ip("::1").isLoopback() && ip("fe80::1").family() == 6 && !isIP("1.2.3.04")', true],
+  ['url("https://example.com:80/a%20b?x=1&x=2").getQuery()["x"].join("")', '12'],
+  ['url("https://Example.com:80/").getHost() + url("/p").getEscapedPath()', 'Example.com:80/p'],
+  ['semver("1.2.0-rc.1").isLessThan(semver("1.2.0")) && semver("v1.2", true).minor() == 2', true],
+  ['!format.dns1123Label().validate("a-b").hasValue()', true],
+  ['format.named("dns1123Label").value().validate("A").value().size()', 1],
 ];
 // Every row is filled up: the runner takes a parameter without a value for its `done`.
 test.each(right.map(([source, expected, values = {}]) => [source, expected, values] as const))(

@@ -1,7 +1,11 @@
 import { check, type Environment } from './check.ts';
 import { conversions } from './library/conversions.ts';
+import { namedFormats } from './library/format.ts';
 import { lists, optionals } from './library/lists.ts';
+import { network } from './library/network.ts';
 import { operators } from './library/operators.ts';
+import { quantities } from './library/quantity.ts';
+import { semvers } from './library/semver.ts';
 import { strings } from './library/strings.ts';
 import { time } from './library/time.ts';
 import type { Overload } from './overload.ts';
@@ -23,6 +27,10 @@ export const standardLibrary: readonly Overload[] = [
   ...lists,
   ...optionals,
   ...time,
+  ...quantities,
+  ...network,
+  ...semvers,
+  ...namedFormats,
 ];
 
 export interface Expression extends Program {

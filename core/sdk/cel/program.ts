@@ -5,6 +5,7 @@ import { costSize, isOfType, type Overload } from './overload.ts';
 import { plain, type Type } from './types.ts';
 import {
   CelDouble,
+  CelFailure,
   CelOptional,
   CelType,
   CelUint,
@@ -47,9 +48,11 @@ export function compileProgram(checked: Checked, variables: readonly string[]): 
   };
 }
 
+const overLimit = 'operation cancelled: actual cost limit exceeded';
+const isOverLimit = (error: unknown): boolean => error instanceof CelFailure && error.message === overLimit;
 function charge(run: Run, cost: number): void {
   run.cost += cost;
-  if (run.cost > run.costMax) throw failure('operation cancelled: actual cost limit exceeded');
+  if (run.cost > run.costMax) throw failure(overLimit);
 }
 
 const literalOf = (literal: Literal): Value => {
@@ -256,15 +259,15 @@ class Builder {
       const isPair = slots.length === 2;
       if (!Array.isArray(over) && !isMap(over)) throw noOverload();
       return fold(
-        rounds(over as never, isPair),
+        over,
+        isPair,
         (first, second) => {
           charge(run, roundCost);
           run.slots[slots[0]!] = first;
-          if (isPair) run.slots[slots[1]!] = second as Value;
+          if (isPair) run.slots[slots[1]!] = second;
           return filter === undefined || filter(run) === true;
         },
         () => body(run),
-        !Array.isArray(over),
       );
     };
   }
@@ -329,73 +332,92 @@ const realName = (of: Exclude<Type, { k: 'sized' }>, field: string): string => {
   return holder.k === 'object' ? (holder.realNames?.get(field) ?? field) : field;
 };
 
-type Rounds = Iterable<readonly [Value, Value?]>;
-function* rounds(over: readonly Value[] | ReadonlyMap<Value, Value>, isPair: boolean): Rounds {
-  if (Array.isArray(over))
-    for (const [at, item] of over.entries()) yield isPair ? [at, item as Value] : [item as Value];
-  else for (const entry of entriesOf(over as ReadonlyMap<Value, Value>)) yield entry;
+type Range = readonly Value[] | ReadonlyMap<Value, Value> | { readonly [key: string]: Value };
+/** Calls for each element (or key, or pair) until it is told to stop. */
+function visit(over: Range, isPair: boolean, see: (first: Value, second: Value) => boolean): void {
+  if (Array.isArray(over)) {
+    const list = over as readonly Value[];
+    for (let at = 0; at < list.length; at++) if (isPair ? see(at, list[at]!) : see(list[at]!, null)) return;
+    return;
+  }
+  for (const [key, value] of entriesOf(over as ReadonlyMap<Value, Value>)) if (see(key, value)) return;
 }
-type Enter = (first: Value, second?: Value) => boolean;
-type Fold = (over: Rounds, enter: Enter, body: () => Value, isMap: boolean) => Value;
+/** Puts the variables into their slots; false when the filter leaves this one out. */
+type Enter = (first: Value, second: Value) => boolean;
+type Fold = (over: Range, isPair: boolean, enter: Enter, body: () => Value) => Value;
 
 /** `all` and `exists` give an error only when no other element decides. */
 const quantify =
   (decisive: boolean): Fold =>
-  (over, enter, body) => {
+  (over, isPair, enter, body) => {
     let error: unknown;
-    for (const [first, second] of over) {
+    let decided = false;
+    visit(over, isPair, (first, second) => {
+      enter(first, second); // beyond the cost limit this throws through
       try {
-        enter(first, second);
         const holds = body();
-        if (holds === decisive) return decisive;
-        if (typeof holds !== 'boolean') throw noOverload();
+        if (holds === decisive) decided = true;
+        else if (typeof holds !== 'boolean') throw noOverload();
       } catch (caught) {
         error ??= caught;
-        if (/cost limit/.test((caught as Error).message)) throw caught;
+        if (isOverLimit(caught)) throw caught;
       }
-    }
+      return decided;
+    });
+    if (decided) return decisive;
     if (error !== undefined) throw error;
     return !decisive;
   };
-const collect: Fold = (over, enter, body) => {
+const collect: Fold = (over, isPair, enter, body) => {
   const made: Value[] = [];
-  for (const [first, second] of over) if (enter(first, second)) made.push(body());
+  visit(over, isPair, (first, second) => {
+    if (enter(first, second)) made.push(body());
+    return false;
+  });
   return made;
+};
+const insert = (into: Map<Value, Value>, key: Value, value: Value): void => {
+  if (into.has(key)) throw failure(`insert failed: key '${String(key)}' already exists`);
+  into.set(key, value);
 };
 const folds: Readonly<Record<Extract<Node, { type: 'comprehension' }>['macro'], Fold>> = {
   all: quantify(false),
   exists: quantify(true),
-  existsOne: (over, enter, body) => {
+  existsOne: (over, isPair, enter, body) => {
     let count = 0;
-    for (const [first, second] of over) if (enter(first, second) && body() === true) count++;
+    visit(over, isPair, (first, second) => {
+      if (enter(first, second) && body() === true) count++;
+      return false;
+    });
     return count === 1;
   },
-  filter: (over, enter, body) => {
+  filter: (over, isPair, enter, body) => {
     const made: Value[] = [];
-    for (const [first, second] of over) {
-      enter(first, second);
-      if (body() === true) made.push(first);
-    }
+    visit(over, isPair, (first, second) => {
+      if (enter(first, second) && body() === true) made.push(first);
+      return false;
+    });
     return made;
   },
   map: collect,
   transformList: collect,
-  transformMap: (over, enter, body) => {
+  transformMap: (over, isPair, enter, body) => {
     const made = new Map<Value, Value>();
-    for (const [first, second] of over) if (enter(first, second)) made.set(first, body());
+    visit(over, isPair, (first, second) => {
+      if (enter(first, second)) insert(made, first, body());
+      return false;
+    });
     return made;
   },
-  transformMapEntry: (over, enter, body) => {
+  transformMapEntry: (over, isPair, enter, body) => {
     const made = new Map<Value, Value>();
-    for (const [first, second] of over) {
-      if (!enter(first, second)) continue;
+    visit(over, isPair, (first, second) => {
+      if (!enter(first, second)) return false;
       const entry = body();
       if (!isMap(entry)) throw noOverload();
-      for (const [key, value] of entriesOf(entry)) {
-        if (made.has(key)) throw failure(`insert failed: key '${String(key)}' already exists`);
-        made.set(key, value);
-      }
-    }
+      for (const [key, value] of entriesOf(entry)) insert(made, key, value);
+      return false;
+    });
     return made;
   },
 };

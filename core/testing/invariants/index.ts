@@ -1,7 +1,7 @@
 import type { MakeChecker } from './checker.ts';
 import { linearReads, oneWinner, risingVersions, survival } from './store.ts';
 import { wholeWatches } from './watch.ts';
-import { noOvercommit, noSurplus, onePlace, uniqueAddresses } from './workload.ts';
+import { noOvercommit, noStorm, noSurplus, onePlace, uniqueAddresses } from './workload.ts';
 
 export const checkers: readonly MakeChecker[] = [
   survival,
@@ -13,4 +13,5 @@ export const checkers: readonly MakeChecker[] = [
   noSurplus,
   noOvercommit,
   uniqueAddresses,
+  noStorm,
 ];

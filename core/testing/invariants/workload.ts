@@ -145,3 +145,19 @@ export const onePlace: MakeChecker = ({ report }): Checker => ({
     }
   },
 });
+
+const stormMs = 2_000;
+const stormCommitsMax = 100;
+
+/** I13: no object is written without end, as by two components that each undo what the other said. */
+export const noStorm: MakeChecker = ({ report }): Checker => {
+  const recent = new Map<string, number[]>();
+  return {
+    commit({ key, atMs }) {
+      const times = (recent.get(key) ?? []).filter((time) => time > atMs - stormMs);
+      times.push(atMs);
+      recent.set(key, times);
+      if (times.length > stormCommitsMax) report('I13', `${key} was written ${times.length} times in ${stormMs} ms`);
+    },
+  };
+};

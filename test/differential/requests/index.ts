@@ -1,9 +1,10 @@
 import type { Scenario } from '../scenario.ts';
 import { discovery } from './discovery.ts';
+import { kinds } from './kinds.ts';
 import { objects } from './objects.ts';
 import { reads } from './reads.ts';
 import { refusals } from './refusals.ts';
 import { views } from './views.ts';
 
 /** All scenarios; a new request file gets its line here. */
-export const scenarios: readonly Scenario[] = [...discovery, ...objects, ...reads, ...refusals, ...views];
+export const scenarios: readonly Scenario[] = [...discovery, ...kinds, ...objects, ...reads, ...refusals, ...views];

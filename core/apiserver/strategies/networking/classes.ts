@@ -13,7 +13,7 @@ import { ageColumn, column, nameColumn } from '../rules/columns.ts';
 import { anyPathSegment } from '../rules/metadata.ts';
 import { dnsLabel, dnsSubdomain } from '../rules/names.ts';
 import { plainStrategy } from '../rules/plain.ts';
-import { checkImmutable, checkName, checkOneOf, type Mistakes } from '../rules/values.ts';
+import { checkFixed, checkImmutable, checkName, checkOneOf, type Mistakes } from '../rules/values.ts';
 import { checkReference } from './reference.ts';
 
 const defaultAnnotation = 'ingressclass.kubernetes.io/is-default-class';
@@ -40,7 +40,7 @@ export const ingressClassStrategy = plainStrategy<IngressClass & KubeObject>({
   defaults({ spec }) {
     if (spec?.parameters) spec.parameters.scope ??= 'Cluster';
   },
-  check(mistakes, { spec = {} }, current) {
+  check(mistakes, { spec = {} }, current, _part, late) {
     const { controller = '', parameters } = spec;
     if (current) checkImmutable(mistakes, 'spec.controller', controller, current.spec?.controller ?? '');
     if (controller.length > controllerBytesMax)
@@ -48,7 +48,7 @@ export const ingressClassStrategy = plainStrategy<IngressClass & KubeObject>({
     checkDomainPath(mistakes, 'spec.controller', controller);
     if (!parameters) return;
     const at = 'spec.parameters';
-    checkReference(mistakes, at, parameters);
+    checkReference(mistakes, at, parameters, late);
     const { scope, namespace } = parameters;
     checkOneOf(mistakes, `${at}.scope`, scope, ['Cluster', 'Namespace']);
     if (scope === 'Namespace') {
@@ -84,7 +84,8 @@ export const ipAddressStrategy = plainStrategy<IPAddress & KubeObject>({
   check(mistakes, next, current) {
     const reference = next.spec?.parentRef;
     if (current) {
-      checkImmutable(mistakes, 'spec.parentRef', reference, current.spec?.parentRef);
+      if (!reference) mistakes.push(fieldErrors.required('spec.parentRef'));
+      checkFixed(mistakes, 'spec.parentRef', reference, current.spec?.parentRef);
       return;
     }
     if (!reference) {
@@ -123,7 +124,7 @@ export const serviceCidrStrategy = plainStrategy<ServiceCIDR & KubeObject>({
       return;
     }
     if (old && !(old.length === 1 && ranges.length === 2)) {
-      checkImmutable(mistakes, 'spec.cidrs', ranges, old);
+      checkImmutable(mistakes, 'spec.cidrs', ranges.length ? ranges : null, old);
       return;
     }
     if (old) checkImmutable(mistakes, 'spec.cidrs[0]', ranges[0], old[0]);

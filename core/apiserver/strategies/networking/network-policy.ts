@@ -28,9 +28,9 @@ function checkPolicyPort(mistakes: Mistakes, at: string, port: Readonly<NetworkP
   } else if (port.endPort !== undefined) wrongEnd('may not be specified when `port` is not specified');
 }
 
-function checkBlock(mistakes: Mistakes, at: string, block: Readonly<IPBlock>): void {
+function checkBlock(mistakes: Mistakes, late: Mistakes, at: string, block: Readonly<IPBlock>): void {
   if (!block.cidr) {
-    mistakes.push(fieldErrors.required(`${at}.cidr`));
+    late.push(fieldErrors.required(`${at}.cidr`));
     return;
   }
   if (!checkCidr(mistakes, `${at}.cidr`, block.cidr)) return;
@@ -41,10 +41,10 @@ function checkBlock(mistakes: Mistakes, at: string, block: Readonly<IPBlock>): v
   }
 }
 
-function checkPeer(mistakes: Mistakes, at: string, peer: Readonly<NetworkPolicyPeer>): void {
+function checkPeer(mistakes: Mistakes, late: Mistakes, at: string, peer: Readonly<NetworkPolicyPeer>): void {
   checkSelector(mistakes, `${at}.podSelector`, peer.podSelector);
   checkSelector(mistakes, `${at}.namespaceSelector`, peer.namespaceSelector);
-  if (peer.ipBlock) checkBlock(mistakes, `${at}.ipBlock`, peer.ipBlock);
+  if (peer.ipBlock) checkBlock(mistakes, late, `${at}.ipBlock`, peer.ipBlock);
   const count = [peer.podSelector, peer.namespaceSelector, peer.ipBlock].filter(Boolean).length;
   if (count === 0) mistakes.push(fieldErrors.required(at, 'must specify a peer'));
   else if (count > 1 && peer.ipBlock)
@@ -61,20 +61,20 @@ export const networkPolicyStrategy = plainStrategy<NetworkPolicy & KubeObject>({
       for (const port of rule.ports ?? []) port.protocol ??= 'TCP';
     if (!spec.policyTypes?.length) spec.policyTypes = spec.egress?.length ? ['Ingress', 'Egress'] : ['Ingress'];
   },
-  check(mistakes, { spec }) {
+  check(mistakes, { spec }, _current, _part, late) {
     if (!spec) return;
     checkSelector(mistakes, 'spec.podSelector', spec.podSelector);
     for (const [index, rule] of (spec.ingress ?? []).entries()) {
       for (const [inner, port] of (rule.ports ?? []).entries())
         checkPolicyPort(mistakes, `spec.ingress[${index}].ports[${inner}]`, port);
       for (const [inner, peer] of (rule.from ?? []).entries())
-        checkPeer(mistakes, `spec.ingress[${index}].from[${inner}]`, peer);
+        checkPeer(mistakes, late, `spec.ingress[${index}].from[${inner}]`, peer);
     }
     for (const [index, rule] of (spec.egress ?? []).entries()) {
       for (const [inner, port] of (rule.ports ?? []).entries())
         checkPolicyPort(mistakes, `spec.egress[${index}].ports[${inner}]`, port);
       for (const [inner, peer] of (rule.to ?? []).entries())
-        checkPeer(mistakes, `spec.egress[${index}].to[${inner}]`, peer);
+        checkPeer(mistakes, late, `spec.egress[${index}].to[${inner}]`, peer);
     }
     if ((spec.policyTypes?.length ?? 0) > 2) {
       mistakes.push(

@@ -8,11 +8,12 @@ export function checkReference(
   mistakes: Mistakes,
   at: string,
   reference: { readonly apiGroup?: string; readonly kind?: string; readonly name?: string },
+  late: Mistakes = mistakes,
 ): void {
   if (reference.apiGroup !== undefined) checkName(mistakes, `${at}.apiGroup`, reference.apiGroup, dnsSubdomain);
   for (const name of ['kind', 'name'] as const) {
     const text = reference[name];
-    if (!text) mistakes.push(fieldErrors.required(`${at}.${name}`));
+    if (!text) late.push(fieldErrors.required(`${at}.${name}`));
     else checkName(mistakes, `${at}.${name}`, text, anyPathSegment);
   }
 }

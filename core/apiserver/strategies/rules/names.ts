@@ -13,7 +13,7 @@ const labelText = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 const labelPattern = whole(labelText);
 export const dnsLabel: NameRule = (text) => {
   if (text.includes('.')) return ['must not contain dots'];
-  const mistakes = text.length > 63 ? [tooManyBytes(63)] : [];
+  const mistakes = text.length > 63 ? [tooLong(63)] : [];
   if (!labelPattern.test(text))
     mistakes.push(
       explain(
@@ -29,7 +29,7 @@ export const dnsLabel: NameRule = (text) => {
 const subdomainText = `${labelText}(\\.${labelText})*`;
 const subdomainPattern = whole(subdomainText);
 export const dnsSubdomain: NameRule = (text) => {
-  const mistakes = text.length > 253 ? [tooManyBytes(253)] : [];
+  const mistakes = text.length > 253 ? [tooLong(253)] : [];
   if (!subdomainPattern.test(text))
     mistakes.push(
       explain(
@@ -40,6 +40,10 @@ export const dnsSubdomain: NameRule = (text) => {
     );
   return mistakes;
 };
+
+/** The same form where upstream counts bytes: prefixes of keys, and names of kinds that it validates by declaration. */
+export const dnsSubdomainBytes: NameRule = (text) =>
+  dnsSubdomain(text).map((mistake) => (mistake === tooLong(253) ? tooManyBytes(253) : mistake));
 
 const qualifiedText = '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]';
 const qualifiedPattern = whole(qualifiedText);
@@ -56,7 +60,7 @@ export const qualifiedName: NameRule = (text) => {
   const name = parts.at(-1)!;
   if (parts.length === 2) {
     if (parts[0] === '') mistakes.push('prefix part must be non-empty');
-    else mistakes.push(...dnsSubdomain(parts[0]!).map((text_) => `prefix part ${text_}`));
+    else mistakes.push(...dnsSubdomainBytes(parts[0]!).map((text_) => `prefix part ${text_}`));
   }
   if (name === '') mistakes.push('name part must be non-empty');
   else if (name.length > 63) mistakes.push(`name part ${tooManyBytes(63)}`);

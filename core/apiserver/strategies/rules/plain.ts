@@ -13,12 +13,21 @@ export interface Difference<T extends KubeObject> {
   /** metadata.generation counts changes of the spec. */
   readonly generation?: boolean;
   readonly nameRule?: NameRule;
+  readonly needsVersion?: boolean;
+  readonly createdByUpdate?: boolean;
+  readonly answersDeleted?: boolean;
   defaults?(draft: T): void;
   create?(draft: T, request: StrategyRequest): void;
   /** After status and generation were seen to. */
   update?(next: T, current: Readonly<T>, request: StrategyRequest): void;
-  /** Beyond metadata. */
-  check?(mistakes: Mistakes, next: Readonly<T>, current?: Readonly<T>, subresource?: string): void;
+  /** Beyond metadata. Upstream reports part of its mistakes behind all others: those go to `late`. */
+  check?(
+    mistakes: Mistakes,
+    next: Readonly<T>,
+    current: Readonly<T> | undefined,
+    subresource: string | undefined,
+    late: Mistakes,
+  ): void;
   warnings?(next: Readonly<T>, current?: Readonly<T>): string[];
   fields?(object: Readonly<T>): Readonly<Record<string, string>>;
   readonly columns?: readonly Column<T>[];
@@ -28,9 +37,13 @@ export interface Difference<T extends KubeObject> {
 export function plainStrategy<T extends KubeObject>(difference: Difference<T>): Strategy<T> {
   const { kind, subresources = [], generation = false, nameRule, defaults, create, update, check } = difference;
   const hasStatus = subresources.includes('status');
+  const { needsVersion, createdByUpdate, answersDeleted } = difference;
   return {
     kind,
     subresources,
+    ...(needsVersion && { needsVersion }),
+    ...(createdByUpdate && { createdByUpdate }),
+    ...(answersDeleted && { answersDeleted }),
     ...(defaults && { defaults: (draft: T) => defaults(draft) }),
     prepareForCreate(draft, request) {
       if (generation) firstGeneration(draft);
@@ -44,8 +57,9 @@ export function plainStrategy<T extends KubeObject>(difference: Difference<T>): 
     },
     validate(next, current, subresource) {
       const mistakes = checkMetadata(next, current, nameRule);
-      check?.(mistakes, next, current, subresource);
-      return mistakes;
+      const late: Mistakes = [];
+      check?.(mistakes, next, current, subresource, late);
+      return [...mistakes, ...late];
     },
     ...(difference.warnings && { warnings: difference.warnings }),
     ...(difference.fields && { selectableFields: difference.fields }),

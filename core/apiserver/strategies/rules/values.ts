@@ -66,6 +66,10 @@ export function checkQuantity(mistakes: Mistakes, field: string, value: Quantity
 }
 export const sameJson = (left: unknown, right: unknown): boolean =>
   left === right || Bun.deepEquals(left, right, false);
+/** As checkImmutable, where upstream does not show the value. */
+export function checkFixed(mistakes: Mistakes, field: string, next: unknown, current: unknown): void {
+  if (!sameJson(next, current)) mistakes.push(fieldErrors.invalid(field, null, 'field is immutable'));
+}
 export function checkImmutable(mistakes: Mistakes, field: string, next: unknown, current: unknown): void {
   if (!sameJson(next, current)) mistakes.push(fieldErrors.invalid(field, next, 'field is immutable'));
 }

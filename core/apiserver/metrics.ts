@@ -1,0 +1,153 @@
+import { facts } from '#api';
+import type { Clock } from '#base';
+import { Counter, Gauge, Histogram, metricsText } from '../wire/metrics.ts';
+import type { RequestInfo } from './contract.ts';
+import type { WatchCache } from './watch-cache.ts';
+
+/** Upper ends in seconds, as upstream's, so that its dashboards and alerts read them. */
+const durationSeconds = [
+  0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+];
+const responseBytes = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+const place = ['group', 'resource', 'scope', 'subresource', 'verb', 'version'];
+const longRunningSubresources = new Set(['exec', 'attach', 'portforward', 'proxy', 'log']);
+
+/** What the API server counts, under upstream's names where there is one. */
+export class ApiMetrics {
+  readonly #requests = new Counter('apiserver_request_total', 'Requests by what they asked for and what came back.', [
+    'code',
+    'component',
+    'dry_run',
+    ...place,
+  ]);
+  readonly #durations = new Histogram(
+    'apiserver_request_duration_seconds',
+    'Time to the answer; to its first byte for streams.',
+    ['component', 'dry_run', ...place],
+    durationSeconds,
+  );
+  readonly #sizes = new Histogram(
+    'apiserver_response_sizes',
+    'Bytes of answers.',
+    ['component', ...place],
+    responseBytes,
+  );
+  readonly #inFlight = new Gauge('apiserver_current_inflight_requests', 'Requests in work.', ['request_kind']);
+  readonly #long = new Gauge('apiserver_longrunning_requests', 'Streams that are open.', ['component', ...place]);
+  readonly #refused = new Counter('apiserver_request_terminations_total', 'Requests refused to protect the server.', [
+    'code',
+    'component',
+    ...place,
+  ]);
+  readonly #deprecated = new Gauge('apiserver_requested_deprecated_apis', 'Deprecated kinds that were asked for.', [
+    'group',
+    'removed_release',
+    'resource',
+    'subresource',
+    'version',
+  ]);
+  readonly #objects = new Gauge('apiserver_storage_objects', 'Objects stored, by resource.', ['resource']);
+  readonly #resourceObjects = new Gauge('apiserver_resource_objects', 'Objects stored, by group and resource.', [
+    'group',
+    'resource',
+  ]);
+  readonly #watchEvents = new Counter('apiserver_watch_events_total', 'Events sent to watchers.', [
+    'group',
+    'resource',
+    'version',
+  ]);
+  readonly #build = new Gauge('kubernetes_build_info', 'What runs.', ['git_version', 'major', 'minor', 'platform']);
+  readonly #memory = new Gauge('process_resident_memory_bytes', 'Resident memory.', []);
+  readonly #cpu = new Gauge('process_cpu_seconds_total', 'User and system time.', []);
+  readonly #started = new Gauge('process_start_time_seconds', 'When the process began, since the epoch.', []);
+
+  constructor(
+    private readonly cache: WatchCache,
+    clock: Clock,
+  ) {
+    const [major = '', minor = ''] = facts().version.replace(/^v/, '').split('.');
+    this.#build.set([`v${facts().version.replace(/^v/, '')}+pintle`, major, minor, 'linux'], 1);
+    this.#started.set([], Math.floor(clock.now() / 1000));
+    for (const kind of ['mutating', 'readOnly']) this.#inFlight.set([kind], 0);
+  }
+
+  /** Both lanes of requests that are in work now. */
+  inFlight(readOnly: number, mutating: number): void {
+    this.#inFlight.set(['readOnly'], readOnly);
+    this.#inFlight.set(['mutating'], mutating);
+  }
+  answered(info: RequestInfo, code: number, milliseconds: number, bytes: number | undefined): void {
+    const where = placeOf(info);
+    const dryRun = info.query.getAll('dryRun').filter(Boolean).join(',');
+    const component = info.isResource ? 'apiserver' : '';
+    this.#requests.add([String(code), component, dryRun, ...where]);
+    if (!isLongRunning(info)) this.#durations.observe([component, dryRun, ...where], milliseconds / 1000);
+    if (bytes !== undefined && info.isResource) this.#sizes.observe([component, ...where], bytes);
+    if (code === 429) this.#refused.add([String(code), component, ...where]);
+  }
+  /** A stream began; the answer ends it. */
+  longRunning(info: RequestInfo): () => void {
+    const labels = ['apiserver', ...placeOf(info)];
+    this.#long.add(labels, 1);
+    let open = true;
+    return () => {
+      if (open) this.#long.add(labels, -1);
+      open = false;
+    };
+  }
+  deprecated({ group, resource, subresource, version }: RequestInfo): void {
+    this.#deprecated.set([group, '', resource, subresource, version], 1);
+  }
+  watchEvents(labels: readonly [group: string, resource: string, version: string], count: number): void {
+    this.#watchEvents.add(labels, count);
+  }
+
+  text(): string {
+    const { rss } = process.memoryUsage();
+    const { user, system } = process.cpuUsage();
+    return metricsText(
+      [
+        ...[this.#requests, this.#durations, this.#sizes, this.#inFlight, this.#long, this.#refused, this.#deprecated],
+        ...[this.#objects, this.#resourceObjects, this.#watchEvents, this.#build],
+        ...[this.#memory, this.#cpu, this.#started],
+      ],
+      () => {
+        for (const gauge of [this.#objects, this.#resourceObjects]) gauge.clear();
+        for (const { served, size } of this.cache.caches()) {
+          const { group, plural } = served.kind;
+          this.#objects.set([group ? `${plural}.${group}` : plural], size);
+          this.#resourceObjects.set([group, plural], size);
+        }
+        this.#memory.set([], rss);
+        this.#cpu.set([], (user + system) / 1e6);
+      },
+    );
+  }
+}
+
+const isLongRunning = ({ verb, subresource }: RequestInfo): boolean =>
+  verb === 'watch' || longRunningSubresources.has(subresource);
+
+/** group, resource, scope, subresource, verb, version. Paths outside resources stand under their first part alone. */
+function placeOf(info: RequestInfo): string[] {
+  if (!info.isResource) {
+    const root = `/${info.path.split('/')[1] ?? ''}`;
+    return ['', '', '', knownRoots.has(root) ? root : '/other', info.verb.toUpperCase(), ''];
+  }
+  const scope = info.name ? 'resource' : info.namespace ? 'namespace' : 'cluster';
+  return [info.group, info.resource, scope, info.subresource, verbText(info.verb), info.version];
+}
+const knownRoots = new Set([
+  '/api',
+  '/apis',
+  '/healthz',
+  '/livez',
+  '/readyz',
+  '/metrics',
+  '/openapi',
+  '/version',
+  '/openid',
+  '/.well-known',
+]);
+const httpVerbs: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' };
+const verbText = (verb: string): string => httpVerbs[verb] ?? verb.toUpperCase();
