@@ -245,6 +245,7 @@ describe('a pod', () => {
       { type: 'strategic', body: { status: { conditions } } },
       { subresource: 'status' },
     );
+    node.clock.skip(10_000); // at the pace of the node's own status
     await node.until('heard', ready);
   });
 
