@@ -26,6 +26,7 @@ const reviews: Readonly<Record<string, Review>> = {
   'authorization.k8s.io/selfsubjectrulesreviews': ofRules,
   'authentication.k8s.io/selfsubjectreviews': async ({ core, user }) => ({
     metadata: { creationTimestamp: timeText(core.clock.now()) },
+    spec: undefined,
     status: { userInfo: wireUser(user) },
   }),
   'authentication.k8s.io/tokenreviews': ofToken,
@@ -47,6 +48,7 @@ export async function answerReview(
   const { value } = await readObject(request);
   const object = decode(core, served, value);
   const spec = (typeof object['spec'] === 'object' && object['spec'] ? object['spec'] : {}) as JsonObject;
+  if (info.namespace) object.metadata.namespace = info.namespace;
   const track = {
     manager: (request.headers.get('user-agent') ?? '').split('/')[0] || 'unknown',
     nowMs: core.clock.now(),
@@ -71,12 +73,12 @@ function decode(core: Core, { kind }: ServedKind, value: JsonObject): AnyObject 
       `${kind.kind} in version "v1" cannot be handled as a ${kind.kind}: ${mistakes.map(({ message }) => message).join(', ')}`,
     );
   const metadata = (value['metadata'] ?? {}) as AnyObject['metadata'];
-  // Upstream's refusals name the kind as the request did, and some clients send none.
-  return { ...value, metadata } as AnyObject;
+  return { ...value, metadata, apiVersion: apiVersionOf(kind), kind: kind.kind } as AnyObject;
 }
 
-function refuse({ info, object }: Asked, mistakes: readonly FieldError[]): void {
-  if (mistakes.length > 0) throw invalidObject(object.kind ?? '', info.group, '', mistakes);
+/** Upstream's refusals of reviews name no kind. */
+function refuse({ info }: Asked, mistakes: readonly FieldError[]): void {
+  if (mistakes.length > 0) throw invalidObject('', info.group, '', mistakes);
 }
 
 function checkAccess(spec: JsonObject): FieldError[] {
@@ -198,8 +200,7 @@ async function ofToken({ core, spec }: Asked): Promise<JsonObject> {
     return { status: { authenticated: true, user: wireUser({ ...known, groups }) } };
   }
   const { tokens } = core.options;
-  if (!tokens)
-    throw new StatusError(501, 'NotImplemented', 'this server knows no tokens: it runs without a signing key');
+  if (!tokens) return { status: { user: {}, error: 'invalid bearer token' } };
   const status = await tokens.review(token, audiences);
   return { status: status['authenticated'] ? status : { user: {}, ...status } };
 }

@@ -4,15 +4,12 @@ import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
 import type { CachedObject } from './cached-object.ts';
 import { compactHistory } from './compaction.ts';
-import type { AdmissionHook, AnyKind, AnyObject, ApiServer, ApiServerOptions, Reader, ServedKind } from './contract.ts';
+import type { AnyKind, AnyObject, ApiServer, ApiServerOptions, Reader, ServedKind } from './contract.ts';
 import type { Core } from './core.ts';
 import { defaultStrategy } from './default-strategy.ts';
 import { sweepEvents } from './event-sweep.ts';
 import { createHandler } from './handle.ts';
-import { namespaceLifecycle } from './hooks/namespace-lifecycle.ts';
-import { podDefaults } from './hooks/pod-defaults.ts';
-import { rbacEscalation } from './hooks/rbac-escalation.ts';
-import { serviceAccountHook } from './hooks/service-account.ts';
+import { builtinAdmission } from './hooks/index.ts';
 import { Kinds } from './kinds.ts';
 import { listen } from './listener.ts';
 import { ApiMetrics } from './metrics.ts';
@@ -38,19 +35,16 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const kinds = new Kinds(cache, builtin);
   await cache.start(builtin);
   const reader = readerOf(cache);
-  const admission: AdmissionHook[] = [
-    namespaceLifecycle(reader),
-    serviceAccountHook(reader, random),
-    podDefaults,
+  const holder: { core?: Core } = {};
+  const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, [
     createServiceAllocator({
       services: [...cache.caches()].find(({ served }) => served.kind.plural === 'services' && !served.kind.group)!,
       random,
       serviceRange: options.serviceRange,
       nodePorts: options.nodePorts ?? defaultNodePorts,
     }),
-    rbacEscalation(options.authorizer),
     ...(options.admission ?? []),
-  ];
+  ]);
   const core: Core = {
     options,
     store,
@@ -68,6 +62,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     log,
     signal: scope.signal,
   };
+  holder.core = core;
   options.authorizer.bind?.(reader);
   await bootstrap(core);
   void sweepEvents(core);
@@ -119,6 +114,8 @@ const readerOf = (cache: WatchCache): Reader => ({
     const resources = cache.cacheOf(kind as AnyKind);
     if (resources) follow(resources, handler as Parameters<typeof follow>[1]);
   },
+  indexed: <T>(kind: Kind<T>, value: string) =>
+    (cache.cacheOf(kind as AnyKind)?.indexed(value) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
 });
 
 /** Keeps what it told, so that a history that was lost can be made up for. */

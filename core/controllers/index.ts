@@ -1,10 +1,13 @@
 import { type ControllerSpec, specOf } from '#sdk';
+import { clusterRoleAggregationController } from './clusterrole-aggregation.ts';
+import { disruptionController } from './disruption.ts';
 import { endpointsController } from './endpoints.ts';
 import { garbageController } from './garbage.ts';
 import { namespaceController } from './namespace.ts';
 import { nodeLifecycleController } from './node-lifecycle.ts';
 import { podGarbageController } from './pod-gc.ts';
 import { replicationController } from './replication.ts';
+import { resourceQuotaController } from './resource-quota.ts';
 import { serviceAccountController } from './serviceaccount.ts';
 
 export interface CoreControllersOptions {
@@ -25,4 +28,7 @@ export const coreControllers = (options: CoreControllersOptions): ControllerSpec
   specOf(nodeLifecycleController(options.nodeGraceMs ?? 40_000)),
   specOf(podGarbageController(options.finishedPodsMax ?? 12_500)),
   specOf(garbageController),
+  specOf(clusterRoleAggregationController),
+  specOf(resourceQuotaController),
+  specOf(disruptionController),
 ];

@@ -25,6 +25,7 @@ function maskText(text: string): string {
   if (age.test(text)) return '<age>';
   return text
     .replace(uid, '<uid>')
+    .replace(/\bkube-api-access-[a-z0-9]{5}\b/g, 'kube-api-access-<random>')
     .replace(/\b10\.96\.\d+\.\d+\b/g, '<ip>')
     .replace(/(resource version:? )\d+( \(\d+\))?(, current: \d+)?/gi, '$1<version>')
     .replace(/(record \()\d+\)/, '$1<version>)')

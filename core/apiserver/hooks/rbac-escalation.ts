@@ -1,12 +1,4 @@
-import {
-  type ClusterRole,
-  errors,
-  type KubeObject,
-  type PolicyRule,
-  type RoleBinding,
-  type RoleRef,
-  StatusError,
-} from '#api';
+import { type ClusterRole, errors, type KubeObject, type PolicyRule, type RoleBinding, type RoleRef } from '#api';
 import type { UserInfo } from '#sdk';
 import { mastersGroup } from '../auth/attributes.ts';
 import { ruleTexts, uncovered } from '../auth/rbac/rules.ts';
@@ -70,15 +62,19 @@ async function checkBinding(authorizer: Authorizer, request: AdmissionRequest): 
   const reference = (object as unknown as RoleBinding).roleRef;
   const resource = reference.kind === 'Role' ? 'roles' : 'clusterroles';
   if (await may(authorizer, user, 'bind', resource, namespace, reference.name)) return;
-  confirm(authorizer, request, roleRules(authorizer, reference, namespace));
+  confirm(authorizer, request, roleRules(authorizer, reference, namespace, request.kind.plural));
 }
 
-function roleRules(authorizer: Authorizer, reference: Readonly<RoleRef>, namespace: string): readonly PolicyRule[] {
+/** Upstream names the binding's resource where the role is missing. */
+function roleRules(
+  authorizer: Authorizer,
+  reference: Readonly<RoleRef>,
+  namespace: string,
+  plural: string,
+): readonly PolicyRule[] {
   const rules = authorizer.rulesOf?.(reference, namespace);
   if (rules) return rules;
-  const resource = `${reference.kind === 'Role' ? 'roles' : 'clusterroles'}.${group}`;
-  const missing = errors.notFound(resource, reference.name);
-  throw new StatusError(missing.code, missing.reason, missing.message, missing.details);
+  throw errors.notFound(`${plural}.${group}`, reference.name);
 }
 
 function confirm(authorizer: Authorizer, request: AdmissionRequest, wanted: readonly PolicyRule[]): void {

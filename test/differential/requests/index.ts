@@ -1,4 +1,5 @@
 import type { Scenario } from '../scenario.ts';
+import { admission } from './admission.ts';
 import { discovery } from './discovery.ts';
 import { kinds } from './kinds.ts';
 import { objects } from './objects.ts';
@@ -7,4 +8,12 @@ import { refusals } from './refusals.ts';
 import { views } from './views.ts';
 
 /** All scenarios; a new request file gets its line here. */
-export const scenarios: readonly Scenario[] = [...discovery, ...kinds, ...objects, ...reads, ...refusals, ...views];
+export const scenarios: readonly Scenario[] = [
+  ...admission,
+  ...discovery,
+  ...kinds,
+  ...objects,
+  ...reads,
+  ...refusals,
+  ...views,
+];

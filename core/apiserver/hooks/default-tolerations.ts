@@ -1,0 +1,26 @@
+import type { Pod } from '#api';
+import type { AdmissionHook } from '../contract.ts';
+
+const tolerated = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
+const tolerationSeconds = 300;
+
+/** A pod stays 5 minutes on a node that went away, unless it says otherwise. */
+export const defaultTolerations: AdmissionHook = {
+  name: 'DefaultTolerationSeconds',
+  mutate({ operation, kind, subresource, object }) {
+    if (operation !== 'CREATE' || kind.plural !== 'pods' || kind.group || subresource || !object) return;
+    const { spec } = object as typeof object & Pod;
+    if (!spec) return;
+    for (const key of tolerated) {
+      const known = spec.tolerations?.some(
+        (toleration) =>
+          (!toleration.key || toleration.key === key) && (!toleration.effect || toleration.effect === 'NoExecute'),
+      );
+      if (known) continue;
+      spec.tolerations = [
+        ...(spec.tolerations ?? []),
+        { key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds },
+      ];
+    }
+  },
+};
