@@ -2,6 +2,7 @@ import { type KubeObject, type Pod, podKind } from '#api';
 import type { Strategy } from '#sdk';
 import { podColumns } from './pod/columns.ts';
 import { defaultPod } from './pod/defaults.ts';
+import { checkEphemeralUpdate } from './pod/ephemeral.ts';
 import { qosClassOf } from './pod/qos.ts';
 import { checkPodSpec, checkPodUpdate } from './pod/validate.ts';
 import { firstGeneration, nextGeneration, splitStatus } from './rules/lifecycle.ts';
@@ -12,7 +13,7 @@ type PodObject = Pod & KubeObject;
 export const podStrategy: Strategy<PodObject> = {
   kind: podKind,
   answersDeleted: true,
-  subresources: ['status'],
+  subresources: ['ephemeralcontainers', 'status'],
   defaults: defaultPod,
   prepareForCreate(pod) {
     firstGeneration(pod);
@@ -32,6 +33,11 @@ export const podStrategy: Strategy<PodObject> = {
       ];
   },
   prepareForUpdate(next, current, request) {
+    if (request.subresource === 'ephemeralcontainers') {
+      next.spec = { ...current.spec!, ephemeralContainers: next.spec?.ephemeralContainers };
+      const { labels, annotations, finalizers, ownerReferences } = current.metadata;
+      Object.assign(next.metadata, { labels, annotations, finalizers, ownerReferences });
+    }
     splitStatus(next, current, request.subresource);
     nextGeneration(next, current);
     if (request.subresource !== 'status') return;
@@ -44,7 +50,8 @@ export const podStrategy: Strategy<PodObject> = {
     if (subresource === 'status') return mistakes;
     if (!current || Bun.deepEquals(next.spec, current.spec) === false)
       checkPodSpec(mistakes, next.spec ?? { containers: [] }, 'spec');
-    if (current) mistakes.push(...checkPodUpdate(next, current));
+    if (current && subresource === 'ephemeralcontainers') checkEphemeralUpdate(mistakes, next, current);
+    else if (current) mistakes.push(...checkPodUpdate(next, current));
     return mistakes;
   },
   selectableFields: (pod) => ({
