@@ -164,6 +164,16 @@ describe.skipIf(why !== '')('a machine that lacks something', () => {
     expect(existsSync(join(work, 'nodocker'))).toBe(false);
   });
 
+  test('an engine that was there and is gone: said at once, and nothing is left running', async () => {
+    await using cluster = new TestCluster();
+    if (!expectOk(await cluster.run('up', '--detach', '--port', String(freePort()))) || !cluster.config.engine?.private)
+      return;
+    expectOk(await cluster.run('down'));
+    const argv = [...without('dockerd'), launcher, 'up', '--detach', '--home', cluster.home.folder];
+    refused(await runProgram(argv, { env: noEngine() }), 'PROGRAM_MISSING');
+    expect((await leftOf(cluster.home.folder, 'none')).filter((one) => one.includes('main.ts'))).toEqual([]);
+  });
+
   test('the launcher without Bun and without npm, and with an npm that reaches nothing', async () => {
     const copy = join(work, 'clone');
     mkdirSync(copy);
