@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -258,6 +259,16 @@ describe.skipIf(why !== '')('one cluster, misused', () => {
     writeFileSync(path, whole);
     expectOk(await cluster.run('up', '--detach'));
     expect(expectOk(await cluster.kubectl(['get', 'configmap', 'kept', '-o', 'jsonpath={.data.text}']))).toBe(marker);
+  });
+
+  test('a home that is moved away takes its processes along, and comes back', async () => {
+    const away = `${cluster.home.folder}-away`;
+    renameSync(cluster.home.folder, away);
+    await until('its processes end', async () =>
+      (await leftOf(cluster.home.folder, clusterId)).every((one) => !one.includes('main.ts')),
+    );
+    renameSync(away, cluster.home.folder);
+    expectOk(await cluster.run('up', '--detach'));
   });
 
   test('a damaged configuration is read from its copy', async () => {
