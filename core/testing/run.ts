@@ -20,7 +20,7 @@ export interface Outcome {
   readonly traceHash: string;
   /** Simulated time in all. */
   readonly virtualMs: number;
-  readonly commits: number;
+  readonly commits: number; // without what the image brought
   /** The last lines of what happened. */
   readonly trace: readonly string[];
 }
@@ -73,7 +73,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
     violations: [...w.violations],
     traceHash: w.traceHash,
     virtualMs: Math.round(w.timeline.nowMs),
-    commits: w.history.commits.length,
+    commits: w.history.commits.length - (options.image?.length ?? 0),
     trace: [...w.observer.trace],
   };
 }

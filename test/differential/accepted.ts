@@ -13,11 +13,6 @@ export const accepted: readonly Accepted[] = [
     reason: 'the message quotes the whole patched object; only the order of its keys (and Go’s map syntax) differs',
   },
   {
-    scenario: /^field validation$/,
-    at: /kube-api-access-/,
-    reason: 'the name of the token volume is random',
-  },
-  {
     scenario: /^bodies that do not decode$/,
     at: /#(6|19|20|21|22|23|31|32) .*message$/,
     reason: 'words of Go’s JSON and YAML parsers and names of Go types inside the sentence; the rest is equal',
