@@ -130,6 +130,7 @@ function startApi(kubeletCa: string) {
     get: <T>(kind: Kind<T>, namespace: string, name: string) =>
       objects[`${kind.plural}/${namespace}/${name}`] as T | undefined,
     list: <T>(): T[] => [],
+    indexed: <T>(): T[] => [],
   };
   return Bun.serve<StreamSession>({
     port: 0,

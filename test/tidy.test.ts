@@ -97,9 +97,6 @@ test('functions stay short', () => {
 /** `file name` → why nobody names it yet. */
 const unnamed: Record<string, string> = {
   'core/client/kubeconfig.ts loadKubeconfig': 'for programs that stand outside a home (2026-11)',
-  'core/testing/shrink.ts shrinkScenario': 'the tier is on its way (2026-11)',
-  'core/testing/run.ts runScenario': 'the tier is on its way (2026-11)',
-  'core/testing/scenario.ts generateScenario': 'the tier is on its way (2026-11)',
   'net/pods/forwarding.ts detectFirewalls': 'doctor is about to report it (2026-11)',
 };
 

@@ -2,6 +2,7 @@ import { apiVersionOf, type ResourceVersion } from '#api';
 import type { Entry } from '../store/store.ts';
 import type { AnyKind, AnyObject, ServedKind } from './contract.ts';
 import { conversionOf } from './conversions.ts';
+import type { Decoded, DecodedPool } from './decoded-pool.ts';
 
 const decoder = new TextDecoder();
 
@@ -32,25 +33,31 @@ export function encodeStored(kind: AnyKind, object: AnyObject): Uint8Array {
   return Buffer.from(text);
 }
 
-/** One state of one object: bytes with the version in them, decoded on first demand. */
-export class CachedObject {
+/** One state of one object: its bytes once, with the version in them as soon as anybody reads it; decoded on demand. */
+export class CachedObject implements Decoded {
   readonly namespace: string;
   readonly name: string;
+  /** Undefined once `#bytes` holds the same text around the version. */
+  #stored: Uint8Array | undefined;
   #bytes: Uint8Array | undefined;
   #object: AnyObject | undefined;
+  #pool: DecodedPool | undefined;
+  #used = false;
   #fields: Readonly<Record<string, string>> | undefined;
+  #labels: Readonly<Record<string, string>> | undefined;
 
   constructor(
     readonly served: ServedKind,
     readonly key: string,
     readonly version: ResourceVersion,
     /** As stored: without a version. */
-    readonly stored: Uint8Array,
+    stored: Uint8Array,
   ) {
-    const local = key.slice(prefixOf(served.kind).length);
-    const slash = local.indexOf('/');
-    this.namespace = slash < 0 ? '' : local.slice(0, slash);
-    this.name = slash < 0 ? local : local.slice(slash + 1);
+    this.#stored = stored;
+    const start = prefixOf(served.kind).length;
+    const slash = key.indexOf('/', start);
+    this.namespace = slash < 0 ? '' : key.slice(start, slash);
+    this.name = key.slice(slash < 0 ? start : slash + 1);
   }
   static of(served: ServedKind, entry: Entry): CachedObject {
     return new CachedObject(served, entry.key, entry.version, entry.value);
@@ -59,13 +66,40 @@ export class CachedObject {
   at(version: ResourceVersion): CachedObject {
     return new CachedObject(this.served, this.key, version, this.stored);
   }
+  /** As stored: without a version. */
+  get stored(): Uint8Array {
+    return this.#stored ?? cut(headOf(this.served.kind), this.version, this.#bytes!);
+  }
   get bytes(): Uint8Array {
-    this.#bytes ??= splice(headOf(this.served.kind), this.version, this.#served());
+    if (this.#bytes) return this.#bytes;
+    const stored = this.#stored!;
+    const head = headOf(this.served.kind);
+    this.#bytes = splice(head, this.version, this.#served());
+    if (startsWith(stored, head) && !conversionOf(this.served.kind)) this.#stored = undefined;
     return this.#bytes;
   }
   get object(): Readonly<AnyObject> {
-    this.#object ??= JSON.parse(decoder.decode(this.bytes)) as AnyObject;
+    this.#used = true;
+    if (this.#object) return this.#object;
+    this.#object = this.draft();
+    this.#pool?.add(this);
     return this.#object;
+  }
+  /** From now on the decoded form lives only as long as this pool keeps it. */
+  decodeIn(pool: DecodedPool): void {
+    this.#pool = pool;
+    if (this.#object) pool.add(this);
+  }
+  get decodedBytes(): number {
+    return (this.#bytes ?? this.#stored!).byteLength;
+  }
+  takeUsed(): boolean {
+    const used = this.#used;
+    this.#used = false;
+    return used;
+  }
+  forget(): void {
+    this.#object = undefined;
   }
   /** The stored bytes in the form of the kind that is served. */
   #served(): Uint8Array {
@@ -84,29 +118,56 @@ export class CachedObject {
   draft(): AnyObject {
     return JSON.parse(decoder.decode(this.bytes)) as AnyObject;
   }
-  /** What field selectors see. */
+  /** What field selectors see. Kept, other than the decoded object: selectors look at every object again and again. */
   get fields(): Readonly<Record<string, string>> {
-    this.#fields ??= {
+    if (!this.#fields) this.#readSelectable();
+    return this.#fields!;
+  }
+  /** What label selectors see. */
+  get labels(): Readonly<Record<string, string>> {
+    if (!this.#labels) this.#readSelectable();
+    return this.#labels!;
+  }
+  /** Neither kept nor with a version: most objects are never read after they were indexed. */
+  #unversioned(): AnyObject {
+    return JSON.parse(decoder.decode(this.#bytes ?? this.#served())) as AnyObject;
+  }
+  #readSelectable(): void {
+    const object = this.#object ?? this.#unversioned();
+    this.#labels = object.metadata.labels ?? noLabels;
+    this.#fields = {
       'metadata.name': this.name,
       ...(this.served.kind.namespaced ? { 'metadata.namespace': this.namespace } : {}),
-      ...this.served.strategy.selectableFields?.(this.object),
+      ...this.served.strategy.selectableFields?.(object),
     };
-    return this.#fields;
   }
 }
+const noLabels: Readonly<Record<string, string>> = {};
+
+const versionMember = (version: string): string => `"resourceVersion":"${version}",`;
+const startsWith = (value: Uint8Array, head: string): boolean =>
+  Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1', 0, head.length) === head;
 
 function splice(head: string, version: string, stored: Uint8Array): Uint8Array {
   const value = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-  const inserted = `"resourceVersion":"${version}",`;
-  const offset = Buffer.byteLength(head);
-  if (value.toString('utf8', 0, offset) === head) {
-    const out = Buffer.allocUnsafe(value.length + inserted.length);
-    value.copy(out, 0, 0, offset);
-    out.write(inserted, offset, 'latin1');
-    value.copy(out, offset + inserted.length, offset);
+  if (startsWith(stored, head)) {
+    const inserted = versionMember(version);
+    const out = new Uint8Array(value.length + inserted.length);
+    out.set(value.subarray(0, head.length));
+    Buffer.from(out.buffer).write(inserted, head.length, 'latin1');
+    out.set(value.subarray(head.length), head.length + inserted.length);
     return out;
   }
   const object = JSON.parse(value.toString()) as AnyObject; // written by a server with another canonical form
   object.metadata.resourceVersion = version;
   return Buffer.from(JSON.stringify(object));
+}
+
+/** The inverse of `splice` for what has the canonical form. */
+function cut(head: string, version: string, bytes: Uint8Array): Uint8Array {
+  const inserted = versionMember(version).length;
+  const out = new Uint8Array(bytes.length - inserted);
+  out.set(bytes.subarray(0, head.length));
+  out.set(bytes.subarray(head.length + inserted), head.length);
+  return out;
 }

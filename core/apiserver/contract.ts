@@ -156,6 +156,8 @@ export interface Reader {
     kind: Kind<T>,
     handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void,
   ): void;
+  /** Those whose indexed field (`spec.nodeName` of pods) has this value, in no order. Empty for a kind without an index. */
+  indexed<T>(kind: Kind<T>, value: string): Readonly<T>[];
 }
 
 /** What a WebSocket of a stream handler does; `socket` is Bun's ServerWebSocket in essence. */

@@ -2,6 +2,7 @@ import { compareVersions, type ResourceVersion } from '#api';
 import type { StoreEvent } from '../store/store.ts';
 import { CachedObject, localKey, prefixOf } from './cached-object.ts';
 import type { ServedKind } from './contract.ts';
+import { DecodedPool } from './decoded-pool.ts';
 import { equals, type Selection } from './selection.ts';
 
 /** How far back a watch can resume from memory. */
@@ -32,6 +33,7 @@ interface Bucket {
 export class ResourceCache {
   readonly prefix: string;
   readonly sinks = new Set<EventSink>();
+  readonly #decoded = new DecodedPool();
   readonly #buckets = new Map<string, Bucket>();
   #bucketOrder: string[] | undefined;
   readonly #indexField: string | undefined;
@@ -104,6 +106,11 @@ export class ResourceCache {
     return selection.everything ? all : all.filter((object) => selection.matches(object));
   }
 
+  /** Those whose indexed field has this value, in no order. */
+  indexed(value: string): CachedObject[] {
+    return [...(this.#index.get(value)?.values() ?? [])];
+  }
+
   /** Do not change the answer: it is the cache's own. */
   all(namespace = ''): CachedObject[] {
     if (namespace || !this.served.kind.namespaced) return this.#sorted(this.#buckets.get(namespace));
@@ -155,6 +162,7 @@ export class ResourceCache {
       this.#buckets.set(object.namespace, bucket);
       this.#bucketOrder = undefined;
     }
+    object.decodeIn(this.#decoded);
     const before = bucket.objects.get(object.name);
     bucket.objects.set(object.name, object);
     bucket.sorted = undefined;

@@ -38,7 +38,7 @@ export function selectionOf(served: ServedKind, info: RequestInfo): Selection {
       for (const { key, values, not } of fieldSets) {
         if (((object.fields[key] ?? '') === values[0]) === not) return false;
       }
-      return labels.length === 0 || matchesLabels(labels, object.object.metadata.labels);
+      return labels.length === 0 || matchesLabels(labels, object.labels);
     },
   };
 }

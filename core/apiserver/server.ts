@@ -114,6 +114,8 @@ const readerOf = (cache: WatchCache): Reader => ({
     const resources = cache.cacheOf(kind as AnyKind);
     if (resources) follow(resources, handler as Parameters<typeof follow>[1]);
   },
+  indexed: <T>(kind: Kind<T>, value: string) =>
+    (cache.cacheOf(kind as AnyKind)?.indexed(value) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
 });
 
 /** Keeps what it told, so that a history that was lost can be made up for. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { systemClock } from '#base';
 import type { Client } from '#client';
 import { createClient } from '../client/http.ts';
 import type { Config, Home } from './home.ts';
@@ -11,4 +12,24 @@ export function connect(home: Home, config: Config, name: string): Client {
     baseUrl: `https://127.0.0.1:${config.port}`,
     token: (home.readFile(`credentials/${name}.token`) ?? '').trim(),
   });
+}
+
+const startsWithinMs = 3_000;
+const lookEveryMs = 10;
+
+/**
+ * Waits a moment for an API server that is starting beside this process, so that no first request fails and then pauses.
+ * Resolves when somebody listens, or after three seconds: from there on every client waits and retries by itself.
+ */
+export async function apiListens(config: Config, signal: AbortSignal): Promise<void> {
+  const endMs = systemClock.monotonicMs() + startsWithinMs;
+  while (!signal.aborted && systemClock.monotonicMs() < endMs) {
+    try {
+      const socket = await Bun.connect({ hostname: '127.0.0.1', port: config.port, socket: { data() {} } });
+      socket.end();
+      return;
+    } catch {
+      await systemClock.sleep(lookEveryMs, signal);
+    }
+  }
 }

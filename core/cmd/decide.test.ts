@@ -60,6 +60,7 @@ test('doctor judges each lack', () => {
     'nft missing',
     'kubectl missing',
   ]);
+  expect(states({ firewalls: [{ name: 'ufw', mend: ['ufw allow from 10.244.0.0/16'] }] })).toEqual(['ufw missing']);
   expect(states({ linux: false })).toEqual(['system bad']);
 });
 

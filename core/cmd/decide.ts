@@ -64,7 +64,7 @@ export function decide(machine: Machine, runtime: UpOptions['runtime'], privateS
     proxy: 'userspace',
     loopback: true,
     notes: [
-      `process runtime (${why}): pods are plain processes of this user without isolation; every pod and service has an address from 127.0.0.0/8; services go through the userspace proxy`,
+      `process runtime (${why}): pods are processes of this user without isolation (docs/process-runtime.md); every pod and service has an address from 127.0.0.0/8; services go through the userspace proxy${machine.root ? '' : ', on ports above 1023'}`,
     ],
   };
 }

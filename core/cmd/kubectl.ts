@@ -1,18 +1,17 @@
-import { PintleError, systemExec } from '#base';
+import { systemExec } from '#base';
 import { findKubectl } from './doctor/machine.ts';
 import { openHome } from './home.ts';
 
-/** `kubectl …`: stock kubectl with this cluster's kubeconfig; its exit code is ours. */
+/** `kubectl …`: stock kubectl with this cluster's kubeconfig, else the built-in client for the everyday verbs; its exit code is ours. */
 export async function kubectl(args: readonly string[], options: { home?: string }): Promise<void> {
   const home = openHome(options.home);
-  home.read();
-  const found = await findKubectl(systemExec, home.path('bin', 'kubectl'));
-  if (!found)
-    throw new PintleError(
-      'KUBECTL_MISSING',
-      'there is no kubectl on PATH or in the home folder',
-      `./pintle up --yes --home ${home.folder} puts one there; the built-in client is not built yet`,
-    );
+  const config = home.read();
+  const wanted = process.env['PINTLE_KUBECTL'] !== 'builtin'; // so that the built-in one can be tried beside a stock one
+  const found = wanted ? await findKubectl(systemExec, home.path('bin', 'kubectl')) : undefined;
+  if (!found) {
+    const { builtinKubectl } = await import('./kubectl/client.ts');
+    process.exit(await builtinKubectl(home, config, args));
+  }
   const child = Bun.spawn([found.path, ...args], {
     stdio: ['inherit', 'inherit', 'inherit'],
     env: { ...process.env, KUBECONFIG: home.kubeconfig },

@@ -8,12 +8,16 @@ const tailBytesMax = 4 * 2 ** 20;
 /** `logs [component]`: the last lines of each, then what comes, with -f. */
 export async function logs(
   component: string | undefined,
-  options: { home?: string; follow?: boolean; tail: number },
+  options: { home?: string; follow?: boolean; json?: boolean; tail: number },
 ): Promise<void> {
   const home = openHome(options.home);
   home.read();
   if (component && !names.includes(component))
     throw new PintleError('UNKNOWN_COMPONENT', `there is no component ${component}`, `name one of ${names.join(', ')}`);
+  const print = (name: string, lines: readonly string[]): void => {
+    const prefix = files.length > 1 ? name.padEnd(12) : '';
+    for (const line of lines) process.stdout.write(`${prefix}${options.json ? line : readable(line)}\n`);
+  };
   const files = (component ? [component] : names)
     .map((name) => ({ name, path: home.path('logs', `${name}.log`), at: 0 }))
     .filter((file) => existsSync(file.path));
@@ -21,7 +25,7 @@ export async function logs(
     const size = statSync(file.path).size;
     const text = readFrom(file.path, Math.max(0, size - tailBytesMax), size);
     const lines = text.split('\n').filter((line) => line !== '');
-    print(file.name, lines.slice(-options.tail), files.length > 1);
+    print(file.name, options.tail === 0 ? [] : lines.slice(-options.tail));
     file.at = size;
   }
   while (options.follow) {
@@ -38,7 +42,6 @@ export async function logs(
           .slice(0, whole)
           .split('\n')
           .filter((line) => line !== ''),
-        files.length > 1,
       );
       file.at += Buffer.byteLength(text.slice(0, whole));
     }
@@ -56,6 +59,18 @@ function readFrom(path: string, from: number, to: number): string {
   }
 }
 
-function print(name: string, lines: readonly string[], prefix: boolean): void {
-  for (const line of lines) process.stdout.write(`${prefix ? `${name.padEnd(12)}` : ''}${line}\n`);
+const ownFields = new Set(['time', 'level', 'message', 'component']);
+
+/** One of our lines as people read it; whatever else stands in a log stays as it is. Pure. */
+export function readable(line: string): string {
+  if (!line.startsWith('{')) return line;
+  try {
+    const fields = JSON.parse(line) as Record<string, unknown>;
+    const time = /T(\d\d:\d\d:\d\d\.\d)/.exec(String(fields['time']))?.[1] ?? '';
+    const rest = Object.entries(fields).filter(([name]) => !ownFields.has(name));
+    const shown = rest.map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+    return `${time} ${String(fields['level']).padEnd(5)} ${fields['message']}${shown.join('')}`;
+  } catch {
+    return line;
+  }
 }

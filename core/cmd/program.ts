@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { version } from '../../package.json';
 import { storeSyntax } from './store-address.ts';
 import { countOf, portNumber, storeName } from './usage.ts';
@@ -6,6 +6,11 @@ import { countOf, portNumber, storeName } from './usage.ts';
 const home = () => new Option('--home <dir>', 'folder of the cluster (default: $PINTLE_HOME, else ~/.pintle)');
 const yes = (what: string) => new Option('--yes', what);
 const mend = 'do what is needed without asking (install packages, start engines)';
+
+/** Words that help and completion show; the command itself refuses others, with its own code. */
+const oneOf = (name: string, about: string, words: readonly string[]): Argument =>
+  Object.assign(new Argument(name, about), { argChoices: [...words] });
+const logNames = ['supervisor', 'engine', 'apiserver', 'controllers', 'node'];
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
 export function createProgram(): Command {
@@ -56,9 +61,10 @@ function lifeCycle(program: Command): void {
   program
     .command('logs')
     .description('logs of the components: supervisor, apiserver, controllers, node, engine')
-    .argument('[component]', 'one of them; all by default')
+    .addArgument(oneOf('[component]', 'all by default', logNames))
     .addOption(home())
     .option('-f, --follow', 'go on printing')
+    .option('--json', 'the lines as they are stored: a JSON object each')
     .option('--tail <n>', 'lines from the end', countOf('--tail'), 100)
     .action(async (component, options) => (await import('./logs.ts')).logs(component, options));
 }
@@ -82,14 +88,14 @@ function tools(program: Command): void {
   program
     .command('image')
     .description('images made from files of this machine: demo, list, import FILE, remove NAME')
-    .argument('<verb>', 'demo, list, import or remove')
+    .addArgument(oneOf('<verb>', 'what to do', ['demo', 'list', 'import', 'remove']))
     .argument('[name]', 'FILE of import, NAME of remove')
     .addOption(home())
     .action(async (verb, name, options) => (await import('./image.ts')).image(verb, name, options));
   program
     .command('test')
     .description('set up and run the tests')
-    .argument('[tiers...]', 'unit net e2e sim bench; all but bench by default')
+    .addArgument(oneOf('[tiers...]', 'all but bench by default', ['unit', 'integration', 'sim', 'net', 'e2e', 'bench']))
     .addOption(yes(mend))
     .option('--soak', 'with sim: new seeds until interrupted, or for --minutes')
     .option('--minutes <n>', 'with --soak: how long (default: a day)', countOf('--minutes'))
@@ -103,6 +109,6 @@ function tools(program: Command): void {
   program
     .command('completion')
     .description('completion script: ./pintle completion bash|zsh|fish')
-    .argument('<shell>', 'bash, zsh or fish')
+    .addArgument(oneOf('<shell>', 'for which', ['bash', 'zsh', 'fish']))
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
 }

@@ -41,7 +41,10 @@ export async function waitForNode(home: Home, config: Config, limitMs: number, s
       };
       const condition = node.status?.conditions?.find((one) => one.type === 'Ready');
       seen = `node ${config.nodeName} is not Ready: ${condition?.message ?? 'no status yet'}`;
-      return condition?.status === 'True';
+      if (condition?.status !== 'True') return false;
+      // Without it the first pod would be refused, by a person who was told that all is ready.
+      seen = 'the namespace default has no service account yet';
+      return (await ask(home, config, '/api/v1/namespaces/default/serviceaccounts/default'))?.ok === true;
     },
     limitMs,
     15,

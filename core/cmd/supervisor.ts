@@ -59,11 +59,11 @@ export class Supervisor {
       const startedMs = systemClock.monotonicMs();
       const child = this.#launch(name);
       this.#note(name, { process: child.record });
-      this.log.info('started', { component: name, pid: child.record?.pid });
+      this.log.info('started', { name, pid: child.record?.pid });
       const code = await Promise.race([child.exited, aborted(signal)]);
       if (code === undefined) return;
       if (systemClock.monotonicMs() - startedMs > backoffMs.resetAfter) delayMs = backoffMs.first;
-      this.log.warn('component ended; starting it again', { component: name, code, delayMs });
+      this.log.warn('component ended; starting it again', { name, code, delayMs });
       const restarts = (this.#states.get(name)?.restarts ?? 0) + 1;
       this.#note(name, { process: undefined, restarts, lastExit: `code ${code}` });
       await systemClock.sleep(delayMs, signal);

@@ -2,7 +2,7 @@ import { PintleError, systemExec } from '#base';
 
 /** What each tier needs from Debian: a program and the package that brings it. */
 const needs: Record<string, readonly (readonly [program: string, pkg: string])[]> = {
-  unit: [['etcd', 'etcd-server']],
+  integration: [['etcd', 'etcd-server']],
   net: [
     ['nft', 'nftables'],
     ['ip', 'iproute2'],

@@ -99,6 +99,7 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
     register(home, config); // the registry is lost at a reboot
     return config;
   }
+  void import('../wire/pki.ts'); // takes 100 ms to load: while the machine's programs are asked
   let machine = await inspectMachine(systemExec, home.folder);
   const bad = checksOf(machine).find((check) => check.state === 'bad');
   if (bad) throw new PintleError('MACHINE_UNFIT', `${bad.name}: ${bad.detail}`, bad.fix ?? 'see ./pintle doctor');

@@ -19,7 +19,14 @@ export function nodeLifecycleController(graceMs: number): ControllerSpec<Node & 
         keys: (lease: KubeObject) =>
           lease.metadata.namespace === 'kube-node-lease' ? [{ name: lease.metadata.name! }] : [],
       },
-      { kind: podKind, keys: (pod: Readonly<Pod>) => (pod.spec?.nodeName ? [{ name: pod.spec.nodeName }] : []) },
+      {
+        kind: podKind,
+        // Nothing is asked of the pods of a node that is well: a thousand pods that start must not wake their nodes.
+        keys: (pod: Readonly<Pod>, informers) => {
+          const node = pod.spec?.nodeName && informers.informer(nodeKind).cache.get({ name: pod.spec.nodeName });
+          return node && (readyStatus(node) !== 'True' || drivesOut(node)) ? [{ name: node.metadata.name! }] : [];
+        },
+      },
     ],
     workersMax: 1, // nodes are judged one after another: whether any is healthy must not race
     reconciler: {
@@ -73,6 +80,10 @@ async function markSilent(node: NodeObject, { client, clock, events }: Reconcile
   return client.update(nodeKind, { ...node, status: { ...node.status, conditions } }, { subresource: 'status' });
 }
 
+const byNode = 'node-controller.nodeName';
+const drivesOut = (node: Readonly<Node>): boolean =>
+  node.spec?.taints?.some(({ effect }) => effect === 'NoExecute') ?? false;
+
 /** Returns when the next pod must leave. */
 async function applyTaints(node: NodeObject, context: ReconcileContext): Promise<number | undefined> {
   const { client, clock, informers, events } = context;
@@ -83,10 +94,10 @@ async function applyTaints(node: NodeObject, context: ReconcileContext): Promise
   // Where no node is healthy, it is rather we who are cut off: nobody is driven out.
   const taints = planTaints(node, isAnyHealthy, clock.now());
   const current = taints ? await client.update(nodeKind, { ...node, spec: { ...node.spec, taints } }) : node;
-  const pods = informers
-    .informer(podKind)
-    .cache.list()
-    .filter((pod) => pod.spec?.nodeName === node.metadata.name && !isFinished(pod));
+  if (readyStatus(current) === 'True' && !drivesOut(current)) return undefined;
+  const informer = informers.informer(podKind);
+  informer.addIndex(byNode, (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName] : []));
+  const pods = informer.cache.byIndex(byNode, node.metadata.name!).filter((pod) => !isFinished(pod));
   if (readyStatus(current) !== 'True') for (const pod of pods) await markNotReady(pod, context);
   if (!isAnyHealthy) return undefined;
   let nextMs: number | undefined;

@@ -38,15 +38,20 @@ export const replicationController: ControllerSpec<ReplicationController & KubeO
     async reconcile(_key, rc, context) {
       if (!rc) return;
       const cache = context.informers.informer(podKind).cache;
-      const claims = planClaims(rc, cache.list(rc.metadata.namespace));
-      await claim(rc, claims.adopt, claims.release, context);
+      const plan = () => planClaims(rc, cache.list(rc.metadata.namespace));
+      let claims = plan();
+      if (claims.adopt.length + claims.release.length > 0) {
+        await claim(rc, claims.adopt, claims.release, context);
+        claims = plan(); // our own writes are in it
+      }
       let failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined;
       if (!rc.metadata.deletionTimestamp) {
-        const plan = planReplicas(rc, planClaims(rc, cache.list(rc.metadata.namespace)).owned);
-        if (plan.create > 0) failure = await createPods(rc, plan.create, context);
-        else if (plan.remove.length > 0) failure = await deletePods(rc, plan.remove as OwnedPod[], context);
+        const { create, remove } = planReplicas(rc, claims.owned);
+        if (create > 0) failure = await createPods(rc, create, context);
+        else if (remove.length > 0) failure = await deletePods(rc, remove as OwnedPod[], context);
+        if (create + remove.length > 0) claims = plan();
       }
-      const { owned } = planClaims(rc, cache.list(rc.metadata.namespace)); // our own writes are in it
+      const { owned } = claims;
       const { status, againInMs } = planStatus(rc, owned, failure, context.clock.now());
       if (!sameStatus(rc.status, status))
         await context.client.update(replicationControllerKind, { ...rc, status }, { subresource: 'status' });

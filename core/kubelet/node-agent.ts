@@ -9,6 +9,7 @@ const renewalsPerLease = 4; // as upstream: three may be lost
 const lookEveryMs = 10_000;
 const heartbeatMs = 300_000; // an unchanged status is written this often; the lease says that we live
 const retryMs = 1_000;
+const registerRetryMinMs = 50; // the API server may be starting beside us
 
 export interface NodeAgentOptions {
   readonly client: Client;
@@ -35,6 +36,7 @@ export class NodeAgent {
   /** Registers the node and writes its first status and lease; tries until it succeeds or the signal aborts. */
   async register(): Promise<void> {
     const { clock, signal, log, events } = this.options;
+    let waitMs = registerRetryMinMs;
     while (!signal.aborted) {
       try {
         await this.#status();
@@ -42,7 +44,8 @@ export class NodeAgent {
         break;
       } catch (error) {
         log.warn('node not registered', { node: this.options.facts.name, error });
-        await clock.sleep(retryMs, signal);
+        await clock.sleep(waitMs, signal);
+        waitMs = Math.min(waitMs * 2, retryMs);
       }
     }
     if (this.node) events.event(this.ref(), 'Normal', 'Starting', 'Starting kubelet.');

@@ -48,6 +48,11 @@ export class PodReport {
     return this.#writer?.isOverwritten(status) ?? false;
   }
 
+  /** The API has no such pod any more. */
+  giveUp(): void {
+    this.#writer?.giveUp();
+  }
+
   /** Resolves when nothing is left to write. */
   async flushed(): Promise<void> {
     await this.#writer?.flushed();

@@ -89,6 +89,7 @@ export class PodWorker {
     if (pod && before && changedMeta(before, pod)) this.#steps.volumesDirty = true;
     if (pod) this.pod = pod;
     this.#gone ||= !pod;
+    if (this.#gone) this.#report.giveUp();
     if (this.#gone || pod?.metadata.deletionTimestamp) {
       this.#starting.abort();
       this.#killer.hurry(

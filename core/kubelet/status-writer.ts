@@ -26,6 +26,7 @@ const defined = (value: object) => Object.fromEntries(Object.entries(value).filt
 export class StatusWriter {
   #next: PodStatus | undefined;
   #running: Promise<void> | undefined;
+  readonly #givenUp = new AbortController();
   /** As it was written last. */
   written: PodStatus | undefined;
   constructor(
@@ -56,13 +57,20 @@ export class StatusWriter {
     return !isSame;
   }
 
+  /** The API has no such pod any more: what waits will never be written. */
+  giveUp(): void {
+    this.#next = undefined;
+    this.#givenUp.abort();
+  }
+
   /** Resolves when nothing is left to write. */
   async flushed(): Promise<void> {
     while (this.#running) await this.#running;
   }
 
   async #run(): Promise<void> {
-    const { client, pods, clock, log, signal } = this.options;
+    const { client, pods, clock, log } = this.options;
+    const signal = AbortSignal.any([this.options.signal, this.#givenUp.signal]);
     let waitMs = retryMinMs;
     while (this.#next && !signal.aborted) {
       const status = this.#next;
@@ -77,6 +85,7 @@ export class StatusWriter {
         waitMs = retryMinMs;
       } catch (error) {
         if (isReason(error, 'NotFound', 'Conflict')) return; // gone, or another pod of that name by now
+        if (signal.aborted) return;
         log.warn('pod status not written', { pod: key.name, namespace: key.namespace, error });
         this.#next ??= status;
         await clock.sleep(waitMs, signal);

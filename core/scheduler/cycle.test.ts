@@ -178,6 +178,21 @@ describe('queue', () => {
     }
     expect(order).toEqual(['n/b', 'n/c', 'n/a']);
   });
+  test('a thousand pods come in order, whatever was removed, refused and released between', async () => {
+    const queue = new SchedulingQueue(clock);
+    const priorityOf = (index: number): number => (index * 7919) % 5;
+    const wanted = Array.from({ length: 1000 }, (_, index) => index).filter((index) => index % 3 !== 0);
+    for (let index = 0; index < 1000; index++) queue.add(`n/${index}`, priorityOf(index));
+    for (let index = 0; index < 1000; index += 3) queue.remove(`n/${index}`);
+    for (let index = 1; index < 1000; index += 3) queue.refuse(`n/${index}`, ['node']);
+    queue.changed('node');
+    wanted.sort((a, b) => priorityOf(b) - priorityOf(a) || a - b);
+    for (const index of wanted) {
+      expect(await queue.next(new AbortController().signal)).toBe(`n/${index}`);
+      queue.remove(`n/${index}`);
+    }
+    expect(queue.size).toBe(0);
+  });
   test('a refused pod comes back only on a change that could help, or after five minutes', async () => {
     const queue = new SchedulingQueue(clock);
     queue.add('n/a', 0);

@@ -15,6 +15,15 @@ export const unsetMemoryBytes = 200 * 1024 * 1024;
  * together with the restartable ones before it, whichever is more; plus overhead.
  */
 export function requestsOf(pod: Readonly<Pod>, forScoring = false): Requests {
+  const known = forScoring ? scored : asked;
+  let requests = known.get(pod);
+  if (!requests) known.set(pod, (requests = sumOf(pod, forScoring)));
+  return requests;
+}
+/** By object: pods of the cache do not change, and every decision asks for all of them. */
+const [asked, scored] = [new WeakMap<Readonly<Pod>, Requests>(), new WeakMap<Readonly<Pod>, Requests>()];
+
+function sumOf(pod: Readonly<Pod>, forScoring: boolean): Requests {
   const names = new Set<string>(['cpu', 'memory']);
   const containers = pod.spec?.containers ?? [];
   const inits = pod.spec?.initContainers ?? [];

@@ -13,11 +13,18 @@ interface Waiting {
   notBeforeMs: number;
   /** Set while refused: which changes bring it back. */
   retryOn?: readonly RetryOn[];
+  /** In the heap of those that can be tried now; else it waits for its time. */
+  isReady: boolean;
 }
 
 /** Pods that want a node: by priority, then by arrival; refused ones wait for a change that could help, at most five minutes. */
 export class SchedulingQueue {
   readonly #waiting = new Map<string, Waiting>();
+  /** A binary heap, the first to try in front. What was removed or refused meanwhile is dropped when it comes to the front. */
+  readonly #ready: Waiting[] = [];
+  readonly #later = new Set<Waiting>();
+  /** No entry of #later is due before. */
+  #soonestMs = Number.POSITIVE_INFINITY;
   #order = 0;
   #wake: (() => void) | undefined;
   constructor(private readonly clock: Clock) {}
@@ -29,12 +36,19 @@ export class SchedulingQueue {
   /** A pod that appeared, or whose spec changed: it is tried again at once unless it backs off. */
   add(key: string, priority: number): void {
     const known = this.#waiting.get(key);
-    if (!known) this.#waiting.set(key, { key, priority, order: this.#order++, attempts: 0, notBeforeMs: 0 });
-    else if (known.retryOn) this.#release(known);
+    if (!known) {
+      const entry = { key, priority, order: this.#order++, attempts: 0, notBeforeMs: 0, isReady: false };
+      this.#waiting.set(key, entry);
+      this.#place(entry);
+    } else if (known.retryOn) this.#release(known);
     this.#signal();
   }
   remove(key: string): void {
+    const entry = this.#waiting.get(key);
+    if (!entry) return;
     this.#waiting.delete(key);
+    this.#later.delete(entry);
+    entry.isReady = false;
   }
 
   /** The pod was refused by every node. */
@@ -44,6 +58,7 @@ export class SchedulingQueue {
     entry.attempts++;
     entry.retryOn = retryOn;
     entry.notBeforeMs = this.clock.monotonicMs() + unschedulableRetryMs;
+    this.#place(entry);
   }
   /** The attempt failed for another reason (a binding that was refused): again after a growing pause. */
   backOff(key: string): void {
@@ -52,38 +67,54 @@ export class SchedulingQueue {
     entry.attempts++;
     entry.retryOn = undefined;
     entry.notBeforeMs = this.clock.monotonicMs() + pauseMs(entry.attempts);
+    this.#place(entry);
   }
 
   /** Something changed in the cluster. */
   changed(what: RetryOn): void {
-    for (const entry of this.#waiting.values()) if (entry.retryOn?.includes(what)) this.#release(entry);
-    this.#signal();
+    let helped = false;
+    for (const entry of this.#later)
+      if (entry.retryOn?.includes(what)) {
+        this.#release(entry);
+        helped = true;
+      }
+    if (helped) this.#signal();
   }
 
   /** Resolves to the next pod to try, or undefined when the signal aborts. */
   async next(signal: AbortSignal): Promise<string | undefined> {
     while (!signal.aborted) {
       const now = this.clock.monotonicMs();
-      let first: Waiting | undefined;
-      let soonestMs = Number.POSITIVE_INFINITY;
-      for (const entry of this.#waiting.values()) {
-        if (entry.notBeforeMs > now) soonestMs = Math.min(soonestMs, entry.notBeforeMs);
-        else if (
-          !first ||
-          entry.priority > first.priority ||
-          (entry.priority === first.priority && entry.order < first.order)
-        )
-          first = entry;
-      }
-      if (first) return first.key;
-      await this.#wait(soonestMs - now, signal);
+      if (this.#soonestMs <= now) this.#takeDue(now);
+      while (this.#ready.length > 0 && !this.#ready[0]!.isReady) pop(this.#ready);
+      if (this.#ready[0]) return this.#ready[0].key;
+      await this.#wait(this.#soonestMs - now, signal);
     }
     return undefined;
+  }
+
+  #takeDue(now: number): void {
+    this.#soonestMs = Number.POSITIVE_INFINITY;
+    for (const entry of this.#later)
+      if (entry.notBeforeMs <= now) this.#place(entry);
+      else this.#soonestMs = Math.min(this.#soonestMs, entry.notBeforeMs);
+  }
+  #place(entry: Waiting): void {
+    const isDue = entry.notBeforeMs <= this.clock.monotonicMs();
+    if (isDue && !entry.isReady) {
+      this.#later.delete(entry);
+      push(this.#ready, entry);
+    } else if (!isDue) {
+      this.#later.add(entry);
+      this.#soonestMs = Math.min(this.#soonestMs, entry.notBeforeMs);
+    }
+    entry.isReady = isDue;
   }
 
   #release(entry: Waiting): void {
     entry.retryOn = undefined;
     entry.notBeforeMs = this.clock.monotonicMs() + (entry.attempts > 1 ? pauseMs(entry.attempts - 1) : 0);
+    this.#place(entry);
   }
   #signal(): void {
     this.#wake?.();
@@ -97,6 +128,31 @@ export class SchedulingQueue {
     signal.removeEventListener('abort', wake);
     this.#wake = undefined;
   }
+}
+
+const isBefore = (left: Waiting, right: Waiting): boolean =>
+  left.priority > right.priority || (left.priority === right.priority && left.order < right.order);
+
+function push(heap: Waiting[], entry: Waiting): void {
+  let at = heap.push(entry) - 1;
+  for (let parent = (at - 1) >> 1; at > 0 && isBefore(entry, heap[parent]!); parent = (at - 1) >> 1) {
+    heap[at] = heap[parent]!;
+    at = parent;
+  }
+  heap[at] = entry;
+}
+function pop(heap: Waiting[]): void {
+  const last = heap.pop();
+  if (!last || heap.length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+    if (child >= heap.length || !isBefore(heap[child]!, last)) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = last;
 }
 
 const pauseMs = (attempts: number): number => Math.min(backoffMs.first * 2 ** (attempts - 1), backoffMs.most);

@@ -2,7 +2,7 @@ import { type Database, SQLiteError, type Statement } from 'bun:sqlite';
 import { assert } from '#base';
 import { errors } from '../api/status.ts';
 import { Ballast } from './ballast.ts';
-import { prefixEnd } from './key.ts';
+import { compareKeys, prefixEnd } from './key.ts';
 import { expired, type Refusal, refuse, tooNew } from './refusal.ts';
 import { damaged, isDamage, metaOf, newestVersion, openFile } from './sqlite-file.ts';
 import { checksumOf, type Row, type StoredRow } from './sqlite-row.ts';
@@ -127,21 +127,24 @@ export class SqliteDatabase {
   list(prefix: string, after: string | undefined, limit: number | undefined, at = this.#version): Row[] {
     if (at > this.#version) throw tooNew(String(at), String(this.#version));
     if (at < this.#compacted) throw expired(String(at), String(this.#compacted));
+    // One bound: with two, SQLite seeks to the first and walks to the other, and pages would cost more and more.
+    const behind = after !== undefined && compareKeys(after, prefix) >= 0;
+    const from = behind ? after : prefix;
+    const below = behind ? 'key > $from' : 'key >= $from';
     // What is current and was so at that version, and what the first later change of each key replaced.
     const past =
       at === this.#version
         ? ''
         : `UNION ALL SELECT key, previous AS version FROM log
-             WHERE version > $at AND previous BETWEEN 1 AND $at AND key >= $from AND key > $after AND key < $end`;
+             WHERE version > $at AND previous BETWEEN 1 AND $at AND ${below} AND key < $end`;
     const query = this.#database.query<{ key: string; version: number }, Record<string, string | number>>(
       `SELECT key, version FROM current
-         WHERE key >= $from AND key > $after AND key < $end AND version <= $at ${past} ORDER BY key LIMIT $limit`,
+         WHERE ${below} AND key < $end AND version <= $at ${past} ORDER BY key LIMIT $limit`,
     );
     return this.#guard(() =>
       query
         .all({
-          $from: prefix,
-          $after: after ?? '',
+          $from: from,
           $end: prefixEnd(prefix),
           $at: at,
           $limit: limit === undefined ? -1 : limit + 1,

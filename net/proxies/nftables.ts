@@ -44,7 +44,7 @@ export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy
 
   async function replace(table: RouteTable): Promise<RouteState> {
     const next = new RouteState(elementsOf);
-    next.update(table.routes);
+    next.fill(table.routes);
     fixed = fixedElements(options, table.podRanges);
     chains = new Set([...standingPicks, ...chains, ...next.picks]);
     await nft(['-f', '-'], replaceText(tableOf(options, chains), [...fixed, ...next.elements()]));

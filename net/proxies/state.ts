@@ -7,6 +7,8 @@ interface Held {
   readonly elements: readonly Element[];
   round: number;
 }
+/** What was held before, of every element that an update touched. */
+type Touched = Map<string, Element | undefined>;
 export interface Delta {
   readonly removed: readonly Element[];
   readonly added: readonly Element[];
@@ -46,8 +48,17 @@ export class RouteState {
 
   /** Takes the whole wanted set; afterwards this state equals it, and the answer says what changed. */
   update(routes: readonly Route[]): Delta {
+    const before: Touched = new Map();
+    const { picks, udpChanged } = this.#update(routes, before);
+    return { ...this.#difference(before), picks, udpChanged };
+  }
+  /** As update, for a state that nobody compares with a former one. */
+  fill(routes: readonly Route[]): void {
+    this.#update(routes, undefined);
+  }
+
+  #update(routes: readonly Route[], before: Touched | undefined): Pick<Delta, 'picks' | 'udpChanged'> {
     const round = ++this.#round;
-    const before = new Map<string, Element | undefined>(); // of every element that was touched
     const changed: Route[] = [];
     let kept = 0;
     for (const route of routes) {
@@ -76,7 +87,7 @@ export class RouteState {
       for (const pick of this.#take(route, round, before)) picks.add(pick);
     }
     for (const pick of picks) this.#picks.add(pick);
-    return { ...this.#difference(before), picks: [...picks], udpChanged };
+    return { picks: [...picks], udpChanged };
   }
 
   #conflictOf(route: Route): string | undefined {
@@ -85,25 +96,25 @@ export class RouteState {
       .find((id) => id !== undefined);
     return owner === undefined ? undefined : `its address or node port is already served for ${owner}`;
   }
-  #take(route: Route, round: number, before: Map<string, Element | undefined>): readonly string[] {
+  #take(route: Route, round: number, before: Touched | undefined): readonly string[] {
     const { elements, picks } = this.#elementsOf(route);
     for (const claim of claimsOf(route)) this.#owners.set(claim, route.id);
     for (const element of elements) {
       const id = `${element.in} ${element.key}`;
       const live = this.#live.get(id);
-      if (!before.has(id)) before.set(id, live?.element);
+      if (before && !before.has(id)) before.set(id, live?.element);
       if (live) live.users++;
       else this.#live.set(id, { element, users: 1 });
     }
     this.#held.set(route.id, { route, elements, round });
     return picks;
   }
-  #drop(held: Held, before: Map<string, Element | undefined>): void {
+  #drop(held: Held, before: Touched | undefined): void {
     for (const claim of claimsOf(held.route)) this.#owners.delete(claim);
     for (const element of held.elements) {
       const id = `${element.in} ${element.key}`;
       const live = this.#live.get(id)!;
-      if (!before.has(id)) before.set(id, live.element);
+      if (before && !before.has(id)) before.set(id, live.element);
       if (--live.users === 0) this.#live.delete(id);
     }
     this.#held.delete(held.route.id);

@@ -1,5 +1,6 @@
 import { type Pod, podKind } from '#api';
 import type { Client } from '#client';
+import { watchPods } from './parts/api.ts';
 import { type BenchCluster, type BenchEngine, benchCluster, benchEngine, demoImage } from './parts/cluster.ts';
 import { type BenchOptions, interleave, millisOf, type Row, ratioRow, until } from './parts/row.ts';
 
@@ -11,7 +12,7 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
   await using engine = await benchEngine();
   await using cluster = await benchCluster(engine);
   await using bare = await bareEngine(engine, cluster);
-  const bench = new PodBench(cluster.client);
+  const bench = new PodBench(cluster.client, bare.settled);
   const pairs = options.smoke ? 1 : 15;
   yield ratioRow(
     'pod.one',
@@ -39,44 +40,26 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
 
 class PodBench {
   #serial = 0;
-  constructor(private readonly client: Client) {}
+  constructor(
+    private readonly client: Client,
+    /** Resolves when the engine has nothing left to remove: else it would work for us on the other's time. */
+    private readonly settled: () => Promise<void>,
+  ) {}
 
   /** Milliseconds from the first create to the last Running. Everything is gone again when it resolves. */
   async run(count: number): Promise<number> {
     const names = Array.from({ length: count }, () => `bench-${this.#serial++}`);
-    const seen = await this.#watch(new Set(names));
+    const seen = await watchPods(this.client, 'default');
+    const others = seen.count('Running');
     const tookMs = await millisOf(async () => {
       await Promise.all(names.map((name) => this.client.create(podKind, podOf(name))));
-      await seen.running;
+      await seen.until('all run', () => seen.count('Running') === others + count);
     });
+    seen.stop();
     const key = (name: string) => ({ namespace: 'default', name });
     await Promise.all(names.map((name) => this.client.delete(podKind, key(name), { gracePeriodSeconds: 0 })));
-    await seen.gone;
-    seen.stop();
+    await this.settled();
     return tookMs;
-  }
-
-  async #watch(names: ReadonlySet<string>) {
-    const [running, gone, stop] = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), new AbortController()];
-    const { metadata } = await this.client.list(podKind, { namespace: 'default' });
-    const events = this.client.watch(
-      podKind,
-      { namespace: 'default', resourceVersion: metadata?.resourceVersion },
-      stop.signal,
-    );
-    void (async () => {
-      const waiting = [new Set(names), new Set(names)];
-      for await (const event of events) {
-        const name = event.object.metadata?.name ?? '';
-        if (event.type === 'DELETED') waiting[1]!.delete(name);
-        if (event.type !== 'BOOKMARK' && event.object.status?.phase === 'Running') waiting[0]!.delete(name);
-        if (waiting[0]!.size === 0) running.resolve();
-        if (waiting[1]!.size === 0) gone.resolve();
-      }
-    })().catch((error) => {
-      if (!stop.signal.aborted) for (const each of [running, gone]) each.reject(error);
-    });
-    return { running: running.promise, gone: gone.promise, stop: () => stop.abort() };
   }
 }
 
@@ -98,7 +81,7 @@ interface Inspected {
 }
 
 /** The engine without us: the same bodies by plain HTTP on its socket. */
-async function bareEngine(engine: BenchEngine, { client }: BenchCluster) {
+async function bareEngine(engine: BenchEngine, { client, config }: BenchCluster) {
   const ask: Ask = async (method, path, body) => {
     const response = await fetch(`http://localhost${path}`, {
       unix: engine.socketPath,
@@ -128,7 +111,10 @@ async function bareEngine(engine: BenchEngine, { client }: BenchCluster) {
     made = [];
     await Promise.all(all.map((id) => ask('DELETE', `/containers/${id}?force=1&v=1`)));
   };
+  const ours = encodeURIComponent(JSON.stringify({ label: [`pintle.cluster=${config.clusterId}`] }));
+  const left = async () => ((await ask('GET', `/containers/json?all=1&filters=${ours}`)) as unknown[]).length;
   return {
+    settled: () => until('only the model pod is left', async () => (await left()) === 2, 120_000, 50),
     async run(count: number): Promise<number> {
       const tookMs = await millisOf(() => Promise.all(Array.from({ length: count }, pod)));
       await clean();

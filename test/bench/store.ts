@@ -43,8 +43,8 @@ async function* sqliteRows(folder: string): AsyncIterable<Row> {
   await using store = await openSqliteStore({ path: join(folder, 'store.db'), clock: systemClock, log: silentLog });
   const raw = rawDatabase(join(folder, 'raw.db'));
   for (const [name, group, rounds] of [
-    ['store.sqlite.put.group64', writers, 8],
-    ['store.sqlite.put.sequential', 1, 60],
+    ['store.sqlite.put.group64', writers, 12],
+    ['store.sqlite.put.sequential', 1, 200],
   ] as const) {
     const count = group * rounds;
     const ours = async () => count / (await secondsOf(() => putAll(store, group, rounds)));

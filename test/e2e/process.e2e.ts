@@ -28,17 +28,26 @@ interface Result {
 let place: string;
 const home = () => join(place, 'h');
 const second = () => join(place, 'h2');
-function start(argv: string[], stdin: 'ignore' | 'pipe' = 'ignore') {
+function start(argv: string[], more: Record<string, string> = {}, stdin: string = '') {
   return Bun.spawn([...asUser, ...argv], {
     cwd: '/',
-    stdin,
+    stdin: new TextEncoder().encode(stdin),
     stdout: 'pipe',
     stderr: 'pipe',
-    env: { PATH: process.env['PATH']!, HOME: place, KUBECONFIG: join(home(), 'kubeconfig') },
+    env: { PATH: process.env['PATH']!, HOME: place, KUBECONFIG: join(home(), 'kubeconfig'), ...more },
   });
 }
-async function run(...argv: string[]): Promise<Result> {
-  const child = start(argv);
+const run = (...argv: string[]): Promise<Result> => ended(start(argv));
+/** The client that stands in for stock kubectl where there is none. */
+const builtin = (words: string, stdin = ''): Promise<Result> =>
+  ended(
+    start(
+      [join(root, 'pintle'), 'kubectl', '--home', home(), ...words.split(' ')],
+      { PINTLE_KUBECTL: 'builtin' },
+      stdin,
+    ),
+  );
+async function ended(child: ReturnType<typeof start>): Promise<Result> {
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, out: out + err };
 }
@@ -152,6 +161,37 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
       await forward.exited;
     }
   }, 90_000);
+
+  test('the built-in kubectl: get, describe, scale, logs, exec, apply, delete', async () => {
+    expect(await ok(builtin('get pods -l app=web --no-headers'))).toMatch(/^(web-\w+ +1\/1 +Running .*\n){3}$/);
+    expect(JSON.parse(await ok(builtin('get rc web -o json'))).kind).toBe('ReplicationController');
+    expect(await ok(builtin('scale rc/web --replicas=2'))).toBe('replicationcontroller/web scaled\n');
+    await untilField('2', '.status.readyReplicas', 'rc', 'web');
+    expect(await ok(builtin('describe rc web'))).toMatch(/replicas: 2(.|\n)*Events:\n(.|\n)*SuccessfulCreate/);
+    expect(await ok(builtin('logs rc/web --tail 1'))).toMatch(/^web-\w+ listens on/);
+    expect(await builtin('exec -i rc/web -- cat', 'through')).toEqual({ code: 0, out: 'through' });
+    expect((await builtin('exec rc/web -- sh -c exit${IFS}6')).code).toBe(6);
+    const object = JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'built' },
+      data: { a: '1' },
+    });
+    expect(await ok(builtin('apply -f -', object))).toBe('configmap/built created\n');
+    expect(await ok(builtin('apply -f -', object))).toBe('configmap/built unchanged\n');
+    expect(await ok(builtin('apply -f -', object.replace('"1"', '"2"')))).toBe('configmap/built configured\n');
+    expect(await ok(builtin('delete configmap built'))).toBe('configmap "built" deleted\n');
+    expect(await builtin('get configmap built')).toEqual({
+      code: 1,
+      out: 'Error from server (NotFound): configmaps "built" not found\n',
+    });
+    expect(await builtin('port-forward web 80')).toMatchObject({
+      code: 1,
+      out: expect.stringContaining('needs stock kubectl'),
+    });
+    await ok(builtin('scale rc web --replicas=3'));
+    await untilField('3', '.status.readyReplicas', 'rc', 'web');
+  }, 60_000);
 
   test('the API server proxies to live pods and services of the cluster, and to nothing else on loopback', async () => {
     expect(await ok(kube('get', '--raw', '/api/v1/namespaces/default/services/web:http/proxy/healthz'))).toBe('ok\n');
@@ -289,4 +329,83 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
     expect(existsSync(home())).toBe(false);
     await until('no process is left', async () => (ofThisTest().length === 0 ? true : undefined), 10_000);
   }, 60_000);
+});
+
+describe.skipIf(!able || !isRoot)('the main job as root on the process runtime', () => {
+  let folder: string;
+  const asRoot = async (...argv: string[]): Promise<string> => {
+    const child = Bun.spawn(argv, {
+      stdin: 'ignore',
+      stdout: 'pipe',
+      stderr: 'pipe',
+      env: { ...process.env, KUBECONFIG: join(folder, 'h', 'kubeconfig') },
+    });
+    const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    if (code !== 0) throw new Error(`${argv.join(' ')}: exit code ${code}: ${out}${err}`);
+    return out + err;
+  };
+  const command = (...args: string[]) => asRoot(join(root, 'pintle'), ...args, '--home', join(folder, 'h'));
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'pr-'));
+    expect(await command('up', '--yes', '--detach', '--runtime', 'process')).toContain('process runtime (as asked)');
+    await command('image', 'demo');
+  });
+  afterAll(async () => {
+    if (existsSync(join(folder, 'h'))) await command('down', '--purge', '--yes');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('the pod’s user, groups and capabilities, a memory volume, and a port below 1024', async () => {
+    writeFileSync(
+      join(folder, 'object.json'),
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'List',
+        items: [
+          pod(
+            'user',
+            {
+              volumeMounts: [{ name: 'memory', mountPath: '/memory' }],
+              securityContext: { capabilities: { drop: ['ALL'] }, allowPrivilegeEscalation: false },
+            },
+            {
+              securityContext: { runAsUser: 12345, runAsGroup: 23456, fsGroup: 34567 },
+              volumes: [{ name: 'memory', emptyDir: { medium: 'Memory' } }],
+            },
+          ),
+          {
+            apiVersion: 'v1',
+            kind: 'Service',
+            metadata: { name: 'user' },
+            spec: { selector: { app: 'user' }, ports: [{ port: 80, targetPort: 8080 }] },
+          },
+        ],
+      }),
+    );
+    await asRoot('kubectl', 'apply', '-f', join(folder, 'object.json'));
+    await asRoot('kubectl', 'wait', 'pod/user', '--for=condition=Ready', '--timeout=60s');
+    expect(
+      await asRoot(
+        'kubectl',
+        'exec',
+        'user',
+        '--',
+        'sh',
+        '-c',
+        'id; echo x >/memory/x && stat -f -c %T /memory; grep -E "CapBnd|NoNewPrivs" /proc/self/status',
+      ),
+    ).toBe('uid=12345 gid=23456 groups=34567\ntmpfs\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n');
+    const ip = (await asRoot('kubectl', 'get', 'service', 'user', '-o', 'jsonpath={.spec.clusterIP}')).trim();
+    const answer = await until('the service', async () => {
+      const asked = await fetch(`http://${ip}/`, { keepalive: false }).catch(() => undefined);
+      return asked?.ok ? asked.text() : undefined;
+    });
+    expect(answer).toBe('user\n');
+  });
+
+  test('down --purge leaves nothing', async () => {
+    await command('down', '--purge', '--yes');
+    expect(existsSync(join(folder, 'h'))).toBe(false);
+    expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(folder);
+  });
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog, systemClock } from '#base';
 import { createDockerRuntime } from '../../core/kubelet/runtimes/docker.ts';
+import { DockerEngine } from '../../core/kubelet/runtimes/docker-engine.ts';
 import { importImage } from '../../core/kubelet/runtimes/docker-images.ts';
 import { tar } from '../../core/kubelet/runtimes/tar.ts';
 import { runtimeContract } from '../contracts/runtime.ts';
@@ -11,12 +12,11 @@ import { type TestEngine, testEngine } from '../fixtures/docker-engine.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 async function makeTestImage(socketPath: string, busybox: string): Promise<void> {
-  const { default: Docker } = await import('dockerode');
   const links = ['sh', 'sleep', 'echo', 'cat', 'true', 'id', 'hostname', 'touch', 'grep', 'ps', 'tail'].map(
     (name) => ({ type: 'link', name: `bin/${name}`, target: 'busybox' }) as const,
   );
   await importImage(
-    new Docker({ socketPath: socketPath }),
+    new DockerEngine(socketPath),
     'pintle/test',
     'local',
     tar([

@@ -5,9 +5,8 @@ import { type ControllerSpec, specOf } from '#sdk';
 import { coreControllers } from '../../core/controllers/index.ts';
 import { rules } from '../../core/scheduler/rules/index.ts';
 import type { Store } from '../../core/store/store.ts';
-import type { RunOptions } from '../../core/testing/run.ts';
-import { runScenario } from '../../core/testing/run.ts';
-import type { Scenario } from '../../core/testing/scenario.ts';
+import type { RunOptions, Scenario } from '../../core/testing/index.ts';
+import { runScenario } from '../../core/testing/index.ts';
 
 /** Each checker is shown a production component with one bug planted, and must name it. Without the bug the same run is sound. */
 const scenario: Scenario = {

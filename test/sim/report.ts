@@ -1,6 +1,5 @@
-import { type Outcome, type RunOptions, runScenario } from '../../core/testing/run.ts';
-import type { Scenario } from '../../core/testing/scenario.ts';
-import { shrinkScenario } from '../../core/testing/shrink.ts';
+import type { Scenario } from '../../core/testing/index.ts';
+import { type Outcome, type RunOptions, runScenario, shrinkScenario } from '../../core/testing/index.ts';
 
 const traceLines = 25;
 

@@ -2,8 +2,7 @@ import { expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSchemaEngine } from '../../core/apiserver/schema/schema.ts';
-import { runScenario } from '../../core/testing/run.ts';
-import { generateScenario, type Scenario } from '../../core/testing/scenario.ts';
+import { generateScenario, runScenario, type Scenario } from '../../core/testing/index.ts';
 import { failureReport } from './report.ts';
 
 const seeds = 50;

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
 import { createSchemaEngine } from '../../core/apiserver/schema/schema.ts';
-import { runScenario } from '../../core/testing/run.ts';
-import { generateScenario } from '../../core/testing/scenario.ts';
+import { generateScenario, runScenario } from '../../core/testing/index.ts';
 import { failureReport } from './report.ts';
 
 /** `bun test/sim/soak.ts [--minutes N] [--from SEED] [--seeds N] [--scale N]`: new seeds until the time is over; exits 1 when one failed. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
 import { configMapKind, type KubeObject, type Node, type Pod, podKind } from '#api';
+import { world } from '../../core/testing/index.ts';
 import { podsPrefix } from '../../core/testing/invariants/workload.ts';
 import { isReady } from '../../core/testing/settled.ts';
-import { world } from '../../core/testing/world.ts';
 
 /** The simulator as a tool for other tests, as a plugin's author uses it. */
 const controller = (replicas: number) => ({

@@ -101,6 +101,8 @@ const table: readonly [who: UserInfo, allowed: boolean, ...requests: string[]][]
     'get pods default/web',
     'delete pods default/web',
   ],
+  // Whose pod it is, admission says; for one that is gone the answer must be 404.
+  [node, true, 'patch pods/status default/gone', 'delete pods default/gone'],
   [
     node,
     true,

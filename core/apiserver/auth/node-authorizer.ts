@@ -71,6 +71,8 @@ function podAccess(nodeName: string, attributes: Attributes, name: string, uses:
   const { verb, subresource, namespace } = attributes;
   if (read.includes(verb) && !subresource && selected(attributes, 'spec.nodeName') === nodeName) return allowed;
   const verbs = subresource === 'status' ? ['get', 'update', 'patch'] : subresource ? [] : ['get', 'delete'];
+  // Whose pod a write changes is for admission to say, which sees the pod: one that is gone is 404, not 403, as upstream.
+  if (verbs.includes(verb) && verb !== 'get') return allowed;
   const single = ['list', 'watch'].includes(verb) && !subresource && name !== '';
   if (!verbs.includes(verb) && !single)
     return refused('can only list/watch pods with spec.nodeName field selector, and write the status of its own pods');

@@ -91,6 +91,13 @@ function liveManagers(typeId: string, live: JsonObject | undefined): Manager[] {
   ];
 }
 
+/** The fields that such a write can own; the others need no comparison. */
+function reachedBy(subresource: string, object: JsonObject): JsonObject {
+  const metadata = { ...metaOf(object), managedFields: undefined };
+  if (subresource === 'status') return { metadata, status: object['status'] };
+  return subresource === '' ? { ...object, metadata, status: undefined } : { ...object, metadata };
+}
+
 /** Every other write: what it changes is the writer's from now on. A write that changes nothing changes no owner and no time. */
 export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options) => {
   const shape = rootShape(typeId);
@@ -101,7 +108,7 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
   // An object that nobody's fields are known of is not tracked before its first apply, as upstream.
   if (live && !reset && !given?.length && !metaOf(live).managedFields?.length) return;
   const managers = reset ? [] : readManagers(given?.length ? next : live);
-  const { changed, removed } = compare(shape, live ?? {}, next);
+  const { changed, removed } = compare(shape, reachedBy(subresource, live ?? {}), reachedBy(subresource, next));
   const taken = ownable(changed, subresource);
   const touched = ownable(changed.union(removed), subresource);
   if (reset || touched.isEmpty) {

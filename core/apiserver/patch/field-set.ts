@@ -2,6 +2,7 @@ import type { JsonObject } from '../contract.ts';
 import { isObject } from './merge.ts';
 
 /**
+ * Sets share what they have in common: change only what you have made, and never leave an empty child.
  * Which fields somebody owns: the tree of metadata.managedFields' fieldsV1. Keys are `f:NAME`, `k:{"KEY":VALUE}` and `v:VALUE`.
  * `own` says that the place itself is owned, not only what is below it.
  */
@@ -14,7 +15,10 @@ export class FieldSet {
     if (!isObject(json)) return set;
     const keys = Object.keys(json);
     set.own = keys.length === 0 || keys.includes('.');
-    for (const key of keys) if (key !== '.') set.children.set(key, FieldSet.fromJson(json[key]));
+    for (const key of keys) {
+      const child = key === '.' ? undefined : FieldSet.fromJson(json[key]);
+      if (child && !child.isEmpty) set.children.set(key, child);
+    }
     return set;
   }
   toJson(root = true): JsonObject {
@@ -24,7 +28,7 @@ export class FieldSet {
     return result;
   }
   get isEmpty(): boolean {
-    return !this.own && [...this.children.values()].every((child) => child.isEmpty);
+    return !this.own && this.children.size === 0;
   }
   child(key: string): FieldSet {
     let child = this.children.get(key);
@@ -41,38 +45,47 @@ export class FieldSet {
     for (const key of path) set = set?.children.get(key);
     return set;
   }
+  /** A set of its own with the same children. */
+  copy(): FieldSet {
+    const copy = new FieldSet();
+    copy.own = this.own;
+    for (const [key, child] of this.children) copy.children.set(key, child);
+    return copy;
+  }
   union(other: FieldSet): FieldSet {
-    return combine(this, other, (left, right) => left || right, { left: true, right: true });
+    if (other.isEmpty || other === this) return this;
+    if (this.isEmpty) return other;
+    const result = this.copy();
+    result.own ||= other.own;
+    for (const [key, child] of other.children) result.children.set(key, this.children.get(key)?.union(child) ?? child);
+    return result;
   }
   intersect(other: FieldSet): FieldSet {
-    return combine(this, other, (left, right) => left && right, { left: false, right: false });
+    const result = new FieldSet();
+    result.own = this.own && other.own;
+    for (const [key, child] of this.children) {
+      const both = other.children.get(key)?.intersect(child);
+      if (both && !both.isEmpty) result.children.set(key, both);
+    }
+    return result;
   }
+  /** The set itself when it has nothing of the other. */
   without(other: FieldSet): FieldSet {
-    return combine(this, other, (left, right) => left && !right, { left: true, right: false });
+    let result: FieldSet = this;
+    const mine = () => (result === this ? (result = this.copy()) : result);
+    if (this.own && other.own) mine().own = false;
+    for (const [key, gone] of other.children) {
+      const child = this.children.get(key);
+      const left = child?.without(gone);
+      if (!left || left === child) continue;
+      if (left.isEmpty) mine().children.delete(key);
+      else mine().children.set(key, left);
+    }
+    return result;
   }
   equals(other: FieldSet): boolean {
     return JSON.stringify(this.toJson()) === JSON.stringify(other.toJson()) && this.own === other.own;
   }
-}
-
-/** `alone`: whether what only one side has stays. It is shared, not copied: nobody changes a set below its top. */
-function combine(
-  left: FieldSet,
-  right: FieldSet,
-  keep: (l: boolean, r: boolean) => boolean,
-  alone: { readonly left: boolean; readonly right: boolean },
-): FieldSet {
-  const result = new FieldSet();
-  result.own = keep(left.own, right.own);
-  for (const [key, inner] of left.children) {
-    const other = right.children.get(key);
-    const child = other ? combine(inner, other, keep, alone) : alone.left ? inner : undefined;
-    if (child && !child.isEmpty) result.children.set(key, child);
-  }
-  if (alone.right)
-    for (const [key, inner] of right.children)
-      if (!left.children.has(key) && !inner.isEmpty) result.children.set(key, inner);
-  return result;
 }
 
 /** `.spec.containers[name="x"].image`, as conflicts name it. */

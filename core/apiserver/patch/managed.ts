@@ -10,6 +10,8 @@ export interface Manager {
   readonly subresource: string;
   time: string;
   set: FieldSet;
+  /** As it was read, and the set that it held: written again as it is while nothing changed. */
+  readonly read?: { readonly entry: ManagedFieldsEntry; readonly set: FieldSet };
 }
 type Meta = { managedFields?: ManagedFieldsEntry[] };
 export const metaOf = (object: JsonObject | undefined): Meta => (object?.['metadata'] ?? {}) as Meta;
@@ -20,13 +22,15 @@ export function readManagers(object: JsonObject | undefined): Manager[] {
       throw errors.badRequest(
         `metadata.managedFields holds an unknown operation ${JSON.stringify(entry.operation ?? '')}`,
       );
+    const set = FieldSet.fromJson(entry.fieldsV1);
     return {
       name: entry.manager ?? '',
       operation: entry.operation,
       apiVersion: entry.apiVersion ?? '',
       subresource: entry.subresource ?? '',
       time: entry.time ?? '',
-      set: FieldSet.fromJson(entry.fieldsV1),
+      set,
+      read: { entry, set },
     };
   });
 }
@@ -37,25 +41,28 @@ export function writeManagers(object: JsonObject, managers: readonly Manager[]):
     .filter((manager) => !manager.set.isEmpty)
     .toSorted(inOrder)
     .map(
-      (manager): ManagedFieldsEntry => ({
-        manager: manager.name,
-        operation: manager.operation,
-        apiVersion: manager.apiVersion,
-        ...(manager.time && { time: manager.time }),
-        fieldsType: 'FieldsV1',
-        fieldsV1: manager.set.toJson(),
-        ...(manager.subresource && { subresource: manager.subresource }),
-      }),
+      (manager): ManagedFieldsEntry =>
+        manager.read?.set === manager.set && manager.read.entry.fieldsType === 'FieldsV1'
+          ? manager.read.entry
+          : entryOf(manager),
     );
   const meta = { ...metaOf(object) };
   if (entries.length > 0) meta.managedFields = entries;
   else delete meta.managedFields;
   object['metadata'] = meta;
 }
+const entryOf = (manager: Manager): ManagedFieldsEntry => ({
+  manager: manager.name,
+  operation: manager.operation,
+  apiVersion: manager.apiVersion,
+  ...(manager.time && { time: manager.time }),
+  fieldsType: 'FieldsV1',
+  fieldsV1: manager.set.toJson(),
+  ...(manager.subresource && { subresource: manager.subresource }),
+});
+const byText = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0);
 const inOrder = (left: Manager, right: Manager): number =>
-  left.operation.localeCompare(right.operation) ||
-  left.time.localeCompare(right.time) ||
-  left.name.localeCompare(right.name);
+  byText(left.operation, right.operation) || byText(left.time, right.time) || byText(left.name, right.name);
 
 export const isSameManager = (manager: Manager, name: string, operation: string, subresource: string): boolean =>
   manager.name === name && manager.operation === operation && manager.subresource === subresource;
@@ -83,7 +90,7 @@ const notOwned = FieldSet.fromJson({
   },
 });
 export function ownable(set: FieldSet, subresource: string): FieldSet {
-  const result = set.without(notOwned);
+  const result = set.without(notOwned).copy();
   result.own = false;
   // A write to the object does not reach its status; one to /status reaches nothing else.
   if (!subresource) result.children.delete('f:status');

@@ -12,8 +12,15 @@ export type Shape =
   | { readonly kind: 'set' };
 const leaf: Shape = { kind: 'leaf' };
 
+const shapes = new WeakMap<Field, Shape>();
 export function shapeOf(field: Field | undefined): Shape {
-  if (!field || field.mapType === 'atomic') return leaf;
+  if (!field) return leaf;
+  let shape = shapes.get(field);
+  if (!shape) shapes.set(field, (shape = shapeFor(field)));
+  return shape;
+}
+function shapeFor(field: Field): Shape {
+  if (field.mapType === 'atomic') return leaf;
   if (field.type === 'ref') {
     const type = facts().types[field.ref!];
     return !type || type.open || type.mapType === 'atomic' ? leaf : { kind: 'struct', typeId: field.ref! };
@@ -106,8 +113,11 @@ function diff(
   removed: FieldSet,
   field: Field | undefined,
 ): void {
-  // Most of an object stays as it is: one native comparison is far cheaper than taking both sides apart.
-  if (before === after || (before !== undefined && after !== undefined && Bun.deepEquals(before, after, false))) return;
+  if (before === after) return;
+  if (shape.kind === 'struct' || shape.kind === 'map') {
+    diffNamed(shape, before, after, changed, removed, field);
+    return;
+  }
   const [old, now] = [partsOf(shape, before), partsOf(shape, after)];
   const branches = (old?.size ?? 0) + (now?.size ?? 0) > 0;
   if (!branches) {
@@ -126,6 +136,41 @@ function diff(
     if (!less.isEmpty) removed.children.set(key, less);
   }
 }
+
+/** As diff does, without a table of the parts: most of an object's fields are the same, often the same piece of memory. */
+function diffNamed(
+  shape: Shape & { kind: 'struct' | 'map' },
+  before: unknown,
+  after: unknown,
+  changed: FieldSet,
+  removed: FieldSet,
+  field: Field | undefined,
+): void {
+  const old = isObject(before) ? before : none;
+  const now = isObject(after) ? after : none;
+  let parts = 0;
+  const each = (name: string) => {
+    parts++;
+    const [left, right] = [ownOf(old, name), ownOf(now, name)];
+    if (left === right) return;
+    const part = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
+    const [more, less] = [new FieldSet(), new FieldSet()];
+    diff(shapeOf(part), left, right, more, less, part);
+    if (!more.isEmpty) changed.children.set(`f:${name}`, more);
+    if (!less.isEmpty) removed.children.set(`f:${name}`, less);
+  };
+  for (const name of Object.keys(old)) if (old[name] !== undefined) each(name);
+  for (const name of Object.keys(now)) if (now[name] !== undefined && ownOf(old, name) === undefined) each(name);
+  if (parts === 0) {
+    if (after === undefined) removed.own = true;
+    else if (before === undefined || !Bun.deepEquals(before, after, false)) changed.own = true;
+    return;
+  }
+  if (before === undefined && !isImplicit(field)) changed.own = true;
+  if (after === undefined && !isImplicit(field)) removed.own = true;
+}
+const none: JsonObject = {};
+const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
 
 /** The live value with the configuration laid over it; shares what it does not change. */
 export function mergeTyped(shape: Shape, live: unknown, config: unknown): unknown {

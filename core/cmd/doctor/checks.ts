@@ -61,6 +61,14 @@ export function checksOf(machine: Machine): Check[] {
           detail:
             'CAP_SYS_RESOURCE is missing: containers cannot be protected from the out-of-memory killer; negative scores are raised to 0',
         },
+    ...(machine.firewalls ?? []).map(
+      ({ name, mend }): Check => ({
+        name,
+        state: 'missing',
+        detail: `${name} is active and may drop what pods send and receive`,
+        fix: mend.join(' && '),
+      }),
+    ),
     machine.freeBytes >= diskBytesMin
       ? { name: 'disk', state: 'ok', detail: `${Math.floor(machine.freeBytes / 2 ** 30)} GiB free` }
       : {

@@ -1,4 +1,5 @@
 import { systemExec } from '#base';
+import { detectFirewalls } from '../../../net/pods/forwarding.ts';
 import { openHome } from '../home.ts';
 import { checksOf } from './checks.ts';
 import { inspectMachine } from './machine.ts';
@@ -6,7 +7,16 @@ import { inspectMachine } from './machine.ts';
 /** `doctor`: exit code 1 when something is `bad`. */
 export async function doctor(options: { home?: string; json?: boolean }): Promise<void> {
   const home = openHome(options.home);
-  const checks = checksOf(await inspectMachine(systemExec, home.folder));
+  const config = home.exists() ? home.read() : undefined;
+  const machine = await inspectMachine(systemExec, home.folder);
+  // Before the first start the ranges are not chosen; these are the ones it tries first.
+  const firewalls = machine.root
+    ? await detectFirewalls(
+        systemExec,
+        config ? [config.podCidr, config.serviceCidr] : ['10.244.0.0/16', '10.96.0.0/16'],
+      )
+    : [];
+  const checks = checksOf({ ...machine, firewalls });
   for (const check of checks) {
     if (options.json) process.stdout.write(JSON.stringify(check) + '\n');
     else {
@@ -16,5 +26,13 @@ export async function doctor(options: { home?: string; json?: boolean }): Promis
       );
     }
   }
-  if (checks.some((check) => check.state === 'bad')) process.exitCode = 1;
+  const bad = checks.some((check) => check.state === 'bad');
+  if (bad) process.exitCode = 1;
+  if (options.json) return;
+  const less = checks.some((check) => check.state === 'missing');
+  process.stdout.write(
+    bad
+      ? '\nA cluster cannot run here before the lines marked ✗ are mended.\n'
+      : `\nA cluster runs here${less ? ', with less where a line is marked !' : ''}: ./pintle up --yes --detach\n`,
+  );
 }

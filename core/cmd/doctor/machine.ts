@@ -19,6 +19,8 @@ export interface Machine {
   readonly kubectl?: { readonly path: string; readonly minor: number; readonly text: string };
   readonly canLowerOomScore: boolean;
   readonly freeBytes: number;
+  /** Active host firewalls that also judge pod traffic, with the commands that let it through. Asked by `doctor` alone. */
+  readonly firewalls?: readonly { readonly name: string; readonly mend: readonly string[] }[];
 }
 
 const which = (name: string): string | undefined => Bun.which(name, { PATH: process.env['PATH'] }) ?? undefined; // without it, the PATH at the start counts

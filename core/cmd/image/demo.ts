@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Exec, type Log, ownArch, ownProgram, systemExec } from '#base';
+import { DockerEngine } from '../../kubelet/runtimes/docker-engine.ts';
 import { ensurePauseImage, importImage, inspectImage } from '../../kubelet/runtimes/docker-images.ts';
 import { imageFolder, type ProcessImage } from '../../kubelet/runtimes/process-images.ts';
 import { type TarEntry, tar } from '../../kubelet/runtimes/tar.ts';
@@ -26,10 +27,10 @@ export async function makeDemoImage(options: ImageOptions): Promise<{ names: str
   await makeTree(options.home, tools);
   options.log.info('image tree made', { image: demoImage, folder: imageFolder(options.home, demoImage) });
   if (options.docker) {
-    const docker = await connect(options.docker.socketPath);
+    const engine = new DockerEngine(options.docker.socketPath);
     const [repo, tag] = demoImage.split(':');
-    const former = await inspectImage(docker, demoImage);
-    await importImage(docker, repo!, tag!, tar(await imageEntries(exec, tools)), [
+    const former = await inspectImage(engine, demoImage);
+    await importImage(engine, repo!, tag!, tar(await imageEntries(exec, tools)), [
       `ENTRYPOINT ["/usr/local/bin/bun","--smol","${serverPath}"]`,
       'ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
       'ENV BUN_RUNTIME_TRANSPILER_CACHE_PATH=0',
@@ -37,12 +38,8 @@ export async function makeDemoImage(options: ImageOptions): Promise<{ names: str
       'EXPOSE 8080',
       'WORKDIR /',
     ]);
-    const made = await inspectImage(docker, demoImage);
-    if (former && former.id !== made?.id)
-      await docker
-        .getImage(former.id)
-        .remove()
-        .catch(() => {}); // containers may still use it
+    const made = await inspectImage(engine, demoImage);
+    if (former && former.id !== made?.id) await engine.call('DELETE', `/images/${former.id}`).catch(() => {}); // containers may still use it
     options.log.info('image imported', { image: demoImage });
   }
   return { names: [demoImage] };
@@ -51,13 +48,8 @@ export async function makeDemoImage(options: ImageOptions): Promise<{ names: str
 /** Makes `pintle/pause:local` in the engine (the docker runtime also does it by itself when it is missing). */
 export async function makePauseImage(options: ImageOptions): Promise<{ names: string[] }> {
   if (!options.docker) return { names: [] }; // the process runtime has no pause container
-  await ensurePauseImage(await connect(options.docker.socketPath), ownArch());
+  await ensurePauseImage(new DockerEngine(options.docker.socketPath), ownArch());
   return { names: ['pintle/pause:local'] };
-}
-
-async function connect(socketPath: string) {
-  const { default: Docker } = await import('dockerode');
-  return new Docker({ socketPath });
 }
 
 async function imageEntries(exec: Exec, tools: Tools): Promise<TarEntry[]> {

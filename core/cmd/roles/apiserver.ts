@@ -44,7 +44,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     clock: systemClock,
     random: systemRandom,
   });
-  const nodeUses = createNodeUses((name) => podsOfNode(reader(), name));
+  const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
@@ -113,9 +113,6 @@ const issuerPaths = (documents: Readonly<Record<string, unknown>>): Record<strin
       return [path, () => new Response(JSON.stringify(document), { headers })];
     }),
   );
-
-const podsOfNode = (reader: Reader, name: string): Readonly<Pod>[] =>
-  reader.list(podKind).filter((pod) => pod.spec?.nodeName === name);
 
 const lookupOver =
   (reader: () => Reader): Lookup =>

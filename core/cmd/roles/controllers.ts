@@ -5,7 +5,7 @@ import { coreControllers } from '../../controllers/index.ts';
 import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
-import { connect } from '../connect.ts';
+import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 
@@ -19,6 +19,7 @@ export async function startControllersRole({ home, config, log, scope }: RoleCon
     createEventRecorder({ client: schedulerClient, ...seams, component: 'default-scheduler' }),
   );
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
+  await apiListens(config, scope.signal);
   const core = coreControllers({
     rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
     nodeGraceMs: nodeGraceSecondsOf(config) * 1000,

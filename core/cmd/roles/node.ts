@@ -7,7 +7,7 @@ import { startKubelet } from '../../kubelet/kubelet.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
-import { connect } from '../connect.ts';
+import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
@@ -23,12 +23,14 @@ export async function startNodeRole({ home, config, log, scope }: RoleContext): 
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kubelet', host: config.nodeName }));
   mkdirSync(home.path('node', 'kubelet'), { recursive: true, mode: 0o711 });
-  const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
   const tls = {
     key: readFileSync(home.path('pki', 'kubelet.key'), 'utf8'),
     cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
   };
   const loopback = config.podCidr.startsWith('127.');
+  await apiListens(config, scope.signal);
+  // The API server makes this key at its first start, before it listens.
+  const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
   const [kubelet] = await Promise.all([
     startKubelet({
       client,

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
-import type Docker from 'dockerode';
 import { ImageError, type ImageInfo } from '#sdk';
+import type { DockerEngine } from './docker-engine.ts';
 import { parseImageReference } from './image-reference.ts';
 import { pauseBinary } from './pause-binary.ts';
 import { tar } from './tar.ts';
@@ -16,9 +16,17 @@ export function engineMessage(error: unknown): string {
 }
 export const isStatus = (error: unknown, ...codes: number[]): boolean => codes.includes(statusOf(error) ?? 0);
 
-export async function inspectImage(docker: Docker, name: string): Promise<ImageInfo | undefined> {
+interface InspectedImage {
+  readonly Id: string;
+  readonly RepoTags: readonly string[] | null;
+  readonly RepoDigests: readonly string[] | null;
+  readonly Size: number;
+  readonly Config: { readonly User?: string } | null;
+}
+
+export async function inspectImage(engine: DockerEngine, name: string): Promise<ImageInfo | undefined> {
   try {
-    const image = await docker.getImage(name).inspect();
+    const image = await engine.call<InspectedImage>('GET', `/images/${name}/json`);
     return {
       id: image.Id,
       names: image.RepoTags ?? [],
@@ -33,7 +41,7 @@ export async function inspectImage(docker: Docker, name: string): Promise<ImageI
 }
 
 export async function ensureDockerImage(
-  docker: Docker,
+  engine: DockerEngine,
   image: string,
   policy: 'Always' | 'IfNotPresent' | 'Never',
   signal: AbortSignal,
@@ -45,23 +53,23 @@ export async function ensureDockerImage(
       `Failed to apply default image tag "${image}": couldn't parse image name "${image}": ${reference}`,
     );
   if (policy !== 'Always') {
-    const present = await inspectImage(docker, image);
+    const present = await inspectImage(engine, image);
     if (present) return present;
     if (policy === 'Never')
       throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
   }
   if (typeof reference === 'string') throw new ImageError('ErrImagePull', `no image with the id ${image}`);
   const full = `${reference.name}${reference.digest ? `@${reference.digest}` : `:${reference.tag}`}`;
-  await pull(docker, full, signal);
-  const pulled = await inspectImage(docker, image);
+  await pull(engine, full, signal);
+  const pulled = await inspectImage(engine, image);
   if (!pulled) throw new ImageError('ErrImagePull', `${image} was pulled, but the engine does not know it`);
   return pulled;
 }
 
-async function pull(docker: Docker, image: string, signal: AbortSignal): Promise<void> {
+async function pull(engine: DockerEngine, image: string, signal: AbortSignal): Promise<void> {
   let failure: string | undefined;
   try {
-    const progress = (await docker.pull(image, { abortSignal: signal })) as unknown as Readable;
+    const progress = (await (await engine.library()).pull(image, { abortSignal: signal })) as unknown as Readable;
     let rest = '';
     for await (const chunk of progress) {
       const lines = (rest + String(chunk)).split('\n');
@@ -86,30 +94,32 @@ function errorOf(line: string): string | undefined {
 }
 
 /** Makes the pause image when the engine lacks it. Resolves to its id. */
-export async function ensurePauseImage(docker: Docker, arch: string): Promise<string> {
-  const present = await inspectImage(docker, pauseImage);
+export async function ensurePauseImage(engine: DockerEngine, arch: string): Promise<string> {
+  const present = await inspectImage(engine, pauseImage);
   if (present) return present.id;
   const [repo, tag] = pauseImage.split(':');
   await importImage(
-    docker,
+    engine,
     repo!,
     tag!,
     tar([{ type: 'file', name: 'pause', mode: 0o755, bytes: pauseBinary(arch) }]),
     ['ENTRYPOINT ["/pause"]'],
   );
-  const made = await inspectImage(docker, pauseImage);
+  const made = await inspectImage(engine, pauseImage);
   if (!made) throw new Error(`the engine did not keep ${pauseImage}`);
   return made.id;
 }
 
 export async function importImage(
-  docker: Docker,
+  engine: DockerEngine,
   repo: string,
   tag: string,
   content: AsyncIterable<Uint8Array>,
   changes: readonly string[],
 ): Promise<void> {
-  const answer = (await docker.importImage(Readable.from(content, { objectMode: false }), {
+  const answer = (await (
+    await engine.library()
+  ).importImage(Readable.from(content, { objectMode: false }), {
     repo,
     tag,
     changes: [...changes],
@@ -122,8 +132,8 @@ export async function importImage(
     .find((each) => each !== undefined);
   if (failure) throw new Error(failure);
   const id = /"status":\s*"(sha256:[0-9a-f]{64})"/.exec(text)?.[1];
-  const named = await inspectImage(docker, `${repo}:${tag}`);
+  const named = await inspectImage(engine, `${repo}:${tag}`);
   if (!id || named?.id === id) return;
-  await docker.getImage(id).tag({ repo, tag }); // Podman takes no notice of the tag and calls it latest
-  if ((await inspectImage(docker, `${repo}:latest`))?.id === id) await docker.getImage(`${repo}:latest`).remove();
+  await engine.call('POST', `/images/${id}/tag`, { query: { repo, tag } }); // Podman takes no notice of the tag and calls it latest
+  if ((await inspectImage(engine, `${repo}:latest`))?.id === id) await engine.call('DELETE', `/images/${repo}:latest`);
 }

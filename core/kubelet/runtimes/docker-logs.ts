@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
-import type Docker from 'dockerode';
 import type { LogLine, LogOptions } from '#sdk';
+import { type DockerEngine, inspectContainer } from './docker-engine.ts';
 import { frameReader, lineReader, stampedLine } from './docker-streams.ts';
 
 interface Modem {
@@ -9,12 +9,12 @@ interface Modem {
 
 /** A container's log, always read as a stream: the client library would hold one that is not followed (30 MB) in memory. */
 export async function* dockerLogs(
-  docker: Docker,
+  engine: DockerEngine,
   containerId: string,
   options: LogOptions,
   signal: AbortSignal,
 ): AsyncGenerator<LogLine> {
-  const tty = (await docker.getContainer(containerId).inspect()).Config.Tty;
+  const tty = (await inspectContainer(engine, containerId)).Config.Tty;
   const query = {
     stdout: true,
     stderr: true,
@@ -23,8 +23,9 @@ export async function* dockerLogs(
     tail: options.tailLines ?? 'all',
     ...(options.sinceMs === undefined ? {} : { since: (options.sinceMs / 1000).toFixed(3) }),
   };
+  const { modem } = await engine.library();
   const stream = await new Promise<Readable>((resolve, reject) =>
-    (docker.modem as Modem).dial(
+    (modem as Modem).dial(
       {
         path: `/containers/${containerId}/logs?`,
         method: 'GET',

@@ -1,6 +1,9 @@
 import type { Duplex } from 'node:stream';
+import type { Clock } from '#base';
 import type { Session } from '#sdk';
 import { bytePipe } from './byte-pipe.ts';
+import type { DockerEngine } from './docker-engine.ts';
+import { isStatus } from './docker-images.ts';
 import { frameReader } from './docker-streams.ts';
 
 /** A hijacked connection as a Session. `ended` is asked for the exit code once the engine has closed its side. */
@@ -61,4 +64,72 @@ export function duplexSession(
     done,
     close,
   };
+}
+
+export async function execSession(
+  engine: DockerEngine,
+  clock: Clock,
+  containerId: string,
+  options: { command: readonly string[]; tty: boolean; stdin: boolean; signal?: AbortSignal },
+): Promise<Session> {
+  const exec = await (await engine.library()).getContainer(containerId).exec({
+    Cmd: [...options.command],
+    AttachStdin: options.stdin,
+    AttachStdout: true,
+    AttachStderr: true,
+    Tty: options.tty,
+  });
+  const duplex = await exec.start({ hijack: true, stdin: true, Tty: options.tty });
+  return duplexSession(duplex, {
+    ...options,
+    ended: () => exitCode(clock, () => exec.inspect()),
+    resize: (columns, rows, over) => resize(clock, () => exec.resize({ w: columns, h: rows }), over),
+  });
+}
+
+export async function attachSession(
+  engine: DockerEngine,
+  clock: Clock,
+  containerId: string,
+  options: { tty: boolean; stdin: boolean; signal?: AbortSignal },
+): Promise<Session> {
+  const container = (await engine.library()).getContainer(containerId);
+  const duplex = (await container.attach({
+    stream: true,
+    hijack: true,
+    stdin: options.stdin,
+    stdout: true,
+    stderr: true,
+  })) as unknown as Duplex;
+  return duplexSession(duplex, {
+    ...options,
+    ended: async () => ({ code: 0 }),
+    resize: (columns, rows, over) => resize(clock, () => container.resize({ w: columns, h: rows }), over),
+  });
+}
+
+/** The stream may close a moment before the engine has noted the end. */
+async function exitCode(
+  clock: Clock,
+  inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>,
+): Promise<{ code: number }> {
+  for (let tries = 0; tries < 50; tries++) {
+    const state = await inspect();
+    if (!state.Running) return { code: state.ExitCode ?? 0 };
+    await clock.sleep(Math.min(200, 5 * 2 ** tries));
+  }
+  return { code: 137 }; // the caller went away while the program ran on
+}
+
+/** A terminal's size is often sent before the engine has started the program; after its end it does not matter. */
+async function resize(clock: Clock, send: () => Promise<unknown>, over: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 10 && !over(); tries++) {
+    try {
+      await send();
+      return;
+    } catch (error) {
+      if (!isStatus(error, 404, 409, 500)) throw error;
+      await clock.sleep(20 * (tries + 1));
+    }
+  }
 }

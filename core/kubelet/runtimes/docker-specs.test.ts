@@ -110,6 +110,8 @@ test('a failed start is an ended container with code 128 and the engine text', (
   const details = {
     Id: 'x',
     Created: '2026-01-01T00:00:00Z',
+    Image: 'i',
+    Config: { Image: 'i', Tty: false, Hostname: '', Labels: {} },
     State: {
       Status: 'created',
       Pid: 0,

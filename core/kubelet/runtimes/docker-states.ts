@@ -1,4 +1,5 @@
 import type { ContainerState, SandboxState } from '#sdk';
+import type { InspectedContainer } from './docker-engine.ts';
 import { labels } from './docker-specs.ts';
 
 /** One row of the engine's list. */
@@ -11,20 +12,15 @@ export interface ListedContainer {
   readonly State: string;
   readonly Labels: Readonly<Record<string, string>>;
 }
-/** What only an inspection tells. */
-export interface InspectedContainer {
-  readonly Id: string;
-  readonly Created: string;
-  readonly State: {
-    readonly Status: string;
-    readonly Pid: number;
-    readonly StartedAt: string;
-    readonly FinishedAt: string;
-    readonly ExitCode: number;
-    readonly OOMKilled: boolean;
-    readonly Error: string;
-  };
-}
+/** The row that a list would show. */
+export const rowOf = (details: InspectedContainer): ListedContainer => ({
+  Id: details.Id,
+  ImageID: details.Image,
+  Image: details.Config.Image,
+  Created: Math.floor(Date.parse(details.Created) / 1000),
+  State: details.State.Status,
+  Labels: details.Config.Labels,
+});
 
 export const stateOf = (text: string): ContainerState['state'] =>
   text === 'running' || text === 'paused' || text === 'restarting'

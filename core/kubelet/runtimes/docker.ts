@@ -1,5 +1,3 @@
-import type { Duplex, Readable } from 'node:stream';
-import type Docker from 'dockerode';
 import { type Clock, type Log, messageOf, ownArch } from '#base';
 import {
   ContainerError,
@@ -15,9 +13,11 @@ import {
 } from '#sdk';
 import { ChangeFeed } from './change-feed.ts';
 import { dialThroughChild } from './dial.ts';
+import { DockerEngine, type InspectedContainer, inspectContainer } from './docker-engine.ts';
 import { engineMessage, ensureDockerImage, ensurePauseImage, inspectImage, isStatus } from './docker-images.ts';
 import { dockerLogs } from './docker-logs.ts';
-import { duplexSession } from './docker-sessions.ts';
+import { DockerMemory } from './docker-memory.ts';
+import { attachSession, execSession } from './docker-sessions.ts';
 import {
   containerBody,
   containerName,
@@ -27,7 +27,7 @@ import {
   sandboxBody,
   sandboxName,
 } from './docker-specs.ts';
-import { containerState, type InspectedContainer, type ListedContainer, sandboxState } from './docker-states.ts';
+import { containerState, type ListedContainer, rowOf, sandboxState } from './docker-states.ts';
 import { probeOomScoreFloor } from './oom-score.ts';
 
 export interface DockerRuntimeOptions {
@@ -39,42 +39,42 @@ export interface DockerRuntimeOptions {
   /** The lowest oom_score_adj to ask for; probed when absent. */
   readonly oomScoreFloor?: number;
 }
-const changeActions = ['create', 'start', 'die', 'oom', 'destroy', 'died', 'remove']; // Podman filters by the last two and tells the first `die`
+// Nobody but us creates what has our labels. Podman filters by the last two and tells the first `die`.
+const changeActions = ['start', 'die', 'oom', 'destroy', 'died', 'remove'];
 const inspectionsAtOnceMax = 16;
 
-/** Containers by any engine that serves Docker's API. The client library is loaded here, not at the program's start. */
+/** Containers by any engine that serves Docker's API. */
 export async function createDockerRuntime(options: DockerRuntimeOptions): Promise<ContainerRuntime> {
-  const { default: Client } = await import('dockerode');
-  const docker = new Client({ socketPath: options.socketPath });
-  const { Components = [] } = (await docker.version()) as { Components?: { Name: string }[] };
+  const engine = new DockerEngine(options.socketPath);
+  const { Components = [] } = await engine.call<{ Components?: { Name: string }[] }>('GET', '/version');
   const isPodman = Components.some(({ Name }) => /podman/i.test(Name));
-  return new DockerRuntime(docker, options, options.oomScoreFloor ?? probeOomScoreFloor(), isPodman);
+  return new DockerRuntime(engine, options, options.oomScoreFloor ?? probeOomScoreFloor(), isPodman);
 }
 
 class DockerRuntime implements ContainerRuntime {
   readonly name = 'docker';
   readonly #joins = new Map<string, SandboxJoin>();
-  readonly #inspected = new Map<string, { state: string; details: InspectedContainer }>();
+  readonly #memory = new DockerMemory();
   readonly #feed = new ChangeFeed();
   #pause: Promise<string> | undefined;
 
   constructor(
-    readonly docker: Docker,
+    readonly engine: DockerEngine,
     readonly options: DockerRuntimeOptions,
     readonly oomScoreFloor: number,
     readonly isPodman: boolean,
   ) {}
 
   async version() {
-    return (await this.docker.version()).Version;
+    return (await this.engine.call<{ Version: string }>('GET', '/version')).Version;
   }
 
   ensureImage(image: string, policy: 'Always' | 'IfNotPresent' | 'Never', signal: AbortSignal) {
-    return ensureDockerImage(this.docker, image, policy, signal);
+    return ensureDockerImage(this.engine, image, policy, signal);
   }
 
   async images() {
-    return (await this.docker.listImages()).map((image) => ({
+    return (await this.engine.call<ListedImage[]>('GET', '/images/json')).map((image) => ({
       id: image.Id,
       names: (image.RepoTags ?? []).filter((name) => name !== '<none>:<none>'),
       digests: (image.RepoDigests ?? []).filter((name) => !name.startsWith('<none>')),
@@ -83,12 +83,12 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async removeImage(id: string) {
-    await ignoring([404], this.docker.getImage(id).remove());
+    await ignoring([404], this.engine.call('DELETE', `/images/${id}`));
   }
 
   async ensureSandbox(spec: SandboxSpec): Promise<SandboxState> {
     const name = sandboxName(this.options.clusterId, spec);
-    this.#pause ??= ensurePauseImage(this.docker, ownArch());
+    this.#pause ??= ensurePauseImage(this.engine, ownArch());
     const image = await this.#pause.catch((error) => {
       this.#pause = undefined;
       throw new ContainerError('CreatePodSandboxError', `cannot make the pause image: ${engineMessage(error)}`);
@@ -96,12 +96,12 @@ class DockerRuntime implements ContainerRuntime {
     const body = sandboxBody(this.options.clusterId, spec, image, this.oomScoreFloor);
     try {
       if (spec.attempt > 0) await this.#removeFormerSandboxes(spec);
-      const id = await this.#createOnce(name, body);
-      await ignoring([304], this.docker.getContainer(id).start());
-      const details = (await this.docker.getContainer(id).inspect()) as InspectedContainer;
+      const id = await this.#createOnce(name, body, spec.podUid, spec.attempt === 0);
+      await this.#startNow(id);
+      const details = await inspectContainer(this.engine, id);
       if (details.State.Status !== 'running')
         throw new Error(details.State.Error || 'the pause container ended at once');
-      this.#inspected.set(id, { state: 'running', details });
+      this.#memory.keep(details);
       this.#joins.set(spec.podUid, joinOf(id, body.Labels));
       return sandboxState(
         { Id: id, ImageID: image, Image: image, Created: 0, State: 'running', Labels: body.Labels },
@@ -120,17 +120,29 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   /** The name makes it idempotent: what has it already is taken, or replaced when it is a dead sandbox. */
-  async #createOnce(name: string, body: object): Promise<string> {
+  async #createOnce(name: string, body: object, podUid: string, first = false): Promise<string> {
+    const create = async () =>
+      (await this.engine.call<{ Id: string }>('POST', '/containers/create', { query: { name }, body })).Id;
     try {
-      return (await this.docker.createContainer({ name, ...body })).id;
+      const id = await create();
+      this.#memory.created(podUid, id, first);
+      return id;
     } catch (error) {
       if (!isStatus(error, 409) && !engineMessage(error).includes('is already in use')) throw error; // 500 by Podman
-      const present = await this.docker.getContainer(name).inspect();
+      this.#memory.forgetPod(podUid); // somebody was here before us: ask for the whole
+      const present = await inspectContainer(this.engine, name);
       const isSandbox = present.Config.Labels[labels.type] === 'sandbox';
       if (!isSandbox || present.State.Status === 'running' || present.State.Status === 'created') return present.Id;
-      await ignoring([404, 409], this.docker.getContainer(present.Id).remove({ force: true, v: true }));
-      return (await this.docker.createContainer({ name, ...body })).id;
+      await ignoring([404, 409], this.#delete(present.Id));
+      return create();
     }
+  }
+  #delete(id: string): Promise<void> {
+    return this.engine.call('DELETE', `/containers/${id}`, { query: { force: 1, v: 1 } });
+  }
+  async #startNow(id: string): Promise<void> {
+    this.#memory.starts(id);
+    await this.engine.call('POST', `/containers/${id}/start`);
   }
 
   async endSandbox(podUid: string) {
@@ -152,19 +164,20 @@ class DockerRuntime implements ContainerRuntime {
     const join = await this.#joinOf(spec.podUid);
     if (!join) throw new ContainerError('CreateContainerError', `pod ${spec.podName} has no running sandbox`);
     const needsUser = spec.security.runAsGroup !== undefined && spec.security.runAsUser === undefined;
-    const imageUser = needsUser ? (await inspectImage(this.docker, spec.imageId))?.user : undefined;
+    const imageUser = needsUser ? (await inspectImage(this.engine, spec.imageId))?.user : undefined;
     const body = containerBody(this.options.clusterId, spec, join, this.oomScoreFloor, imageUser);
     try {
       // With Docker the pause container's name comes with its network, and asking for one is an error.
       const named = this.isPodman && join.network === 'pod' ? { Hostname: await this.#hostnameOf(join) } : {};
-      return await this.#createOnce(containerName(this.options.clusterId, spec), { ...body, ...named });
+      const all = { ...body, ...named };
+      return await this.#createOnce(containerName(this.options.clusterId, spec), all, spec.podUid);
     } catch (error) {
       throw new ContainerError('CreateContainerError', `Error response from daemon: ${engineMessage(error)}`);
     }
   }
 
   async #hostnameOf(join: SandboxJoin): Promise<string> {
-    return (await this.docker.getContainer(join.id).inspect()).Config.Hostname;
+    return (await inspectContainer(this.engine, join.id)).Config.Hostname;
   }
 
   /** After a restart of this process the engine's list tells which sandbox is the pod's. */
@@ -181,41 +194,42 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async start(containerId: string) {
-    this.#inspected.delete(containerId);
     try {
-      await ignoring([304], this.docker.getContainer(containerId).start());
+      await this.#startNow(containerId);
     } catch (error) {
       throw new ContainerError('RunContainerError', engineMessage(error));
     } finally {
-      this.#inspected.delete(containerId);
+      this.#memory.drop(containerId);
     }
   }
 
   async stop(containerId: string, graceMs: number) {
-    const container = this.docker.getContainer(containerId);
-    if (graceMs <= 0) await ignoring([304, 404, 409], container.kill());
-    else await ignoring([304, 404], container.stop({ t: Math.ceil(graceMs / 1000) }));
-    if (graceMs <= 0) await ignoring([404], container.wait());
+    const ask = (verb: string, query = {}) => this.engine.call('POST', `/containers/${containerId}/${verb}`, { query });
+    try {
+      if (graceMs > 0) return await ignoring([404], ask('stop', { t: Math.ceil(graceMs / 1000) }));
+      await ignoring([404, 409], ask('kill'));
+      await ignoring([404], ask('wait'));
+    } finally {
+      this.#memory.drop(containerId);
+    }
   }
 
   async remove(containerId: string) {
-    this.#inspected.delete(containerId);
-    await ignoring([404, 409], this.docker.getContainer(containerId).remove({ force: true, v: true })); // 409: removal is under way
+    await ignoring([404, 409], this.#delete(containerId)); // 409: removal is under way
+    this.#memory.forget(containerId);
   }
 
   async #list(podUid?: string): Promise<ListedContainer[]> {
     const wanted = [`${labels.cluster}=${this.options.clusterId}`, ...(podUid ? [`${labels.podUid}=${podUid}`] : [])];
-    return (await this.docker.listContainers({ all: true, filters: { label: wanted } })) as ListedContainer[];
+    return this.engine.call<ListedContainer[]>('GET', '/containers/json', {
+      query: { all: true, filters: { label: wanted } },
+    });
   }
 
   async observe(podUid?: string): Promise<Observation> {
-    const rows = await this.#list(podUid);
-    await eachAtMost(inspectionsAtOnceMax, rows, (row) => this.#inspect(row));
-    if (podUid === undefined) {
-      const alive = new Set(rows.map((row) => row.Id));
-      for (const id of this.#inspected.keys()) if (!alive.has(id)) this.#inspected.delete(id);
-    }
-    const details = (row: ListedContainer) => this.#inspected.get(row.Id)?.details;
+    const known = podUid === undefined ? undefined : this.#memory.idsOf(podUid);
+    const rows = known ? await this.#rowsOf(known) : await this.#listed(podUid);
+    const details = (row: ListedContainer) => this.#found.get(row);
     // Dead and removing containers are on their way out; one that the inspection did not find is gone.
     const present = rows.filter((row) => row.State !== 'removing' && details(row));
     const sandboxes = present.filter(isSandbox).map((row) => sandboxState(row, details(row)));
@@ -229,16 +243,40 @@ class DockerRuntime implements ContainerRuntime {
       containers: present.filter((row) => !isSandbox(row)).map((row) => containerState(row, details(row))),
     };
   }
+  readonly #found = new WeakMap<ListedContainer, InspectedContainer>();
 
-  async #inspect(row: ListedContainer): Promise<void> {
-    if (this.#inspected.get(row.Id)?.state === row.State) return;
+  /** While the engine's events come in, a pod's containers are those that we made: no list, and only what changed is inspected. */
+  async #rowsOf(ids: readonly string[]): Promise<ListedContainer[]> {
+    const all = await Promise.all(ids.map((id) => this.#memory.detailsOf(id) ?? this.#inspect(id)));
+    return all.flatMap((details) => {
+      if (!details) return [];
+      const row = rowOf(details);
+      this.#found.set(row, details);
+      return [row];
+    });
+  }
+
+  async #listed(podUid: string | undefined): Promise<ListedContainer[]> {
+    const asked = this.#memory.mark();
+    const rows = await this.#list(podUid);
+    await eachAtMost(inspectionsAtOnceMax, rows, async (row) => {
+      const kept = this.#memory.detailsOf(row.Id);
+      const details = kept?.State.Status === row.State ? kept : await this.#inspect(row.Id);
+      if (details) this.#found.set(row, details);
+    });
+    this.#memory.listed(podUid, rows, asked);
+    return rows;
+  }
+
+  async #inspect(id: string): Promise<InspectedContainer | undefined> {
     try {
-      const details = (await this.docker.getContainer(row.Id).inspect()) as InspectedContainer;
-      if (details.State.Status === row.State) this.#inspected.set(row.Id, { state: row.State, details });
-      else this.#inspected.set(row.Id, { state: '', details }); // it moved on meanwhile: ask again next time
+      const details = await inspectContainer(this.engine, id);
+      this.#memory.keep(details);
+      return details;
     } catch (error) {
       if (!isStatus(error, 404)) throw error;
-      this.#inspected.delete(row.Id);
+      this.#memory.forget(id);
+      return undefined;
     }
   }
 
@@ -250,92 +288,42 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async #readEvents(signal: AbortSignal): Promise<void> {
+    const { engine, options } = this;
+    const filters = { type: ['container'], event: changeActions, label: [`${labels.cluster}=${options.clusterId}`] };
     try {
-      const events = (await this.docker.getEvents({
-        filters: { type: ['container'], event: changeActions, label: [`${labels.cluster}=${this.options.clusterId}`] },
-        abortSignal: signal,
-      } as object)) as Readable;
-      let rest = '';
-      for await (const chunk of events) {
-        const lines = (rest + String(chunk)).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) this.#onEvent(line);
-      }
+      const lines = engine.lines('/events', { query: { filters }, signal }, () => this.#memory.sighted());
+      for await (const line of lines) this.#onEvent(line);
     } catch (error) {
       if (!signal.aborted)
-        this.options.log.warn('the container engine closed its event stream', { error: messageOf(error) });
+        options.log.warn('the container engine closed its event stream', { error: messageOf(error) });
     }
-    this.#inspected.clear(); // whatever happened meanwhile went unseen
+    this.#memory.blind(); // whatever happens from here on goes unseen
   }
 
   #onEvent(line: string): void {
     if (line.trim() === '') return;
-    const event = JSON.parse(line) as { Actor?: { ID?: string; Attributes?: Record<string, string> } };
-    if (event.Actor?.ID) this.#inspected.delete(event.Actor.ID);
+    const event = JSON.parse(line) as {
+      Action?: string;
+      Actor?: { ID?: string; Attributes?: Record<string, string> };
+    };
     const podUid = event.Actor?.Attributes?.[labels.podUid];
-    if (podUid) this.#feed.publish(podUid);
+    if (event.Actor?.ID && this.#memory.onEvent(event.Actor.ID, event.Action ?? '') && podUid)
+      this.#feed.publish(podUid);
   }
 
   logs(containerId: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
-    return dockerLogs(this.docker, containerId, options, signal);
+    return dockerLogs(this.engine, containerId, options, signal);
   }
 
-  async exec(
+  exec(
     containerId: string,
     options: { command: readonly string[]; tty: boolean; stdin: boolean; signal?: AbortSignal },
   ): Promise<Session> {
-    const exec = await this.docker.getContainer(containerId).exec({
-      Cmd: [...options.command],
-      AttachStdin: options.stdin,
-      AttachStdout: true,
-      AttachStderr: true,
-      Tty: options.tty,
-    });
-    const duplex = await exec.start({ hijack: true, stdin: true, Tty: options.tty });
-    return duplexSession(duplex, {
-      ...options,
-      ended: () => this.#exitCode(() => exec.inspect()),
-      resize: (columns, rows, over) => this.#resize(() => exec.resize({ w: columns, h: rows }), over),
-    });
+    return execSession(this.engine, this.options.clock, containerId, options);
   }
 
-  /** The stream may close a moment before the engine has noted the end. */
-  async #exitCode(inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>): Promise<{ code: number }> {
-    for (let tries = 0; tries < 50; tries++) {
-      const state = await inspect();
-      if (!state.Running) return { code: state.ExitCode ?? 0 };
-      await this.options.clock.sleep(Math.min(200, 5 * 2 ** tries));
-    }
-    return { code: 137 }; // the caller went away while the program ran on
-  }
-
-  /** A terminal's size is often sent before the engine has started the program; after its end it does not matter. */
-  async #resize(send: () => Promise<unknown>, over: () => boolean): Promise<void> {
-    for (let tries = 0; tries < 10 && !over(); tries++) {
-      try {
-        await send();
-        return;
-      } catch (error) {
-        if (!isStatus(error, 404, 409, 500)) throw error;
-        await this.options.clock.sleep(20 * (tries + 1));
-      }
-    }
-  }
-
-  async attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }) {
-    const container = this.docker.getContainer(containerId);
-    const duplex = (await container.attach({
-      stream: true,
-      hijack: true,
-      stdin: options.stdin,
-      stdout: true,
-      stderr: true,
-    })) as unknown as Duplex;
-    return duplexSession(duplex, {
-      ...options,
-      ended: async () => ({ code: 0 }),
-      resize: (columns, rows, over) => this.#resize(() => container.resize({ w: columns, h: rows }), over),
-    });
+  attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }): Promise<Session> {
+    return attachSession(this.engine, this.options.clock, containerId, options);
   }
 
   async dial(podUid: string, port: number, signal?: AbortSignal): Promise<Session> {
@@ -354,9 +342,8 @@ class DockerRuntime implements ContainerRuntime {
     const found: ContainerStats[] = [];
     await eachAtMost(inspectionsAtOnceMax, rows, async (row) => {
       try {
-        const sample = await this.docker
-          .getContainer(row.Id)
-          .stats({ stream: false, 'one-shot': true } as { stream: false });
+        const query = { stream: false, 'one-shot': true };
+        const sample = await this.engine.call<Sample>('GET', `/containers/${row.Id}/stats`, { query });
         const memory = sample.memory_stats;
         const idle = memory?.stats?.total_inactive_file ?? memory?.stats?.inactive_file ?? 0; // cgroup v1 and v2
         found.push({
@@ -374,8 +361,23 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async [Symbol.asyncDispose]() {
-    this.#inspected.clear();
+    this.#memory.blind();
   }
+}
+
+interface ListedImage {
+  readonly Id: string;
+  readonly RepoTags: readonly string[] | null;
+  readonly RepoDigests: readonly string[] | null;
+  readonly Size: number;
+}
+/** Of a container's use; the memory's names are those of cgroup v1 and v2. */
+interface Sample {
+  readonly cpu_stats: { readonly cpu_usage: { readonly total_usage: number } };
+  readonly memory_stats?: {
+    readonly usage?: number;
+    readonly stats?: { readonly total_inactive_file?: number; readonly inactive_file?: number };
+  };
 }
 
 const isSandbox = (row: ListedContainer): boolean => row.Labels[labels.type] === 'sandbox';

@@ -37,18 +37,29 @@ export const nodeResourcesBalanced: SchedulerPlugin = {
   },
 };
 
+/** Kept with the node's info, which is made anew when anything on the node changes. */
+const usedBy = new WeakMap<NodeInfo, { cpuMilli: number; memoryBytes: number }>();
+function usedOf(info: NodeInfo): { cpuMilli: number; memoryBytes: number } {
+  let used = usedBy.get(info);
+  if (used) return used;
+  used = { cpuMilli: 0, memoryBytes: 0 };
+  for (const pod of info.pods) {
+    const requests = requestsOf(pod, true);
+    used.cpuMilli += requests.cpuMilli;
+    used.memoryBytes += requests.memoryBytes;
+  }
+  usedBy.set(info, used);
+  return used;
+}
+
 function usedShares(
   pod: Parameters<NonNullable<SchedulerPlugin['score']>>[0],
   info: NodeInfo,
 ): { cpu: number; memory: number } {
   const wanted = requestsOf(pod, true);
-  let cpuMilli = wanted.cpuMilli;
-  let memoryBytes = wanted.memoryBytes;
-  for (const other of info.pods) {
-    const requests = requestsOf(other, true);
-    cpuMilli += requests.cpuMilli;
-    memoryBytes += requests.memoryBytes;
-  }
+  const used = usedOf(info);
+  const cpuMilli = wanted.cpuMilli + used.cpuMilli;
+  const memoryBytes = wanted.memoryBytes + used.memoryBytes;
   const share = (used: number, of: number): number => (of === 0 ? 1 : Math.min(1, used / of));
   return { cpu: share(cpuMilli, info.allocatable.cpuMilli), memory: share(memoryBytes, info.allocatable.memoryBytes) };
 }

@@ -17,6 +17,7 @@ export function policyReader(objects: readonly Readonly<KubeObject>[]): Reader {
     get: <T>(kind: Kind<T>, namespace: string, name: string) =>
       byKey.get(keyOf(kind.kind, namespace, name)) as unknown as Readonly<T> | undefined,
     list,
+    indexed: () => [],
     onChange<T>(kind: Kind<T>, handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void) {
       for (const object of list(kind)) handler(object, undefined);
     },

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { silentLog, systemClock } from '#base';
-import { storeContract } from '../../test/contracts/store.ts';
-import { type EtcdServer, etcdPath, startEtcd } from '../../test/fixtures/etcd.ts';
-import { openEtcdStore } from './etcd.ts';
+import { openEtcdStore } from '../../core/store/etcd.ts';
+import { type EtcdServer, etcdPath, startEtcd } from '../fixtures/etcd.ts';
+import { storeContract } from './store.ts';
 
 const encode = (text: string) => new TextEncoder().encode(text);
 

@@ -4,10 +4,10 @@ import { mkdtemp, open as openFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PintleError, silentLog, systemClock } from '#base';
-import { storeContract } from '../../test/contracts/store.ts';
-import { ballastBytes } from './ballast.ts';
-import { openSqliteStore } from './sqlite.ts';
-import { SqliteDatabase } from './sqlite-database.ts';
+import { ballastBytes } from '../../core/store/ballast.ts';
+import { openSqliteStore } from '../../core/store/sqlite.ts';
+import { SqliteDatabase } from '../../core/store/sqlite-database.ts';
+import { storeContract } from './store.ts';
 
 storeContract('sqlite', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pintle-store-'));

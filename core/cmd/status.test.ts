@@ -1,0 +1,41 @@
+import { expect, test } from 'bun:test';
+import type { Config } from './home.ts';
+import { statusText } from './status.ts';
+
+const config = {
+  port: 6443,
+  runtime: 'process',
+  proxy: 'userspace',
+  store: 'sqlite',
+  podCidr: '127.244.0.0/16',
+  serviceCidr: '127.96.0.0/16',
+  nodePorts: '30000-32767',
+} as Config;
+const nowMs = Date.parse('2026-01-01T01:00:00.000Z');
+const running = { running: true, pid: 7, restarts: 0, since: '2026-01-01T00:59:30.000Z' } as const;
+
+test('status of a cluster that runs, of one that is stopped, and of one that cannot start', () => {
+  const all = [
+    { name: 'supervisor', running: true, pid: 6, restarts: 0 },
+    { name: 'apiserver', ...running, restarts: 2, lastExit: 'code 137' },
+  ] as const;
+  expect(statusText('/h', config, all, 'ready', nowMs)).toBe(`home      /h
+api       https://127.0.0.1:6443 ready
+runtime   process, proxy userspace
+store     sqlite
+ranges    pods 127.244.0.0/16, services 127.96.0.0/16, node ports 30000-32767
+
+COMPONENT     STATE     PID      RESTARTS  SINCE
+supervisor    running   6        0
+apiserver     running   7        2         30s ago (it ended before: code 137)
+`);
+  const stopped = all.map((line) => ({ ...line, running: false, pid: undefined }));
+  expect(statusText('/h', config, stopped, 'does not answer', nowMs)).toEndWith(
+    '\nnext: ./pintle up --detach --home /h\n',
+  );
+  const failure = { code: 'STORE_DAMAGED', message: 'it is damaged', next: 'put a backup there' };
+  const broken = [all[0], { ...stopped[1]!, failure }];
+  expect(statusText('/h', config, broken, 'does not answer', nowMs)).toEndWith(
+    '\nthe apiserver does not start: it is damaged [STORE_DAMAGED]\nnext: put a backup there\n',
+  );
+});

@@ -1,0 +1,7 @@
+/** A whole cluster on virtual time, for tests: `const w = await world({ seed: 1 })`. To be exported as pintle/sdk/testing. */
+export type { Checker, InvariantName, MakeChecker, Violation } from './invariants/checker.ts';
+export type { Weather } from './network.ts';
+export { type Outcome, type RunOptions, runScenario } from './run.ts';
+export { type Fault, generateScenario, type Scenario, type Step } from './scenario.ts';
+export { shrinkScenario } from './shrink.ts';
+export { type ProcessName, type World, type WorldOptions, world } from './world.ts';
