@@ -2,6 +2,7 @@ import { type KubeObject, type Pod, podKind } from '#api';
 import type { Strategy } from '#sdk';
 import { podColumns } from './pod/columns.ts';
 import { defaultPod } from './pod/defaults.ts';
+import { checkEphemeral, checkResize, keepAllButEphemeral, keepAllButResources } from './pod/parts.ts';
 import { qosClassOf } from './pod/qos.ts';
 import { checkPodSpec, checkPodUpdate } from './pod/validate.ts';
 import { firstGeneration, nextGeneration, splitStatus } from './rules/lifecycle.ts';
@@ -12,7 +13,7 @@ type PodObject = Pod & KubeObject;
 export const podStrategy: Strategy<PodObject> = {
   kind: podKind,
   answersDeleted: true,
-  subresources: ['status'],
+  subresources: ['status', 'ephemeralcontainers', 'resize'],
   defaults: defaultPod,
   prepareForCreate(pod) {
     firstGeneration(pod);
@@ -32,6 +33,12 @@ export const podStrategy: Strategy<PodObject> = {
       ];
   },
   prepareForUpdate(next, current, request) {
+    if (request.subresource === 'ephemeralcontainers' || request.subresource === 'resize') {
+      if (request.subresource === 'resize') keepAllButResources(next, current);
+      else keepAllButEphemeral(next, current);
+      nextGeneration(next, current);
+      return;
+    }
     splitStatus(next, current, request.subresource);
     nextGeneration(next, current);
     if (request.subresource !== 'status') return;
@@ -44,6 +51,14 @@ export const podStrategy: Strategy<PodObject> = {
     if (subresource === 'status') return mistakes;
     if (!current || Bun.deepEquals(next.spec, current.spec) === false)
       checkPodSpec(mistakes, next.spec ?? { containers: [] }, 'spec');
+    if (current && subresource === 'ephemeralcontainers') {
+      checkEphemeral(mistakes, next, current);
+      return mistakes;
+    }
+    if (current && subresource === 'resize') {
+      checkResize(mistakes, next, current);
+      return mistakes;
+    }
     if (current) mistakes.push(...checkPodUpdate(next, current));
     return mistakes;
   },
