@@ -13,11 +13,6 @@ export const accepted: readonly Accepted[] = [
     reason: 'the message quotes the whole patched object; only the order of its keys (and Go’s map syntax) differs',
   },
   {
-    scenario: /^field validation$/,
-    at: /kube-api-access-/,
-    reason: 'the name of the token volume is random',
-  },
-  {
     scenario: /^bodies that do not decode$/,
     at: /#(6|19|20|21|22|23|31|32) .*message$/,
     reason: 'words of Go’s JSON and YAML parsers and names of Go types inside the sentence; the rest is equal',
@@ -67,5 +62,25 @@ export const accepted: readonly Accepted[] = [
     at: /#1[56] /,
     reason:
       'the issuer’s documents come from the composition root (core/cmd/roles/apiserver.ts), which is not in this test',
+  },
+  {
+    scenario: /^kind /,
+    at: /\.body\.[A-Z][A-Za-z -]*\.description$/,
+    reason: 'descriptions of columns are our own sentences',
+  },
+  {
+    scenario: /^(kind persistentvolume|priorities)/,
+    at: /metadata\.(finalizers|deletionTimestamp|deletionGracePeriodSeconds)$/,
+    reason: 'no protection finalizers before there is a storage controller that takes them off',
+  },
+  {
+    scenario: /^kind (apiservices|flowschemas)/,
+    at: /(body\[[25]\]|status\.conditions)$/,
+    reason: 'aggregation and flow control come later: nobody looks whether the service or the level is there',
+  },
+  {
+    scenario: /^kind ipaddresses/,
+    at: /\.body\.Age$/,
+    reason: 'upstream sends a cell for the age and forgets its column',
   },
 ];
