@@ -60,6 +60,6 @@ async function componentStatus(call: Call): Promise<Response> {
   const stored = encodeStored(kind, object);
   const one = new CachedObject(served, storeKey(kind, '', 'store'), '' as ResourceVersion, stored);
   if (info.verb === 'list') return valueAnswer(call, viewList(viewOf(call), served, [one], {}));
-  if (info.name !== one.name) throw errors.notFound(kind.plural, info.name);
+  if (info.name !== one.name) throw errors.notFound(kind.singular, info.name);
   return valueAnswer(call, viewObject(viewOf(call), one));
 }

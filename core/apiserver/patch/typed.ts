@@ -102,12 +102,13 @@ interface Around {
 }
 const atRoot: Around = { before: true, after: true };
 /**
- * Always there in Go: a struct that is no pointer, once the struct around it is there, and a list that JSON never leaves
- * out. Its arrival is not a change of its own.
+ * Always there in Go, once the struct around it is: a struct that is no pointer, and a list that JSON never leaves out.
+ * Its arrival is not a change of its own.
  */
 const isImplicit = (field: Field | undefined, isAround: boolean): boolean =>
-  (field?.type === 'ref' && field.default !== undefined && isAround) ||
-  ((field?.type === 'array' || field?.type === 'map') && !field.omitZero);
+  isAround &&
+  ((field?.type === 'ref' && field.default !== undefined) ||
+    ((field?.type === 'array' || field?.type === 'map') && !field.omitZero));
 const within = (field: Field | undefined, before: unknown, after: unknown, around: Around): Around => ({
   before: before !== undefined || isImplicit(field, around.before),
   after: after !== undefined || isImplicit(field, around.after),
@@ -135,6 +136,8 @@ function diff(
   const [old, now] = [partsOf(shape, before), partsOf(shape, after)];
   const branches = (old?.size ?? 0) + (now?.size ?? 0) > 0;
   if (!branches) {
+    // Go's zero value of a struct that is owned as one piece.
+    if (before === undefined && isImplicit(field, around.before) && isObject(after) && isEmpty(after)) return;
     if (after === undefined) removed.own = true;
     else changed.own = true;
     return;
@@ -169,7 +172,7 @@ function diffNamed(
   const each = (name: string) => {
     parts++;
     const [left, right] = [ownOf(old, name), ownOf(now, name)];
-    if (left === right) return;
+    if (left === right || (left === undefined && right === null)) return;
     const part = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
     const [more, less] = [new FieldSet(), new FieldSet()];
     diff(shapeOf(part), left, right, more, less, part, here);
@@ -187,6 +190,7 @@ function diffNamed(
   if (!here.after) removed.own = true;
 }
 const none: JsonObject = {};
+const isEmpty = (object: JsonObject): boolean => Object.keys(object).length === 0;
 const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
 
 /** The live value with the configuration laid over it; shares what it does not change. */

@@ -126,6 +126,8 @@ const security: Scenario = {
       }),
     ),
     level({ enforce: 'restricted' }),
+    // Upstream's admission sees the namespace through an informer: give it a second.
+    { path: '/api/v1/namespaces?watch=1&timeoutSeconds=1', frames: 99, compare: ['status'] },
     post(pods, pod('free')),
     post(
       pods,
