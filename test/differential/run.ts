@@ -91,5 +91,6 @@ if (import.meta.main) {
     console.log(`accepted: ${one.scenario} ${one.at}: ${one.reason}`);
   for (const one of found.filter(({ reason }) => !reason)) console.log(describe(one));
   const open = found.filter(({ reason }) => !reason).length;
+  for (const line of unused) console.log(`unused: ${line}`);
   console.log(`${requests} requests, ${found.length} differences, ${open} not accepted, ${unused.length} unused lines`);
 }

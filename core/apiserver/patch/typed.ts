@@ -136,6 +136,8 @@ function diff(
   const [old, now] = [partsOf(shape, before), partsOf(shape, after)];
   const branches = (old?.size ?? 0) + (now?.size ?? 0) > 0;
   if (!branches) {
+    // Equal pieces need not be the same piece of memory: a client sent them back.
+    if (Bun.deepEquals(before, after, false)) return;
     // Go's zero value of a struct that is owned as one piece.
     if (before === undefined && isImplicit(field, around.before) && isObject(after) && isEmpty(after)) return;
     if (after === undefined) removed.own = true;
