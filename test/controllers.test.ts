@@ -199,6 +199,14 @@ describe('the control plane', () => {
         !!status?.conditions?.some(({ type, status }) => type === 'NamespaceFinalizersRemaining' && status === 'True'),
     );
     expect(going.status?.phase).toBe('Terminating');
+    const remaining = await eventually(
+      async () =>
+        (await client.get(namespaceKind, { name: namespace })).status?.conditions?.find(
+          ({ type }) => type === 'NamespaceContentRemaining',
+        ),
+      (condition) => condition?.message === 'Some resources are remaining: configmaps. has 1 resource instances',
+    );
+    expect(remaining).toMatchObject({ status: 'True', reason: 'SomeResourcesRemain' });
     await eventually(pods, (list) => list.length === 0);
     await client.patch(
       configMapKind,

@@ -234,3 +234,28 @@ test('an emptyDir over its limit evicts the pod', async () => {
   expect(pod.status).toMatchObject({ reason: 'Evicted', message });
   await told('Evicted', message);
 });
+
+test('an ephemeral container joins a running pod, once and for all', async () => {
+  await node.start();
+  await node.create('looked-at');
+  await node.until('looked-at', ready);
+  const add = (ephemeralContainers: object[]) =>
+    node.client.patch(
+      podKind,
+      key('looked-at'),
+      { type: 'strategic', body: { metadata: { labels: { sneaky: 'yes' } }, spec: { ephemeralContainers } } },
+      { subresource: 'ephemeralcontainers' },
+    );
+  await add([{ name: 'debug', image: 'tools:1', stdin: true, tty: true }]);
+  const pod = await node.until('looked-at', ({ status }) =>
+    Boolean(status?.ephemeralContainerStatuses?.[0]?.state?.running),
+  );
+  expect(pod.metadata.labels).toBeUndefined();
+  expect(pod.spec?.ephemeralContainers).toMatchObject([{ name: 'debug', imagePullPolicy: 'IfNotPresent' }]);
+  expect(ready(pod)).toBe(true);
+  await expect(add([{ name: 'debug', image: 'tools:2' }])).rejects.toThrow('"debug" may not be changed');
+  await expect(add([{ name: 'c', image: 'tools:2' }])).rejects.toThrow('Duplicate value: "c"');
+  await expect(add([{ name: 'more', image: 'x', ports: [{ containerPort: 1 }] }])).rejects.toThrow(
+    'spec.ephemeralContainers[1].ports: Forbidden: cannot be set for an Ephemeral Container',
+  );
+});

@@ -234,6 +234,21 @@ describe('a pod', () => {
     await node.until('probed', (pod) => pod.status?.containerStatuses?.[0]?.restartCount === 1, 8_000);
   }, 12_000);
 
+  test('says again that it is ready when the node controller had said otherwise', async () => {
+    kubelet = await node.start();
+    await node.create('heard');
+    const { status } = await node.until('heard', ready);
+    const conditions = status!.conditions!.map((each) => (each.type === 'Ready' ? { ...each, status: 'False' } : each));
+    await node.client.patch(
+      podKind,
+      key('heard'),
+      { type: 'strategic', body: { status: { conditions } } },
+      { subresource: 'status' },
+    );
+    node.clock.skip(10_000); // at the pace of the node's own status
+    await node.until('heard', ready);
+  });
+
   test('survives a restart of the kubelet untouched', async () => {
     kubelet = await node.start();
     await node.create('stay');

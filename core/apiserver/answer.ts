@@ -1,3 +1,5 @@
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import { type Status, StatusError } from '#api';
 import { type Log, messageOf } from '#base';
 import type { Core } from './core.ts';
@@ -7,11 +9,28 @@ import { yamlText } from './yaml-text.ts';
 /** Bodies above this are compressed when the client accepts it; upstream's threshold. */
 const gzipFromBytes = 128 * 1024;
 
-export function bytesAnswer(
+/** Above this, compression leaves the loop to a thread: 20 MB take 50 ms and more. */
+const threadFromBytes = 512 * 1024;
+const gzipAsync = promisify(gzip);
+
+export async function gzipLarge(bytes: Uint8Array): Promise<Uint8Array> {
+  if (bytes.length < threadFromBytes) return Bun.gzipSync(bytes as Uint8Array<ArrayBuffer>, { level: 1 });
+  return gzipAsync(bytes, { level: 1 });
+}
+
+interface AnswerOptions {
+  readonly status?: number;
+  readonly type?: string;
+  readonly headers?: Record<string, string>;
+  /** Where the compressed form is kept; made anew otherwise. */
+  readonly compressed?: () => Promise<Uint8Array>;
+}
+
+export async function bytesAnswer(
   request: Request,
   body: Uint8Array | string,
-  options: { readonly status?: number; readonly type?: string; readonly headers?: Record<string, string> } = {},
-): Response {
+  options: AnswerOptions = {},
+): Promise<Response> {
   const headers: Record<string, string> = {
     'content-type': options.type ?? jsonType,
     'cache-control': 'no-cache, private',
@@ -19,9 +38,7 @@ export function bytesAnswer(
   };
   let bytes = body;
   if (bytes.length > gzipFromBytes && /\bgzip\b/.test(request.headers.get('accept-encoding') ?? '')) {
-    bytes = Bun.gzipSync(typeof bytes === 'string' ? Buffer.from(bytes) : (bytes as Uint8Array<ArrayBuffer>), {
-      level: 1,
-    });
+    bytes = await (options.compressed?.() ?? gzipLarge(typeof bytes === 'string' ? Buffer.from(bytes) : bytes));
     headers['content-encoding'] = 'gzip';
     headers['vary'] = 'Accept-Encoding';
   }
@@ -38,7 +55,7 @@ export const jsonAnswer = (
   request: Request,
   value: unknown,
   options: { readonly status?: number; readonly type?: string; readonly headers?: Record<string, string> } = {},
-): Response => bytesAnswer(request, JSON.stringify(value), options);
+): Promise<Response> => bytesAnswer(request, JSON.stringify(value), options);
 
 /** Every failure as metav1.Status. What is no StatusError is a bug of ours: logged in full, answered as 500 without insides. */
 export async function errorAnswer(

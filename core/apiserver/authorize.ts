@@ -17,7 +17,8 @@ async function identify(core: Core, request: Request): Promise<UserInfo> {
     return user.groups.includes('system:authenticated') || user.name === anonymous.name
       ? user
       : { ...user, groups: [...user.groups, 'system:authenticated'] };
-  if (request.headers.has('authorization')) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
+  if (/^bearer\b/i.test(request.headers.get('authorization') ?? ''))
+    throw new StatusError(401, 'Unauthorized', 'Unauthorized');
   return anonymous;
 }
 
@@ -52,10 +53,7 @@ function forbidden(user: UserInfo, info: RequestInfo, reason: string): StatusErr
   if (!info.isResource)
     return new StatusError(403, 'Forbidden', `forbidden: ${who} path ${JSON.stringify(info.path)}${why}`, {});
   const resource = info.subresource ? `${info.resource}/${info.subresource}` : info.resource;
-  const scope =
-    info.namespace && info.resource !== 'namespaces'
-      ? `in the namespace ${JSON.stringify(info.namespace)}`
-      : 'at the cluster scope';
+  const scope = info.namespace ? `in the namespace ${JSON.stringify(info.namespace)}` : 'at the cluster scope';
   const subject = `${info.resource}${info.group && `.${info.group}`}${info.name ? ` ${JSON.stringify(info.name)}` : ''}`;
   return new StatusError(
     403,

@@ -26,7 +26,10 @@ export async function readText(request: Request): Promise<string> {
 
 async function readBytes(request: Request): Promise<Uint8Array> {
   if (request.headers.get('content-encoding')) throw unsupportedMedia(objectTypes);
-  if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) throw tooLarge();
+  if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) {
+    await drain(request);
+    throw tooLarge();
+  }
   const chunks: Uint8Array[] = [];
   let size = 0;
   if (request.headers.has('content-length')) {
@@ -35,12 +38,21 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   } else if (request.body) {
     for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.length;
-      if (size > bodyBytesMax) throw tooLarge();
-      chunks.push(chunk);
+      if (size <= bodyBytesMax) chunks.push(chunk);
+      else chunks.length = 0; // read to its end all the same, without keeping it
     }
   }
   if (size > bodyBytesMax) throw tooLarge();
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+}
+
+/**
+ * Reads a body that nobody wants to its end: over HTTP/2 an answer that comes before is lost.
+ * Nothing is kept; the listener bounds its size, the caller the time.
+ */
+export async function drain(request: Request): Promise<void> {
+  if (!request.body || request.bodyUsed || request.body.locked) return;
+  for await (const _chunk of request.body as unknown as AsyncIterable<Uint8Array>);
 }
 
 const tooLarge = () => errors.tooLarge(`Request entity too large: limit is ${bodyBytesMax}`);

@@ -12,8 +12,10 @@ import type {
   RequestInfo,
   SchemaEngine,
   ServedKind,
+  StreamContext,
 } from './contract.ts';
 import type { Kinds } from './kinds.ts';
+import type { ListBodies } from './list-bodies.ts';
 import type { ApiMetrics } from './metrics.ts';
 import type { Wanted } from './negotiate.ts';
 import type { Documents } from './openapi/documents.ts';
@@ -31,6 +33,7 @@ export interface Core {
   readonly schema: SchemaEngine | undefined;
   readonly patches: Patches;
   readonly encodings: Encodings;
+  readonly listBodies: ListBodies;
   readonly documents: Documents;
   readonly metrics: ApiMetrics;
   readonly admission: readonly AdmissionHook[];
@@ -53,6 +56,8 @@ export interface Call {
   readonly nowMs: number;
   readonly dryRun: boolean;
   readonly warnings: Set<string>;
+  /** Absent in calls of the server to itself. */
+  readonly upgrade?: StreamContext['upgrade'];
 }
 
 /** `pods`, `endpointslices.discovery.k8s.io`: how messages name a resource. */

@@ -1,4 +1,5 @@
 import { errors } from '#api';
+import { gzipLarge } from './answer.ts';
 import type { Core } from './core.ts';
 import { groupsOf } from './discovery.ts';
 import { notAcceptable, parseAccept } from './negotiate.ts';
@@ -69,17 +70,17 @@ async function openApiV2(core: Core, request: Request): Promise<Response> {
 const quoted = ({ hash }: Document): string => `"${hash}"`;
 
 /** With its ETag; 304 when the client has it already. */
-function documentAnswer(
+async function documentAnswer(
   request: Request,
   document: Document,
   type: string,
   more: Readonly<Record<string, string>>,
-): Response {
+): Promise<Response> {
   const headers = new Headers({ 'cache-control': 'no-cache, private', etag: quoted(document), ...more });
   if (matchesEtag(request, quoted(document))) return new Response(null, { status: 304, headers });
   headers.set('content-type', type);
   if (document.bytes.length > gzipFromBytes && /\bgzip\b/.test(request.headers.get('accept-encoding') ?? '')) {
-    document.gzip ??= Bun.gzipSync(document.bytes as Uint8Array<ArrayBuffer>, { level: 1 });
+    document.gzip ??= await gzipLarge(document.bytes);
     headers.set('content-encoding', 'gzip');
     if (!more['vary']?.includes('Accept-Encoding')) headers.append('vary', 'Accept-Encoding');
     return new Response(document.gzip as Uint8Array<ArrayBuffer>, { headers });

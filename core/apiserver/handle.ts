@@ -2,7 +2,7 @@ import { errors, podKind } from '#api';
 import type { UserInfo } from '#sdk';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
-import { mediaTypeOf } from './body.ts';
+import { drain, mediaTypeOf } from './body.ts';
 import type { AnyKind, RequestInfo, StreamContext } from './contract.ts';
 import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
@@ -21,7 +21,7 @@ import { watch } from './verbs/watch.ts';
 import { virtualHandler } from './virtual-kinds.ts';
 import { checkWriteOptions } from './write-options.ts';
 
-const verbs: Readonly<Record<string, (call: Call) => Promise<Response>>> = {
+const verbs: Readonly<Record<string, (call: Call) => Promise<Response | undefined>>> = {
   get,
   list,
   watch,
@@ -34,12 +34,13 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<Response>>> = {
 /** Requests at once, as upstream's --max-requests-inflight and --max-mutating-requests-inflight; streams do not count. */
 const readsMax = 400;
 const writesMax = 200;
+/** How long a body that is not wanted may take to arrive before its answer goes out. */
+const drainMsMax = 5_000;
 
 export type Upgrade = StreamContext['upgrade'];
 
 /** From a request to its answer: parse, authenticate, authorise, route. Undefined only after an upgrade. */
 export function createHandler(core: Core): (request: Request, upgrade: Upgrade) => Promise<Response | undefined> {
-  const inFlight: InFlight = { read: 0, write: 0 };
   const { clock, metrics } = core;
   return async (request, upgrade) => {
     const began = clock.monotonicMs();
@@ -47,48 +48,47 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
     let response: Response | undefined;
     try {
       info = parseRequestInfo(request.method, new URL(request.url));
-      response = await route(core, request, info, upgrade, inFlight);
+      response = await route(core, request, info, upgrade);
     } catch (error) {
       response = await errorAnswer(error, core, request, `${info?.verb ?? request.method} ${info?.path ?? ''}`);
+    }
+    if (response && request.body && !request.bodyUsed) {
+      const stop = new AbortController();
+      await Promise.race([drain(request).catch(() => {}), clock.sleep(drainMsMax, stop.signal)]);
+      stop.abort();
     }
     if (info)
       metrics.answered(info, response?.status ?? 101, clock.monotonicMs() - began, response && answerBytes(response));
     return response;
   };
 }
-interface InFlight {
-  read: number;
-  write: number;
-}
-
-async function route(
-  core: Core,
-  request: Request,
-  info: RequestInfo,
-  upgrade: Upgrade,
-  inFlight: InFlight,
-): Promise<Response | undefined> {
+async function route(core: Core, request: Request, info: RequestInfo, upgrade: Upgrade): Promise<Response | undefined> {
   const user = await authenticate(core, request);
   await authorize(core, user, info);
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     return stream(core, request, info, user, upgrade);
   }
+  const { inFlight } = core.metrics;
   const lane = request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write';
   if (inFlight[lane] >= (lane === 'read' ? readsMax : writesMax)) {
     throw errors.tooManyRequests('Too many requests, please try again later.', 1);
   }
   inFlight[lane]++;
-  core.metrics.inFlight(inFlight.read, inFlight.write);
   try {
-    return await answerResource(core, request, info, user);
+    return await answerResource(core, request, info, user, upgrade);
   } finally {
     inFlight[lane]--;
-    core.metrics.inFlight(inFlight.read, inFlight.write);
   }
 }
 
-async function answerResource(core: Core, request: Request, info: RequestInfo, user: UserInfo): Promise<Response> {
+async function answerResource(
+  core: Core,
+  request: Request,
+  info: RequestInfo,
+  user: UserInfo,
+  upgrade: Upgrade,
+): Promise<Response | undefined> {
   const review = await answerReview(core, request, info, user);
   if (review) return review;
   const served = core.kinds.find(info.group, info.version, info.resource);
@@ -109,6 +109,7 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
     nowMs: core.clock.now(),
     dryRun: info.query.getAll('dryRun').some(Boolean),
     warnings: new Set(),
+    upgrade,
   };
   const deprecation = deprecations[`${info.group}/${info.version}/${info.resource}`];
   if (deprecation) {
@@ -128,7 +129,8 @@ async function answerResource(core: Core, request: Request, info: RequestInfo, u
   if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
     checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
   if (!namesVersion(info)) await core.cache.fresh();
-  return warned(call, await handler(call));
+  const response = await handler(call);
+  return response && warned(call, response);
 }
 
 /** Reads that ask for a version take what the caches hold once they have reached it; all else sees every write before it. */

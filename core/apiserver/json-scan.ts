@@ -1,6 +1,8 @@
 import { errors } from '#api';
 
 const depthMax = 100;
+/** Reported ones; what comes after them is dropped without a word. */
+const duplicatesMax = 100;
 interface Level {
   readonly keys: Set<string> | undefined;
   readonly path: string;
@@ -25,8 +27,8 @@ export function scanJson(text: string): { duplicates: string[] } {
         const raw = text.slice(at + 1, end);
         level.key = raw.includes('\\') ? unescapeKey(text.slice(at, end + 1)) : raw;
         if (level.key === '__proto__') throw errors.badRequest('the key "__proto__" is not allowed in an object');
-        if (level.keys.has(level.key)) duplicates.push(pathOf(level));
-        else level.keys.add(level.key);
+        if (!level.keys.has(level.key)) level.keys.add(level.key);
+        else if (duplicates.length < duplicatesMax) noteOnce(duplicates, pathOf(level));
         keyNext = false;
       }
       at = end;
@@ -48,6 +50,9 @@ export function scanJson(text: string): { duplicates: string[] } {
   return { duplicates };
 }
 
+const noteOnce = (list: string[], text: string): void => {
+  if (!list.includes(text)) list.push(text);
+};
 const pathOf = (level: Level): string =>
   level.keys ? (level.path ? `${level.path}.${level.key}` : level.key) : `${level.path}[${level.index}]`;
 

@@ -5,6 +5,8 @@ import type { Upgrade } from './handle.ts';
 
 const messageBytesMax = 64 * 1024 * 1024;
 const idleSocketSeconds = 960;
+/** Above it Bun answers 413 itself; below it we do, as a Status, and read the rest without keeping it. */
+const receivedBytesMax = 5 * bodyBytesMax;
 
 /**
  * Sockets for the handler: TLS, HTTP/1.1 and HTTP/2, no idle limit (a quiet watch is a healthy one), WebSocket sessions.
@@ -24,7 +26,7 @@ export function listen(
     reusePort: false, // Elysia's default would let two servers share the port without a word
     development: false,
     http2: true,
-    maxRequestBodySize: bodyBytesMax + 1024, // above it Bun answers 413 itself; just below it we do, as a Status
+    maxRequestBodySize: receivedBytesMax,
   };
   const app = new Elysia({
     serve,

@@ -68,17 +68,14 @@ export class ApiMetrics {
     const [major = '', minor = ''] = facts().version.replace(/^v/, '').split('.');
     this.#build.set([`v${facts().version.replace(/^v/, '')}+pintle`, major, minor, 'linux'], 1);
     this.#started.set([], Math.floor(clock.now() / 1000));
-    for (const kind of ['mutating', 'readOnly']) this.#inFlight.set([kind], 0);
   }
 
-  /** Both lanes of requests that are in work now. */
-  inFlight(readOnly: number, mutating: number): void {
-    this.#inFlight.set(['readOnly'], readOnly);
-    this.#inFlight.set(['mutating'], mutating);
-  }
+  /** Requests in work now, by lane; counted by the handler. */
+  readonly inFlight = { read: 0, write: 0 };
+
   answered(info: RequestInfo, code: number, milliseconds: number, bytes: number | undefined): void {
     const where = placeOf(info);
-    const dryRun = info.query.getAll('dryRun').filter(Boolean).join(',');
+    const dryRun = readVerbs.has(info.verb) ? '' : info.query.getAll('dryRun').filter(Boolean).join(',');
     const component = info.isResource ? 'apiserver' : '';
     this.#requests.add([String(code), component, dryRun, ...where]);
     if (!isLongRunning(info)) this.#durations.observe([component, dryRun, ...where], milliseconds / 1000);
@@ -118,6 +115,8 @@ export class ApiMetrics {
           this.#objects.set([group ? `${plural}.${group}` : plural], size);
           this.#resourceObjects.set([group, plural], size);
         }
+        this.#inFlight.set(['mutating'], this.inFlight.write);
+        this.#inFlight.set(['readOnly'], this.inFlight.read);
         this.#memory.set([], rss);
         this.#cpu.set([], (user + system) / 1e6);
       },
@@ -149,5 +148,6 @@ const knownRoots = new Set([
   '/openid',
   '/.well-known',
 ]);
+const readVerbs = new Set(['get', 'list', 'watch']);
 const httpVerbs: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' };
 const verbText = (verb: string): string => httpVerbs[verb] ?? verb.toUpperCase();

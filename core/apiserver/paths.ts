@@ -72,7 +72,7 @@ async function discovery(
 }
 
 /** With an ETag, so that clients ask for changes only. */
-function aggregatedAnswer(request: Request, document: object, stage: string): Response {
+async function aggregatedAnswer(request: Request, document: object, stage: string): Promise<Response> {
   const text = JSON.stringify(document);
   const etag = `"${new Bun.CryptoHasher('sha512').update(text).digest('hex').toUpperCase()}"`;
   const headers = { 'cache-control': 'public', etag, vary: 'Accept' };
@@ -124,6 +124,10 @@ function versionInfo() {
   return {
     major,
     minor,
+    emulationMajor: major,
+    emulationMinor: minor,
+    minCompatibilityMajor: major,
+    minCompatibilityMinor: String(Number(minor) - 1),
     gitVersion: `v${facts().version.replace(/^v/, '')}+pintle`,
     gitCommit: '',
     gitTreeState: 'clean',

@@ -55,18 +55,26 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
       : path.endsWith('/') && subresource
         ? '/'
         : '';
+  const verb = watching ? 'watch' : resourceVerb(method, name, url.searchParams);
   return {
     ...outside,
-    verb: watching ? 'watch' : resourceVerb(method, name, url.searchParams),
+    verb,
     isResource: true,
     group: group as string,
     version: version as string,
     resource,
     subresource,
     namespace,
-    name,
+    name: name || selectedName(verb, url.searchParams),
     rest,
   };
+}
+
+/** A collection narrowed to one name is authorised as that name, as upstream, so that rules with resourceNames reach it. */
+function selectedName(verb: string, query: URLSearchParams): string {
+  if (verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection') return '';
+  const name = /(?:^|,)metadata\.name==?([^,=!\\]+)(?:,|$)/.exec(query.get('fieldSelector') ?? '')?.[1] ?? '';
+  return /^[^/%\0]+$/.test(name) && name !== '.' && name !== '..' ? name : '';
 }
 
 function resourceVerb(method: string, name: string, query: URLSearchParams): string {

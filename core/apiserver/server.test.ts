@@ -464,3 +464,29 @@ describe('what upstream answers (asked of it in test/differential)', () => {
     await watch.close();
   });
 });
+
+describe('lists of many objects', () => {
+  test('a second list is the same body, and a write is seen at once', async () => {
+    for (let index = 0; index < 120; index++) await call('POST', maps, configMap(`many-${index}`));
+    const first = await call('GET', maps);
+    const again = await call('GET', maps);
+    expect(again.body).toEqual(first.body);
+    await call('POST', maps, configMap('one-more'));
+    const third = await call('GET', maps);
+    expect(third.body.items.length).toBe(first.body.items.length + 1);
+    expect(third.body.metadata.resourceVersion).not.toBe(first.body.metadata.resourceVersion);
+    expect((await call('GET', '/api/v1/configmaps?limit=0')).body.items.length).toBeGreaterThanOrEqual(121);
+    const selected = await call('GET', `${maps}?fieldSelector=metadata.name%3Done-more`);
+    expect(selected.body.items.length).toBe(1);
+  });
+  test('large bodies are compressed when asked', async () => {
+    await call('POST', maps, configMap('large', { text: 'x'.repeat(700_000) }));
+    const answer = await server.fetch(
+      new Request(`http://localhost${maps}`, { headers: { 'accept-encoding': 'gzip' } }),
+    );
+    expect(answer.headers.get('content-encoding')).toBe('gzip');
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    expect(bytes.length).toBeLessThan(50_000);
+    expect(JSON.parse(Buffer.from(Bun.gunzipSync(bytes)).toString()).kind).toBe('ConfigMapList');
+  });
+});

@@ -11,6 +11,7 @@ import { sweepEvents } from './event-sweep.ts';
 import { createHandler } from './handle.ts';
 import { builtinAdmission } from './hooks/index.ts';
 import { Kinds } from './kinds.ts';
+import { ListBodies } from './list-bodies.ts';
 import { listen } from './listener.ts';
 import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
@@ -54,6 +55,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     schema: options.schema ?? createSchemaEngine(),
     patches: options.patches ?? patches,
     encodings: new Encodings(),
+    listBodies: new ListBodies(),
     metrics: new ApiMetrics(cache, clock),
     documents: new Documents(options.openApi ?? openApi, clock),
     admission,

@@ -43,8 +43,7 @@ export class WatchCache implements AsyncDisposable {
 
   async start(kinds: readonly ServedKind[]): Promise<void> {
     const now = await this.store.version();
-    const back = BigInt(now) - replayVersions;
-    this.#since = (back > 0n && !(await this.#isExpired(String(back))) ? String(back) : now) as ResourceVersion;
+    this.#since = await historyStart(now, (since) => this.#isExpired(since));
     for (const served of kinds)
       if (!served.kind.virtual) this.#adopt(resourceKey(served.kind), new ResourceCache(served, this.#since));
     this.#pump = this.#run();
@@ -191,6 +190,25 @@ export class WatchCache implements AsyncDisposable {
 }
 
 const upToDate = Promise.resolve();
+
+/**
+ * Where history that can be replayed begins: `replayVersions` back, or as far as the store still has it. A young or quiet
+ * cluster has fewer versions than that, and its watches must resume over a restart too.
+ */
+export async function historyStart(
+  now: ResourceVersion,
+  isExpired: (since: string) => Promise<boolean>,
+): Promise<ResourceVersion> {
+  let kept = BigInt(now);
+  let lost = kept > replayVersions ? kept - replayVersions : 0n;
+  if (kept === 0n || !(await isExpired(String(lost)))) return String(lost) as ResourceVersion;
+  while (kept - lost > 1n) {
+    const middle = (kept + lost) / 2n;
+    if (await isExpired(String(middle))) lost = middle;
+    else kept = middle;
+  }
+  return String(kept) as ResourceVersion;
+}
 
 export const tooOld = (asked: string, oldest: string): StatusError =>
   errors.expired(`too old resource version: ${asked} (${oldest})`);

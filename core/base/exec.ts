@@ -61,6 +61,8 @@ export function spawnDuplex(
     readonly env?: Readonly<Record<string, string>>;
     /** The child sees nothing of this process's own environment. */
     readonly onlyThisEnv?: boolean;
+    /** It leads a session of its own, so that a signal to its group reaches what it started. */
+    readonly ownSession?: boolean;
   } = {},
 ): DuplexChild {
   const child = Bun.spawn([...inNetns(argv, options.netns)], {
@@ -68,6 +70,7 @@ export function spawnDuplex(
     stdout: 'pipe',
     stderr: 'pipe',
     ...(options.cwd ? { cwd: options.cwd } : {}),
+    detached: options.ownSession ?? false,
     env: options.onlyThisEnv ? { ...options.env } : { ...process.env, ...options.env },
   });
   return {
@@ -119,6 +122,7 @@ export async function spawnDetached(
 
 /** A child on a terminal of its own. */
 export interface TerminalChild {
+  readonly pid: number;
   write(bytes: Uint8Array): void;
   resize(columns: number, rows: number): void;
   readonly exited: Promise<number>;
@@ -134,6 +138,7 @@ export function spawnTerminal(
     terminal: { cols: 80, rows: 24, data: (_terminal, bytes) => options.onData(new Uint8Array(bytes)) },
   });
   return {
+    pid: child.pid,
     write: (bytes) => void child.terminal?.write(bytes),
     resize: (columns, rows) => child.terminal?.resize(columns, rows),
     exited: child.exited,

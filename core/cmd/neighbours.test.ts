@@ -15,6 +15,11 @@ test.skipIf(process.getuid?.() !== 0)('a stopped cluster is still a neighbour un
     register(home, config, registry);
     expect(neighbours(own, registry)).toContainEqual(config);
     expect(neighbours(home, registry)).not.toContainEqual(config);
+    rmSync(home.folder, { recursive: true });
+    expect(neighbours(own, registry)).not.toContainEqual(config);
+    expect(existsSync(join(registry, config.clusterId))).toBe(false);
+    home.write(config);
+    register(home, config, registry);
     unregister(config.clusterId, registry);
     expect(neighbours(own, registry)).not.toContainEqual(config);
     expect(existsSync(join(folder, 'registry'))).toBe(false);

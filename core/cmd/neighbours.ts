@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Config, Home } from './home.ts';
 import { runningHomes, waitUntil } from './processes.ts';
@@ -35,7 +35,12 @@ export function neighbours(home: Home, folder = registry): Config[] {
 
 function registered(folder: string): string[] {
   try {
-    return readdirSync(folder).map((name) => readFileSync(join(folder, name), 'utf8'));
+    return readdirSync(folder).flatMap((name) => {
+      const home = readFileSync(join(folder, name), 'utf8');
+      if (existsSync(home)) return [home];
+      rmSync(join(folder, name), { force: true }); // its folder was removed by hand
+      return [];
+    });
   } catch {
     return []; // none was registered, or one is going away
   }

@@ -49,7 +49,7 @@ async function empty(namespace: string, { client }: ReconcileContext): Promise<L
   const mine = kinds.filter((kind) => kind.namespaced && kind.verbs.includes('delete') && kind.verbs.includes('list'));
   const isPod = (kind: (typeof mine)[number]) => kind.group === '' && kind.plural === 'pods';
   const clear = async (kind: (typeof mine)[number]) => {
-    const name = kind.group ? `${kind.plural}.${kind.group}` : kind.plural;
+    const name = `${kind.plural}.${kind.group}`; // `pods.` for the core group, as upstream says it
     try {
       for (const object of (await client.list(kind, { namespace })).items) {
         if (object.metadata.deletionTimestamp) continue;
@@ -70,7 +70,7 @@ async function empty(namespace: string, { client }: ReconcileContext): Promise<L
   };
   for (const kind of mine.filter(isPod)) await clear(kind);
   // A pod that ends may still need what it mounts and whom it runs as.
-  if (left.remaining.has('pods')) return left;
+  if (left.remaining.has('pods.')) return left;
   for (const kind of mine.filter((other) => !isPod(other))) await clear(kind);
   return left;
 }

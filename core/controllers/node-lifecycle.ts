@@ -66,11 +66,14 @@ const signOfLife = (node: NodeObject, lease: Readonly<Lease> | undefined): strin
 async function hasSpoken(node: NodeObject, heard: string, { client, clock }: ReconcileContext): Promise<boolean> {
   if (!silentConditions(node, clock.now())) return false; // it is called so already
   const name = node.metadata.name!;
-  const lease = client.get(leaseKind, { namespace: 'kube-node-lease', name }).catch((error: unknown) => {
-    if (isReason(error, 'NotFound')) return undefined;
-    throw error;
-  });
-  return signOfLife(await client.get(nodeKind, { name }), await lease) !== heard;
+  const [live, lease] = await Promise.all([
+    client.get(nodeKind, { name }),
+    client.get(leaseKind, { namespace: 'kube-node-lease', name }).catch((error: unknown) => {
+      if (isReason(error, 'NotFound')) return undefined;
+      throw error;
+    }),
+  ]);
+  return signOfLife(live, lease) !== heard;
 }
 
 async function markSilent(node: NodeObject, { client, clock, events }: ReconcileContext): Promise<NodeObject> {

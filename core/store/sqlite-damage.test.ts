@@ -1,8 +1,10 @@
+import { Database } from 'bun:sqlite';
 import { expect, test } from 'bun:test';
 import { copyFile, mkdtemp, open, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PintleError } from '#base';
+import { checkSqliteFile } from './sqlite-check.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { scanWalFile } from './sqlite-wal.ts';
 import { Witness } from './witness.ts';
@@ -127,4 +129,31 @@ test('a missing or broken witness proves nothing', () =>
     database.close();
     const left = await readdir(join(path, '..'));
     expect(left.filter((name) => name.startsWith('copy')).sort()).toEqual(['copy.db', 'copy.db.witness']);
+  }));
+
+test('the whole check: a sound store, one that is in use, and each kind of damage', () =>
+  crashed(20, async (path) => {
+    expect(checkSqliteFile(`${path}-nowhere`)).toBeUndefined();
+    expect(checkSqliteFile(path)).toEqual({ entries: 20, rows: 20, problems: [] });
+    const database = new SqliteDatabase(path);
+    expect(() => checkSqliteFile(path)).toThrow('Another process has the store');
+    database.close(); // moves the log into the file
+    const damage = (sql: string) => {
+      const raw = new Database(path);
+      raw.run(sql);
+      raw.close();
+    };
+    damage("UPDATE log SET value = 'other' WHERE version = 3");
+    damage('DELETE FROM log WHERE version = 7');
+    const witness = new Witness(`${path}.witness`);
+    witness.write(25);
+    witness.close();
+    expect(checkSqliteFile(path)?.problems).toEqual([
+      'writes up to version 25 were acknowledged and it ends at 20',
+      'the checksum of /k3 at version 3 does not match',
+      'versions 7 to 7 are missing',
+      'the value of /k7 at version 7 is missing',
+    ]);
+    await Bun.write(path, 'x'.repeat(10_000));
+    expect(checkSqliteFile(path)?.problems[0]).toContain('is damaged');
   }));

@@ -143,7 +143,7 @@ function createTables(database: Database): void {
   database.run(`PRAGMA user_version = ${format}`);
 }
 
-function explainOpen(path: string, error: unknown): unknown {
+export function explainOpen(path: string, error: unknown): unknown {
   if (error instanceof PintleError) return error;
   const code = error instanceof SQLiteError ? (error.code ?? '') : '';
   if (code.startsWith('SQLITE_BUSY'))

@@ -100,6 +100,10 @@ export class SimDisk {
   }
   async compact(keepVersions: number): Promise<void> {
     const bound = Number(await this.options.inner.version()) - keepVersions;
+    await this.#compactTo(bound);
+  }
+  /** The apiserver compacts by itself, too. */
+  async #compactTo(bound: number): Promise<void> {
     if (bound <= this.history.compacted) return;
     this.history.compacted = bound;
     await this.options.inner.compact(String(bound) as ResourceVersion);
@@ -122,7 +126,7 @@ export class SimDisk {
       get: (key) => owner.guard(inner.get(key)),
       list: (prefix, page) => owner.guard(inner.list(prefix, page)),
       version: () => owner.guard(inner.version()),
-      compact: (before) => owner.guard(inner.compact(before)),
+      compact: (before) => owner.guard(this.#compactTo(Number(before))),
       newEpoch: (above) => owner.guard(inner.newEpoch(above)),
       watch: (prefix, since, signal) => owner.guardEach(this.#watch(prefix, since, signal)),
       [Symbol.asyncDispose]: async () => {},

@@ -1,4 +1,6 @@
 /** A whole cluster on virtual time, for tests: `const w = await world({ seed: 1 })`. To be exported as pintle/sdk/testing. */
+
+export { freshImage, type StoreImage } from './image.ts';
 export type { Checker, InvariantName, MakeChecker, Violation } from './invariants/checker.ts';
 export type { Weather } from './network.ts';
 export { type Outcome, type RunOptions, runScenario } from './run.ts';

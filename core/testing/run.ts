@@ -1,6 +1,7 @@
 import {
   isReason,
   type KubeObject,
+  namespaceKind,
   pathOf,
   podKind,
   type ReplicationController,
@@ -19,7 +20,7 @@ export interface Outcome {
   readonly traceHash: string;
   /** Simulated time in all. */
   readonly virtualMs: number;
-  readonly commits: number;
+  readonly commits: number; // without what the image brought
   /** The last lines of what happened. */
   readonly trace: readonly string[];
 }
@@ -72,7 +73,7 @@ export async function runScenario(scenario: Scenario, options: RunOptions = {}):
     violations: [...w.violations],
     traceHash: w.traceHash,
     virtualMs: Math.round(w.timeline.nowMs),
-    commits: w.history.commits.length,
+    commits: w.history.commits.length - (options.image?.length ?? 0),
     trace: [...w.observer.trace],
   };
 }
@@ -157,7 +158,7 @@ async function insist(w: World, act: () => Promise<unknown>): Promise<void> {
       await act();
       return;
     } catch (error) {
-      if (isReason(error, 'NotFound', 'AlreadyExists', 'Invalid')) return;
+      if (isReason(error, 'NotFound', 'AlreadyExists', 'Invalid', 'Forbidden')) return; // in vain: what it is about is not there, or is going
       if (!isReason(error, 'ServiceUnavailable', 'TooManyRequests', 'InternalError', 'Timeout', 'Conflict'))
         throw error;
       await w.timeline.sleep(stepRetryMs);
@@ -165,9 +166,14 @@ async function insist(w: World, act: () => Promise<unknown>): Promise<void> {
   }
 }
 
-const namespace = 'default';
 async function perform(user: Client, step: Step): Promise<void> {
+  const { namespace = 'default' } = step;
   switch (step.type) {
+    case 'namespace':
+      await user.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+      return;
+    case 'deleteNamespace':
+      return user.delete(namespaceKind, { name: namespace });
     case 'controller':
       await user.create(replicationControllerKind, controllerOf(step));
       return;
@@ -197,7 +203,7 @@ async function perform(user: Client, step: Step): Promise<void> {
 const controllerOf = (step: Extract<Step, { type: 'controller' }>): ReplicationController & KubeObject => ({
   apiVersion: 'v1',
   kind: 'ReplicationController',
-  metadata: { namespace, name: step.name },
+  metadata: { namespace: step.namespace ?? 'default', name: step.name },
   spec: {
     replicas: step.replicas,
     selector: { app: step.name },

@@ -3,7 +3,9 @@ import { fork } from './process.ts';
 import type { ProcessName } from './world.ts';
 
 /** Something a person does. Times are milliseconds after the cluster is up. */
-export type Step = { readonly atMs: number } & (
+export type Step = { readonly atMs: number /** Default `default`. */; readonly namespace?: string } & (
+  | { readonly type: 'namespace'; readonly namespace: string }
+  | { readonly type: 'deleteNamespace'; readonly namespace: string }
   | {
       readonly type: 'controller';
       readonly name: string;
@@ -115,6 +117,24 @@ function generateSteps(dice: Chance, spanMs: number, count: number): Step[] {
         policy: dice.pick(['Background', 'Background', 'Foreground', 'Orphan'] as const),
       });
     else steps.push({ atMs, type, name });
+  }
+  if (dice.flip(0.2)) {
+    const namespace = 'shop';
+    const beginMs = dice.int(0, spanMs / 2);
+    const controller = {
+      type: 'controller',
+      name: 'web',
+      replicas: dice.int(1, 2),
+      cpuMilli: 100,
+      withToken: dice.flip(0.5),
+    } as const;
+    steps.push(
+      { atMs: beginMs, type: 'namespace', namespace },
+      { atMs: beginMs + dice.int(0, 200), namespace, ...controller },
+      { atMs: beginMs + dice.int(0, 300), type: 'service', name: 'web', namespace },
+      { atMs: beginMs + dice.int(300, spanMs / 2), type: 'deleteNamespace', namespace },
+    );
+    if (dice.flip(0.3)) steps.push({ atMs: spanMs, type: 'namespace', namespace });
   }
   return steps.sort(byTime);
 }

@@ -28,6 +28,7 @@ export async function unsettled(history: History, nodes: readonly SimNode[]): Pr
   const pods = [...history.live(podsPrefix)].map(asPod);
   const lost = orphan(history);
   const why =
+    namespacesUnsettled(history) ??
     podsUnsettled(pods) ??
     controllersUnsettled(history, pods) ??
     servicesUnsettled(history, pods) ??
@@ -39,6 +40,12 @@ export async function unsettled(history: History, nodes: readonly SimNode[]): Pr
 export interface Unsettled {
   readonly invariant: 'I13' | 'I16';
   readonly why: string;
+}
+
+function namespacesUnsettled(history: History): string | undefined {
+  for (const { object } of history.live('/registry/core/namespaces/'))
+    if (object.metadata.deletionTimestamp) return `namespace ${object.metadata.name} is still ending`;
+  return undefined;
 }
 
 const nameOf = ({ metadata }: Readonly<Pod>) => `pod ${metadata.namespace}/${metadata.name}`;

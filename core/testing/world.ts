@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 import { runApiServer, runControllers, runKubelet, runScheduler, type SimNode } from './components.ts';
 import { type History, SimDisk } from './disk.ts';
 import { newDisk } from './files.ts';
+import type { StoreImage } from './image.ts';
 import type { MakeChecker, Violation } from './invariants/checker.ts';
 import { checkers as allCheckers } from './invariants/index.ts';
 import { Network, type Weather } from './network.ts';
@@ -37,6 +38,8 @@ export interface WorldOptions {
   /** Stands before the apiserver: a server with a planted bug. */
   readonly server?: (fetch: Fetch) => Fetch;
   readonly checkers?: readonly MakeChecker[];
+  /** What the store holds at the start; see freshImage. Default nothing. */
+  readonly image?: StoreImage;
   /** Compiled types, to share between worlds. */
   readonly schema?: DefinableSchema;
   /** False: components write no Event objects, which are half of all writes. Default true. */
@@ -57,6 +60,7 @@ const bugs = new Set(['a request failed inside', 'a change handler failed']);
 /** Boots a whole cluster of production components on virtual time. Resolves when its nodes are ready. */
 export async function world(options: WorldOptions): Promise<World> {
   const made = new World(options, await createMemoryStore());
+  await made.load(options.image ?? []);
   await made.boot();
   return made;
 }
@@ -126,6 +130,13 @@ export class World implements AsyncDisposable {
     return this.observer.hash;
   }
 
+  /** Before the first start: the store comes with these. */
+  async load(image: StoreImage): Promise<void> {
+    for (const { key, value } of image) {
+      const { version } = await this.disk.inner.create(key, value);
+      this.history.add({ atMs: 0, type: 'put', key, version: Number(version), expected: 0, value });
+    }
+  }
   async boot(): Promise<void> {
     this.restart('apiserver');
     this.restart('controllers');

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { macOfIp, netnsReference, vethName } from '../link/names.ts';
-import { hostBatch, nftTable, podBatch } from './bridge-plan.ts';
+import { hostBatch, hostPortCommands, nftTable, podBatch } from './bridge-plan.ts';
 import { parseForwarding } from './forwarding.ts';
 
 const shape = {
@@ -42,6 +42,27 @@ test('only what leaves pods and services is masqueraded', () => {
   expect(table).toContain('elements = { 10.1.2.0/24, 10.1.0.0/16, 10.9.0.0/16 }');
   expect(table).toContain('ip saddr 10.1.2.0/24 ip daddr != @inside');
   expect(table).toContain('elements = { tcp . 80 : 10.1.2.7 . 8080 }');
+});
+
+test('host ports on one address have a map of their own', () => {
+  const record = {
+    uid: 'u',
+    ip: '10.1.2.7',
+    hostPorts: [
+      { protocol: 'tcp', hostPort: 80, podPort: 8080 },
+      { protocol: 'udp', hostPort: 53, podPort: 53, hostIp: '127.0.0.1' },
+      { protocol: 'tcp', hostPort: 81, podPort: 81, hostIp: '0.0.0.0' },
+    ],
+  } as const;
+  expect(hostPortCommands('add', 'pods', record)).toBe(
+    'add element ip pods host_ports { tcp . 80 : 10.1.2.7 . 8080, tcp . 81 : 10.1.2.7 . 81 }\n' +
+      'add element ip pods host_ip_ports { 127.0.0.1 . udp . 53 : 10.1.2.7 . 53 }\n',
+  );
+  expect(hostPortCommands('delete', 'pods', record)).toBe(
+    'delete element ip pods host_ports { tcp . 80, tcp . 81 }\ndelete element ip pods host_ip_ports { 127.0.0.1 . udp . 53 }\n',
+  );
+  expect(hostPortCommands('add', 'pods', { ...record, hostPorts: [] })).toBe('');
+  expect(nftTable(shape, [record])).toContain('elements = { 127.0.0.1 . udp . 53 : 10.1.2.7 . 53 }');
 });
 
 const docker = '-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN\n';

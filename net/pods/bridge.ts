@@ -1,13 +1,14 @@
+import { isIPv4 } from 'node:net';
 import type { Exec } from '#base';
 import { vethName } from '../link/names.ts';
-import type { PodAttachment, PodNetwork, PodToAttach } from '../pod.ts';
+import type { HostPort, PodAttachment, PodNetwork, PodToAttach } from '../pod.ts';
 import { AddressBook, type AddressRecord } from './addresses.ts';
 import {
   type BridgeShape,
   bridgeBatch,
   hostBatch,
-  hostPortElements,
-  hostPortKeys,
+  hostIpOf,
+  hostPortCommands,
   nftTable,
   podBatch,
 } from './bridge-plan.ts';
@@ -34,6 +35,12 @@ export interface BridgeNetworkOptions {
 export function createBridgeNetwork(options: BridgeNetworkOptions): PodNetwork {
   return new BridgeNetwork(options);
 }
+
+/** The same port, and addresses of the host that meet. */
+const clash = (a: HostPort, b: HostPort): boolean =>
+  a.hostPort === b.hostPort &&
+  a.protocol === b.protocol &&
+  (hostIpOf(a) === undefined || hostIpOf(b) === undefined || hostIpOf(a) === hostIpOf(b));
 
 class BridgeNetwork implements PodNetwork {
   readonly name = 'bridge';
@@ -64,15 +71,14 @@ class BridgeNetwork implements PodNetwork {
     if ((await this.#exec.run(['ip', 'link', 'show', 'dev', bridge])).code !== 0)
       await this.#must(['ip', 'link', 'add', bridge, 'type', 'bridge']);
     await this.#must(['ip', '-batch', '-'], bridgeBatch(this.#shape));
-    await this.#must(['sysctl', '-q', '-w', 'net.ipv4.ip_forward=1']);
+    await this.#must(['sysctl', '-q', '-w', 'net.ipv4.ip_forward=1', `net/ipv4/conf/${bridge}/route_localnet=1`]);
     await this.#inTurn(() => this.#must(['nft', '-f', '-'], nftTable(this.#shape, this.#book.all())));
     await acceptForwarding(this.#exec, bridge, [...new Set([this.#shape.subnet, ...this.#shape.podRanges])]);
   }
 
   async attach(pod: PodToAttach): Promise<PodAttachment> {
-    const elsewhere = pod.hostPorts?.find((port) => port.hostIp && port.hostIp !== '0.0.0.0');
-    if (elsewhere)
-      throw new Error(`the bridge network cannot bind a host port to one address (${elsewhere.hostIp}) yet`);
+    const elsewhere = pod.hostPorts?.find((port) => port.hostIp && !isIPv4(port.hostIp));
+    if (elsewhere) throw new Error(`the bridge network binds host ports to IPv4 addresses, not to ${elsewhere.hostIp}`);
     this.#refuseTakenPorts(pod);
     const known = this.#book.of(pod.uid) !== undefined;
     const record = this.#book.take(pod.uid, pod.hostPorts ?? []);
@@ -82,7 +88,7 @@ class BridgeNetwork implements PodNetwork {
     try {
       await this.#must(['ip', '-batch', '-'], hostBatch(this.#shape, pod.uid, pod.netnsPath));
       await this.#must(['ip', '-batch', '-'], podBatch(this.#shape, record.ip), pod.netnsPath);
-      if (record.hostPorts.length > 0) await this.#nftElements('add', hostPortElements(record));
+      await this.#hostPorts('add', record);
     } catch (error) {
       await this.#unlink(pod.uid);
       if (!known) this.#book.release(pod.uid);
@@ -94,10 +100,7 @@ class BridgeNetwork implements PodNetwork {
   #refuseTakenPorts(pod: PodToAttach): void {
     for (const port of pod.hostPorts ?? [])
       for (const other of this.#book.all())
-        if (
-          other.uid !== pod.uid &&
-          other.hostPorts.some((each) => each.hostPort === port.hostPort && each.protocol === port.protocol)
-        )
+        if (other.uid !== pod.uid && other.hostPorts.some((each) => clash(each, port)))
           throw new Error(`host port ${port.hostPort}/${port.protocol} is taken by pod ${other.uid}`);
   }
 
@@ -116,7 +119,7 @@ class BridgeNetwork implements PodNetwork {
   async detach(pod: { uid: string }): Promise<void> {
     await this.#unlink(pod.uid);
     const record = this.#book.of(pod.uid);
-    if (record && record.hostPorts.length > 0) await this.#nftElements('delete', hostPortKeys(record)).catch(() => {}); // the table may be gone
+    if (record) await this.#hostPorts('delete', record).catch(() => {}); // the table may be gone
     this.#book.release(pod.uid);
   }
 
@@ -143,9 +146,9 @@ class BridgeNetwork implements PodNetwork {
     this.#book.clear();
   }
 
-  async #nftElements(verb: 'add' | 'delete', elements: readonly string[]): Promise<void> {
-    const text = `${verb} element ip ${this.#shape.tableName} host_ports { ${elements.join(', ')} }\n`;
-    await this.#inTurn(() => this.#must(['nft', '-f', '-'], text));
+  async #hostPorts(verb: 'add' | 'delete', record: AddressRecord): Promise<void> {
+    const text = hostPortCommands(verb, this.#shape.tableName, record);
+    if (text) await this.#inTurn(() => this.#must(['nft', '-f', '-'], text));
   }
 
   /** One write of the table after the other: prepare() mends it while pods come, and an older book would forget a port. */

@@ -109,6 +109,11 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
           { netns: harness.outside.netns, timeoutMs: 5000 },
         );
         expect(got.stdout).toBe('pod-port\n');
+        const local = await harness.exec.run(
+          [process.execPath, '-e', 'console.log(await (await fetch("http://127.0.0.1:8099")).text())'],
+          { timeoutMs: 5000 },
+        );
+        expect(local.stdout).toBe('pod-port\n');
       } finally {
         server.kill();
         await server.exited;

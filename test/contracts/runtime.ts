@@ -284,6 +284,30 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
     );
 
     test(
+      'exec ends with its container, and with it what it has started',
+      async () => {
+        if (harness.forgetful) return;
+        const pod = await newPod();
+        const id = await run(pod, ['sleep', '1000']);
+        for (const tty of [false, true]) {
+          const again = tty ? await run(pod, ['sleep', '1000'], { name: 'again' }) : id;
+          const session = await runtime.exec(again, {
+            command: ['sh', '-c', 'echo up; sleep 999; echo no'],
+            tty,
+            stdin: false,
+          });
+          const reader = session.stdout.getReader();
+          let said = '';
+          while (!said.includes('up')) said += text((await reader.read()).value!);
+          await runtime.stop(again, 0);
+          for (let part = await reader.read(); !part.done; part = await reader.read()) said += text(part.value); // the stream ends: nothing holds it open
+          expect(said.trim()).toBe('up');
+        }
+      },
+      timeoutMs,
+    );
+
+    test(
       'exec on a terminal: one stream, its size may come at any time',
       async () => {
         const pod = await newPod();

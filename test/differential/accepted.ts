@@ -4,7 +4,7 @@ import type { Accepted } from './scenario.ts';
 export const accepted: readonly Accepted[] = [
   {
     scenario: /./,
-    at: /columnDefinitions\.[^.]+\.description$/,
+    at: /(columnDefinitions|body)\.[^.]+\.description$/,
     reason: 'descriptions are our own sentences; upstream’s are not copied',
   },
   {
@@ -124,5 +124,10 @@ export const accepted: readonly Accepted[] = [
     scenario: /^kind devicetaintrules/,
     at: /f:timeAdded$/,
     reason: 'the server’s own time is nobody’s field here',
+  },
+  {
+    scenario: /^refusals of somebody without rights$/,
+    at: /\/version \.body\.(gitVersion|gitCommit|gitTreeState|goVersion|compiler|platform|buildDate)$/,
+    reason: 'what was built, and with what',
   },
 ];

@@ -202,7 +202,7 @@ describe.skipIf(why !== '')('one cluster, misused', () => {
       ['--pod-cidr', '10.1.0.0/16'],
       ['--service-cidr', '10.2.0.0/16'],
       ['--node-ports', '1000-2000'],
-      ['--store', 'etcd://127.0.0.1:1'],
+      ['--store', 'etcd://127.0.0.1:1?plaintext=1'],
     ])
       expect(refused(await cluster.run('up', '--detach', ...flags), 'HOME_IN_USE')).toContain(flags[0]!);
   });

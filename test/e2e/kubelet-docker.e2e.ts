@@ -151,6 +151,18 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
     });
   }, 30_000);
 
+  test('sees the end of programs that end at once', async () => {
+    const names = ['fast-1', 'fast-2', 'fast-3', 'fast-4'];
+    for (const name of names) await create(name, { restartPolicy: 'Never', containers: [sh('exit 0')] });
+    const ended = await Promise.all(
+      names.map((name) => until(name, ({ status }) => status?.phase === 'Succeeded' || status?.phase === 'Failed')),
+    );
+    expect(ended.map(({ status }) => [status?.phase, status?.containerStatuses?.[0]?.restartCount])).toEqual(
+      names.map(() => ['Succeeded', 0]),
+    );
+    for (const name of names) await client.delete(podKind, { namespace: 'default', name });
+  }, 30_000);
+
   test('adopts running containers, probes by exec, and leaves nothing', async () => {
     await create('stay', {
       containers: [{ ...sh('busybox sleep 1000'), readinessProbe: { exec: { command: ['busybox', 'true'] } } }],

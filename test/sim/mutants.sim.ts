@@ -2,11 +2,12 @@ import { describe, expect, test } from 'bun:test';
 import { type KubeObject, keyOf, podKind, type ReplicationController, replicationControllerKind } from '#api';
 import type { Fetch } from '#client';
 import { type ControllerSpec, specOf } from '#sdk';
+import { createSchemaEngine } from '../../core/apiserver/schema/schema.ts';
 import { coreControllers } from '../../core/controllers/index.ts';
 import { rules } from '../../core/scheduler/rules/index.ts';
 import type { Store } from '../../core/store/store.ts';
 import type { RunOptions, Scenario } from '../../core/testing/index.ts';
-import { runScenario } from '../../core/testing/index.ts';
+import { freshImage, runScenario } from '../../core/testing/index.ts';
 
 /** Each checker is shown a production component with one bug planted, and must name it. Without the bug the same run is sound. */
 const scenario: Scenario = {
@@ -23,6 +24,9 @@ const scenario: Scenario = {
   ],
   faults: [{ atMs: 4_000, type: 'crash', target: 'apiserver', forMs: 500 }],
 };
+const schema = createSchemaEngine();
+const shared = { schema, image: await freshImage({ schema }) };
+
 function controllersExcept(name: string) {
   const all = coreControllers({ rootCa: 'simulated' });
   expect(all.map((spec) => spec.name)).toContain(name);
@@ -168,13 +172,13 @@ function contention(): Scenario['steps'] {
 
 describe('a checker names the planted bug', () => {
   test('and is silent without one', async () => {
-    expect((await runScenario(scenario)).violations).toEqual([]);
-    expect((await runScenario({ ...scenario, steps: contention() })).violations).toEqual([]);
+    expect((await runScenario(scenario, shared)).violations).toEqual([]);
+    expect((await runScenario({ ...scenario, steps: contention() }, shared)).violations).toEqual([]);
   }, 60_000);
   test.each(mutants)(
     '%s: %s',
     async (invariant, _what, options, changes = {}) => {
-      const { violations } = await runScenario({ ...scenario, ...changes }, options);
+      const { violations } = await runScenario({ ...scenario, ...changes }, { ...shared, ...options });
       expect(violations.map((each) => each.invariant)).toContain(invariant as 'I1');
     },
     20_000,

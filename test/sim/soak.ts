@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { createSchemaEngine } from '../../core/apiserver/schema/schema.ts';
-import { generateScenario, runScenario } from '../../core/testing/index.ts';
+import { freshImage, generateScenario, runScenario } from '../../core/testing/index.ts';
 import { failureReport } from './report.ts';
 
 /** `bun test/sim/soak.ts [--minutes N] [--from SEED] [--seeds N] [--scale N]`: new seeds until the time is over; exits 1 when one failed. */
@@ -17,18 +17,19 @@ const first = Number(values.from);
 const endMs = Date.now() + Number(values.minutes) * 60_000;
 const startMs = Date.now();
 const schema = createSchemaEngine();
+const shared = { schema, image: await freshImage({ schema }) };
 let failed = 0;
 let runs = 0;
 let virtualMs = 0;
 let commits = 0;
 for (let seed = first; Date.now() < endMs && runs < Number(values.seeds); seed++, runs++) {
   const scenario = generateScenario(seed, { scale });
-  const outcome = await runScenario(scenario, { schema });
+  const outcome = await runScenario(scenario, shared);
   virtualMs += outcome.virtualMs;
   commits += outcome.commits;
   if (outcome.violations.length === 0) continue;
   failed++;
-  process.stdout.write(`${await failureReport(scenario, outcome, { schema })}\n`);
+  process.stdout.write(`${await failureReport(scenario, outcome, shared)}\n`);
 }
 const seconds = (Date.now() - startMs) / 1000;
 process.stdout.write(

@@ -28,7 +28,9 @@ export function createAuthenticator(sources: {
 /** From the Authorization header, or from the WebSocket subprotocol browsers are limited to. */
 function bearerOf(headers: Headers): string | undefined {
   const authorization = headers.get('authorization');
-  if (authorization !== null) return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
+  // Other schemes are nobody's here: such a request is anonymous, as upstream.
+  if (authorization !== null && /^bearer\b/i.test(authorization))
+    return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
   const prefix = 'base64url.bearer.authorization.k8s.io.';
   const protocol = headers
     .get('sec-websocket-protocol')

@@ -5,6 +5,8 @@ import { gnosticPieces } from './gnostic.ts';
 
 /** A document is made in slices of so long, with a turn of the loop between them: 2 MB of it take 100 ms and more. */
 const sliceMs = 4;
+/** Raised with every change of how documents are made: clients keep what lies under a hash for ever. */
+const formRevision = 2;
 
 export interface Document {
   readonly bytes: Uint8Array;
@@ -34,7 +36,7 @@ export class Documents {
       const described = kinds
         .filter(({ kind }) => group === undefined || (kind.group === group && kind.version === version))
         .map(({ kind, strategy, scale }) => [kind, strategy.subresources, scale && { ...scale, selector: undefined }]);
-      const text = JSON.stringify([facts().version, key, described]);
+      const text = JSON.stringify([formRevision, facts().version, key, described]);
       hash = new Bun.CryptoHasher('sha512').update(text).digest('hex').toUpperCase();
       known.set(key, hash);
     }

@@ -53,7 +53,7 @@ function parameter(object: Json): Bytes {
     return message([part(1, message([part(1, body)]))]);
   }
   const isPath = object['in'] === 'path';
-  const [type, unique] = isPath ? [5, 15] : [6, 16];
+  const [type, unique] = isPath ? [5, 19] : [6, 20];
   const inner = message(
     flag(1, object['required']),
     text(2, object['in']),

@@ -43,3 +43,22 @@ test('lists carry their merge keys', () => {
     'x-kubernetes-patch-merge-key': 'name',
   });
 });
+
+test('operations carry the ids and answers that generated clients go by', () => {
+  const { paths } = documentOf('', 'v1') as unknown as {
+    paths: Record<
+      string,
+      Record<
+        string,
+        { operationId: string; responses: Record<string, { content: Record<string, { schema: { $ref: string } }> }> }
+      >
+    >;
+  };
+  const pods = paths['/api/v1/namespaces/{namespace}/pods']!;
+  expect(pods['get']!.operationId).toBe('listCoreV1NamespacedPod');
+  expect(pods['get']!.responses['200']!.content['application/json']!.schema.$ref).toEndWith('.PodList');
+  expect(pods['delete']!.operationId).toBe('deleteCoreV1CollectionNamespacedPod');
+  expect(paths['/api/v1/pods']!['get']!.operationId).toBe('listCoreV1PodForAllNamespaces');
+  expect(paths['/api/v1/nodes/{name}']!['put']!.operationId).toBe('replaceCoreV1Node');
+  expect(paths['/api/v1/nodes/{name}/status']!['patch']!.operationId).toBe('patchCoreV1NodeStatus');
+});

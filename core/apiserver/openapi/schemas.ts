@@ -20,14 +20,15 @@ const scalars: Readonly<Record<string, Schema>> = {
   [`${meta}.MicroTime`]: { type: 'string', format: 'date-time', description: 'A moment to the microsecond, RFC 3339.' },
 };
 
-export function fieldSchema(field: Field, dialect: Dialect, refs: Set<string>): Schema {
+export function fieldSchema(field: Field, dialect: Dialect, refs: Set<string>, isProperty = false): Schema {
   const pointer = (id: string): Schema => {
     refs.add(id);
     return { $ref: dialect.prefix + id };
   };
   const reference = (id: string): Schema => {
-    const wrapped = dialect.version === 3 && field.default !== undefined;
-    return wrapped ? { allOf: [pointer(id)] } : pointer(id);
+    return dialect.version === 3 && (isProperty || field.default !== undefined)
+      ? { allOf: [pointer(id)] }
+      : pointer(id);
   };
   const base = ((): Schema => {
     switch (field.type) {
@@ -67,7 +68,7 @@ function typeSchema(id: string, type: TypeFacts, dialect: Dialect, refs: Set<str
   const properties: Schema = {};
   for (const [name, field] of Object.entries(type.fields)) {
     const description = describeField(id, name);
-    const schema = fieldSchema(field, dialect, refs);
+    const schema = fieldSchema(field, dialect, refs, true);
     properties[name] = description ? { ...schema, description } : schema;
   }
   return {

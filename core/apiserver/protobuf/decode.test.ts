@@ -1,11 +1,14 @@
 import { expect, test } from 'bun:test';
+import { StatusError } from '#api';
+import { seededRandom } from '#base';
 import { decodeProtobuf } from './decode.ts';
+import { varintBytes } from './envelope.ts';
 import table from './gen/table.json';
 
 const bytes = (text: string) => [...Buffer.from(text)];
 const field = (number: number, body: number[]) => [(number << 3) | 2, body.length, ...body];
 const varint = (number: number, value: number) => [number << 3, value];
-const envelope = (kind: string, raw: number[]) =>
+const envelope = (kind: string, raw: number[]): Uint8Array =>
   Uint8Array.from([
     ...bytes('k8s\0'),
     ...field(1, [...field(1, bytes('v1')), ...field(2, bytes(kind))]),
@@ -41,6 +44,32 @@ test('an int-or-string port, an inlined volume source and a quantity', () => {
   expect(decodeProtobuf(envelope('Pod', field(2, field(1, volume))), table)).toMatchObject({
     spec: { volumes: [{ name: 'v', emptyDir: { sizeLimit: '1Gi' } }] },
   });
+});
+
+test('damaged bytes are refused or read, never worse', () => {
+  const random = seededRandom(7);
+  const port = [...varint(3, 80), ...field(4, [...varint(1, 1), ...field(3, bytes('http'))])];
+  const good = [
+    envelope('Service', [...field(1, field(1, bytes('svc'))), ...field(2, field(1, port))]),
+    envelope('Pod', field(2, field(2, [...field(1, bytes('c')), ...field(7, field(1, bytes('cpu')))]))),
+    envelope('ConfigMap', field(2, [...field(1, bytes('x')), ...field(2, bytes('1'))])),
+  ];
+  for (let round = 0; round < 4_000; round++) {
+    const body = Uint8Array.from(good[round % good.length]!);
+    for (let hits = 0; hits < 3; hits++)
+      body[4 + Math.floor(random.next() * (body.length - 4))] = Math.floor(random.next() * 256);
+    try {
+      decodeProtobuf(body.subarray(0, body.length - (round % 5)), table);
+    } catch (error) {
+      if (!(error instanceof StatusError) || error.code !== 400) throw error;
+    }
+  }
+});
+
+test('nesting has an end', () => {
+  let inner: number[] = [];
+  for (let depth = 0; depth < 3000; depth++) inner = [...[0x0a, ...varintBytes(inner.length)], ...inner];
+  expect(() => decodeProtobuf(envelope('Pod', inner), table)).not.toThrow(RangeError);
 });
 
 test.each([

@@ -1,6 +1,7 @@
 import { errors } from '#api';
 import { microTimeText, timeText } from '#base';
 import type { JsonObject } from '../contract.ts';
+import { scanJson } from '../json-scan.ts';
 
 /** Struct id → field number → `jsonName:type`; an empty name is an inlined struct. See gen/generate.ts. */
 export type Table = Readonly<Record<string, Readonly<Record<string, string>>>>;
@@ -117,8 +118,10 @@ function fieldValue(type: string, field: Field, table: Table, depth: number): un
         : safe(firstOf(field.bytes, 2)?.integer ?? 0n);
     default: {
       const raw = text(firstOf(field.bytes, 1)?.bytes ?? new Uint8Array()); // FieldsV1 and RawExtension hold JSON
+      if (raw === '') return undefined;
+      scanJson(raw); // the same limits as for any JSON body
       try {
-        return raw === '' ? undefined : (JSON.parse(raw) as unknown);
+        return JSON.parse(raw) as unknown;
       } catch {
         throw broken('it holds JSON that does not parse');
       }

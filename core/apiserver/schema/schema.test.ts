@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { duplicateFields } from './duplicates.ts';
+import { scanJson } from '../json-scan.ts';
 import { createSchemaEngine } from './schema.ts';
 
 const schema = createSchemaEngine();
@@ -110,5 +110,5 @@ describe('duplicate keys', () => {
     ['{"a":"\\"a\\":1,","b":["a","a"],"\\u0061":2}', ['a']],
     ['{"a":{"b":1},"c":{"b":1}}', []],
   ];
-  test.each(cases)('%s', (text, paths) => expect(duplicateFields(text)).toEqual(paths));
+  test.each(cases)('%s', (text, paths) => expect(scanJson(text).duplicates).toEqual(paths));
 });

@@ -2,7 +2,8 @@ import { type KubeObject, type Pod, podKind } from '#api';
 import type { Strategy } from '#sdk';
 import { podColumns } from './pod/columns.ts';
 import { defaultPod } from './pod/defaults.ts';
-import { checkEphemeral, checkResize, keepAllButEphemeral, keepAllButResources } from './pod/parts.ts';
+import { checkEphemeralUpdate } from './pod/ephemeral.ts';
+import { checkResize, keepAllButEphemeral, keepAllButResources } from './pod/parts.ts';
 import { qosClassOf } from './pod/qos.ts';
 import { checkPodSpec, checkPodUpdate } from './pod/validate.ts';
 import { firstGeneration, nextGeneration, splitStatus } from './rules/lifecycle.ts';
@@ -13,7 +14,7 @@ type PodObject = Pod & KubeObject;
 export const podStrategy: Strategy<PodObject> = {
   kind: podKind,
   answersDeleted: true,
-  subresources: ['status', 'ephemeralcontainers', 'resize'],
+  subresources: ['ephemeralcontainers', 'resize', 'status'],
   defaults: defaultPod,
   prepareForCreate(pod) {
     firstGeneration(pod);
@@ -51,15 +52,9 @@ export const podStrategy: Strategy<PodObject> = {
     if (subresource === 'status') return mistakes;
     if (!current || Bun.deepEquals(next.spec, current.spec) === false)
       checkPodSpec(mistakes, next.spec ?? { containers: [] }, 'spec');
-    if (current && subresource === 'ephemeralcontainers') {
-      checkEphemeral(mistakes, next, current);
-      return mistakes;
-    }
-    if (current && subresource === 'resize') {
-      checkResize(mistakes, next, current);
-      return mistakes;
-    }
-    if (current) mistakes.push(...checkPodUpdate(next, current));
+    if (current && subresource === 'ephemeralcontainers') checkEphemeralUpdate(mistakes, next, current);
+    else if (current && subresource === 'resize') checkResize(mistakes, next, current);
+    else if (current) mistakes.push(...checkPodUpdate(next, current));
     return mistakes;
   },
   selectableFields: (pod) => ({

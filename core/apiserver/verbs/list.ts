@@ -11,6 +11,7 @@ import { isPlain, viewList, viewOf } from '../views.ts';
 import { isMessage, valueAnswer } from '../write-answer.ts';
 
 const storePageEntries = 500;
+const keptFromObjects = 100; // shorter lists are made as fast as they are found
 interface Listing {
   readonly objects: readonly CachedObject[];
   readonly version: string;
@@ -32,11 +33,29 @@ export async function list(call: Call): Promise<Response> {
   };
   const view = viewOf(call);
   if (isMessage(view)) {
-    const bytes = call.core.encodings.list(call.served.kind, metadata, listing.objects);
-    return bytesAnswer(call.request, bytes, { type: protobufType });
+    const body = bodyOf(call, selection, listing, 'protobuf', () =>
+      call.core.encodings.list(call.served.kind, metadata, listing.objects),
+    );
+    return bytesAnswer(call.request, body.bytes, { type: protobufType, compressed: body.compressed });
   }
   if (!isPlain(view)) return valueAnswer(call, viewList(view, call.served, listing.objects, metadata));
-  return bytesAnswer(call.request, joinItems(call, metadata, listing.objects));
+  const body = bodyOf(call, selection, listing, 'json', () => joinItems(call, metadata, listing.objects));
+  return bytesAnswer(call.request, body.bytes, { compressed: body.compressed });
+}
+
+/** Kept when it is the whole of a collection as it is now: everybody who starts asks for just that. */
+function bodyOf(
+  call: Call,
+  selection: Selection,
+  listing: Listing,
+  form: string,
+  make: () => Uint8Array,
+): { readonly bytes: Uint8Array; readonly compressed?: () => Promise<Uint8Array> } {
+  const whole = selection.everything && listing.after === undefined && listing.objects.length >= keptFromObjects;
+  const { query } = call.info;
+  if (!whole || query.get('continue') || query.get('resourceVersionMatch') === 'Exact') return { bytes: make() };
+  const key = `${form} ${apiVersionOf(call.served.kind)} ${call.resources.prefix}${selection.namespace}`;
+  return call.core.listBodies.get(key, listing.version, make);
 }
 
 async function listingOf(call: Call, selection: Selection): Promise<Listing> {

@@ -1,15 +1,17 @@
-import { compareVersions, isResourceVersion, type ResourceVersion, StatusError } from '#api';
+import { compareVersions, errors, isResourceVersion, type ResourceVersion, StatusError } from '#api';
 import type { Call } from '../core.ts';
 import { listOptionsOf, versionMistake } from '../list-options.ts';
 import { selectionOf } from '../selection.ts';
-import { viewOf } from '../views.ts';
+import { isWebSocket } from '../streaming/upgrade.ts';
+import { type View, viewOf } from '../views.ts';
 import { tooOld } from '../watch-cache.ts';
+import { WatchSocket } from '../watch-socket.ts';
 import { streamType, WatchStream } from '../watch-stream.ts';
 
 const timeoutMinSeconds = 1800; // without a wish, a watch lives 30 to 60 minutes, as upstream
 const bookmarkMs = 60_000;
 
-export async function watch(call: Call): Promise<Response> {
+export async function watch(call: Call): Promise<Response | undefined> {
   const { core, info, resources } = call;
   const selection = selectionOf(call.served, info);
   const options = listOptionsOf(info.query, true);
@@ -36,12 +38,20 @@ export async function watch(call: Call): Promise<Response> {
   const { timeoutSeconds } = options;
   const seconds = timeoutSeconds > 0 ? timeoutSeconds : timeoutMinSeconds * (1 + core.random.next());
   void limit(call, stream, seconds * 1000).finally(core.metrics.longRunning(info));
+  if (isWebSocket(call.request)) return overSocket(call, stream, view);
   return new Response(stream.stream, {
     headers: { 'content-type': streamType(view), 'cache-control': 'no-cache, private' },
   });
 }
 
 const newestOf = (a: ResourceVersion, b: ResourceVersion) => (compareVersions(a, b) > 0 ? a : b);
+
+function overSocket(call: Call, { stream }: WatchStream, view: View): undefined {
+  const session = new WatchSocket(stream, view.wanted.format === 'protobuf');
+  if (call.upgrade?.(session)) return undefined;
+  session.close();
+  throw errors.badRequest('this connection cannot be upgraded to a WebSocket');
+}
 
 /** Ends the watch at its time, when the client leaves and when the server stops; sends bookmarks on the way. */
 async function limit(call: Call, stream: WatchStream, timeoutMs: number): Promise<void> {

@@ -1,7 +1,8 @@
-import { systemExec } from '#base';
+import { PintleError, systemExec } from '#base';
 import { detectFirewalls } from '../../../net/pods/forwarding.ts';
-import { openHome } from '../home.ts';
-import { checksOf } from './checks.ts';
+import { checkSqliteFile } from '../../store/sqlite-check.ts';
+import { type Home, openHome } from '../home.ts';
+import { type Check, checksOf } from './checks.ts';
 import { inspectMachine } from './machine.ts';
 
 /** `doctor`: exit code 1 when something is `bad`. */
@@ -16,7 +17,7 @@ export async function doctor(options: { home?: string; json?: boolean }): Promis
         config ? [config.podCidr, config.serviceCidr] : ['10.244.0.0/16', '10.96.0.0/16'],
       )
     : [];
-  const checks = checksOf({ ...machine, firewalls });
+  const checks = [...checksOf({ ...machine, firewalls }), ...storeChecks(home)];
   for (const check of checks) {
     if (options.json) process.stdout.write(JSON.stringify(check) + '\n');
     else {
@@ -35,4 +36,25 @@ export async function doctor(options: { home?: string; json?: boolean }): Promis
       ? '\nA cluster cannot run here before the lines marked ✗ are mended.\n'
       : `\nA cluster runs here${less ? ', with less where a line is marked !' : ''}: ./pintle up --yes --detach\n`,
   );
+}
+
+/** Reads the whole database of a cluster that does not run. None where there is no database. */
+function storeChecks(home: Home): Check[] {
+  const path = home.path('data', 'store.db');
+  try {
+    const found = checkSqliteFile(path);
+    if (!found) return [];
+    const { entries, rows, problems } = found;
+    if (problems.length === 0)
+      return [{ name: 'store', state: 'ok', detail: `${entries} objects in ${rows} versions, all sound` }];
+    const fix = 'copy the files aside, then restore the newest snapshot: pintle snapshot restore FILE';
+    return [{ name: 'store', state: 'bad', detail: `${path}: ${problems.join('; ')}`, fix }];
+  } catch (error) {
+    if (!(error instanceof PintleError)) throw error;
+    if (error.code === 'STORE_LOCKED')
+      return [
+        { name: 'store', state: 'ok', detail: 'in use by the running cluster; it is checked whole while that is down' },
+      ];
+    return [{ name: 'store', state: 'bad', detail: error.message, fix: error.next }];
+  }
 }

@@ -66,7 +66,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     advertise: {
       ip: config.nodeIp,
       port: config.port,
-      ...(loopback && process.getuid?.() !== 0 ? { servicePort: 6443 } : {}),
+      ...(loopback && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
     },
     extraPaths: issuerPaths(tokens.discovery()),
   });

@@ -47,6 +47,8 @@ test('what has ended is asked for again until the engine shows it', () => {
   memory.keep(details('a', 'running'));
   expect(memory.onEvent('a', 'die')).toBe(true);
   memory.keep(details('a', 'running')); // the engine lags behind its own event
+  expect([memory.lags(details('a', 'running')), memory.lags(details('a', 'exited'))]).toEqual([true, false]);
+  expect(memory.lags(details('b', 'running'))).toBe(false);
   expect(memory.detailsOf('a')).toBeUndefined();
   memory.keep(details('a', 'exited'));
   expect(memory.detailsOf('a')?.State.Status).toBe('exited');

@@ -35,9 +35,12 @@ export class DockerMemory {
   detailsOf(id: string): InspectedContainer | undefined {
     return this.#details.get(id);
   }
+  /** The engine still shows it running and has told of its end. */
+  lags(details: InspectedContainer): boolean {
+    return details.State.Status === 'running' && this.#ended.has(details.Id);
+  }
   keep(details: InspectedContainer): void {
-    if (this.#sighted && !(details.State.Status === 'running' && this.#ended.has(details.Id)))
-      this.#details.set(details.Id, details);
+    if (this.#sighted && !this.lags(details)) this.#details.set(details.Id, details);
   }
 
   /** `first`: the pod's first sandbox, before which it had nothing. */

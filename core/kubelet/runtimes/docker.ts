@@ -41,6 +41,8 @@ export interface DockerRuntimeOptions {
 }
 // Nobody but us creates what has our labels. Podman filters by the last two and tells the first `die`.
 const changeActions = ['start', 'die', 'oom', 'destroy', 'died', 'remove'];
+const lagLookMs = 20;
+const lagLooksMax = 5; // 620 ms together
 const inspectionsAtOnceMax = 16;
 
 /** Containers by any engine that serves Docker's API. */
@@ -270,7 +272,11 @@ class DockerRuntime implements ContainerRuntime {
 
   async #inspect(id: string): Promise<InspectedContainer | undefined> {
     try {
-      const details = await inspectContainer(this.engine, id);
+      let details = await inspectContainer(this.engine, id);
+      for (let tries = 0; this.#memory.lags(details) && tries < lagLooksMax; tries++) {
+        await this.options.clock.sleep(lagLookMs * 2 ** tries); // else it would be taken for running until the next list
+        details = await inspectContainer(this.engine, id);
+      }
       this.#memory.keep(details);
       return details;
     } catch (error) {

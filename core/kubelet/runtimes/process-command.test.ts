@@ -65,7 +65,14 @@ test.each([
     'a user',
     much,
     user,
-    ['a volume at /data', 'privileged mode', 'the user 5', 'the group 6', 'the group 28', 'a memory limit'],
+    [
+      'a volume at /data (this machine gives no mount namespace)',
+      'privileged mode',
+      'the user 5',
+      'the group 6',
+      'the group 28',
+      'a memory limit',
+    ],
   ],
   [
     'a user with roots',

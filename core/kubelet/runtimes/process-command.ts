@@ -26,7 +26,8 @@ export function refusals(spec: ContainerSpec, able: Ability): string[] {
   const asRoot = able.userId === 0 && able.setpriv;
   if (!able.ownRoot) {
     for (const mount of spec.mounts)
-      if (!isSpare(mount.containerPath)) found.push(`a volume at ${mount.containerPath}`);
+      if (!isSpare(mount.containerPath))
+        found.push(`a volume at ${mount.containerPath} (this machine gives no mount namespace)`);
     if (security.readOnlyRoot) found.push('a read-only root file system');
   }
   if (spec.devices?.length) found.push('devices');

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { ownUserId } from '#base';
 import { ImageError, type ImageInfo } from '#sdk';
 import { parseImageReference } from './image-reference.ts';
 
@@ -24,7 +25,7 @@ export interface FoundImage extends ProcessImage {
 export const imageFolder = (home: string, name: string) =>
   join(home, 'images', name.replaceAll(/[^a-zA-Z0-9.-]/g, '_'));
 
-export function listImages(home: string): FoundImage[] {
+export function listImages(home: string, userId = ownUserId()): FoundImage[] {
   const folder = join(home, 'images');
   if (!existsSync(folder)) return [];
   const found: FoundImage[] = [];
@@ -36,7 +37,13 @@ export function listImages(home: string): FoundImage[] {
     const id = `sha256:${createHash('sha256').update(text).digest('hex')}`;
     found.push({
       ...image,
-      info: { id, names: image.names, sizeBytes: statSync(file).size },
+      // Programs run as this user: runAsNonRoot is kept without root.
+      info: {
+        id,
+        names: image.names,
+        sizeBytes: statSync(file).size,
+        ...(userId === 0 ? {} : { user: String(userId) }),
+      },
       root: join(folder, name, 'root'),
       folder: join(folder, name),
     });

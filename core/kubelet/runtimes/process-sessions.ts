@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { spawnDuplex, spawnTerminal } from '#base';
+import { signalGroup, spawnDuplex, spawnTerminal } from '#base';
 import type { Session } from '#sdk';
 import { bytePipe } from './byte-pipe.ts';
 import { duplexSession } from './docker-sessions.ts';
@@ -14,9 +14,9 @@ export function execSession(
 }
 
 function pipeSession(command: Command, options: { stdin: boolean; signal?: AbortSignal }): Session {
-  const child = spawnDuplex(command.argv, { cwd: command.cwd, env: command.env, onlyThisEnv: true });
+  const child = spawnDuplex(command.argv, { cwd: command.cwd, env: command.env, onlyThisEnv: true, ownSession: true });
   if (!options.stdin) child.stdin.end();
-  const close = () => child.kill('SIGKILL');
+  const close = () => void (signalGroup(child.pid, 'SIGKILL') || child.kill('SIGKILL'));
   options.signal?.addEventListener('abort', close, { once: true });
   return {
     ...(options.stdin && { stdin: child.stdin }),
@@ -32,13 +32,13 @@ function pipeSession(command: Command, options: { stdin: boolean; signal?: Abort
 }
 
 function terminalSession(command: Command, options: { signal?: AbortSignal }): Session {
-  const output = bytePipe(() => child.kill('SIGKILL'));
+  const output = bytePipe(() => close());
   const child = spawnTerminal(command.argv, {
     cwd: command.cwd,
     env: { TERM: 'xterm', ...command.env },
     onData: (bytes) => output.push(bytes),
   });
-  const close = () => child.kill('SIGKILL');
+  const close = () => void (signalGroup(child.pid, 'SIGKILL') || child.kill('SIGKILL'));
   options.signal?.addEventListener('abort', close, { once: true });
   return {
     stdin: { write: (bytes) => child.write(bytes), end: () => child.write(new Uint8Array([4])) }, // a terminal's end is ^D

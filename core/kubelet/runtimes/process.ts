@@ -342,9 +342,21 @@ class ProcessRuntime implements ContainerRuntime {
     const record = this.#running(containerId);
     const command = this.#commandOf(record, options.command);
     const pid = this.#records.runningPid(record);
-    if (!record.ownRoot || pid === undefined) return execSession(command, options);
-    if (!this.#namespaces) throw new Error('this machine no longer gives mount namespaces');
-    return execSession({ ...command, argv: [...enterArgv(this.#namespaces, pid), ...command.argv] }, options);
+    const inside = record.ownRoot && pid !== undefined;
+    if (inside && !this.#namespaces) throw new Error('this machine no longer gives mount namespaces');
+    const before = inside ? enterArgv(this.#namespaces!, pid) : [];
+    const session = execSession({ ...command, argv: [...before, ...command.argv] }, options);
+    void this.#endWith(record, session);
+    return session;
+  }
+
+  /** Without a process namespace nothing else ends what runs beside a container's main program. */
+  async #endWith(record: ContainerRecord, session: Session): Promise<void> {
+    const done = new AbortController();
+    void session.done.finally(() => done.abort());
+    while (!done.signal.aborted && this.#records.runningPid(record) !== undefined)
+      await this.#options.clock.sleep(watchEveryMs, done.signal);
+    if (!done.signal.aborted) session.close();
   }
 
   async attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }) {

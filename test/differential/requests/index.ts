@@ -5,6 +5,7 @@ import { kinds } from './kinds.ts';
 import { objects } from './objects.ts';
 import { reads } from './reads.ts';
 import { refusals } from './refusals.ts';
+import { rights } from './rights.ts';
 import { views } from './views.ts';
 
 /** All scenarios; a new request file gets its line here. */
@@ -15,5 +16,6 @@ export const scenarios: readonly Scenario[] = [
   ...objects,
   ...reads,
   ...refusals,
+  ...rights,
   ...views,
 ];

@@ -165,7 +165,12 @@ function checkSecurity(mistakes: Mistakes, at: string, container: Readonly<Conta
 }
 
 /** What init containers and ordinary ones share. */
-function checkContainer(mistakes: Mistakes, at: string, container: Readonly<Container>, rules: ContainerRules): void {
+export function checkContainer(
+  mistakes: Mistakes,
+  at: string,
+  container: Readonly<Container>,
+  rules: ContainerRules,
+): void {
   checkNeededName(mistakes, `${at}.name`, container.name, dnsLabel);
   checkOneOfUnsorted(mistakes, `${at}.terminationMessagePolicy`, container.terminationMessagePolicy, [
     'File',
@@ -181,7 +186,7 @@ function checkContainer(mistakes: Mistakes, at: string, container: Readonly<Cont
   checkSecurity(mistakes, `${at}.securityContext`, container);
 }
 /** A template of a controller may not name an image with spaces either; a pod is checked the same way. */
-function checkImage(mistakes: Mistakes, at: string, image: string | undefined): void {
+export function checkImage(mistakes: Mistakes, at: string, image: string | undefined): void {
   if (!image) mistakes.push(fieldErrors.required(`${at}.image`));
   else if (image.trim() !== image)
     mistakes.push(fieldErrors.invalid(`${at}.image`, image, 'must not have leading or trailing whitespace'));

@@ -1,6 +1,5 @@
-import { type Container, type EphemeralContainer, fieldErrors, type KubeObject, type Pod } from '#api';
-import { dnsLabel } from '../rules/names.ts';
-import { checkName, type Mistakes, sameJson } from '../rules/values.ts';
+import { type Container, fieldErrors, type KubeObject, type Pod } from '#api';
+import { type Mistakes, sameJson } from '../rules/values.ts';
 import { qosClassOf } from './qos.ts';
 
 /** What the subresources ephemeralcontainers and resize may change of a pod, and how. */
@@ -24,37 +23,6 @@ export function keepAllButEphemeral(next: PodObject, current: Readonly<PodObject
     ...rest,
     ...(ephemeralContainers?.length && { ephemeralContainers }),
   });
-}
-
-const notAllowed = ['ports', 'livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle', 'resources'] as const;
-
-export function checkEphemeral(mistakes: Mistakes, next: Readonly<PodObject>, current: Readonly<PodObject>): void {
-  const at = 'spec.ephemeralContainers';
-  const added = next.spec?.ephemeralContainers ?? [];
-  const others = [...(next.spec?.containers ?? []), ...(next.spec?.initContainers ?? [])].map(({ name }) => name);
-  const names = new Set(others);
-  for (const [index, container] of added.entries()) {
-    const field = `${at}[${index}]`;
-    if (!container.name) mistakes.push(fieldErrors.required(`${field}.name`));
-    else checkName(mistakes, `${field}.name`, container.name, dnsLabel);
-    if (names.has(container.name)) mistakes.push(fieldErrors.duplicate(`${field}.name`, container.name));
-    names.add(container.name);
-    if (!container.image) mistakes.push(fieldErrors.required(`${field}.image`));
-    const target = container.targetContainerName;
-    if (target && !others.includes(target)) mistakes.push(fieldErrors.notFound(`${field}.targetContainerName`, target));
-    for (const name of notAllowed) {
-      const value = container[name];
-      if (value !== undefined && Object.keys(value).length > 0)
-        mistakes.push(fieldErrors.forbidden(`${field}.${name}`, 'cannot be set for an Ephemeral Container'));
-    }
-  }
-  for (const old of current.spec?.ephemeralContainers ?? []) {
-    const kept = added.find(({ name }: EphemeralContainer) => name === old.name);
-    const quoted = JSON.stringify(old.name);
-    if (!kept) mistakes.push(fieldErrors.forbidden(at, `existing ephemeral containers ${quoted} may not be removed\n`));
-    else if (!sameJson(kept, old))
-      mistakes.push(fieldErrors.forbidden(at, `existing ephemeral containers ${quoted} may not be changed\n`));
-  }
 }
 
 /** Containers by their place and name; those that do not match stay as they were. */

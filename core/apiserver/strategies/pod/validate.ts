@@ -11,6 +11,8 @@ import {
   sameJson,
 } from '../rules/values.ts';
 import { checkContainers, checkInitContainers } from './containers.ts';
+import { checkEphemeralContainers } from './ephemeral.ts';
+
 import { checkAffinity, checkSpread, checkTolerations } from './placement.ts';
 import { checkVolumes } from './volumes.ts';
 
@@ -19,6 +21,7 @@ export function checkPodSpec(mistakes: Mistakes, spec: Readonly<PodSpec>, field:
   const rules = { volumes: checkVolumes(mistakes, spec, `${field}.volumes`), hostNetwork: spec.hostNetwork ?? false };
   const names = checkContainers(mistakes, `${field}.containers`, spec.containers, rules);
   checkInitContainers(mistakes, `${field}.initContainers`, spec.initContainers, names, rules);
+  checkEphemeralContainers(mistakes, spec, rules);
   checkOneOfUnsorted(mistakes, `${field}.restartPolicy`, spec.restartPolicy, ['Always', 'OnFailure', 'Never']);
   checkOneOfUnsorted(mistakes, `${field}.dnsPolicy`, spec.dnsPolicy, [
     'ClusterFirstWithHostNet',
