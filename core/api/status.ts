@@ -160,7 +160,7 @@ export function invalidObject(kind: string, group: string, name: string, mistake
   return new StatusError(422, 'Invalid', `${kind}${group && `.${group}`} "${name}" is invalid: ${text}`, {
     name: name || undefined,
     group: group || undefined,
-    kind,
+    kind: kind || undefined,
     causes: mistakes.map((mistake) => ({ reason: mistake.type, message: mistake.message, field: mistake.field })),
   });
 }

@@ -1,9 +1,9 @@
-import { errors } from '#api';
+import { errors, podKind } from '#api';
 import type { UserInfo } from '#sdk';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
 import { drain, mediaTypeOf } from './body.ts';
-import type { RequestInfo, StreamContext } from './contract.ts';
+import type { AnyKind, RequestInfo, StreamContext } from './contract.ts';
 import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
 import { answerPath } from './paths.ts';
@@ -18,6 +18,7 @@ import { list } from './verbs/list.ts';
 import { patch } from './verbs/patch.ts';
 import { update } from './verbs/update.ts';
 import { watch } from './verbs/watch.ts';
+import { virtualHandler } from './virtual-kinds.ts';
 import { checkWriteOptions } from './write-options.ts';
 
 const verbs: Readonly<Record<string, (call: Call) => Promise<Response | undefined>>> = {
@@ -91,7 +92,8 @@ async function answerResource(
   const review = await answerReview(core, request, info, user);
   if (review) return review;
   const served = core.kinds.find(info.group, info.version, info.resource);
-  const resources = served && core.cache.cacheOf(served.kind);
+  // Virtual kinds have no objects of their own; their handlers look at pods at most.
+  const resources = served && core.cache.cacheOf(served.kind.virtual ? (podKind as AnyKind) : served.kind);
   const strayNamespace = served && !served.kind.namespaced && info.namespace && info.resource !== 'namespaces';
   if (!served || !resources || strayNamespace || info.rest) {
     throw errors.noSuchPath();
@@ -114,7 +116,8 @@ async function answerResource(
     call.warnings.add(deprecation);
     core.metrics.deprecated(info);
   }
-  const handler = info.subresource ? subresourceHandler(call) : verbs[info.verb];
+  const whole = served.kind.virtual ? virtualHandler(call) : verbs[info.verb];
+  const handler = info.subresource ? subresourceHandler(call) : whole;
   if (
     !handler ||
     ((info.verb === 'update' || info.verb === 'patch') && !info.name) ||

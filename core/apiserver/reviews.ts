@@ -1,4 +1,4 @@
-import { apiVersionOf, errors, type FieldError, fieldErrors, invalidObject, StatusError } from '#api';
+import { apiVersionOf, errors, type FieldError, fieldErrors, invalidObject } from '#api';
 import { timeText } from '#base';
 import type { UserInfo } from '#sdk';
 import { jsonAnswer } from './answer.ts';
@@ -43,7 +43,7 @@ export async function answerReview(
   const served = review && core.kinds.find(info.group, info.version, info.resource);
   if (!review || !served) return undefined;
   if (info.verb !== 'create' || info.name || Boolean(info.namespace) !== served.kind.namespaced) {
-    throw new StatusError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
+    throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
   }
   const { value } = await readObject(request);
   const object = decode(core, served, value);

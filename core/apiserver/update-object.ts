@@ -40,11 +40,6 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   const before = current.object;
   const asked = next.metadata.resourceVersion;
   if (asked && asked !== current.version) throw conflictOf(served.kind, current.name);
-  if (!asked && change.verb === 'update' && !change.trusted && served.strategy.needsVersion) {
-    throw invalidObject(served.kind.plural, served.kind.group, current.name, [
-      fieldErrors.invalid('metadata.resourceVersion', 0, 'must be specified for an update'),
-    ]);
-  }
   keepMetadata(call, next, before, change.tracked === true);
   const admission = new AdmissionRun(call, 'UPDATE', change.subresource);
   try {

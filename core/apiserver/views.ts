@@ -101,7 +101,7 @@ function tableOf(
     columnDefinitions: withColumns
       ? columns.map(({ name, type, format, description, priority }) => ({
           name,
-          type: type === 'date' ? 'string' : type,
+          type,
           format: format ?? (name === 'Name' ? 'name' : ''),
           description,
           priority,

@@ -92,5 +92,6 @@ if (import.meta.main) {
   for (const one of found.filter(({ reason }) => !reason)) console.log(describe(one));
   if (process.argv[2] === undefined) for (const line of unused) console.log(`unused: ${line}`);
   const open = found.filter(({ reason }) => !reason).length;
+  for (const line of unused) console.log(`unused: ${line}`);
   console.log(`${requests} requests, ${found.length} differences, ${open} not accepted, ${unused.length} unused lines`);
 }

@@ -24,20 +24,32 @@ const computeNames = ['cpu', 'memory', 'requests.cpu', 'requests.memory', 'limit
  * of two writers that would exceed it together, one is refused, on however many apiservers. What was charged for nothing
  * comes back when the controller counts again.
  */
-export const resourceQuota = (core: () => Core): AdmissionHook => ({
-  name: 'ResourceQuota',
-  async validate(request) {
-    const { kind, operation, subresource, object, current, namespace, nowMs } = request;
-    if (!object || !kind.namespaced || operation === 'DELETE') return;
-    const isPod = kind.plural === 'pods' && !kind.group;
-    if (subresource && !(isPod && subresource === 'resize')) return;
-    const quotas = core().reader.list(resourceQuotaKind, namespace) as Quota[];
-    if (quotas.length === 0) return;
-    const used = quotaUsage(kind, object, nowMs);
-    const delta = current ? difference(used, quotaUsage(kind, current, nowMs)) : used;
-    for (const quota of quotas) await charge(core(), request, quota, used, delta);
-  },
-});
+export const resourceQuota = (core: () => Core): AdmissionHook => {
+  /** One charge at a time in a namespace: writers of this server would only fail each other. */
+  const lanes = new Map<string, Promise<unknown>>();
+  return {
+    name: 'ResourceQuota',
+    async validate(request) {
+      const { kind, operation, subresource, object, current, namespace, nowMs } = request;
+      if (!object || !kind.namespaced || operation === 'DELETE') return;
+      const isPod = kind.plural === 'pods' && !kind.group;
+      if (subresource && !(isPod && subresource === 'resize')) return;
+      const quotas = core().reader.list(resourceQuotaKind, namespace) as Quota[];
+      if (quotas.length === 0) return;
+      const used = quotaUsage(kind, object, nowMs);
+      const delta = current ? difference(used, quotaUsage(kind, current, nowMs)) : used;
+      const turn = (lanes.get(namespace) ?? Promise.resolve()).then(async () => {
+        for (const quota of quotas) await charge(core(), request, quota, used, delta);
+      });
+      const settled: Promise<void> = turn.then(forget, forget);
+      function forget(): void {
+        if (lanes.get(namespace) === settled) lanes.delete(namespace);
+      }
+      lanes.set(namespace, settled);
+      await turn;
+    },
+  };
+};
 
 function difference(next: Amounts, before: Amounts): Amounts {
   const delta: Amounts = {};
@@ -100,6 +112,7 @@ async function charge(
     subresource: 'status',
     build: (now) => {
       const next = now.draft() as AnyObject & ResourceQuota;
+      delete next.metadata.resourceVersion; // a lost race is tried again, not refused
       next.status = { ...next.status, used: addUp(next) };
       return next;
     },

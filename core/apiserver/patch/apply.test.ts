@@ -117,3 +117,32 @@ test('field sets survive their JSON', () => {
   const json = { 'f:a': {}, 'f:b': { '.': {}, 'k:{"n":1}': { '.': {}, 'f:c': {} } } };
   expect(FieldSet.fromJson(json).toJson()).toEqual(json);
 });
+
+test("what a client sends back unchanged stays nobody's, though it is another piece of memory", () => {
+  const live = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p' },
+    spec: {
+      containers: [{ name: 'c', image: 'i', command: ['a', 'b'] }],
+      tolerations: [{ key: 'k', operator: 'Exists' }],
+    },
+  };
+  patches.trackUpdate(pod, undefined, live, { manager: 'a', nowMs: 0 });
+  const next = structuredClone(live) as unknown as Doc & { metadata: Doc };
+  next.metadata = { ...next.metadata, labels: { a: 'b' } };
+  patches.trackUpdate(pod, live, next, { manager: 'm', nowMs: 0 });
+  expect(managersOf(next).at(-1)).toBe('m Update {"f:metadata":{"f:labels":{".":{},"f:a":{}}}}');
+});
+test('a struct that is no pointer is new with what holds it, and only then', () => {
+  const made = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'p' },
+    spec: { containers: [{ name: 'c', resources: { limits: { cpu: '1' } } }] },
+  };
+  patches.trackUpdate(pod, undefined, made, { manager: 'm', nowMs: 0 });
+  expect(managersOf(made)).toEqual([
+    'm Update {"f:spec":{"f:containers":{"k:{\\"name\\":\\"c\\"}":{".":{},"f:name":{},"f:resources":{".":{},"f:limits":{".":{},"f:cpu":{}}}}}}}',
+  ]);
+});

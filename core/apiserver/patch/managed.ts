@@ -62,7 +62,11 @@ const entryOf = (manager: Manager): ManagedFieldsEntry => ({
 });
 const byText = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0);
 const inOrder = (left: Manager, right: Manager): number =>
-  byText(left.operation, right.operation) || byText(left.time, right.time) || byText(left.name, right.name);
+  byText(left.operation, right.operation) ||
+  byText(left.time, right.time) ||
+  byText(left.name, right.name) ||
+  byText(left.apiVersion, right.apiVersion) ||
+  byText(left.subresource, right.subresource);
 
 export const isSameManager = (manager: Manager, name: string, operation: string, subresource: string): boolean =>
   manager.name === name && manager.operation === operation && manager.subresource === subresource;

@@ -95,14 +95,28 @@ export interface Difference {
   readonly changed: FieldSet;
   readonly removed: FieldSet;
 }
-/** Always there in Go (a struct that is no pointer, a list that JSON never leaves out): its arrival is not a change of its own. */
-const isImplicit = (field: Field | undefined): boolean =>
-  (field?.type === 'ref' && field.default !== undefined) ||
-  ((field?.type === 'array' || field?.type === 'map') && !field.omitZero);
+/** Whether the struct around a value is there before and after, be it only as Go's zero value. */
+interface Around {
+  readonly before: boolean;
+  readonly after: boolean;
+}
+const atRoot: Around = { before: true, after: true };
+/**
+ * Always there in Go, once the struct around it is: a struct that is no pointer, and a list that JSON never leaves out.
+ * Its arrival is not a change of its own.
+ */
+const isImplicit = (field: Field | undefined, isAround: boolean): boolean =>
+  isAround &&
+  ((field?.type === 'ref' && field.default !== undefined) ||
+    ((field?.type === 'array' || field?.type === 'map') && !field.omitZero));
+const within = (field: Field | undefined, before: unknown, after: unknown, around: Around): Around => ({
+  before: before !== undefined || isImplicit(field, around.before),
+  after: after !== undefined || isImplicit(field, around.after),
+});
 
 export function compare(shape: Shape, before: unknown, after: unknown): Difference {
   const difference = { changed: new FieldSet(), removed: new FieldSet() };
-  diff(shape, before, after, difference.changed, difference.removed, undefined);
+  diff(shape, before, after, difference.changed, difference.removed, undefined, atRoot);
   return difference;
 }
 function diff(
@@ -112,26 +126,32 @@ function diff(
   changed: FieldSet,
   removed: FieldSet,
   field: Field | undefined,
+  around: Around,
 ): void {
   if (before === after) return;
   if (shape.kind === 'struct' || shape.kind === 'map') {
-    diffNamed(shape, before, after, changed, removed, field);
+    diffNamed(shape, before, after, changed, removed, field, around);
     return;
   }
   const [old, now] = [partsOf(shape, before), partsOf(shape, after)];
   const branches = (old?.size ?? 0) + (now?.size ?? 0) > 0;
   if (!branches) {
+    // Equal pieces need not be the same piece of memory: a client sent them back.
+    if (Bun.deepEquals(before, after, false)) return;
+    // Go's zero value of a struct that is owned as one piece.
+    if (before === undefined && isImplicit(field, around.before) && isObject(after) && isEmpty(after)) return;
     if (after === undefined) removed.own = true;
     else changed.own = true;
     return;
   }
-  if (before === undefined && !isImplicit(field)) changed.own = true;
-  if (after === undefined && !isImplicit(field)) removed.own = true;
+  const here = within(field, before, after, around);
+  if (!here.before) changed.own = true;
+  if (!here.after) removed.own = true;
   for (const key of new Set([...(old?.keys() ?? []), ...(now?.keys() ?? [])])) {
     const [left, right] = [old?.get(key), now?.get(key)];
     const part = (right ?? left)!;
     const [more, less] = [new FieldSet(), new FieldSet()];
-    diff(part.shape, left?.value, right?.value, more, less, part.field);
+    diff(part.shape, left?.value, right?.value, more, less, part.field, here);
     if (!more.isEmpty) changed.children.set(key, more);
     if (!less.isEmpty) removed.children.set(key, less);
   }
@@ -145,31 +165,34 @@ function diffNamed(
   changed: FieldSet,
   removed: FieldSet,
   field: Field | undefined,
+  around: Around,
 ): void {
+  const here = within(field, before, after, around);
   const old = isObject(before) ? before : none;
   const now = isObject(after) ? after : none;
   let parts = 0;
   const each = (name: string) => {
     parts++;
     const [left, right] = [ownOf(old, name), ownOf(now, name)];
-    if (left === right) return;
+    if (left === right || (left === undefined && right === null)) return;
     const part = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
     const [more, less] = [new FieldSet(), new FieldSet()];
-    diff(shapeOf(part), left, right, more, less, part);
+    diff(shapeOf(part), left, right, more, less, part, here);
     if (!more.isEmpty) changed.children.set(`f:${name}`, more);
     if (!less.isEmpty) removed.children.set(`f:${name}`, less);
   };
   for (const name of Object.keys(old)) if (old[name] !== undefined) each(name);
   for (const name of Object.keys(now)) if (now[name] !== undefined && ownOf(old, name) === undefined) each(name);
   if (parts === 0) {
-    if (after === undefined) removed.own = true;
-    else if (before === undefined || !Bun.deepEquals(before, after, false)) changed.own = true;
+    if (!here.after) removed.own = true;
+    else if (!here.before || (before !== undefined && !Bun.deepEquals(before, after, false))) changed.own = true;
     return;
   }
-  if (before === undefined && !isImplicit(field)) changed.own = true;
-  if (after === undefined && !isImplicit(field)) removed.own = true;
+  if (!here.before) changed.own = true;
+  if (!here.after) removed.own = true;
 }
 const none: JsonObject = {};
+const isEmpty = (object: JsonObject): boolean => Object.keys(object).length === 0;
 const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
 
 /** The live value with the configuration laid over it; shares what it does not change. */

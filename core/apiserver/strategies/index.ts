@@ -4,6 +4,7 @@ import * as admission from './admission-registration.ts';
 import { apiServiceStrategy } from './api-service.ts';
 import * as certificates from './certificates.ts';
 import { podDisruptionBudgetStrategy, priorityClassStrategy, runtimeClassStrategy } from './classes.ts';
+import { componentStatusStrategy } from './component-status.ts';
 import { configMapStrategy } from './config-map.ts';
 import { endpointSliceStrategy } from './endpoint-slice.ts';
 import { endpointsStrategy } from './endpoints.ts';
@@ -46,6 +47,7 @@ export const strategies = [
   persistentVolumeStrategy,
   persistentVolumeClaimStrategy,
   podTemplateStrategy,
+  componentStatusStrategy,
   eventsEventStrategy,
   endpointSliceStrategy,
   leaseStrategy,

@@ -3,6 +3,7 @@ import type { Strategy } from '#sdk';
 import { podColumns } from './pod/columns.ts';
 import { defaultPod } from './pod/defaults.ts';
 import { checkEphemeralUpdate } from './pod/ephemeral.ts';
+import { checkResize, keepAllButEphemeral, keepAllButResources } from './pod/parts.ts';
 import { qosClassOf } from './pod/qos.ts';
 import { checkPodSpec, checkPodUpdate } from './pod/validate.ts';
 import { firstGeneration, nextGeneration, splitStatus } from './rules/lifecycle.ts';
@@ -13,7 +14,7 @@ type PodObject = Pod & KubeObject;
 export const podStrategy: Strategy<PodObject> = {
   kind: podKind,
   answersDeleted: true,
-  subresources: ['ephemeralcontainers', 'status'],
+  subresources: ['ephemeralcontainers', 'resize', 'status'],
   defaults: defaultPod,
   prepareForCreate(pod) {
     firstGeneration(pod);
@@ -33,10 +34,11 @@ export const podStrategy: Strategy<PodObject> = {
       ];
   },
   prepareForUpdate(next, current, request) {
-    if (request.subresource === 'ephemeralcontainers') {
-      next.spec = { ...current.spec!, ephemeralContainers: next.spec?.ephemeralContainers };
-      const { labels, annotations, finalizers, ownerReferences } = current.metadata;
-      Object.assign(next.metadata, { labels, annotations, finalizers, ownerReferences });
+    if (request.subresource === 'ephemeralcontainers' || request.subresource === 'resize') {
+      if (request.subresource === 'resize') keepAllButResources(next, current);
+      else keepAllButEphemeral(next, current);
+      nextGeneration(next, current);
+      return;
     }
     splitStatus(next, current, request.subresource);
     nextGeneration(next, current);
@@ -51,6 +53,7 @@ export const podStrategy: Strategy<PodObject> = {
     if (!current || Bun.deepEquals(next.spec, current.spec) === false)
       checkPodSpec(mistakes, next.spec ?? { containers: [] }, 'spec');
     if (current && subresource === 'ephemeralcontainers') checkEphemeralUpdate(mistakes, next, current);
+    else if (current && subresource === 'resize') checkResize(mistakes, next, current);
     else if (current) mistakes.push(...checkPodUpdate(next, current));
     return mistakes;
   },

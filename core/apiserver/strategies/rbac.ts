@@ -95,8 +95,14 @@ const bindingColumns = [
   ),
 ];
 
+/** A list that JSON never leaves out. */
+function nullRules(role: Role | ClusterRole): void {
+  if (!role.rules?.length) role.rules = null as unknown as PolicyRule[];
+}
+
 export const roleStrategy = plainStrategy<Role & KubeObject>({
   kind: roleKind,
+  defaults: nullRules,
   createdByUpdate: true,
   nameRule: anyPathSegment,
   check: (mistakes, next, _current, _part, late) => checkRules(mistakes, late, next.rules, true),
@@ -104,6 +110,7 @@ export const roleStrategy = plainStrategy<Role & KubeObject>({
 });
 export const clusterRoleStrategy = plainStrategy<ClusterRole & KubeObject>({
   kind: clusterRoleKind,
+  defaults: nullRules,
   createdByUpdate: true,
   nameRule: anyPathSegment,
   check(mistakes, next, _current, _part, late) {
@@ -114,7 +121,12 @@ export const clusterRoleStrategy = plainStrategy<ClusterRole & KubeObject>({
       mistakes.push(
         fieldErrors.required(at, 'at least one clusterRoleSelector required if aggregationRule is non-nil'),
       );
-    for (const [index, selector] of (selectors ?? []).entries()) checkSelector(mistakes, `${at}[${index}]`, selector);
+    for (const [index, selector] of (selectors ?? []).entries()) {
+      const before = mistakes.length;
+      checkSelector(mistakes, `${at}[${index}]`, selector);
+      if (mistakes.length > before)
+        mistakes.push(fieldErrors.invalid(`${at}[${index}]`, null, 'invalid label selector.'));
+    }
   },
   columns: createdColumns,
 });

@@ -13,10 +13,11 @@ import {
   resourceSliceKind,
 } from '#api';
 import { timeText } from '#base';
+import { since } from './rules/age.ts';
 import { ageColumn, column, nameColumn } from './rules/columns.ts';
-import { dnsLabel, dnsSubdomain } from './rules/names.ts';
+import { dnsLabel, dnsSubdomain, qualifiedName } from './rules/names.ts';
 import { plainStrategy } from './rules/plain.ts';
-import { checkImmutable, checkName, checkNeededName, checkOneOf, type Mistakes } from './rules/values.ts';
+import { checkFixed, checkImmutable, checkName, checkNeededName, checkOneOf, type Mistakes } from './rules/values.ts';
 import { checkDriverName } from './storage.ts';
 
 type Spec = NonNullable<ResourceResourceClaim['spec']>;
@@ -64,7 +65,7 @@ function checkClaim(mistakes: Mistakes, at: string, spec: Readonly<Spec> | undef
     names.add(request.name);
     const { exactly, firstAvailable } = request;
     if (!exactly === !firstAvailable?.length)
-      mistakes.push(fieldErrors.invalid(field, null, 'exactly one of `exactly` or `firstAvailable` is required'));
+      mistakes.push(fieldErrors.required(field, 'exactly one of `exactly` or `firstAvailable` is required'));
     if (exactly) checkCount(mistakes, `${field}.exactly`, exactly);
     for (const [inner, alternative] of (firstAvailable ?? []).entries())
       checkCount(mistakes, `${field}.firstAvailable[${inner}]`, alternative);
@@ -78,7 +79,7 @@ export const resourceClaimStrategy = plainStrategy<ResourceResourceClaim & KubeO
   defaults: ({ spec }) => defaultClaim(spec),
   check(mistakes, next, current, subresource) {
     if (subresource === 'status') return;
-    if (current) checkImmutable(mistakes, 'spec', next.spec, current.spec);
+    if (current) checkFixed(mistakes, 'spec', next.spec, current.spec);
     else checkClaim(mistakes, 'spec', next.spec);
   },
   columns: [
@@ -112,6 +113,7 @@ export const deviceClassStrategy = plainStrategy<DeviceClass & KubeObject>({
 
 export const deviceTaintRuleStrategy = plainStrategy<DeviceTaintRule & KubeObject>({
   kind: deviceTaintRuleKind,
+  needsVersion: true,
   subresources: ['status'],
   generation: true,
   create(draft, { nowMs }) {
@@ -120,7 +122,7 @@ export const deviceTaintRuleStrategy = plainStrategy<DeviceTaintRule & KubeObjec
   check(mistakes, { spec }, _current, subresource) {
     if (subresource === 'status') return;
     const { key, effect } = spec?.taint ?? {};
-    if (!key) mistakes.push(fieldErrors.required('spec.taint.key', 'name part must be non-empty'));
+    checkName(mistakes, 'spec.taint.key', key ?? '', qualifiedName);
     if (!effect) mistakes.push(fieldErrors.required('spec.taint.effect'));
     else checkOneOf(mistakes, 'spec.taint.effect', effect, ['NoExecute', 'NoSchedule', 'None']);
     const driver = spec?.deviceSelector?.driver;
@@ -131,7 +133,7 @@ export const deviceTaintRuleStrategy = plainStrategy<DeviceTaintRule & KubeObjec
     column('Key', 'What it says.', ({ spec }) => spec?.taint?.key ?? ''),
     column('Value', 'More about it.', ({ spec }) => spec?.taint?.value ?? ''),
     column('Effect', 'What it does.', ({ spec }) => spec?.taint?.effect ?? ''),
-    column('TimeAdded', 'Since when.', ({ spec }) => spec?.taint?.timeAdded ?? ''),
+    column('TimeAdded', 'Since when.', ({ spec }, nowMs) => since(spec?.taint?.timeAdded, nowMs)),
     ageColumn,
   ],
 });
@@ -140,26 +142,24 @@ export const resourceSliceStrategy = plainStrategy<ResourceSlice & KubeObject>({
   kind: resourceSliceKind,
   answersDeleted: true,
   generation: true,
-  check(mistakes, { spec }, current) {
+  check(mistakes, { spec }, current, _part, late) {
     checkDriverName(mistakes, 'spec.driver', spec.driver);
     if (!spec.pool?.name) mistakes.push(fieldErrors.required('spec.pool.name'));
     else for (const part of spec.pool.name.split('/')) checkName(mistakes, 'spec.pool.name', part, dnsSubdomain);
     const places = ['nodeName', 'nodeSelector', 'allNodes', 'perDeviceNodeSelection'] as const;
     const given = places.filter((name) => spec[name] !== undefined && spec[name] !== false);
-    if (given.length !== 1)
-      mistakes.push(
-        fieldErrors.invalid(
-          'spec',
-          given.length === 0 ? null : `{${given.join(', ')}}`,
-          'exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required',
-        ),
-      );
+    const union = 'exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required';
+    if (given.length === 0) late.push(fieldErrors.required('spec', union));
+    if (given.length > 1) late.push(fieldErrors.invalid('spec', `{${given.join(', ')}}`, union));
+    const count = spec.pool?.resourceSliceCount ?? 0;
+    if (count <= 0)
+      mistakes.push(fieldErrors.invalid('spec.pool.resourceSliceCount', count, 'must be greater than zero'));
     for (const [index, device] of (spec.devices ?? []).entries())
       checkNeededName(mistakes, `spec.devices[${index}].name`, device.name, dnsLabel);
     if (!current) return;
-    for (const name of ['driver', 'nodeName'] as const)
-      checkImmutable(mistakes, `spec.${name}`, spec[name], current.spec[name]);
-    checkImmutable(mistakes, 'spec.pool.name', spec.pool?.name, current.spec.pool?.name);
+    checkImmutable(mistakes, 'spec.pool.name', spec.pool?.name ?? '', current.spec.pool?.name);
+    checkImmutable(mistakes, 'spec.driver', spec.driver ?? '', current.spec.driver);
+    checkImmutable(mistakes, 'spec.nodeName', spec.nodeName, current.spec.nodeName);
   },
   fields: ({ spec }) => ({
     'spec.nodeName': spec?.nodeName ?? '',

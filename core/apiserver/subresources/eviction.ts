@@ -81,6 +81,7 @@ async function take(call: Call, budget: Readonly<Budget>, podName: string): Prom
   const name = budget.metadata.name!;
   const spend = (now: Budget): Budget => {
     check(now);
+    delete now.metadata.resourceVersion; // a lost race is tried again, not refused
     const left = (now.status!.disruptionsAllowed ?? 0) - 1;
     const disruptedPods = { ...now.status!.disruptedPods, [podName]: timeText(call.nowMs) };
     return { ...now, status: { ...now.status!, disruptionsAllowed: left, disruptedPods } };
@@ -140,6 +141,7 @@ async function remove(call: Call, pod: Readonly<PodObject>, options: DeleteOptio
       trusted: true,
       build(current) {
         const draft = current.draft() as AnyObject & Pod;
+        draft.metadata.resourceVersion = asked;
         const others = (draft.status?.conditions ?? []).filter((condition) => condition.type !== 'DisruptionTarget');
         const target = {
           type: 'DisruptionTarget',

@@ -1,4 +1,4 @@
-import { errors } from '#api';
+import { errors, fieldErrors, invalidObject } from '#api';
 import { readObject } from '../body.ts';
 import type { AnyObject } from '../contract.ts';
 import type { Call } from '../core.ts';
@@ -17,6 +17,11 @@ export async function update(call: Call): Promise<Response> {
   if (!exists && call.served.strategy.createdByUpdate && !call.info.subresource && !object.metadata.resourceVersion) {
     object.metadata.name = call.info.name;
     return objectAnswer(call, await createObject(call, object), 201);
+  }
+  if (exists && call.served.strategy.needsVersion && !object.metadata.resourceVersion) {
+    throw invalidObject(kind.plural, kind.group, call.info.name, [
+      fieldErrors.invalid('metadata.resourceVersion', 0, 'must be specified for an update'),
+    ]);
   }
   const next = await updateObject(call, {
     verb: 'update',

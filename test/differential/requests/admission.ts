@@ -126,6 +126,8 @@ const security: Scenario = {
       }),
     ),
     level({ enforce: 'restricted' }),
+    // Upstream's admission sees the namespace through an informer: give it a second.
+    { path: '/api/v1/namespaces?watch=1&timeoutSeconds=1', frames: 99, compare: ['status'] },
     post(pods, pod('free')),
     post(
       pods,
@@ -306,4 +308,37 @@ const certificates: Scenario = {
     }),
   ],
 };
-export const admission: readonly Scenario[] = [limits, quotas, security, classes, rights, certificates];
+const parts: Scenario = {
+  name: 'parts of pods',
+  requests: [
+    post(pods, pod('p', withResources({ requests: { cpu: '100m' } }))),
+    { path: at('pods', 'p', '/ephemeralcontainers'), only: 'metadata.name' },
+    patch('strategic', at('pods', 'p', '/ephemeralcontainers'), {
+      spec: { ephemeralContainers: [{ name: 'd', image: 'i' }] },
+    }),
+    patch('strategic', at('pods', 'p', '/ephemeralcontainers'), {
+      spec: {
+        ephemeralContainers: [
+          { name: 'c', image: 'i' },
+          { name: 'e', targetContainerName: 'x', ports: [{ containerPort: 1 }] },
+        ],
+      },
+    }),
+    patch('merge', at('pods', 'p', '/ephemeralcontainers'), { spec: { ephemeralContainers: [] } }),
+    patch('strategic', at('pods', 'p', '/resize'), {
+      spec: { containers: [{ name: 'c', resources: { requests: { cpu: '200m' } } }] },
+    }),
+    patch('strategic', at('pods', 'p', '/resize'), {
+      spec: { containers: [{ name: 'c', resources: { requests: { 'ephemeral-storage': '1Gi' } } }] },
+    }),
+    patch('strategic', at('pods', 'p', '/resize'), { metadata: { labels: { a: 'b' } } }),
+    post(at('pods', 'p', '/eviction'), { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'other' } }),
+    post(at('bindings'), { metadata: { name: 'p' }, target: { kind: 'Node', name: 'n' } }),
+    post(at('bindings'), { metadata: { name: 'p' }, target: { kind: 'Node', name: 'n' } }),
+    post(at('bindings'), { metadata: { name: 'none' }, target: { kind: 'Node', name: 'n' } }),
+    post(at('pods', 'none', '/eviction'), { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'none' } }),
+    { path: at('bindings') },
+    { path: '/api/v1/componentstatuses/none' },
+  ],
+};
+export const admission: readonly Scenario[] = [parts, limits, quotas, security, classes, rights, certificates];
