@@ -82,8 +82,15 @@ export class WatchStream implements EventSink {
     this.#above = above;
     // Bun sends the head of an answer with its first bytes, and clients wait for the head: white space means nothing in JSON.
     if (this.view.wanted.format !== 'protobuf') this.#controller.enqueue(lineFeed);
-    // A protobuf stream has no white space: a bookmark brings the head to those who take one.
-    else if (this.bookmarks && at && initial.length + history.length === 0) this.#bookmark(at);
+    // A protobuf stream has no white space: a bookmark brings the head to those who take one. To the others the first byte
+    // of the first frame's length does, which is 0 for every frame below 16 MiB; the frame then comes without it.
+    else if (initial.length + history.length === 0) {
+      if (this.bookmarks && at) this.#bookmark(at);
+      else {
+        this.#controller.enqueue(new Uint8Array(1));
+        this.#isLengthBegun = true;
+      }
+    }
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
     if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
     for (const event of history) this.#select(event);
@@ -165,6 +172,8 @@ export class WatchStream implements EventSink {
     this.#backlog.push({ type: 'BOOKMARK', value });
   }
 
+  #isLengthBegun = false;
+
   #flush(): void {
     if (this.#closed) return;
     while (this.#next < this.#backlog.length && (this.#controller.desiredSize ?? 0) > 0) {
@@ -178,7 +187,9 @@ export class WatchStream implements EventSink {
       }
       const { group, plural, version } = this.cache.served.kind;
       this.metrics?.watchEvents([group, plural, version], this.#next - first);
-      this.#controller.enqueue(parts.length === 1 ? parts[0]! : Buffer.concat(parts, size));
+      const chunk = parts.length === 1 ? parts[0]! : Buffer.concat(parts, size);
+      this.#controller.enqueue(this.#isLengthBegun ? chunk.subarray(1) : chunk);
+      this.#isLengthBegun = false;
     }
     if (this.#next === this.#backlog.length) {
       this.#backlog = [];
