@@ -57,8 +57,8 @@ else
       [one, two] = await Promise.all([startServer(etcd.endpoint, 1), startServer(etcd.endpoint, 2)]);
     }, 30_000);
     afterAll(async () => {
-      await one[Symbol.asyncDispose]();
-      await two[Symbol.asyncDispose]();
+      await one?.[Symbol.asyncDispose]();
+      await two?.[Symbol.asyncDispose]();
       await etcd[Symbol.asyncDispose]();
     });
 

@@ -17,8 +17,8 @@ export async function down(options: { home?: string; purge?: boolean; yes?: bool
   const config = home.read();
   if (options.purge && !options.yes) askToRemove(home);
   using _turn = await takeTurn(home, progress);
-  if (options.purge) home.writeFile('run/keep-engine', ''); // the containers are removed through it
-  await progress.step('stopping the components', () => stopAll(home));
+  // A purge removes the containers through the engine.
+  await progress.step('stopping the components', () => stopAll(home, options.purge ? 'engine' : undefined));
   if (!options.purge) {
     progress.note('containers keep running; ./pintle up adopts them, ./pintle down --purge removes them');
     return;
@@ -47,12 +47,12 @@ function askToRemove(home: Home): void {
     throw new PintleError('NOT_CONFIRMED', 'nothing was removed', next);
 }
 
-export async function stopAll(home: Home): Promise<void> {
+/** Ends the supervisor with its components, and what a crashed one left running. `keep` is left alone where it is such a leftover. */
+export async function stopAll(home: Home, keep?: 'engine'): Promise<void> {
   const state = readRunState(home);
   if (isAlive(state?.supervisor)) {
     await end([state!.supervisor], 25_000); // it stops its components itself
   }
-  const keep = home.readFile('run/keep-engine') !== undefined ? 'engine' : undefined;
   const leftovers = (readRunState(home)?.components ?? []).filter((one) => one.name !== keep).map((one) => one.process);
   const strays = runningHomes().get(home.folder) ?? [];
   await end([...leftovers.filter((one) => one !== undefined), ...strays], 10_000);

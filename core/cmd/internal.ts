@@ -12,6 +12,8 @@ export interface RoleContext {
   readonly scope: Scope;
 }
 
+const homeLookMs = 10_000; // somebody removed the folder by hand: nothing could ever find this process again
+
 /** The processes that the supervisor starts: `supervise --home H`, `component NAME --home H`. Not for people. */
 export async function runInternal(argv: readonly string[], catalog: Catalog): Promise<void> {
   const homeFolder = argv[argv.indexOf('--home') + 1];
@@ -27,6 +29,12 @@ export async function runInternal(argv: readonly string[], catalog: Catalog): Pr
   const scope = new Scope();
   const stop = Promise.withResolvers<void>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.resolve());
+  const watch = setInterval(() => {
+    if (home.exists()) return;
+    log.error('the home folder is gone; ending', { home: home.folder });
+    stop.resolve();
+  }, homeLookMs);
+  scope.defer(() => clearInterval(watch));
   process.on('unhandledRejection', (error) => {
     log.error('unhandled rejection; ending so that the supervisor starts this component afresh', {
       error: error instanceof Error ? error.stack : String(error),

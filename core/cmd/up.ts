@@ -12,7 +12,7 @@ import { type Config, type Home, openHome } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
 import { supervisorRuns, takeTurn } from './lock.ts';
 import { chooseAlone, register } from './neighbours.ts';
-import { end, isAlive, waitUntil } from './processes.ts';
+import { isAlive, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { pickRanges } from './ranges.ts';
 import { waitForNode } from './ready.ts';
@@ -69,13 +69,12 @@ async function background(home: Home, config: Config, progress: Progress, turn: 
       if (stop.signal.aborted) throw interrupted(home);
     });
   } catch (error) {
-    if (child.record) await end([child.record], stopLimitMs);
+    await (await import('./down.ts')).stopAll(home); // the supervisor, and what a crashed one left running
     throw error;
   }
   announce(home, config);
 }
 
-const stopLimitMs = 25_000;
 const interrupted = (home: Home): PintleError =>
   new PintleError(
     'INTERRUPTED',

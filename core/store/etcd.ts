@@ -72,8 +72,8 @@ class EtcdStore implements Store {
   }
 
   async open(): Promise<void> {
-    this.#base = (await this.#epoch()) * epochSize;
-    const revision = await this.#touch();
+    this.#base = (await this.#call('read', () => this.#epoch())) * epochSize;
+    const revision = await this.#call('read', () => this.#touch()); // may be repeated like a read
     this.#hub.publish([], this.#base + revision);
     this.#follow(revision + 1);
   }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { podKind, replicationControllerKind, serviceKind } from '#api';
 import { connect } from '../../core/cmd/connect.ts';
 import { type BenchEngine, benchEngine, demoImage, newHome, pintle } from './parts/cluster.ts';
@@ -18,6 +19,7 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
   const rounds = options.smoke ? 1 : 7;
   const home = newHome();
   await pintle(engine, 'image', 'demo', '--home', home.folder); // the engine keeps it for every round
+  rmSync(home.folder, { recursive: true, force: true });
   const found: Start[] = [];
   const againMs: number[] = [];
   for (let round = options.smoke ? 0 : -1; round < rounds; round++) {

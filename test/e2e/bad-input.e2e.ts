@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -164,6 +165,16 @@ describe.skipIf(why !== '')('a machine that lacks something', () => {
     expect(existsSync(join(work, 'nodocker'))).toBe(false);
   });
 
+  test('an engine that was there and is gone: said at once, and nothing is left running', async () => {
+    await using cluster = new TestCluster();
+    if (!expectOk(await cluster.run('up', '--detach', '--port', String(freePort()))) || !cluster.config.engine?.private)
+      return;
+    expectOk(await cluster.run('down'));
+    const argv = [...without('dockerd'), launcher, 'up', '--detach', '--home', cluster.home.folder];
+    refused(await runProgram(argv, { env: noEngine() }), 'PROGRAM_MISSING');
+    expect((await leftOf(cluster.home.folder, 'none')).filter((one) => one.includes('main.ts'))).toEqual([]);
+  });
+
   test('the launcher without Bun and without npm, and with an npm that reaches nothing', async () => {
     const copy = join(work, 'clone');
     mkdirSync(copy);
@@ -248,6 +259,16 @@ describe.skipIf(why !== '')('one cluster, misused', () => {
     writeFileSync(path, whole);
     expectOk(await cluster.run('up', '--detach'));
     expect(expectOk(await cluster.kubectl(['get', 'configmap', 'kept', '-o', 'jsonpath={.data.text}']))).toBe(marker);
+  });
+
+  test('a home that is moved away takes its processes along, and comes back', async () => {
+    const away = `${cluster.home.folder}-away`;
+    renameSync(cluster.home.folder, away);
+    await until('its processes end', async () =>
+      (await leftOf(cluster.home.folder, clusterId)).every((one) => !one.includes('main.ts')),
+    );
+    renameSync(away, cluster.home.folder);
+    expectOk(await cluster.run('up', '--detach'));
   });
 
   test('a damaged configuration is read from its copy', async () => {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { type KubeObject, keyOf, podKind, type ReplicationController, replicationControllerKind } from '#api';
 import type { Fetch } from '#client';
-import { type ControllerSpec, specOf } from '#sdk';
+import { type ContainerSpec, type ControllerSpec, type SandboxSpec, specOf } from '#sdk';
 import { createSchemaEngine } from '../../core/apiserver/schema/schema.ts';
 import { coreControllers } from '../../core/controllers/index.ts';
 import { rules } from '../../core/scheduler/rules/index.ts';
 import type { Store } from '../../core/store/store.ts';
 import type { RunOptions, Scenario } from '../../core/testing/index.ts';
-import { freshImage, runScenario } from '../../core/testing/index.ts';
+import { freshImage, runScenario, world } from '../../core/testing/index.ts';
 
 /** Each checker is shown a production component with one bug planted, and must name it. Without the bug the same run is sound. */
 const scenario: Scenario = {
@@ -174,6 +174,29 @@ describe('a checker names the planted bug', () => {
   test('and is silent without one', async () => {
     expect((await runScenario(scenario, shared)).violations).toEqual([]);
     expect((await runScenario({ ...scenario, steps: contention() }, shared)).violations).toEqual([]);
+  }, 60_000);
+  test('I6: a pod that runs on two machines', async () => {
+    await using w = await world({ ...shared, seed: 12, nodes: 2, events: false });
+    const engine = w.engine('node-1');
+    const twin = w.engine('node-2');
+    const metadata = { name: 'web', namespace: 'default' };
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata,
+      spec: { nodeName: 'node-1', containers: [{ name: 'main', image: 'demo:1' }] },
+    };
+    await w.apply(pod);
+    await w.settle();
+    w.mustBeSound();
+    const { podUid } = (await engine.observe()).containers[0]!;
+    const place = { podUid, podName: 'web', podNamespace: 'default', attempt: 0 };
+    const image = await w.drive(twin.ensureImage('demo:1', 'Always', new AbortController().signal));
+    await w.drive(twin.ensureSandbox({ ...place, hostname: 'web', network: 'pod', sysctls: {} } as SandboxSpec));
+    const spec = { ...place, name: 'main', imageId: image.id, image: 'demo:1', env: [], mounts: [] };
+    await w.drive(twin.start(await twin.create(spec as unknown as ContainerSpec)));
+    await w.advance('1s');
+    expect(w.violations.map(({ invariant }) => invariant)).toContain('I6');
   }, 60_000);
   test.each(mutants)(
     '%s: %s',

@@ -52,7 +52,6 @@ export const namespaceStrategy: Strategy<NamespaceObject> = {
   },
   selectableFields: (namespace) => ({
     'status.phase': namespace.status?.phase ?? '',
-    name: namespace.metadata.name ?? '',
   }),
   columns: [
     nameColumn,

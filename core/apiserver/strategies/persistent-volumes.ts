@@ -102,7 +102,6 @@ export const persistentVolumeStrategy = plainStrategy<Volume>({
       );
     checkImmutable(mistakes, 'volumeMode', next.spec?.volumeMode, current.spec?.volumeMode);
   },
-  fields: (volume) => ({ name: volume.metadata.name ?? '' }),
   columns: [
     nameColumn,
     column('Capacity', 'How large it is.', (volume) => volume.spec?.capacity?.['storage'] ?? '0'),
@@ -149,7 +148,6 @@ export const persistentVolumeClaimStrategy = plainStrategy<Claim>({
     checkOneOf(mistakes, 'spec.volumeMode', spec.volumeMode, volumeModes);
     if (current) checkClaimChange(mistakes, next, current);
   },
-  fields: (claim) => ({ name: claim.metadata.name ?? '' }),
   columns: [
     nameColumn,
     column('Status', 'Where it is in its life.', (claim) =>

@@ -65,6 +65,7 @@ export const podStrategy: Strategy<PodObject> = {
     'spec.hostNetwork': String(pod.spec?.hostNetwork ?? false),
     'status.phase': pod.status?.phase ?? '',
     'status.podIP': pod.status?.podIPs?.[0]?.ip ?? '',
+    'status.podIPs': '', // upstream takes the name and knows no value
     'status.nominatedNodeName': pod.status?.nominatedNodeName ?? '',
   }),
   columns: podColumns,

@@ -161,7 +161,11 @@ export const resourceSliceStrategy = plainStrategy<ResourceSlice & KubeObject>({
     checkImmutable(mistakes, 'spec.driver', spec.driver ?? '', current.spec.driver);
     checkImmutable(mistakes, 'spec.nodeName', spec.nodeName, current.spec.nodeName);
   },
-  fields: ({ spec }) => ({ 'spec.nodeName': spec?.nodeName ?? '', 'spec.driver': spec?.driver ?? '' }),
+  fields: ({ spec }) => ({
+    'spec.nodeName': spec?.nodeName ?? '',
+    'spec.driver': spec?.driver ?? '',
+    'spec.pool.name': spec?.pool?.name ?? '',
+  }),
   columns: [
     nameColumn,
     column('Node', 'The node, if it is one.', ({ spec }) => spec.nodeName ?? ''),

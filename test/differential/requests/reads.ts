@@ -14,6 +14,40 @@ const watch = (query: string, frames: number, more: Partial<Exchange> = {}): Exc
 const versions = ['', '&resourceVersion=0', '&resourceVersion={rv}', '&resourceVersion=1', '&resourceVersion=x'];
 const matches = ['', '&resourceVersionMatch=Exact', '&resourceVersionMatch=NotOlderThan', '&resourceVersionMatch=Odd'];
 
+/** Known and unknown ones, by collection. */
+const selectable: Readonly<Record<string, readonly string[]>> = {
+  '/api/v1/pods': [
+    ...['spec.nodeName', 'spec.restartPolicy', 'spec.schedulerName', 'spec.serviceAccountName', 'spec.hostNetwork'],
+    ...['status.phase', 'status.podIP', 'status.podIPs', 'status.nominatedNodeName', 'status.hostIP', 'spec.hostPID'],
+  ],
+  '/api/v1/events': [
+    ...['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'].map(
+      (one) => `involvedObject.${one}`,
+    ),
+    ...['reason', 'reportingComponent', 'source', 'type', 'action', 'message', 'reportingController'],
+  ],
+  '/apis/events.k8s.io/v1/events': [
+    ...['regarding.kind', 'regarding.name', 'reason', 'type', 'reportingController', 'involvedObject.name', 'note'],
+  ],
+  '/api/v1/replicationcontrollers': ['status.replicas', 'spec.replicas'],
+  '/api/v1/services': ['spec.clusterIP', 'spec.type', 'spec.externalName'],
+  '/api/v1/secrets': ['type', 'data'],
+  '/api/v1/nodes': ['spec.unschedulable', 'spec.podCIDR', 'status.phase'],
+  '/api/v1/namespaces': ['status.phase', 'name', 'spec.finalizers'],
+  '/api/v1/persistentvolumes': ['name', 'spec.storageClassName', 'status.phase'],
+  '/api/v1/persistentvolumeclaims': ['name', 'status.phase'],
+  '/api/v1/resourcequotas': ['name', 'status.phase'],
+  '/api/v1/serviceaccounts': ['name', 'metadata.uid'],
+  '/api/v1/endpoints': ['name', 'subsets'],
+  '/apis/certificates.k8s.io/v1/certificatesigningrequests': ['spec.signerName', 'spec.username'],
+  '/apis/resource.k8s.io/v1/resourceslices': ['spec.nodeName', 'spec.driver', 'spec.pool.name'],
+  '/apis/networking.k8s.io/v1/ipaddresses': ['spec.parentRef.name', 'metadata.name'],
+  '/apis/rbac.authorization.k8s.io/v1/clusterroles': ['metadata.name', 'rules'],
+  '/apis/coordination.k8s.io/v1/leases': ['metadata.name', 'spec.holderIdentity'],
+  '/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas': ['metadata.name', 'spec.matchingPrecedence'],
+  '/apis/storage.k8s.io/v1/volumeattachments': ['metadata.name', 'spec.nodeName'],
+};
+
 export const reads: readonly Scenario[] = [
   {
     name: 'lists in pages',
@@ -151,5 +185,14 @@ export const reads: readonly Scenario[] = [
       { method: 'DELETE', path: `${maps}?fieldSelector=data.x%3D1` },
       { method: 'DELETE', path: `${maps}?labelSelector=l%3D%25` },
     ],
+  },
+  {
+    name: 'fields to select by',
+    requests: Object.entries(selectable).flatMap(([path, fields]) =>
+      fields.map(
+        (field) =>
+          ({ path: `${path}?fieldSelector=${field}%3Dnone`, compare: ['status', 'body'] as const }) satisfies Exchange,
+      ),
+    ),
   },
 ];
