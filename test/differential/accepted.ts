@@ -64,11 +64,6 @@ export const accepted: readonly Accepted[] = [
       'the issuer’s documents come from the composition root (core/cmd/roles/apiserver.ts), which is not in this test',
   },
   {
-    scenario: /^kind /,
-    at: /\.body\.[A-Z][A-Za-z -]*\.description$/,
-    reason: 'descriptions of columns are our own sentences',
-  },
-  {
     scenario: /^(kind persistentvolume|kind volumeattributesclasses|priorities)/,
     at: /metadata\.(finalizers|deletionTimestamp|deletionGracePeriodSeconds)$/,
     reason: 'no protection finalizers before there is a storage controller that takes them off',

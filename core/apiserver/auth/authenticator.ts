@@ -8,10 +8,13 @@ const bearerBytesMax = 16 * 1024;
 export function createAuthenticator(sources: {
   readonly tokenFile?: { userOf(token: string): Promise<UserInfo | undefined> };
   readonly serviceAccounts?: Pick<ServiceAccountTokens, 'authenticate'>;
+  readonly bootstrapTokens?: (token: string) => UserInfo | undefined;
 }): { authenticate(request: Request): Promise<UserInfo | undefined> } {
   const userOfToken = async (token: string): Promise<UserInfo | undefined> => {
     const known = await sources.tokenFile?.userOf(token);
     if (known) return known;
+    const joining = sources.bootstrapTokens?.(token);
+    if (joining) return joining;
     return (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user;
   };
   return {

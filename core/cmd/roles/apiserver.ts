@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
-import type { Pod } from '#api';
+import type { Pod, Secret } from '#api';
 import { podKind, secretKind, serviceAccountKind } from '#api';
 import { systemClock, systemRandom } from '#base';
 import { createAuthenticator } from '../../apiserver/auth/authenticator.ts';
 import { createAuthorizer } from '../../apiserver/auth/authorizer.ts';
+import { createBootstrapTokens } from '../../apiserver/auth/bootstrap-tokens.ts';
 import { createKubeletTokenSigner } from '../../apiserver/auth/kubelet-tokens.ts';
 import { createNodeUses } from '../../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../../apiserver/auth/node-restriction.ts';
@@ -52,7 +53,14 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     clock: systemClock,
     random: systemRandom,
     log,
-    authenticator: createAuthenticator({ tokenFile, serviceAccounts: tokens }),
+    authenticator: createAuthenticator({
+      tokenFile,
+      serviceAccounts: tokens,
+      bootstrapTokens: createBootstrapTokens({
+        secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
+        clock: systemClock,
+      }),
+    }),
     authorizer: createAuthorizer({ nodeUses }),
     admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook])],
     tokens,
