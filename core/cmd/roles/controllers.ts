@@ -26,12 +26,7 @@ export async function startControllersRole({ home, config, log, scope }: RoleCon
   });
   const starting = [
     startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
-    startControllers(core, {
-      client,
-      informers,
-      ...seams,
-      component: 'controllers',
-    }),
+    startControllers(core, { client, informers, ...seams }),
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
   log.info('scheduler and controllers run');
