@@ -10,6 +10,7 @@ const mend = 'do what is needed without asking (install packages, start engines)
 /** Words that help and completion show; the command itself refuses others, with its own code. */
 const oneOf = (name: string, about: string, words: readonly string[]): Argument =>
   Object.assign(new Argument(name, about), { argChoices: [...words] });
+const pluginVerbs = ['tree'];
 const logNames = ['supervisor', 'engine', 'apiserver', 'controllers', 'node'];
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
@@ -92,6 +93,7 @@ function tools(program: Command): void {
     .argument('[name]', 'FILE of import, NAME of remove')
     .addOption(home())
     .action(async (verb, name, options) => (await import('./image.ts')).image(verb, name, options));
+  pluginCommands(program);
   program
     .command('test')
     .description('set up and run the tests')
@@ -111,4 +113,15 @@ function tools(program: Command): void {
     .description('completion script: ./pintle completion bash|zsh|fish')
     .addArgument(oneOf('<shell>', 'for which', ['bash', 'zsh', 'fish']))
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
+}
+
+function pluginCommands(program: Command): void {
+  program
+    .command('plugin')
+    .description('plugins: what runs, and how they are made, installed and removed')
+    .addArgument(oneOf('<verb>', 'what to do', pluginVerbs))
+    .argument('[name]', 'a plugin, or where one comes from')
+    .addOption(home())
+    .option('--json', 'with tree, list and show: JSON')
+    .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options));
 }

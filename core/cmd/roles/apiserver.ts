@@ -19,11 +19,13 @@ import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
+import { AdmissionList } from '../../host/admission-list.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole(context: RoleContext): Promise<void> {
@@ -47,6 +49,9 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   });
   const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
+  const itself = ownIdentity('system:apiserver');
+  const hooks = new AdmissionList();
+  const schema = createSchemaEngine();
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -54,7 +59,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     random: systemRandom,
     log,
     authenticator: createAuthenticator({
-      tokenFile,
+      tokenFile: { userOf: async (token) => itself.userOf(token) ?? tokenFile.userOf(token) },
       serviceAccounts: tokens,
       bootstrapTokens: createBootstrapTokens({
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
@@ -62,9 +67,9 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       }),
     }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook])],
+    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), hooks],
     tokens,
-    schema: createSchemaEngine(),
+    schema,
     patches,
     openApi,
     strategies: strategies as readonly AnyStrategy[],
@@ -80,6 +85,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   });
   holder.server = server;
   scope.use(server);
+  await startApiParts(context, server, { schema, hooks, token: itself.token });
   await server.listen({
     hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,
