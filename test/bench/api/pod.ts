@@ -1,0 +1,50 @@
+import { namespaceKind, type Pod, serviceAccountKind } from '#api';
+import type { Client } from '#client';
+
+export const namespace = 'bench';
+export const podsPath = `/api/v1/namespaces/${namespace}/pods`;
+
+/** As clients post them, 1.2 KB; with defaults and owners of fields it comes back as 2 KB. `name` may hold `{w}` and `{i}`. */
+export function podText(name: string): string {
+  const pod: Pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace,
+      labels: { app: 'bench', 'app.kubernetes.io/name': 'bench', tier: 'load' },
+      annotations: { 'bench.example/note': 'x'.repeat(280) },
+    },
+    spec: {
+      serviceAccountName: 'default',
+      automountServiceAccountToken: false,
+      containers: [
+        {
+          name: 'web',
+          image: 'registry.example/web:1.2.3',
+          args: ['--listen', '0.0.0.0:8080', '--verbose'],
+          ports: [{ name: 'http', containerPort: 8080 }],
+          env: [
+            { name: 'MODE', value: 'production' },
+            { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+          ],
+          resources: { requests: { cpu: '100m', memory: '64Mi' }, limits: { memory: '128Mi' } },
+          readinessProbe: { httpGet: { path: '/ready', port: 'http' }, periodSeconds: 5 },
+          volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+        },
+      ],
+      volumes: [{ name: 'scratch', emptyDir: {} }],
+    },
+  };
+  return JSON.stringify(pod);
+}
+
+/** Namespace and ServiceAccount, which no controller makes here. */
+export async function prepareNamespace(client: Client): Promise<void> {
+  await client.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+  await client.create(serviceAccountKind, {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'default', namespace },
+  });
+}
