@@ -4,7 +4,7 @@ import type { Client } from '#client';
 export const namespace = 'bench';
 export const podsPath = `/api/v1/namespaces/${namespace}/pods`;
 
-/** As clients post them, 1.2 KB; with defaults and owners of fields it comes back as 2 KB. `name` may hold `{w}` and `{i}`. */
+/** As clients post them; with defaults, tolerations and the owners of fields it comes back as 2 KB. `name` may hold `{w}` and `{i}`. */
 export function podText(name: string): string {
   const pod: Pod = {
     apiVersion: 'v1',
@@ -12,8 +12,8 @@ export function podText(name: string): string {
     metadata: {
       name,
       namespace,
-      labels: { app: 'bench', 'app.kubernetes.io/name': 'bench', tier: 'load' },
-      annotations: { 'bench.example/note': 'x'.repeat(280) },
+      labels: { app: 'bench' },
+      annotations: { 'bench.example/note': 'as small as pods come' },
     },
     spec: {
       serviceAccountName: 'default',
@@ -22,18 +22,11 @@ export function podText(name: string): string {
         {
           name: 'web',
           image: 'registry.example/web:1.2.3',
-          args: ['--listen', '0.0.0.0:8080', '--verbose'],
-          ports: [{ name: 'http', containerPort: 8080 }],
-          env: [
-            { name: 'MODE', value: 'production' },
-            { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
-          ],
-          resources: { requests: { cpu: '100m', memory: '64Mi' }, limits: { memory: '128Mi' } },
-          readinessProbe: { httpGet: { path: '/ready', port: 'http' }, periodSeconds: 5 },
-          volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+          ports: [{ containerPort: 8080 }],
+          env: [{ name: 'MODE', value: 'production' }],
+          resources: { requests: { cpu: '100m', memory: '64Mi' } },
         },
       ],
-      volumes: [{ name: 'scratch', emptyDir: {} }],
     },
   };
   return JSON.stringify(pod);
