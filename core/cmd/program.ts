@@ -105,8 +105,10 @@ function tools(program: Command): void {
   program
     .command('bench')
     .description('benchmarks, each as a ratio against its baseline in the same run')
-    .argument('[name]', 'start pod idle store proxy replication')
+    .argument('[name]', 'start pod idle store proxy api replication')
     .option('--json', 'one JSON object a line')
+    .option('--peer <url>', 'with api: another API server, which gets the same load in turns with ours')
+    .option('--token <token>', 'with --peer: the bearer token that it takes')
     .action(async (name, options) => (await import('./bench.ts')).bench(name, options));
   program
     .command('completion')
