@@ -2,6 +2,8 @@ import type { FieldError, Kind, KubeObject, PolicyRule, RoleRef } from '#api';
 import type { Clock, Log, Random } from '#base';
 import type { Column, Strategy, UserInfo } from '#sdk';
 import type { Store } from '../store/store.ts';
+import type { SealingStatus } from './sealing/resealing.ts';
+import type { RootKeys } from './sealing/root-keys.ts';
 
 /** What the parts of the apiserver ask of each other. Only types; every part has its own folder. */
 
@@ -254,6 +256,10 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Seals Secrets in the store, and keeps all of them sealed with the first key. Absent: they are stored as they are. */
+  readonly secretKeys?: RootKeys;
+  /** How far that is, after every few hundred Secrets of a pass. */
+  onSealing?(status: SealingStatus): void;
 }
 export interface ApiServer extends AsyncDisposable {
   /** In process, with no socket; the same code as over the network. */
