@@ -7,6 +7,7 @@ import { seal, sealedWith, unseal } from './seal.ts';
 const pageEntries = 200;
 /** Written at once: enough to share one sync of the disk, few enough to leave it to others. */
 const writersMax = 16;
+const reportEvery = 160;
 const lookEveryMs = 1_000;
 /** An API server that shares the keys may still be committing what it sealed before it saw the new one. */
 export const graceMs = 10_000;
@@ -56,51 +57,76 @@ export async function keepSealed(options: ResealingOptions): Promise<void> {
   }
 }
 
-/** One pass over everything. True when nothing is left to do. */
-async function reseal(
-  { store, prefix, keys, report, signal }: ResealingOptions,
-  isLast = keys.older().length === 0,
-): Promise<boolean> {
-  const count = { secrets: 0, sealed: 0, unreadable: 0 };
-  const tell = (done: boolean) => {
-    const { secrets, sealed, unreadable } = count;
-    report?.({ key: keys.first().id, secrets, sealed, unreadable, older: keys.older(), done });
-  };
+interface Survey {
+  secrets: number;
+  sealed: number;
+  unreadable: number;
+  /** Keys of what has to be sealed anew. */
+  readonly stale: string[];
+  /** Ids of all keys that something is sealed with. */
+  readonly ids: Set<string>;
+}
+
+async function survey({ store, prefix, keys }: ResealingOptions): Promise<Survey> {
+  const found: Survey = { secrets: 0, sealed: 0, unreadable: 0, stale: [], ids: new Set() };
+  const first = keys.first().id;
   let after: string | undefined;
-  let left = 0;
   do {
     const page = await store.list(prefix, { limit: pageEntries, after });
-    count.secrets += page.entries.length;
-    for (let at = 0; at < page.entries.length && !signal.aborted; at += writersMax) {
-      const results = await Promise.all(
-        page.entries.slice(at, at + writersMax).map((entry) => resealOne(store, keys, entry)),
-      );
-      count.sealed += results.filter((result) => result === 'sealed').length;
-      count.unreadable += results.filter((result) => result === 'unreadable').length;
-      left += results.filter((result) => result === 'again').length;
+    for (const entry of page.entries) {
+      const id = sealedWith(entry.value);
+      if (id !== undefined) found.ids.add(id);
+      if (!open(keys, entry)) found.unreadable++;
+      else if (id === first) found.sealed++;
+      else found.stale.push(entry.key);
     }
+    found.secrets += page.entries.length;
     after = page.more ? page.entries.at(-1)!.key : undefined;
-    tell(false);
-  } while (after !== undefined && !signal.aborted);
+  } while (after !== undefined);
+  return found;
+}
+
+/** One pass over everything. True when nothing is left to do; `isLast` says so to the reader of the status. */
+async function reseal(options: ResealingOptions, isLast = options.keys.older().length === 0): Promise<boolean> {
+  const { store, keys, signal, report } = options;
+  const found = await survey(options);
+  const tell = (done: boolean) => {
+    const { secrets, sealed, unreadable } = found;
+    report?.({ key: keys.first().id, secrets, sealed, unreadable, older: keys.older(), done });
+  };
+  tell(false);
+  let left = 0;
+  for (let at = 0; at < found.stale.length && !signal.aborted; at += writersMax) {
+    const batch = found.stale.slice(at, at + writersMax);
+    const results = await Promise.all(batch.map((key) => resealOne(store, keys, key)));
+    found.sealed += results.filter(Boolean).length;
+    left += results.filter((sealed) => !sealed).length;
+    if (at % reportEvery === 0) tell(false);
+  }
   const done = left === 0 && !signal.aborted;
-  if (done && isLast) tell(true);
+  tell(done && isLast);
   return done;
 }
 
-async function resealOne(store: Store, keys: RootKeys, entry: Entry): Promise<'sealed' | 'unreadable' | 'again'> {
-  const first = keys.first();
-  const id = sealedWith(entry.value);
-  if (id === first.id && unseal(first, entry.key, entry.value)) return 'sealed';
-  const root = id ? keys.byId(id) : undefined;
-  const plain = id === undefined ? entry.value : root && unseal(root, entry.key, entry.value);
-  if (!plain) return 'unreadable';
+/** False: somebody else wrote it meanwhile, and the next pass looks. */
+async function resealOne(store: Store, keys: RootKeys, key: string): Promise<boolean> {
+  const entry = await store.get(key);
+  const plain = entry && open(keys, entry);
+  if (!entry || !plain) return false;
   try {
-    await store.update(entry.key, seal(first, entry.key, plain), entry.version);
-    return 'sealed';
+    await store.update(key, seal(keys.first(), key, plain), entry.version);
+    return true;
   } catch (error) {
-    if (isReason(error, 'Conflict', 'NotFound')) return 'again'; // somebody else wrote it; the next pass looks
+    if (isReason(error, 'Conflict', 'NotFound')) return false;
     throw error;
   }
+}
+
+function open(keys: RootKeys, { key, value }: Entry): Uint8Array | undefined {
+  const id = sealedWith(value);
+  if (id === undefined) return value;
+  const root = id ? keys.byId(id) : undefined;
+  return root && unseal(root, key, value);
 }
 
 /** False: look again. */
@@ -111,22 +137,11 @@ async function removeOlder(options: ResealingOptions): Promise<boolean> {
   if (older.length === 0) return true;
   await clock.sleep(graceMs, signal);
   if (signal.aborted || keys.first().id !== first || !(await reseal(options, false))) return false;
-  const needed = await idsInUse(options);
+  const needed = (await survey(options)).ids;
   const free = older.filter((id) => !needed.has(id));
   keys.remove(free);
   if (free.length > 0) log.info('keys that sealed secrets before are removed', { removed: free, key: first });
   const kept = keys.older();
   if (kept.length > 0) log.warn('older keys stay: damaged secrets are sealed with them', { keys: kept });
   return reseal(options, true);
-}
-
-async function idsInUse({ store, prefix }: ResealingOptions): Promise<ReadonlySet<string>> {
-  const ids = new Set<string>();
-  let after: string | undefined;
-  do {
-    const page = await store.list(prefix, { limit: pageEntries, after });
-    for (const { value } of page.entries) ids.add(sealedWith(value) ?? '');
-    after = page.more ? page.entries.at(-1)!.key : undefined;
-  } while (after !== undefined);
-  return ids;
 }

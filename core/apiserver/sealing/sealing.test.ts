@@ -218,6 +218,7 @@ function dieAfter(inner: Store, writes: number): Store & { died: boolean } {
   return Object.assign(Object.create(inner) as Store, {
     died: false,
     list: inner.list.bind(inner),
+    get: inner.get.bind(inner),
     update(this: { died: boolean }, ...change: Parameters<Store['update']>) {
       if (left-- > 0) return inner.update(...change);
       this.died = true;
