@@ -87,6 +87,12 @@ function tools(program: Command): void {
     .argument('[args...]', 'arguments of kubectl')
     .action(async (args, options) => (await import('./kubectl.ts')).kubectl(args, options));
   program
+    .command('secrets')
+    .description('keys that Secrets are sealed with in the store: rotate (a new key, everything sealed anew), status')
+    .addArgument(oneOf('<verb>', 'what to do', ['rotate', 'status']))
+    .addOption(home())
+    .action(async (verb, options) => (await import('./secrets.ts')).secrets(verb, options));
+  program
     .command('image')
     .description('images made from files of this machine: demo, list, import FILE, remove NAME')
     .addArgument(oneOf('<verb>', 'what to do', ['demo', 'list', 'import', 'remove']))
