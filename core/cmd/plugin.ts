@@ -9,7 +9,7 @@ export interface PluginOptions {
 }
 type Verb = (name: string | undefined, options: PluginOptions) => Promise<void> | void;
 
-const verbs: Readonly<Record<string, Verb>> = { tree };
+const verbs: Readonly<Record<string, Verb>> = { build, tree };
 
 /** `./pintle plugin VERB [NAME]`. */
 export async function plugin(verb: string, name: string | undefined, options: PluginOptions): Promise<void> {
@@ -28,4 +28,10 @@ function tree(_name: string | undefined, options: PluginOptions): void {
   home.read();
   const reports = partComponents.map((component) => ({ component, parts: partsOf(home, component) }));
   process.stdout.write(options.json ? `${JSON.stringify(reports)}\n` : treeText(reports));
+}
+
+async function build(folder = '.'): Promise<void> {
+  const { buildPlugin } = await import('./plugin-build.ts');
+  const { folder: out, manifest, digest } = await buildPlugin(folder);
+  process.stdout.write(`built ${manifest.name} ${manifest.version} in ${out}\n${digest}\n`);
 }
