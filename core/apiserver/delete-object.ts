@@ -71,7 +71,11 @@ export async function deleteObject(
   const { core, served, resources } = call;
   for (let attempt = 1; ; attempt++) {
     const current = resources.get(namespace, name);
-    if (!current) throw errors.notFound(resourceText(served.kind), name);
+    if (!current) {
+      const sealed = resources.unreadable(namespace, name);
+      if (sealed) return await deleteUnreadable(call, sealed, options);
+      throw errors.notFound(resourceText(served.kind), name);
+    }
     checkPreconditions(call, current, options);
     const admission = new AdmissionRun(call, 'DELETE');
     await admission.validate(undefined, current.object);
@@ -97,6 +101,22 @@ export async function deleteObject(
       await core.cache.fresh(); // the faster one may have written through another server
     }
   }
+}
+
+/** Of such an object only the name is known: nobody can be waiting for it, and a condition on its uid cannot be met. */
+async function deleteUnreadable(call: Call, sealed: CachedObject, options: DeleteOptions): Promise<Deletion> {
+  const { core, served } = call;
+  const { uid, resourceVersion } = options.preconditions ?? {};
+  if (uid || (resourceVersion && resourceVersion !== sealed.version)) throw conflictOf(served.kind, sealed.name);
+  const metadata = { name: sealed.name, ...(served.kind.namespaced && { namespace: sealed.namespace }) };
+  const named = { apiVersion: '', kind: served.kind.kind, metadata } as AnyObject;
+  await new AdmissionRun(call, 'DELETE').validate(undefined, named);
+  const bytes = encodeStored(served.kind, named);
+  if (call.dryRun || options.dryRun)
+    return { object: new CachedObject(served, sealed.key, sealed.version, bytes), gone: true };
+  const gone = await core.store.delete(sealed.key, sealed.version);
+  await core.cache.waitFor(gone.version);
+  return { object: new CachedObject(served, sealed.key, gone.version, bytes), gone: true };
 }
 
 function checkPreconditions(call: Call, current: CachedObject, { preconditions }: DeleteOptions): void {

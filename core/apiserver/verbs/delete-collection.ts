@@ -12,7 +12,8 @@ export async function removeCollection(call: Call): Promise<Response> {
   const options = deleteOptionsOf((await readOptionalObject(call.request))?.value, call.info.query);
   const selection = selectionOf(call.served, call.info);
   const removed: CachedObject[] = [];
-  for (const object of call.resources.list(selection).slice()) {
+  const sealed = selection.everything ? call.resources.allUnreadable(selection.namespace) : [];
+  for (const object of [...call.resources.list(selection), ...sealed]) {
     try {
       removed.push((await deleteObject(call, kind.namespaced ? object.namespace : '', object.name, options)).object);
     } catch (error) {
