@@ -95,7 +95,17 @@ const out = sink();
 const err = sink();
 const status = await new Promise((resolve, reject) =>
   new k8s.Exec(config)
-    .exec(namespace, 'server', 'server', ['sh', '-c', 'echo out; echo err >&2; exit 3'], out.stream, err.stream, null, false, resolve)
+    .exec(
+      namespace,
+      'server',
+      'server',
+      ['sh', '-c', 'echo out; echo err >&2; exit 3'],
+      out.stream,
+      err.stream,
+      null,
+      false,
+      resolve,
+    )
     .catch(reject),
 );
 assert.deepEqual([out.text(), err.text(), status.details.causes[0].message], ['out\n', 'err\n', '3']);

@@ -3,10 +3,9 @@
 KUBECONFIG names the cluster, the first argument a namespace with a ready pod `server` of the demo image.
 Prints `ok STEP` for each thing that worked.
 """
-import socket
+import logging
 import sys
 import threading
-import urllib.request
 import uuid
 
 from kubernetes import client, config, dynamic, watch
@@ -42,9 +41,9 @@ stream_of = watch.Watch().stream(
     core.list_namespaced_config_map, namespace, label_selector="set=py", resource_version=page.metadata.resource_version, timeout_seconds=30)
 core.patch_namespaced_config_map("py-0", namespace, {"data": {"a": "2"}})
 core.delete_namespaced_config_map("py-1", namespace)
-event = next(stream_of); print(event["type"], event["raw_object"])
+event = next(stream_of)
 assert (event["type"], event["object"].data["a"]) == ("MODIFIED", "2"), event
-event = next(stream_of); print(event["type"], event["raw_object"])
+event = next(stream_of)
 assert (event["type"], event["object"].metadata.name) == ("DELETED", "py-1"), event
 ok("watch from a version")
 
@@ -65,7 +64,9 @@ if SharedInformer:
     informer.start()
     core.create_namespaced_config_map(namespace, config_map("py-late", {"set": "py"}))
     assert both.wait(20), seen
+    logging.disable(logging.ERROR)  # it shuts its own socket and complains
     informer.stop()
+    logging.disable(logging.NOTSET)
 ok("informer")
 
 core.delete_collection_namespaced_config_map(namespace, label_selector="set=py")
@@ -129,7 +130,7 @@ account = core.create_namespaced_service_account_token(
     "default", namespace, client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=None, expiration_seconds=600)))
 limited = client.Configuration.get_default_copy()
 limited.api_key = {"authorization": "Bearer " + account.status.token}
-limited.cert_file = limited.key_file = None
+limited.refresh_api_key_hook = None  # it would put the kubeconfig's token back
 me = client.AuthenticationV1Api(client.ApiClient(limited)).create_self_subject_review(client.V1SelfSubjectReview())
 assert me.status.user_info.username == f"system:serviceaccount:{namespace}:default"
 ok("token of a service account")
