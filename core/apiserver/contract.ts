@@ -12,6 +12,8 @@ import type {
   UserInfo,
 } from '#sdk';
 import type { Store } from '../store/store.ts';
+import type { SealingStatus } from './sealing/resealing.ts';
+import type { RootKeys } from './sealing/root-keys.ts';
 
 export type {
   Admission,
@@ -177,6 +179,10 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Seals Secrets in the store, and keeps all of them sealed with the first key. Absent: they are stored as they are. */
+  readonly secretKeys?: RootKeys;
+  /** How far that is, after every few hundred Secrets of a pass. */
+  onSealing?(status: SealingStatus): void;
 }
 export interface ApiServer extends AsyncDisposable {
   /** In process, with no socket; the same code as over the network. */

@@ -87,6 +87,12 @@ function tools(program: Command): void {
     .argument('[args...]', 'arguments of kubectl')
     .action(async (args, options) => (await import('./kubectl.ts')).kubectl(args, options));
   program
+    .command('secrets')
+    .description('keys that Secrets are sealed with in the store: rotate (a new key, everything sealed anew), status')
+    .addArgument(oneOf('<verb>', 'what to do', ['rotate', 'status']))
+    .addOption(home())
+    .action(async (verb, options) => (await import('./secrets.ts')).secrets(verb, options));
+  program
     .command('image')
     .description('images made from files of this machine: demo, list, import FILE, remove NAME')
     .addArgument(oneOf('<verb>', 'what to do', ['demo', 'list', 'import', 'remove']))
@@ -105,8 +111,10 @@ function tools(program: Command): void {
   program
     .command('bench')
     .description('benchmarks, each as a ratio against its baseline in the same run')
-    .argument('[name]', 'start pod idle store proxy replication')
+    .argument('[name]', 'start pod idle store proxy api replication')
     .option('--json', 'one JSON object a line')
+    .option('--peer <url>', 'with api: another API server, which gets the same load in turns with ours')
+    .option('--token <token>', 'with --peer: the bearer token that it takes')
     .action(async (name, options) => (await import('./bench.ts')).bench(name, options));
   program
     .command('completion')

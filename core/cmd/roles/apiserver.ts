@@ -16,6 +16,7 @@ import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
 import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
+import { KeyFolder } from '../../apiserver/sealing/root-keys.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
@@ -24,6 +25,7 @@ import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
 import { ownIdentity, startApiParts } from './plugins.ts';
 
@@ -81,6 +83,8 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
     },
+    secretKeys: new KeyFolder(secretKeysFolder(home), log),
+    onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
     extraPaths: issuerPaths(tokens.discovery()),
   });
   holder.server = server;

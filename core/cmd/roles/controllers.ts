@@ -29,12 +29,7 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
   });
   const starting = [
     startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
-    startControllers(core, {
-      client,
-      informers,
-      ...seams,
-      component: 'controllers',
-    }),
+    startControllers(core, { client, informers, ...seams }),
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
   await startControllersParts(context, client, informers, new PluginMetrics());
