@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { Metrics, UserInfo } from '#sdk';
+import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
+import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createClient } from '../../client/http.ts';
 import type { AdmissionList } from '../../host/admission-list.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
@@ -17,6 +18,8 @@ export function ownIdentity(name: string): { readonly token: string; userOf(toke
   const user = { name, groups: ['system:masters', 'system:authenticated'] };
   return { token, userOf: (given) => (given === token ? user : undefined) };
 }
+
+const metadataRules: ApiPartContext['checkMetadata'] = (object, current) => checkMetadata(object, current);
 
 /** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
 export function startApiParts(
@@ -35,7 +38,7 @@ export function startApiParts(
   return run(
     context,
     'apiserver',
-    apiParts(context.catalog, { kinds, reader, schema, hooks }, seamsOf(context, client)),
+    apiParts(context.catalog, { kinds, reader, schema, hooks, checkMetadata: metadataRules }, seamsOf(context, client)),
   );
 }
 
