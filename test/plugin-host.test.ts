@@ -3,7 +3,14 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { clusterRoleKind, configMapKind } from '#api';
+import {
+  type ClusterRole,
+  type ClusterRoleBinding,
+  clusterRoleBindingKind,
+  clusterRoleKind,
+  configMapKind,
+  type KubeObject,
+} from '#api';
 import { Scope, seededRandom, silentLog, spawnDuplex, systemClock, systemFiles } from '#base';
 import type { Client } from '#client';
 import { createAuthorizer } from '../core/apiserver/auth/authorizer.ts';
@@ -152,6 +159,22 @@ const noted = (to: Cluster, name: string) =>
     `note ${name}`,
     async () => (await to.client.get(configMapKind, { namespace: 'default', name })).data!['value']!,
   );
+/** Who may write Plugin objects and nothing else. */
+const mayInstall = (user: string) => {
+  const apiGroup = 'rbac.authorization.k8s.io';
+  const apiVersion = `${apiGroup}/v1`;
+  const rules = [{ apiGroups: ['plugins.pintle.dev'], resources: ['plugins'], verbs: ['create'] }];
+  return {
+    rbac: { apiVersion, kind: 'ClusterRole', metadata: { name: user }, rules } as ClusterRole & KubeObject,
+    binding: {
+      apiVersion,
+      kind: 'ClusterRoleBinding',
+      metadata: { name: user },
+      roleRef: { apiGroup, kind: 'ClusterRole', name: user },
+      subjects: [{ apiGroup, kind: 'User', name: user }],
+    } as ClusterRoleBinding & KubeObject,
+  };
+};
 const mayNote = 'needs: { configmaps: ["create", "get"] },';
 
 test.each(sandboxed ? ['process', 'sandbox'] : ['process'])(
@@ -185,4 +208,57 @@ test.each(sandboxed ? ['process', 'sandbox'] : ['process'])(
     expect(existsSync(join(to.run, 'noter'))).toBe(false);
   },
   30_000,
+);
+
+test('what is not held cannot be granted, and what is not approved does not run', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const bundle = await built('greedy', '', 'needs: { secrets: ["get", "list"] },');
+  const { rbac, binding } = mayInstall('weak');
+  await to.client.create(clusterRoleKind, rbac);
+  await to.client.create(clusterRoleBindingKind, binding);
+  await expect(install(to, bundle, {}, to.clientOf('weak'))).rejects.toThrow(
+    'user "weak" would grant rights not held: get secrets, list secrets',
+  );
+  await install(to, bundle, { approvedNeeds: { secrets: ['get'] } }, to.client);
+  const status = await phase(to, 'greedy', 'Failed');
+  expect(status.conditions).toContainEqual(
+    expect.objectContaining({
+      type: 'Approved',
+      status: 'False',
+      reason: 'NeedsNotApproved',
+      message: 'spec.approvedNeeds lacks secrets: list',
+    }),
+  );
+}, 30_000);
+
+test.each<[string, string, string]>([
+  ['throws', 'if (process.cwd().endsWith("state")) throw new Error("boom");', 'boom'],
+  ['exits', 'if (process.cwd().endsWith("state")) process.exit(7);', 'ended with code 7'],
+  [
+    'prints what is no message',
+    'if (process.cwd().endsWith("state")) require("fs").writeSync(1, "xxx\\n");',
+    'JSON Parse error',
+  ],
+  [
+    'speaks for another',
+    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"hello","protocol":1,"name":"other","version":"9.9.9"}\\n');`,
+    'it says it is other 9.9.9',
+  ],
+  [
+    'claims more than its manifest',
+    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"ready","provides":{"controllers":["theirs"],"validates":[],"mutates":[],"schedules":[]}}\\n');`,
+    'controller theirs',
+  ],
+])(
+  'a plugin that %s at its start is given up after three tries, with the reason',
+  async (_what, setup, reason) => {
+    await using scope = new Scope();
+    const to = await cluster(scope);
+    await install(to, await built('bad', setup));
+    const status = await phase(to, 'bad', 'Quarantined');
+    expect(JSON.stringify(status.conditions)).toContain('3 starts in a row failed');
+    expect(JSON.stringify(status.conditions)).toContain(reason);
+  },
+  40_000,
 );

@@ -9,6 +9,7 @@ import { type Bundle, readBundle } from '../host/bundle.ts';
 import { bundleFolder } from '../host/host.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from '../host/kind.ts';
 import { manifestFile } from '../host/manifest.ts';
+import { uncarried } from '../host/provides.ts';
 import { dangerous, unapproved } from '../host/rbac.ts';
 import { connect } from './connect.ts';
 import { type Home, openHome } from './home.ts';
@@ -28,6 +29,8 @@ export async function install(source: string, options: PluginOptions): Promise<v
   const work = await mkdtemp(join(tmpdir(), 'pintle-install-'));
   try {
     const bundle = await progress.step(`reading ${source}`, () => bundleOf(resolve(source), work));
+    for (const hook of uncarried(bundle.manifest.provides))
+      progress.note(`note: its ${hook} is not called yet; see docs/plugins`);
     const { name, version, needs } = bundle.manifest;
     const former = await find(client, name);
     confirmNeeds(bundle, former?.spec?.approvedNeeds ?? {}, options);

@@ -44,10 +44,19 @@ export const pluginStrategy: Strategy<PluginObject> = {
     column('Version', ({ status, spec }) => status?.activeVersion ?? spec?.version ?? ''),
     column('Phase', ({ status }) => status?.phase ?? 'Pending'),
     { ...column('Restarts', ({ status }) => status?.restarts ?? 0), type: 'integer' },
-    { ...column('Age', ({ metadata }) => metadata.creationTimestamp ?? null), type: 'date' },
+    column('Age', ({ metadata }, nowMs) => ageText(nowMs - Date.parse(metadata.creationTimestamp ?? ''))),
     column('Digest', ({ spec }) => spec?.digest.slice(0, 19) ?? '', 1),
   ],
 };
+
+/** As kubectl writes ages: `45s`, `5m`, `3h`, `12d`. */
+function ageText(ms: number): string {
+  const seconds = Math.floor(ms / 1_000);
+  if (!(seconds >= 0)) return '<unknown>';
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3_600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}
 
 const nameErrors = (name: string): FieldError[] =>
   /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)

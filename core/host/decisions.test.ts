@@ -3,6 +3,7 @@ import { pluginStrategy } from './api-part.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { InstanceState } from './instance.ts';
 import type { PluginObject } from './kind.ts';
+import { linesOf } from './protocol.ts';
 import { dangerous, rulesOf, unapproved } from './rbac.ts';
 import { StepError, statusOf } from './status.ts';
 
@@ -74,6 +75,8 @@ test('status: conditions up to the step that failed; times of what did not chang
   expect(
     bad.conditions?.map(({ type, status, lastTransitionTime }) => `${type} ${status} ${lastTransitionTime}`),
   ).toEqual(['Verified True T1', 'Approved False T2']);
+  const hooks = statusOf({ ...seen, uncarried: ['validate hook for notes.example.com'] }, good, 'T2').conditions;
+  expect(hooks?.find(({ type }) => type === 'Degraded')).toMatchObject({ status: 'True', reason: 'HooksNotCarried' });
   expect(statusOf({ ...seen, paused: true, instance: undefined }, good, 'T2').phase).toBe('Paused');
 });
 
@@ -87,4 +90,13 @@ test.each<[object, string[]]>([
 ])('the spec %j: mistakes at %j', (spec, fields) => {
   const plugin = { apiVersion: 'plugins.pintle.dev/v1', kind: 'Plugin', metadata: { name: 'x' }, spec } as PluginObject;
   expect(pluginStrategy.validate(plugin).map(({ field }) => field)).toEqual(fields);
+});
+
+test('lines arrive whole; one without end is refused before it fills memory', async () => {
+  async function* chunks(...texts: string[]) {
+    for (const text of texts) yield Buffer.from(text);
+  }
+  expect(await Array.fromAsync(linesOf(chunks('a\nb', 'c\n', 'rest')))).toEqual(['a', 'bc']);
+  const endless = linesOf(chunks(...Array.from({ length: 40 }, () => 'x'.repeat(64 * 1024))));
+  await expect(Array.fromAsync(endless)).rejects.toThrow('longer than 1048576 bytes');
 });

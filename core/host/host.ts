@@ -9,6 +9,7 @@ import { PluginInstance } from './instance.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
 import { launchPlugin, socketName } from './launch.ts';
 import type { Isolation } from './manifest.ts';
+import { uncarried } from './provides.ts';
 import { accountTokens, provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
 import { unapproved } from './rbac.ts';
 import { type Seen, StepError, statusOf } from './status.ts';
@@ -106,7 +107,9 @@ export class PluginHost implements AsyncDisposable {
     entry.rolledBack = undefined;
     try {
       await this.#run(name, current, entry, current.spec!.digest, fingerprint);
-      events.event(current, 'Normal', 'Started', `version ${entry.running!.bundle.manifest.version} runs`);
+      const { instance, bundle } = entry.running!;
+      if (instance.state.phase === 'Quarantined') events.event(current, 'Warning', 'GaveUp', instance.state.message);
+      else events.event(current, 'Normal', 'Started', `version ${bundle.manifest.version} runs`);
     } catch (error) {
       entry.failure = error instanceof StepError ? error : new StepError('Loaded', 'Failed', messageOf(error), false);
       events.event(current, 'Warning', entry.failure.reason, entry.failure.message);
@@ -243,6 +246,7 @@ export class PluginHost implements AsyncDisposable {
       active: running && { version: running.bundle.manifest.version, digest: running.bundle.digest },
       lastGood: entry.lastGood,
       rolledBack: entry.rolledBack,
+      uncarried: running && uncarried(running.bundle.manifest.provides),
     };
     const status = statusOf(seen, plugin.status, timeText(this.options.clock.now()));
     const text = JSON.stringify({

@@ -121,6 +121,7 @@ class OneLife {
   isReady = false;
   why: string | undefined;
   #heardMs: number;
+  #ended = false;
   #logSecond = 0;
   #logLines = 0;
   #memoryMs = 0;
@@ -134,6 +135,7 @@ class OneLife {
   }
 
   end(why: string): void {
+    this.#ended = true;
     this.why ??= why;
     this.launched.child.kill('SIGKILL');
   }
@@ -165,7 +167,10 @@ class OneLife {
   }
 
   async listen(): Promise<void> {
-    for await (const line of linesOf(this.launched.child.stdout)) await this.#hear(JSON.parse(line) as FromChild);
+    for await (const line of linesOf(this.launched.child.stdout)) {
+      if (this.#ended) return; // what it said before the signal reached it counts no more
+      await this.#hear(JSON.parse(line) as FromChild);
+    }
   }
   async #hear(message: FromChild): Promise<void> {
     const { clock, bundle, log } = this.owner.options;

@@ -27,7 +27,7 @@ export type PluginPhase =
   | 'Paused'
   | 'Draining';
 export interface PluginCondition {
-  readonly type: 'Verified' | 'Approved' | 'Resolved' | 'Loaded' | 'Healthy' | 'Quarantined';
+  readonly type: 'Verified' | 'Approved' | 'Resolved' | 'Loaded' | 'Healthy' | 'Degraded' | 'Quarantined';
   readonly status: 'True' | 'False';
   readonly reason: string;
   readonly message: string;

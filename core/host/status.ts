@@ -27,6 +27,8 @@ export interface Seen {
   readonly lastGood?: { readonly version: string; readonly digest: string };
   /** The version that was asked for failed, and lastGood runs instead. */
   readonly rolledBack?: string;
+  /** What its manifest provides and this host does not carry yet. */
+  readonly uncarried?: readonly string[];
 }
 
 /** The status that says what was seen; times of conditions that did not change stay. Pure. */
@@ -55,6 +57,8 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
       1,
     );
   if (seen.rolledBack) say('Loaded', false, 'RolledBack', seen.rolledBack);
+  if (instance && seen.uncarried && seen.uncarried.length > 0)
+    say('Degraded', true, 'HooksNotCarried', `this host does not call hooks yet: ${seen.uncarried.join(', ')}`);
   if (instance) {
     const runs = instance.phase === 'Active';
     say(
