@@ -5,6 +5,7 @@ export * from './parts.ts';
 export * from './plugin/index.ts';
 export * from './reconciler.ts';
 export * from './recorder.ts';
+export * from './replicas/index.ts';
 export * from './runtime.ts';
 export * from './scheduling.ts';
 export * from './serving.ts';
