@@ -10,4 +10,5 @@ export * from './runtime.ts';
 export * from './scheduling.ts';
 export * from './serving.ts';
 export * from './strategy.ts';
+export * from './strategy-kit.ts';
 export * from './workqueue.ts';
