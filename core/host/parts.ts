@@ -49,7 +49,7 @@ function having<K extends 'api' | 'controllers' | 'node'>(
 /** Parts of the API server. Kinds that a part added go with it. */
 export const apiParts = (
   plugins: readonly BuiltinPlugin[],
-  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema'> & { readonly hooks: AdmissionList },
+  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit'> & { readonly hooks: AdmissionList },
   seams: Seams,
 ): Part[] =>
   having(plugins, 'api', async (load, name, scope) => {
@@ -60,6 +60,7 @@ export const apiParts = (
       scope,
       reader: server.reader,
       schema: server.schema,
+      kit: server.kit,
       kinds: scopedKinds(server.kinds, scope),
       admit: (hook) => void scope.use(server.hooks.add(hook)),
     });
@@ -94,7 +95,7 @@ export const controllersParts = (
     const part = (await load()).default;
     const runtime = { ...seams, ...process, log: seams.log.with({ plugin: name }) };
     if (isPlugin(part)) scope.use(await startPlugin(part, runtime));
-    else scope.use(await startControllers(part.controllers, { ...runtime, component: name }));
+    else scope.use(await startControllers(part.controllers, runtime));
   });
 
 /** Parts of a node process. */

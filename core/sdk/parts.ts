@@ -4,6 +4,7 @@ import type { Client, InformerFactory } from '#client';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
 import type { AdmissionHook, KindRegistry, Reader, SchemaEngine } from './serving.ts';
+import type { StrategyKit } from './strategy-kit.ts';
 
 /**
  * The parts of a plugin of the distribution. Each is the default export of a module of the plugin's folder, and runs in
@@ -28,7 +29,13 @@ export interface ApiPartContext extends PartContext {
   readonly kinds: KindRegistry;
   readonly reader: Reader;
   /** Types of custom kinds: `kind.type` → fields. */
-  readonly schema: SchemaEngine & { define(id: string, type: TypeFacts): void };
+  readonly schema: SchemaEngine & {
+    define(id: string, type: TypeFacts): void;
+    /** Types of Kubernetes' own groups, which patches, server-side apply and OpenAPI are to know as well as the core's. */
+    addTypes(types: Readonly<Record<string, TypeFacts>>): void;
+  };
+  /** What the built-in kinds' strategies are made of. */
+  readonly kit: StrategyKit;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
   admit(hook: AdmissionHook): void;
 }

@@ -4,6 +4,7 @@ import type { Client, InformerFactory } from '#client';
 import type { Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
+import { strategyKit } from '../../apiserver/strategies/kit.ts';
 import { createClient } from '../../client/http.ts';
 import type { AdmissionList } from '../../host/admission-list.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
@@ -35,7 +36,7 @@ export function startApiParts(
   return run(
     context,
     'apiserver',
-    apiParts(context.catalog, { kinds, reader, schema, hooks }, seamsOf(context, client)),
+    apiParts(context.catalog, { kinds, reader, schema, hooks, kit: strategyKit }, seamsOf(context, client)),
   );
 }
 
