@@ -91,7 +91,10 @@ test('readers that do not read cost a bound, and the others nothing', async () =
     }),
   );
   expect(created.code).toBe(201);
-  for (let index = 1; index <= 2000; index++) expect((await write(index)).code).toBe(200);
+  for (let index = 1; index <= 2000; index++) {
+    expect((await write(index)).code).toBe(200);
+    await systemClock.soon(); // the store in memory answers without a turn of the loop
+  }
   const worstMs = pulse.stop();
   Bun.gc(true);
   const grownMb = (process.memoryUsage().rss - before) / 1024 / 1024;
