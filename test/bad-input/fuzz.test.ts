@@ -165,16 +165,14 @@ const creations = fc
       body: base64(broken(JSON.stringify(object), cut)),
     }),
   );
-const bytes = fc
-  .tuple(resource, fc.uint8Array({ maxLength: 200 }), fc.boolean())
-  .map(
-    ([plural, raw, magic]): Wild => ({
-      method: 'POST',
-      path: pathOf(plural),
-      type: 'application/vnd.kubernetes.protobuf',
-      body: base64(magic ? Buffer.concat([Buffer.from('k8s\0'), raw]) : raw),
-    }),
-  );
+const bytes = fc.tuple(resource, fc.uint8Array({ maxLength: 200 }), fc.boolean()).map(
+  ([plural, raw, magic]): Wild => ({
+    method: 'POST',
+    path: pathOf(plural),
+    type: 'application/vnd.kubernetes.protobuf',
+    body: base64(magic ? Buffer.concat([Buffer.from('k8s\0'), raw]) : raw),
+  }),
+);
 const texts = fc
   .tuple(
     resource,
