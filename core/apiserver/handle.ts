@@ -54,6 +54,8 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
       await Promise.race([drain(request).catch(() => {}), clock.sleep(drainMsMax, stop.signal)]);
       stop.abort();
     }
+    // Whoever asked to leave HTTP on this connection may send anything on it now: it must not be read as a request (CVE-2018-1002105).
+    if (response && request.headers.has('upgrade')) response.headers.set('connection', 'close');
     if (info)
       metrics.answered(info, response?.status ?? 101, clock.monotonicMs() - began, response && answerBytes(response));
     return response;
