@@ -17,6 +17,7 @@ import { createAuthorizer } from '../core/apiserver/auth/authorizer.ts';
 import { createNodeUses } from '../core/apiserver/auth/node-authorizer.ts';
 import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
+import { strategyKit } from '../core/apiserver/strategies/kit.ts';
 import { createInformers } from '../core/client/cache-informer.ts';
 import { createClient } from '../core/client/http.ts';
 import { buildPlugin } from '../core/cmd/plugin-build.ts';
@@ -81,10 +82,7 @@ async function cluster(scope: Scope) {
   const own = { name: 'host', enabled: true, api: async () => ({ default: apiPart }) };
   const { kinds, reader } = server;
   scope.use(
-    await startParts(
-      apiParts([own], { kinds, reader, schema, hooks, checkMetadata: () => [] }, { ...seams, client }),
-      seams,
-    ),
+    await startParts(apiParts([own], { kinds, reader, schema, hooks, kit: strategyKit }, { ...seams, client }), seams),
   );
   const folder = join(place, Math.random().toString(36).slice(2, 8));
   const host = new PluginHost({

@@ -252,6 +252,10 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
       code: 3,
     });
     expect(await k.ok('exec -i greeter -- cat', { stdin: 'through' })).toBe('through');
+    const bound = await k.ok('create token default --bound-object-kind=Pod --bound-object-name=greeter');
+    const claims = Buffer.from(bound.split('.')[1]!, 'base64url').toString();
+    const uid = await k.field('.metadata.uid', 'node', await k.field('.spec.nodeName', 'pod', 'greeter'));
+    expect(JSON.parse(claims)['kubernetes.io'].node.uid).toBe(uid);
     mkdirSync(join(place, 'tree'), { recursive: true });
     writeFileSync(join(place, 'tree', 'in.txt'), 'copied');
     const work = (await k.ok(['exec', 'greeter', '--', 'sh', '-c', 'echo $HOME'])).trim();
