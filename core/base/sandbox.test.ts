@@ -15,7 +15,7 @@ const attempts: Readonly<Record<string, string>> = {
   'read it through a link in the state':
     '(fs.symlinkSync(MARK, "/state/link"), fs.readFileSync("/state/link", "utf8"))',
   'read it by climbing': 'fs.readFileSync("/state/../../../../../.." + MARK, "utf8")',
-  'read it through its own root': 'fs.readFileSync("/proc/self/root/.." + MARK, "utf8")',
+  'read it through its own root': 'fs.readFileSync("/proc/self/root" + "/.." + MARK, "utf8")',
   'read it through its folder': 'fs.readFileSync("/proc/self/cwd/../.." + MARK, "utf8")',
   'change the bundle': 'fs.writeFileSync("/plugin/plugin.js", "x")',
   'add to the bundle': 'fs.writeFileSync("/plugin/more.js", "x")',
