@@ -13,7 +13,12 @@ export interface Difference<T extends KubeObject> {
   /** After status and generation were seen to. */
   update?(next: T, current: Readonly<T>, request: StrategyRequest): void;
   /** Beyond metadata. */
-  check?(mistakes: FieldError[], next: Readonly<T>, current: Readonly<T> | undefined, subresource: string | undefined): void;
+  check?(
+    mistakes: FieldError[],
+    next: Readonly<T>,
+    current: Readonly<T> | undefined,
+    subresource: string | undefined,
+  ): void;
   fields?(object: Readonly<T>): Readonly<Record<string, string>>;
   readonly columns?: readonly Column<T>[];
 }
@@ -27,7 +32,12 @@ export interface StrategyKit {
   checkNotNegative(mistakes: FieldError[], path: string, value: number | undefined): void;
   /** As tables print it: `app=web`, `tier in (a,b)`. */
   selectorText(selector: Readonly<LabelSelector> | undefined): string;
-  column<T>(name: string, description: string, value: (object: Readonly<T>, nowMs: number) => string | number, type?: 'string' | 'integer'): Column<T>;
+  column<T>(
+    name: string,
+    description: string,
+    value: (object: Readonly<T>, nowMs: number) => string | number,
+    type?: 'string' | 'integer',
+  ): Column<T>;
   /** Shown with `-o wide` only. */
   wide<T>(name: string, description: string, value: (object: Readonly<T>) => string): Column<T>;
   readonly nameColumn: Column<KubeObject>;
