@@ -14,11 +14,12 @@ export interface Body {
   readonly faults: readonly string[];
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** Reads at most 3 MiB (413 above) as fatal UTF-8 (400). */
 export async function readText(request: Request): Promise<string> {
   const bytes = await readBytes(request);
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     throw errors.badRequest('the body is not valid UTF-8');
   }

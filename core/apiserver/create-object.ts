@@ -59,7 +59,7 @@ async function store(call: Call, object: AnyObject): Promise<CachedObject> {
   }
   const entry = await core.store.create(key, bytes);
   await core.cache.waitFor(entry.version);
-  return CachedObject.of(served, entry);
+  return call.resources.written(entry);
 }
 
 function prepareMetadata(call: Call, object: AnyObject): void {

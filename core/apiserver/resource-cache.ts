@@ -1,5 +1,5 @@
 import { compareVersions, type ResourceVersion } from '#api';
-import type { StoreEvent } from '../store/store.ts';
+import type { Entry, StoreEvent } from '../store/store.ts';
 import { CachedObject, localKey, prefixOf } from './cached-object.ts';
 import type { ServedKind } from './contract.ts';
 import { DecodedPool } from './decoded-pool.ts';
@@ -89,6 +89,13 @@ export class ResourceCache {
 
   get(namespace: string, name: string): CachedObject | undefined {
     return this.#buckets.get(namespace)?.objects.get(name);
+  }
+
+  /** The state that was just written, as the cache holds it: its bytes are made once, for the writer and for all who read. */
+  written(entry: Entry): CachedObject {
+    const made = CachedObject.of(this.served, entry);
+    const held = this.get(made.namespace, made.name);
+    return held?.version === entry.version ? held : made;
   }
 
   /** In key order. */

@@ -80,7 +80,7 @@ async function store(call: Call, current: CachedObject, next: AnyObject, pinned:
     }
     const entry = await core.store.update(current.key, bytes, current.version);
     await core.cache.waitFor(entry.version);
-    return CachedObject.of(served, entry);
+    return call.resources.written(entry);
   } catch (error) {
     if (isReason(error, 'NotFound')) throw pinned ? errors.notFound(resourceText(served.kind), current.name) : lostRace;
     if (!isReason(error, 'Conflict')) throw error;
