@@ -72,6 +72,7 @@ async function store(call: Call, current: CachedObject, next: AnyObject, pinned:
   const bytes = encodeStored(served.kind, next);
   if (isSame(served, current, next, bytes)) return current; // no change, no new version
   if (call.dryRun) return new CachedObject(served, current.key, current.version, bytes);
+  const settled = call.resources.expect(current.key, bytes, next);
   try {
     if (isReadyToGo(next)) {
       const gone = await core.store.delete(current.key, current.version);
@@ -85,6 +86,8 @@ async function store(call: Call, current: CachedObject, next: AnyObject, pinned:
     if (isReason(error, 'NotFound')) throw pinned ? errors.notFound(resourceText(served.kind), current.name) : lostRace;
     if (!isReason(error, 'Conflict')) throw error;
     throw pinned ? conflictOf(served.kind, current.name) : lostRace;
+  } finally {
+    settled();
   }
 }
 

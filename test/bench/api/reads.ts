@@ -23,7 +23,7 @@ export const listRate = (target: Target, seconds: number): Promise<number> =>
 
 /** GET of one pod and LIST of 10,000 against a handler that returns the same bytes. */
 export async function* reads(server: BenchServer, bare: BareServer, smoke: boolean): AsyncIterable<Row> {
-  const [pairs, seconds, count] = smoke ? [1, 0.1, 50] : [10, 1.5, listedPods];
+  const [pairs, seconds, count] = smoke ? [1, 0.1, 50] : [10, 1, listedPods];
   await fill(server, 'listed', count);
   for (const path of [`${podsPath}/listed-0`, podsPath]) await bare.keep(path, await bytesOf(server, path));
   const get = (target: Target) => () => getRate(target, 'listed-0', seconds);

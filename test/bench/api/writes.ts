@@ -15,7 +15,7 @@ export async function* writes(
   smoke: boolean,
   judged: boolean,
 ): AsyncIterable<Row> {
-  const [pairs, seconds] = smoke ? [1, 0.1] : [judged ? 10 : 5, 1.5];
+  const [pairs, seconds] = smoke ? [1, 0.1] : [judged ? 10 : 5, 1];
   const rate: Goal | undefined = judged ? '>= 0.5' : undefined;
   const tail: Goal | undefined = judged ? '<= 3' : undefined;
   const create = (target: Target) => run(target, createOf(target === bare ? '/objects' : podsPath), seconds);
