@@ -52,14 +52,7 @@ export function createUserspaceProxy(options: UserspaceProxyOptions): ServicePro
   async function start(route: Route): Promise<void> {
     const entry: Served = { route, next: 0, listeners: [], sticky: new Map() };
     const listen = route.protocol === 'udp' ? listenUdp : listenTcp;
-    // Without a backend connections are refused: that is what a closed socket does.
-    const nodePorts = route.nodePort !== undefined && nodePortBackendsOf(route).length > 0 ? nodeAddresses : [];
-    const places = [
-      ...(route.backends.length > 0
-        ? [{ hostname: route.virtual.ip, port: route.virtual.port, backendsOf: (now: Route) => now.backends }]
-        : []),
-      ...nodePorts.map((hostname) => ({ hostname, port: route.nodePort!, backendsOf: nodePortBackendsOf })),
-    ];
+    const places = placesOf(route, nodeAddresses);
     served.set(route.id, entry);
     try {
       for (const place of places)
@@ -77,17 +70,8 @@ export function createUserspaceProxy(options: UserspaceProxyOptions): ServicePro
       throw error;
     }
   }
-  const needsNewSockets = (a: Route, b: Route): boolean =>
-    a.protocol !== b.protocol ||
-    a.virtual.ip !== b.virtual.ip ||
-    a.virtual.port !== b.virtual.port ||
-    a.nodePort !== b.nodePort ||
-    isOpen(a.backends) !== isOpen(b.backends) ||
-    isOpen(nodePortBackendsOf(a)) !== isOpen(nodePortBackendsOf(b));
-
   async function applyNow(table: RouteTable): ReturnType<ServiceProxy['apply']> {
     const refused: { id: string; reason: string }[] = [];
-    const isServed = (route: Route) => isOpen(route.backends) || isOpen(nodePortBackendsOf(route));
     const wanted = new Map(table.routes.filter(isServed).map((route) => [route.id, route]));
     for (const [id, entry] of [...served]) {
       const next = wanted.get(id);
@@ -123,6 +107,26 @@ export function createUserspaceProxy(options: UserspaceProxyOptions): ServicePro
 }
 
 const isOpen = (backends: Route['backends']): boolean => backends.length > 0;
+const isServed = (route: Route): boolean => isOpen(route.backends) || isOpen(nodePortBackendsOf(route));
+const needsNewSockets = (a: Route, b: Route): boolean =>
+  a.protocol !== b.protocol ||
+  a.virtual.ip !== b.virtual.ip ||
+  a.virtual.port !== b.virtual.port ||
+  a.nodePort !== b.nodePort ||
+  isOpen(a.backends) !== isOpen(b.backends) ||
+  isOpen(nodePortBackendsOf(a)) !== isOpen(nodePortBackendsOf(b));
+
+/** Where a route listens. Without a backend connections are refused: that is what a closed socket does. */
+function placesOf(route: Route, nodeAddresses: readonly string[]) {
+  const virtual = { hostname: route.virtual.ip, port: route.virtual.port, backendsOf: (now: Route) => now.backends };
+  const isNodeOpen = route.nodePort !== undefined && isOpen(nodePortBackendsOf(route));
+  const nodePorts = (isNodeOpen ? nodeAddresses : []).map((hostname) => ({
+    hostname,
+    port: route.nodePort!,
+    backendsOf: nodePortBackendsOf,
+  }));
+  return [...(isOpen(route.backends) ? [virtual] : []), ...nodePorts];
+}
 function bindReason(route: Route, error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'EACCES') return `ports below 1024 need root (${route.virtual.ip}:${route.virtual.port})`;
