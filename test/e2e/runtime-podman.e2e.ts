@@ -51,6 +51,7 @@ function restartTest(podman: PodmanEngine, program: string): void {
       return Date.now() - begun;
     };
     try {
+      expect(`${runtime.name}://${await runtime.version()}`).toMatch(/^podman:\/\/\d+\.\d+/);
       await runtime.ensureSandbox({ ...pod, hostname: 'kept', network: 'pod', attempt: 0 });
       const [first, second] = [await run('first'), await run('second')];
       const before = await stateOf(second);
