@@ -367,6 +367,36 @@ test('port-forward: two connections at once, an error on its stream', async () =
   socket.close();
 });
 
+test('port-forward by channels, as the Python and JavaScript clients do: data, an error, the close', async () => {
+  const socket = new WebSocket(path('p/portforward?ports=80,81').replace('http', 'ws'), {
+    protocols: ['v5.channel.k8s.io', 'v4.channel.k8s.io'],
+  });
+  socket.binaryType = 'nodebuffer';
+  const heard: Record<number, string> = {};
+  const echoed = new Promise<void>((resolve) => {
+    socket.onmessage = ({ data }) => {
+      const message = data as unknown as Buffer;
+      heard[message[0]!] = (heard[message[0]!] ?? '') + message.subarray(1).toString('latin1');
+      if (heard[0] === 'P\0a' && (heard[3]?.length ?? 0) > 2) resolve();
+    };
+  });
+  await new Promise((resolve) => (socket.onopen = resolve));
+  expect(socket.protocol).toBe('v4.channel.k8s.io');
+  socket.send(Buffer.from('\0a'));
+  await echoed;
+  expect(heard).toEqual({
+    0: 'P\0a',
+    1: 'P\0',
+    2: 'Q\0',
+    3: 'Q\0error forwarding port 81 to pod p_default, uid u1: connection refused',
+  });
+  socket.close();
+  const { output, code } = await converse('p/portforward?ports=81', 'v4.channel.k8s.io');
+  expect([Object.keys(output), code]).toEqual([['0', '1'], 1000]);
+  const headers = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-protocol': 'v4.channel.k8s.io' };
+  expect(await said('p/portforward', { headers })).toBe('400 query parameter "port" is required');
+});
+
 test('proxy: bodies, headers, redirects and links', async () => {
   await using pod = Bun.serve({
     port: 0,

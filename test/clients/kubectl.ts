@@ -80,7 +80,7 @@ export class Kubectl {
 
 export class Background implements AsyncDisposable {
   text = '';
-  readonly #reader: { read(): Promise<{ done: boolean; value?: Uint8Array }> };
+  readonly #reader: { read(): Promise<{ value?: Uint8Array | undefined; done: boolean }> };
   constructor(private readonly child: Bun.Subprocess<'ignore', 'pipe', 'inherit'>) {
     this.#reader = child.stdout.getReader();
   }

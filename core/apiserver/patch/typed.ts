@@ -38,6 +38,27 @@ export const fieldOf = (typeId: string, name: string): Field | undefined => {
   return fields && Object.hasOwn(fields, name) ? fields[name] : undefined;
 };
 
+interface NamedPart {
+  readonly key: string;
+  readonly shape: Shape;
+  readonly field: Field | undefined;
+}
+/** By type (its facts, so that a type that is replaced is not remembered) and name; only names of the facts: clients cannot fill it. */
+const namedParts = new WeakMap<object, Map<string, NamedPart>>();
+/** What stands under this name in a struct or a map. */
+export function namedPart(shape: Shape & { kind: 'struct' | 'map' }, name: string): NamedPart {
+  if (shape.kind === 'map') return { key: `f:${name}`, shape: shapeOf(shape.items), field: shape.items };
+  const type = facts().types[shape.typeId]!;
+  let parts = namedParts.get(type);
+  if (!parts) namedParts.set(type, (parts = new Map()));
+  let part = parts.get(name);
+  if (part) return part;
+  const field = fieldOf(shape.typeId, name);
+  part = { key: `f:${name}`, shape: shapeOf(field), field };
+  if (field) parts.set(name, part);
+  return part;
+}
+
 export interface Part {
   readonly key: string;
   readonly value: unknown;
@@ -53,8 +74,8 @@ export function partsOf(shape: Shape, value: unknown): Map<string, Part> | undef
     if (!isObject(value)) return undefined;
     for (const [name, inner] of Object.entries(value)) {
       if (inner === undefined) continue;
-      const field = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
-      parts.set(`f:${name}`, { key: `f:${name}`, value: inner, shape: shapeOf(field), field });
+      const { key, shape: below, field } = namedPart(shape, name);
+      parts.set(key, { key, value: inner, shape: below, field });
     }
     return parts;
   }
@@ -66,7 +87,7 @@ export function partsOf(shape: Shape, value: unknown): Map<string, Part> | undef
   }
   return parts;
 }
-function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown): string | undefined {
+export function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown): string | undefined {
   if (!isObject(element)) return undefined;
   const keys: JsonObject = {};
   for (const name of [...shape.keys].sort()) {
@@ -105,7 +126,7 @@ const atRoot: Around = { before: true, after: true };
  * Always there in Go, once the struct around it is: a struct that is no pointer, and a list that JSON never leaves out.
  * Its arrival is not a change of its own.
  */
-const isImplicit = (field: Field | undefined, isAround: boolean): boolean =>
+export const isImplicit = (field: Field | undefined, isAround: boolean): boolean =>
   isAround &&
   ((field?.type === 'ref' && field.default !== undefined) ||
     ((field?.type === 'array' || field?.type === 'map') && !field.omitZero));
@@ -129,6 +150,8 @@ function diff(
   around: Around,
 ): void {
   if (before === after) return;
+  // Most of what an update brings is what was there, in other memory; only what differs is gone through part by part.
+  if (isBranch(before) && isBranch(after) && Bun.deepEquals(before, after, false)) return;
   if (shape.kind === 'struct' || shape.kind === 'map') {
     diffNamed(shape, before, after, changed, removed, field, around);
     return;
@@ -152,8 +175,8 @@ function diff(
     const part = (right ?? left)!;
     const [more, less] = [new FieldSet(), new FieldSet()];
     diff(part.shape, left?.value, right?.value, more, less, part.field, here);
-    if (!more.isEmpty) changed.children.set(key, more);
-    if (!less.isEmpty) removed.children.set(key, less);
+    if (!more.isEmpty) changed.set(key, more);
+    if (!less.isEmpty) removed.set(key, less);
   }
 }
 
@@ -175,11 +198,11 @@ function diffNamed(
     parts++;
     const [left, right] = [ownOf(old, name), ownOf(now, name)];
     if (left === right || (left === undefined && right === null)) return;
-    const part = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
+    const part = namedPart(shape, name);
     const [more, less] = [new FieldSet(), new FieldSet()];
-    diff(shapeOf(part), left, right, more, less, part, here);
-    if (!more.isEmpty) changed.children.set(`f:${name}`, more);
-    if (!less.isEmpty) removed.children.set(`f:${name}`, less);
+    diff(part.shape, left, right, more, less, part.field, here);
+    if (!more.isEmpty) changed.set(part.key, more);
+    if (!less.isEmpty) removed.set(part.key, less);
   };
   for (const name of Object.keys(old)) if (old[name] !== undefined) each(name);
   for (const name of Object.keys(now)) if (now[name] !== undefined && ownOf(old, name) === undefined) each(name);
@@ -191,6 +214,7 @@ function diffNamed(
   if (!here.before) changed.own = true;
   if (!here.after) removed.own = true;
 }
+const isBranch = (value: unknown): boolean => typeof value === 'object' && value !== null;
 const none: JsonObject = {};
 const isEmpty = (object: JsonObject): boolean => Object.keys(object).length === 0;
 const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
