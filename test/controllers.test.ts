@@ -21,6 +21,7 @@ import {
 } from '#api';
 import { Scope, seededRandom, silentLog, systemClock, systemExec } from '#base';
 import type { Client } from '#client';
+import type { ApiPartContext } from '#sdk';
 import { createAuthorizer } from '../core/apiserver/auth/authorizer.ts';
 import { createNodeUses } from '../core/apiserver/auth/node-authorizer.ts';
 import type { AnyStrategy, ApiServer, ApiServerOptions } from '../core/apiserver/contract.ts';
@@ -88,7 +89,8 @@ beforeEach(async () => {
   };
   const { events: _, ...controllers } = as('controllers', 'controllers');
   const door = { schema, kinds: api.kinds, reader: api.reader, kit: strategyKit, admit: () => {}, scope };
-  await apps.start({ ...common, ...door, client });
+  const rest = { signal: scope.signal, checkMetadata: () => [], objects: {} as ApiPartContext['objects'] };
+  await apps.start({ ...common, ...door, ...rest, client });
   scope.use(
     await startControllers([...coreControllers({ rootCa: 'PEM' }), ...appsControllers.controllers], controllers),
   );
