@@ -82,7 +82,14 @@ async function cluster(scope: Scope) {
   const own = { name: 'host', enabled: true, api: async () => ({ default: apiPart }) };
   const { kinds, reader } = server;
   scope.use(
-    await startParts(apiParts([own], { kinds, reader, schema, hooks, kit: strategyKit }, { ...seams, client }), seams),
+    await startParts(
+      apiParts(
+        [own],
+        { kinds, reader, schema, hooks, checkMetadata: () => [], kit: strategyKit },
+        { ...seams, client },
+      ),
+      seams,
+    ),
   );
   const folder = join(place, Math.random().toString(36).slice(2, 8));
   const host = new PluginHost({

@@ -15,6 +15,8 @@ export interface Body {
   readonly faults: readonly string[];
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 /** How long a listener waits for a body. */
 export interface Arrival {
   /** It has come whole, or is a stream of its own. */
@@ -29,7 +31,7 @@ export const arrivals = new WeakMap<Request, Arrival>();
 export async function readText(request: Request): Promise<string> {
   const bytes = await readBytes(request);
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     throw errors.badRequest('the body is not valid UTF-8');
   }

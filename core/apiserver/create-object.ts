@@ -57,9 +57,14 @@ async function store(call: Call, object: AnyObject): Promise<CachedObject> {
     }
     return new CachedObject(served, key, '' as ResourceVersion, bytes);
   }
-  const entry = await core.store.create(key, bytes);
-  await core.cache.waitFor(entry.version);
-  return CachedObject.of(served, entry);
+  const settled = call.resources.expect(key, bytes, object);
+  try {
+    const entry = await core.store.create(key, bytes);
+    await core.cache.waitFor(entry.version);
+    return call.resources.written(entry);
+  } finally {
+    settled();
+  }
 }
 
 function prepareMetadata(call: Call, object: AnyObject): void {

@@ -134,7 +134,7 @@ async function answerResource(
   }
   if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
     checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
-  if (!namesVersion(info)) await core.cache.fresh();
+  if (core.store.shared && !namesVersion(info)) await core.cache.fresh();
   const response = await handler(call);
   return response && warned(call, response);
 }

@@ -292,7 +292,13 @@ describe('pods', () => {
       '/var/run/secrets/kubernetes.io/serviceaccount',
     );
     const binding = { target: { kind: 'Node', name: 'n1' } };
+    const nomination = { status: { nominatedNodeName: 'n1' } };
+    const nominated = await call('PATCH', `${pods}/p/status`, nomination, {
+      'content-type': 'application/merge-patch+json',
+    });
+    expect(nominated.body.status.nominatedNodeName).toBe('n1');
     expect((await call('POST', `${pods}/p/binding`, binding)).code).toBe(201);
+    expect((await call('GET', `${pods}/p`)).body.status.nominatedNodeName).toBeUndefined();
     const again = await call('POST', `${pods}/p/binding`, binding);
     expect([again.code, again.body.message]).toEqual([
       409,

@@ -5,6 +5,7 @@ import { type PluginObject, type PluginSpec, pluginKind, pluginType } from './ki
 
 /** The kind Plugin, in the API server. Who installs must hold every right that the plugin gets. */
 const part: ApiPart = {
+  name: 'plugin-host',
   async start({ kinds, schema, admit, client }) {
     schema.define(pluginKind.type, pluginType);
     await kinds.add({ kind: pluginKind as never, strategy: pluginStrategy as never });

@@ -83,6 +83,7 @@ test('kinds and hooks of an API part go with it', async () => {
   const hooks = new AdmissionList();
   let asked = 0;
   const part: ApiPart = {
+    name: 'pods',
     async start({ kinds, admit }) {
       await kinds.add({ kind: podKind } as unknown as ServedKind);
       admit({ name: 'count', validate: () => void asked++ });
@@ -95,7 +96,14 @@ test('kinds and hooks of an API part go with it', async () => {
         { name: 'elsewhere', enabled: true },
         { name: 'off', enabled: false, api: () => Promise.reject(new Error('must not be loaded')) },
       ],
-      { kinds, hooks, reader: {} as Reader, schema: {} as ApiPartContext['schema'], kit: {} as ApiPartContext['kit'] },
+      {
+        kinds,
+        hooks,
+        reader: {} as Reader,
+        checkMetadata: () => [],
+        schema: {} as ApiPartContext['schema'],
+        kit: {} as ApiPartContext['kit'],
+      },
       { client: {} as Client, clock: systemClock, random: systemRandom, log: silentLog },
     ),
     options,

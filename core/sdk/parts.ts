@@ -1,9 +1,9 @@
-import type { TypeFacts } from '#api';
+import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
-import type { AdmissionHook, KindRegistry, Reader, SchemaEngine } from './serving.ts';
+import type { AdmissionHook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
 import type { StrategyKit } from './strategy-kit.ts';
 
 /**
@@ -22,12 +22,19 @@ export interface PartContext {
 
 /** `api.ts`, in each API server, before it listens. */
 export interface ApiPart {
+  readonly name: string;
+  /** Resolves when what it adds is served. */
   start(context: ApiPartContext): void | Promise<void>;
 }
 export interface ApiPartContext extends PartContext {
   /** Kinds that the part adds and does not remove itself are removed with it. */
   readonly kinds: KindRegistry;
   readonly reader: Reader;
+  readonly objects: PartObjects;
+  /** What holds for the metadata of every object. */
+  checkMetadata(object: Readonly<KubeObject>, current?: Readonly<KubeObject>): FieldError[];
+  /** Of the scope. */
+  readonly signal: AbortSignal;
   /** Types of custom kinds: `kind.type` → fields. */
   readonly schema: SchemaEngine & {
     define(id: string, type: TypeFacts): void;

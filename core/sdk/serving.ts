@@ -1,4 +1,4 @@
-import type { FieldError, Kind, KubeObject } from '#api';
+import type { Field, FieldError, Kind, KubeObject } from '#api';
 import type { Column, Strategy, UserInfo } from './strategy.ts';
 
 /** What the API server offers to those who extend it in its own process: kinds that come and go, admission, reading. */
@@ -88,10 +88,31 @@ export interface Reader {
   indexed<T>(kind: Kind<T>, value: string): Readonly<T>[];
 }
 
+/** The schema of a kind that brings its own; built-in kinds have theirs in the facts table. Metadata is checked by the server. */
+export interface KindSchema {
+  /** Changes with every change of the schema; documents are made anew then. */
+  readonly revision: string;
+  /** Removes unknown fields in place and gives their paths. */
+  prune(object: JsonObject): string[];
+  /** Structural defaults, in place. True: something was filled in. */
+  applyDefaults(object: JsonObject): boolean;
+  /** How server-side apply sees it. */
+  readonly owned: Field;
+  /** The schema document, without what every resource has. */
+  openApi(dialect: 2 | 3): JsonObject;
+}
+/** Between the versions of a kind. Objects come and go whole, in order, with apiVersion set. Rejects with what went wrong. */
+export interface KindConversion {
+  convert(objects: readonly AnyObject[], apiVersion: string): Promise<AnyObject[]>;
+}
+
 /** A kind that this server serves now. Registered and withdrawn at run time. */
 export interface ServedKind {
   readonly kind: AnyKind;
   readonly strategy: AnyStrategy;
+  readonly schema?: KindSchema;
+  /** Absent: versions differ by name only. */
+  readonly conversion?: KindConversion;
   /** Scale subresource of kinds that have one; paths without the leading dot, such as `spec.replicas`. */
   readonly scale?: {
     readonly specReplicas: string;
@@ -99,9 +120,23 @@ export interface ServedKind {
     readonly selector?: (object: Readonly<AnyObject>) => string;
   };
   readonly columns?: readonly Column<KubeObject>[];
+  /** Sent as a warning with every answer. */
+  readonly deprecation?: string;
 }
 export interface KindRegistry {
   add(served: ServedKind): Promise<void>;
   remove(kind: AnyKind): Promise<void>;
   all(): readonly ServedKind[];
+}
+
+/** Writes of the server itself: admitted and validated like any other, but not authorised. Reject with StatusError. */
+export interface PartObjects {
+  create(kind: Kind, object: KubeObject): Promise<void>;
+  /** `change` works on a copy, again when another writer was faster; false: nothing to do. */
+  update(
+    kind: Kind,
+    key: { readonly namespace?: string; readonly name: string; readonly subresource?: string },
+    change: (draft: AnyObject) => boolean,
+  ): Promise<void>;
+  delete(kind: Kind, key: { readonly namespace?: string; readonly name: string }): Promise<void>;
 }

@@ -23,6 +23,7 @@ function textOf(selector: LabelSelector | undefined): string {
 
 /** Deployments and replica sets, served by the API server like its own kinds. */
 export default {
+  name: 'apps',
   async start({ kinds, schema, kit }) {
     const { default: facts } = (await import('./gen/facts.json')) as unknown as {
       default: { types: Record<string, TypeFacts> };

@@ -207,10 +207,7 @@ if (import.meta.main) {
   const staging = `v0.${moduleVersion.slice(2)}`;
   const omitted = readOmitted(moduleFolder(`k8s.io/api@${staging}`), moduleFolder(`k8s.io/apimachinery@${staging}`));
   const facts = factsOf(readSchemas(moduleFolder(`k8s.io/kubernetes@v${moduleVersion}`)), omitted);
-  writeFileSync(
-    join(targetFolder(import.meta.dir), 'facts.json'),
-    factsText(facts.version, facts.types),
-  );
+  writeFileSync(join(targetFolder(import.meta.dir), 'facts.json'), factsText(facts.version, facts.types));
   writeFileSync(join(targetFolder(import.meta.dir), 'types.ts'), typesText(facts));
   console.log(`${Object.keys(facts.types).length} types`);
 }

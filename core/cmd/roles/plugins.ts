@@ -2,10 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { Metrics, UserInfo } from '#sdk';
+import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
+import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { createClient } from '../../client/http.ts';
 import type { AdmissionList } from '../../host/admission-list.ts';
@@ -23,6 +24,8 @@ export function ownIdentity(name: string): { readonly token: string; userOf(toke
   const user = { name, groups: ['system:masters', 'system:authenticated'] };
   return { token, userOf: (given) => (given === token ? user : undefined) };
 }
+
+const metadataRules: ApiPartContext['checkMetadata'] = (object, current) => checkMetadata(object, current);
 
 /** The host's own kind comes by the same door as everybody's. */
 const ownKinds = { name: 'plugin-host', enabled: true, api: () => import('../../host/api-part.ts') };
@@ -46,7 +49,7 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, schema, hooks, kit: strategyKit },
+      { kinds, reader, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
       seamsOf(context, client),
     ),
   );
