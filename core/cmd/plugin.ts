@@ -1,3 +1,4 @@
+import { StatusError } from '#api';
 import { PintleError } from '#base';
 import { openHome } from './home.ts';
 import { partComponents, partsOf } from './plugin-reports.ts';
@@ -36,8 +37,20 @@ export async function plugin(verb: string, name: string | undefined, options: Pl
       planned.includes(verb) ? `plugin ${verb} is not built yet` : `there is no plugin ${verb}`,
       `use one of: ${Object.keys(verbs).join(', ')}`,
     );
-  await run(name, options);
+  try {
+    await run(name, options);
+  } catch (error) {
+    throw error instanceof StatusError ? worded(error, name) : error;
+  }
 }
+
+/** What the API server refused, or that it does not answer. */
+const worded = (error: StatusError, name = 'the plugin'): PintleError =>
+  new PintleError(
+    'PLUGIN_REFUSED',
+    error.code === 404 ? `${name} is not installed` : `the API server: ${error.message}`,
+    error.code === 503 ? './pintle status' : './pintle plugin list',
+  );
 
 function named(verb: string, name: string | undefined): string {
   if (name) return name;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expectOk, TestCluster, until } from '../fixtures/pintle.ts';
+import { expectOk, repository, TestCluster, until } from '../fixtures/pintle.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const able = Bun.which('kubectl') !== null && Bun.which('unshare') !== null;
@@ -160,6 +160,30 @@ test.skipIf(!able)(
     expect((await cluster.kubectl(['get', 'clusterrole', 'pintle:plugin:noter'])).err).toContain('NotFound');
     expect(existsSync(cluster.home.path('plugins', 'noter'))).toBe(false);
     await until('no process is left', () => processesOf().length === 0);
+  },
+  60_000,
+);
+
+test.skipIf(!able)(
+  'the example runs unchanged: its kind, its pods, its status',
+  async () => {
+    if (!(await kubectl('api-resources', '-o', 'name')).includes('customresourcedefinitions'))
+      return skipped('e2e', 'the example plugin', 'this distribution serves no custom resources');
+    await plugin('install', join(repository, 'examples/cron-plugin'), '--yes');
+    const task = {
+      apiVersion: 'cron.example.com/v1',
+      kind: 'CronTask',
+      metadata: { name: 'tick' },
+      spec: { every: '1s', image: 'demo:1', keep: 1 },
+    };
+    expectOk(await cluster.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(task) }));
+    await until('a pod of the task', async () => (await kubectl('get', 'pods', '-o', 'name')).includes('pod/tick-'));
+    await until(
+      'its status',
+      async () => (await kubectl('get', 'crontask', 'tick', '-o', 'jsonpath={.status.active}')) !== '',
+    );
+    await plugin('uninstall', 'cron');
+    expect(await kubectl('get', 'crontasks', '-o', 'name')).toContain('tick'); // its data is kept
   },
   60_000,
 );
