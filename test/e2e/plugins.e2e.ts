@@ -107,6 +107,20 @@ test.skipIf(!able || process.getuid?.() !== 0)(
   60_000,
 );
 
+test.skipIf(!able || process.getuid?.() !== 0)(
+  'one that hangs is seen, killed, and back',
+  async () => {
+    const [pid] = processesOf();
+    process.kill(pid!, 'SIGSTOP');
+    const phaseNow = () => kubectl('get', 'plugin', 'noter', '-o', 'jsonpath={.status.phase}');
+    const seenMs = await until('unresponsive', async () => (await phaseNow()) === 'Backoff', 12_000);
+    await until('another process', () => processesOf().some((one) => one !== pid), 20_000);
+    await until('Active again', async () => (await phaseNow()) === 'Active');
+    expect(seenMs).toBeGreaterThan(3_000);
+  },
+  60_000,
+);
+
 test.skipIf(!able)(
   'a newer version takes over; one that cannot start makes way for the last good one',
   async () => {
