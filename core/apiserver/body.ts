@@ -4,6 +4,7 @@ import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
 import { protobufType, unsupportedMedia } from './negotiate.ts';
 import type { Table } from './protobuf/decode.ts';
+import { readYaml } from './yaml/read.ts';
 
 export const bodyBytesMax = 3 * 1024 * 1024;
 const objectTypes = ['application/json', 'application/yaml', protobufType];
@@ -15,6 +16,16 @@ export interface Body {
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
+/** How long a listener waits for a body. */
+export interface Arrival {
+  /** It has come whole, or is a stream of its own. */
+  done(): void;
+  /** Resolves when it should have come. */
+  readonly late: Promise<void>;
+}
+/** Of requests that came through a listener. */
+export const arrivals = new WeakMap<Request, Arrival>();
+
 /** Reads at most 3 MiB (413 above) as fatal UTF-8 (400). */
 export async function readText(request: Request): Promise<string> {
   const bytes = await readBytes(request);
@@ -27,22 +38,33 @@ export async function readText(request: Request): Promise<string> {
 
 async function readBytes(request: Request): Promise<Uint8Array> {
   if (request.headers.get('content-encoding')) throw unsupportedMedia(objectTypes);
+  const arrival = arrivals.get(request);
+  const late = arrival?.late.then(() => {
+    throw new StatusError(408, 'Timeout', 'the body of the request did not arrive in time');
+  });
+  const bytes = await (late ? Promise.race([receive(request), late]) : receive(request));
+  arrival?.done();
+  return bytes;
+}
+
+async function receive(request: Request): Promise<Uint8Array> {
   if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) {
     await drain(request);
     throw tooLarge();
   }
+  if (request.headers.has('content-length')) {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    if (bytes.length > bodyBytesMax) throw tooLarge();
+    return bytes;
+  }
   const chunks: Uint8Array[] = [];
   let size = 0;
-  if (request.headers.has('content-length')) {
-    chunks.push(new Uint8Array(await request.arrayBuffer()));
-    size = chunks[0]!.length;
-  } else if (request.body) {
+  if (request.body)
     for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.length;
       if (size <= bodyBytesMax) chunks.push(chunk);
       else chunks.length = 0; // read to its end all the same, without keeping it
     }
-  }
   if (size > bodyBytesMax) throw tooLarge();
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
@@ -126,47 +148,10 @@ function unrecognized(kind: string, why: string, text: string): StatusError {
   );
 }
 
-/** Where the mistake is comes first, as people look for it. */
-function yamlFault(error: unknown): string {
-  const message = messageOf(error).split('\n')[0]!;
-  if (message === 'Alias resolution is disabled') return 'aliases are not allowed';
-  const [, text, line, column] = /^(.*) at line (\d+), column (\d+):?$/.exec(message) ?? [];
-  return text ? `line ${line}, column ${column}: ${text}` : message;
-}
-
 /** YAML without aliases, so that a small text cannot grow into a large object. JSON is YAML, and is parsed as JSON. */
 export async function parseYamlObject(text: string, kind = 'object'): Promise<Body> {
   if (/^\s*\{/.test(text)) return parseJsonObject(text, kind);
-  const yaml = await import('yaml');
-  let value: unknown;
-  const faults: string[] = [];
-  try {
-    const lines = new yaml.LineCounter();
-    const document = yaml.parseDocument(text, {
-      uniqueKeys: false,
-      schema: 'yaml-1.1',
-      merge: false,
-      lineCounter: lines,
-    });
-    if (document.errors.length > 0) throw document.errors[0];
-    yaml.visit(document, {
-      Map(_key, { items }) {
-        const seen = new Set<string>();
-        for (const { key } of items) {
-          const name = yaml.isScalar(key) ? String(key.value) : '';
-          if (seen.has(name) && yaml.isScalar(key))
-            faults.push(
-              `  line ${lines.linePos(key.range?.[0] ?? 0).line}: key ${JSON.stringify(name)} already set in map`,
-            );
-          seen.add(name);
-        }
-      },
-    });
-    value = document.toJS({ maxAliasCount: 0 });
-  } catch (error) {
-    throw errors.badRequest(`error converting YAML to JSON: yaml: ${yamlFault(error)}`);
-  }
-  const json = JSON.stringify(value ?? null);
+  const { json, faults } = await readYaml(text);
   scanJson(json);
   return {
     value: asObject(JSON.parse(json), kind, json),

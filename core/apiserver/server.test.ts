@@ -332,6 +332,9 @@ describe('pods', () => {
     expect(may.body.status.allowed).toBe(true);
     const who = await call('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {});
     expect(who.body.status.userInfo.username).toBe('admin');
+    const table = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
+    const rows = await call('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {}, table);
+    expect([rows.code, rows.body.reason]).toEqual([406, 'NotAcceptable']);
   });
 });
 

@@ -9,18 +9,22 @@ import { isPlain, type View, viewObject } from './views.ts';
 
 /** Changes that one watcher may lag behind before it is cut and has to list again. */
 export const watchBacklogEventsMax = 4096;
+/** Bytes of objects that one watcher may keep from being forgotten; 4096 large ones would be 6 GB. */
+export const watchBacklogBytesMax = 64 * 1024 * 1024;
 /** How the frames are typed; a table or metadata in them is the client's to know, as upstream. */
 export const streamType = ({ wanted }: View): string =>
   wanted.format === 'protobuf' ? `${protobufType};stream=watch` : jsonType;
 const chunkBytes = 64 * 1024;
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
-const lineFeed = encoder.encode('\n');
+const space = encoder.encode(' ');
 
 interface Item {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
   readonly object?: CachedObject;
   readonly value?: unknown;
+  /** Of a change that waits; the states that a watch begins with are everybody's. */
+  readonly heldBytes?: number;
 }
 
 /**
@@ -33,6 +37,7 @@ export class WatchStream implements EventSink {
   #backlog: Item[] = [];
   #next = 0;
   #live = 0;
+  #heldBytes = 0;
   #closing = false;
   #closed = false;
   #columnsSent = false;
@@ -80,33 +85,41 @@ export class WatchStream implements EventSink {
     } = {},
   ): void {
     this.#above = above;
-    // Bun sends the head of an answer with its first bytes, and clients wait for the head: white space means nothing in JSON.
-    if (this.view.wanted.format !== 'protobuf') this.#controller.enqueue(lineFeed);
-    // A protobuf stream has no white space: a bookmark brings the head to those who take one. To the others the first byte
-    // of the first frame's length does, which is 0 for every frame below 16 MiB; the frame then comes without it.
-    else if (initial.length + history.length === 0) {
-      if (this.bookmarks && at) this.#bookmark(at);
-      else {
-        this.#controller.enqueue(new Uint8Array(1));
-        this.#isLengthBegun = true;
-      }
-    }
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
     if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
     for (const event of history) this.#select(event);
+    if (this.#backlog.length === 0) this.#sendHead(at);
     this.cache.sinks.add(this);
     this.#flush();
   }
 
+  /**
+   * Bun sends the head of an answer with its first bytes, and clients wait for the head. White space before a value means
+   * nothing in JSON; an empty line would to clients that read lines (Python's yields it as an event).
+   * A protobuf stream has no white space: a bookmark brings the head to those who take one, to the others the first byte of
+   * the first frame's length, which is 0 for every frame below 16 MiB; the frame then comes without it.
+   */
+  #sendHead(at: ResourceVersion | undefined): void {
+    const isJson = this.view.wanted.format !== 'protobuf';
+    if (!isJson && this.bookmarks && at) {
+      this.#bookmark(at);
+      return;
+    }
+    this.#controller.enqueue(isJson ? space : new Uint8Array(1));
+    this.#isLengthBegun = !isJson;
+  }
+
   onEvent(event: CacheEvent): void {
     if (this.#above && compareVersions(event.version, this.#above) <= 0) return;
-    if (!this.#select(event)) return;
-    if (
-      ++this.#live - this.#next > watchBacklogEventsMax &&
-      this.#backlog.length - this.#next > watchBacklogEventsMax
-    ) {
+    const heldBytes = event.object.stored.length;
+    if (!this.#select(event, heldBytes)) return;
+    this.#heldBytes += heldBytes;
+    const isLate =
+      ++this.#live - this.#next > watchBacklogEventsMax && this.#backlog.length - this.#next > watchBacklogEventsMax;
+    if (isLate || this.#heldBytes > watchBacklogBytesMax) {
       this.#backlog.length = 0;
       this.#next = 0;
+      this.#heldBytes = 0;
       this.close();
       return;
     }
@@ -140,15 +153,16 @@ export class WatchStream implements EventSink {
   }
 
   /** A change as this selection sees it: entering is ADDED, leaving is DELETED with the last state it saw. */
-  #select(event: CacheEvent): boolean {
+  #select(event: CacheEvent, heldBytes = 0): boolean {
     const now = event.type !== 'DELETED' && this.selection.matches(event.object);
     const before = event.previous !== undefined && this.selection.matches(event.previous);
     if (!now && !before) return false;
-    if (now) this.#backlog.push({ type: before ? 'MODIFIED' : 'ADDED', object: event.object });
+    if (now) this.#backlog.push({ type: before ? 'MODIFIED' : 'ADDED', object: event.object, heldBytes });
     else
       this.#backlog.push({
         type: 'DELETED',
         object: event.type === 'DELETED' ? event.object : event.previous!.at(event.version),
+        heldBytes,
       });
     return true;
   }
@@ -181,7 +195,9 @@ export class WatchStream implements EventSink {
       const first = this.#next;
       let size = 0;
       while (this.#next < this.#backlog.length && size < chunkBytes) {
-        const frame = this.#frame(this.#backlog[this.#next++]!);
+        const item = this.#backlog[this.#next++]!;
+        this.#heldBytes -= item.heldBytes ?? 0;
+        const frame = this.#frame(item);
         parts.push(...frame);
         for (const part of frame) size += part.length;
       }

@@ -55,7 +55,7 @@ export class ProtobufEncoder {
       const type = spec.slice(colon + (pointer ? 2 : 1));
       plan.push({
         name: spec.slice(0, colon),
-        always: !pointer && !/^(\[\]|\{\}|y)/.test(type),
+        always: !pointer && !/^(\[\]|\{\}|y|l)/.test(type),
         write: this.#writeOf(type, Number(number)),
       });
     }
@@ -137,6 +137,10 @@ export class ProtobufEncoder {
         return (writer, value) => writeTime(writer, value as string | undefined);
       case 'x':
         return writeIntOrString;
+      case 'l': {
+        const items = this.#writeOf('[]s', 1);
+        return (writer, value) => items(writer, value ?? []);
+      }
       default:
         return (writer, value) => {
           if (value !== undefined) writeText(writer, 1, JSON.stringify(value)); // FieldsV1 and RawExtension hold JSON

@@ -3,7 +3,7 @@ import { bytesAnswer } from '../answer.ts';
 import { CachedObject, headOf } from '../cached-object.ts';
 import { type ContinueToken, decodeContinue, encodeContinue } from '../continue-token.ts';
 import type { AnyKind } from '../contract.ts';
-import type { Call } from '../core.ts';
+import { type Call, unreadableError } from '../core.ts';
 import { checkedVersion, listOptionsOf } from '../list-options.ts';
 import { protobufType } from '../negotiate.ts';
 import { type Selection, selectionOf } from '../selection.ts';
@@ -11,6 +11,8 @@ import { isPlain, viewList, viewOf } from '../views.ts';
 import { isMessage, valueAnswer } from '../write-answer.ts';
 
 const storePageEntries = 500;
+/** A lost key concerns many at once. */
+const sealedShownMax = 10;
 const keptFromObjects = 100; // shorter lists are made as fast as they are found
 interface Listing {
   readonly objects: readonly CachedObject[];
@@ -22,6 +24,8 @@ interface Listing {
 export async function list(call: Call): Promise<Response> {
   const selection = selectionOf(call.served, call.info);
   const listing = await listingOf(call, selection);
+  for (const object of call.resources.allUnreadable(selection.namespace).slice(0, sealedShownMax))
+    if (!selection.name || selection.name === object.name) call.warnings.add(unreadableError(object).message);
   const metadata = {
     resourceVersion: listing.version,
     ...(listing.after === undefined
@@ -70,6 +74,7 @@ async function listingOf(call: Call, selection: Selection): Promise<Listing> {
   // A limit makes a version exact where no match says otherwise: https://kubernetes.io/docs/reference/using-api/api-concepts
   const exact = options.match === 'Exact' || (!options.match && limit > 0 && asked !== undefined && asked !== '0');
   const at = token ? token.version : exact ? asked : undefined;
+  if (at && compareVersions(at, cache.oldest) < 0) throw expiredList(token);
   // Nothing of this kind changed since then: the cache still holds exactly that state.
   if (at && compareVersions(call.resources.lastChange, at) > 0) return fromStore(call, selection, at, limit, token);
   const version = at ?? newest(call);
@@ -108,6 +113,7 @@ async function fromStore(
       const page = await call.core.store.list(scope, { limit: storePageEntries, after, at });
       for (const [index, entry] of page.entries.entries()) {
         const object = CachedObject.of(call.served, entry);
+        if (object.sealedWith !== undefined) continue;
         if (selection.matches(object)) objects.push(object);
         if (limit && objects.length === limit && (page.more || index + 1 < page.entries.length)) {
           return { objects, version: at, after: entry.key.slice(prefix.length) };

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Pod, Secret } from '#api';
-import { podKind, secretKind, serviceAccountKind } from '#api';
+import type { Secret } from '#api';
+import { podKind, secretKind } from '#api';
 import { systemClock, systemRandom } from '#base';
 import { createAuthenticator } from '../../apiserver/auth/authenticator.ts';
 import { createAuthorizer } from '../../apiserver/auth/authorizer.ts';
@@ -8,22 +8,27 @@ import { createBootstrapTokens } from '../../apiserver/auth/bootstrap-tokens.ts'
 import { createKubeletTokenSigner } from '../../apiserver/auth/kubelet-tokens.ts';
 import { createNodeUses } from '../../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../../apiserver/auth/node-restriction.ts';
-import { createServiceAccountTokens, type Known, type Lookup } from '../../apiserver/auth/service-account-tokens.ts';
+import { createServiceAccountTokens } from '../../apiserver/auth/service-account-tokens.ts';
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
+import { tokenLookup } from '../../apiserver/auth/token-lookup.ts';
 import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
 import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.ts';
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
 import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
+import { KeyFolder } from '../../apiserver/sealing/root-keys.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
+import { AdmissionList } from '../../host/admission-list.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole(context: RoleContext): Promise<void> {
@@ -41,12 +46,15 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   };
   const tokens = createServiceAccountTokens({
     keys,
-    lookup: lookupOver(reader),
+    lookup: tokenLookup(reader),
     clock: systemClock,
     random: systemRandom,
   });
   const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
+  const itself = ownIdentity('system:apiserver');
+  const hooks = new AdmissionList();
+  const schema = createSchemaEngine();
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -54,7 +62,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     random: systemRandom,
     log,
     authenticator: createAuthenticator({
-      tokenFile,
+      tokenFile: { userOf: async (token) => itself.userOf(token) ?? tokenFile.userOf(token) },
       serviceAccounts: tokens,
       bootstrapTokens: createBootstrapTokens({
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
@@ -62,9 +70,9 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       }),
     }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook])],
+    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), hooks],
     tokens,
-    schema: createSchemaEngine(),
+    schema,
     patches,
     openApi,
     strategies: strategies as readonly AnyStrategy[],
@@ -76,10 +84,13 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
     },
+    secretKeys: new KeyFolder(secretKeysFolder(home), log),
+    onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
     extraPaths: issuerPaths(tokens.discovery()),
   });
   holder.server = server;
   scope.use(server);
+  await startApiParts(context, server, { schema, hooks, token: itself.token });
   await server.listen({
     hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,
@@ -121,20 +132,3 @@ const issuerPaths = (documents: Readonly<Record<string, unknown>>): Record<strin
       return [path, () => new Response(JSON.stringify(document), { headers })];
     }),
   );
-
-const lookupOver =
-  (reader: () => Reader): Lookup =>
-  (resource, namespace, name): Known | undefined => {
-    const kind = { serviceaccounts: serviceAccountKind, pods: podKind, secrets: secretKind, nodes: undefined }[
-      resource
-    ];
-    const object = kind && (reader().get(kind as typeof podKind, namespace, name) as Pod | undefined);
-    if (!object) return undefined;
-    const deleted = object.metadata.deletionTimestamp;
-    return {
-      uid: object.metadata.uid!,
-      deletedAtMs: deleted ? Date.parse(deleted) : undefined,
-      serviceAccountName: object.spec?.serviceAccountName,
-      nodeName: object.spec?.nodeName,
-    };
-  };

@@ -85,6 +85,14 @@ export function checkMetadata(
   checkOwners(mistakes, meta);
   for (const [index, finalizer] of (meta.finalizers ?? []).entries())
     checkFinalizer(mistakes, finalizer, `metadata.finalizers[${index}]`);
+  if (!current && meta.finalizers?.includes('orphan') && meta.finalizers.includes('foregroundDeletion'))
+    mistakes.push(
+      fieldErrors.invalid(
+        'metadata.finalizers',
+        meta.finalizers,
+        'finalizer orphan and foregroundDeletion cannot be both set',
+      ),
+    );
   if (current) checkImmutable(mistakes, meta, current.metadata);
   return mistakes;
 }

@@ -1,0 +1,107 @@
+import type { FieldError, Kind, KubeObject } from '#api';
+import type { Column, Strategy, UserInfo } from './strategy.ts';
+
+/** What the API server offers to those who extend it in its own process: kinds that come and go, admission, reading. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = Record<string, unknown>;
+/** An object as it travels through the server: decoded JSON of a known kind. */
+export type AnyObject = KubeObject & JsonObject;
+export type AnyKind = Kind<KubeObject>;
+export type AnyStrategy = Strategy<KubeObject>;
+
+/** The one parse of a request's path and query. Everything is routed, authorised and stored by this, never by text. */
+export interface RequestInfo {
+  /** get list watch create update patch delete deletecollection; for paths outside resources the lower-case HTTP method. */
+  readonly verb: string;
+  readonly isResource: boolean;
+  /** Without the query, percent-encoded as received. */
+  readonly path: string;
+  readonly group: string;
+  readonly version: string;
+  /** Plural. */
+  readonly resource: string;
+  readonly subresource: string;
+  /** Empty for cluster-wide requests. For `namespaces/x` it is x, as upstream. */
+  readonly namespace: string;
+  /** Empty for collections. */
+  readonly name: string;
+  /** What follows the subresource (proxy paths), with its leading slash; else empty. */
+  readonly rest: string;
+  readonly query: URLSearchParams;
+}
+
+/** Types of objects: the facts table of built-in kinds, and what custom kinds define. */
+export interface SchemaEngine {
+  has(typeId: string): boolean;
+  /**
+   * Checks the types of the fields, removes unknown fields and nulls in place.
+   * `unknown`: paths such as `spec.containers[0].foo`, for the caller to report by fieldValidation.
+   * `errors`: what cannot be decoded at all (a string where a list belongs).
+   */
+  decode(typeId: string, object: JsonObject): { unknown: string[]; errors: FieldError[] };
+  /** Structural defaults, in place. */
+  default(typeId: string, object: JsonObject): void;
+  /** Required fields, enums and formats. */
+  validate(typeId: string, object: JsonObject): FieldError[];
+}
+
+export interface AdmissionRequest {
+  readonly info: RequestInfo;
+  readonly user: UserInfo;
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+  readonly kind: AnyKind;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Mutating hooks change this in place. Undefined for deletions. */
+  readonly object?: AnyObject;
+  readonly current?: Readonly<AnyObject>;
+  readonly dryRun: boolean;
+  readonly nowMs: number;
+  /** Sent as Warning headers. */
+  warn(text: string): void;
+  /** Runs when the write did not happen after all (an address that was taken is given back). */
+  onRollback(undo: () => void): void;
+}
+/** Throws StatusError to refuse. Runs in list order: `mutate` before defaults are completed and validation, `validate` after. */
+export type Admission = (request: AdmissionRequest) => Promise<void> | void;
+export interface AdmissionHook {
+  readonly name: string;
+  readonly mutate?: Admission;
+  readonly validate?: Admission;
+}
+
+/** Read access to what the watch caches hold; objects are frozen by convention. */
+export interface Reader {
+  get<T>(kind: Kind<T>, namespace: string, name: string): Readonly<T> | undefined;
+  list<T>(kind: Kind<T>, namespace?: string): Readonly<T>[];
+  /**
+   * First called for everything that is there, then after every change: (next, previous), one of them absent for
+   * creations and deletions. Synchronous and quick.
+   */
+  onChange?<T>(
+    kind: Kind<T>,
+    handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void,
+  ): void;
+  /** Those whose indexed field (`spec.nodeName` of pods) has this value, in no order. Empty for a kind without an index. */
+  indexed<T>(kind: Kind<T>, value: string): Readonly<T>[];
+}
+
+/** A kind that this server serves now. Registered and withdrawn at run time. */
+export interface ServedKind {
+  readonly kind: AnyKind;
+  readonly strategy: AnyStrategy;
+  /** Scale subresource of kinds that have one; paths without the leading dot, such as `spec.replicas`. */
+  readonly scale?: {
+    readonly specReplicas: string;
+    readonly statusReplicas: string;
+    readonly selector?: (object: Readonly<AnyObject>) => string;
+  };
+  readonly columns?: readonly Column<KubeObject>[];
+}
+export interface KindRegistry {
+  add(served: ServedKind): Promise<void>;
+  remove(kind: AnyKind): Promise<void>;
+  all(): readonly ServedKind[];
+}
