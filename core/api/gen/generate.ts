@@ -28,6 +28,7 @@ const documents = [
   'apis__networking.k8s.io__v1',
   'apis__resource.k8s.io__v1',
   'apis__rbac.authorization.k8s.io__v1',
+  'apis__apiextensions.k8s.io__v1',
 ];
 /** JSON shapes that are not objects although upstream names a type for them. */
 const special: Record<string, Field> = {
@@ -195,7 +196,11 @@ if (import.meta.main) {
     return (JSON.parse(result.stdout.toString()) as { Dir: string }).Dir;
   };
   const staging = `v0.${moduleVersion.slice(2)}`;
-  const omitted = readOmitted(folderOf(`k8s.io/api@${staging}`), folderOf(`k8s.io/apimachinery@${staging}`));
+  const omitted = readOmitted(
+    folderOf(`k8s.io/api@${staging}`),
+    folderOf(`k8s.io/apimachinery@${staging}`),
+    folderOf(`k8s.io/apiextensions-apiserver@${staging}`),
+  );
   const facts = factsOf(readSchemas(folderOf(`k8s.io/kubernetes@v${moduleVersion}`)), omitted);
   const lines = Object.entries(facts.types).map(([id, type]) => `${JSON.stringify(id)}:${JSON.stringify(type)}`);
   writeFileSync(
