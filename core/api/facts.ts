@@ -21,8 +21,6 @@ export interface Field {
   readonly fields?: Readonly<Record<string, Field>>;
   /** With `struct`: how fields are seen that are not named; absent: as one piece. */
   readonly rest?: Field;
-  /** Nobody declared what is here: it is taken as it looks, objects by their fields and lists as one piece. */
-  readonly deduced?: boolean;
   /** With `array` and `map`: the element. */
   readonly items?: Field;
   readonly default?: unknown;

@@ -1,4 +1,5 @@
 import { apiVersionOf, type ResourceVersion } from '#api';
+import type { KindSchema } from '#sdk';
 import type { Entry } from '../store/store.ts';
 import type { AnyKind, AnyObject, ServedKind } from './contract.ts';
 import { conversionOf } from './conversions.ts';
@@ -20,7 +21,7 @@ export const headOf = (kind: AnyKind): string =>
   `{"apiVersion":${JSON.stringify(apiVersionOf(kind))},"kind":${JSON.stringify(kind.kind)},"metadata":{`;
 
 /** The stored text: canonical order and no resourceVersion, which exists only after the commit. */
-export function encodeStored(kind: AnyKind, object: AnyObject): Uint8Array {
+export function encodeStored({ kind }: Pick<ServedKind, 'kind'>, object: AnyObject): Uint8Array {
   const stored = kind.storedAs ?? kind;
   const form = (conversionOf(kind)?.toStored(object) as AnyObject | undefined) ?? object;
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = form;
@@ -74,8 +75,9 @@ export class CachedObject implements Decoded {
     if (this.#bytes) return this.#bytes;
     const stored = this.#stored!;
     const head = headOf(this.served.kind);
-    this.#bytes = splice(head, this.version, this.#served());
-    if (startsWith(stored, head) && !conversionOf(this.served.kind)) this.#stored = undefined;
+    const served = this.#served();
+    this.#bytes = splice(head, this.version, served);
+    if (served === stored && startsWith(stored, head)) this.#stored = undefined;
     return this.#bytes;
   }
   get object(): Readonly<AnyObject> {
@@ -105,6 +107,7 @@ export class CachedObject implements Decoded {
   #served(): Uint8Array {
     const { kind } = this.served;
     const conversion = conversionOf(kind);
+    if (this.served.schema) return this.#custom(this.served.schema);
     if (!conversion) return this.stored;
     const {
       apiVersion: _version,
@@ -113,6 +116,15 @@ export class CachedObject implements Decoded {
       ...rest
     } = conversion.fromStored(JSON.parse(decoder.decode(this.stored)) as AnyObject);
     return Buffer.from(JSON.stringify({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata, ...rest }));
+  }
+  /** Stored under another schema or version: brought to the one that is served. */
+  #custom(schema: KindSchema): Uint8Array {
+    const { kind } = this.served;
+    const object = JSON.parse(decoder.decode(this.stored)) as AnyObject;
+    const isOther = object.apiVersion !== apiVersionOf(kind);
+    const pruned = schema.prune(object).length > 0;
+    if (!schema.applyDefaults(object) && !pruned && !isOther) return this.stored;
+    return encodeStored({ kind: { ...kind, storedAs: undefined } }, object);
   }
   /** A copy that its owner may change. */
   draft(): AnyObject {

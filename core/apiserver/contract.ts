@@ -1,6 +1,6 @@
-import type { FieldError, Kind, KubeObject, PolicyRule, RoleRef } from '#api';
+import type { Field, FieldError, Kind, KubeObject, PolicyRule, RoleRef } from '#api';
 import type { Clock, Log, Random } from '#base';
-import type { Column, Strategy, UserInfo } from '#sdk';
+import type { ApiPart, KindRegistry, ServedKind, Strategy, UserInfo } from '#sdk';
 import type { Store } from '../store/store.ts';
 
 /** What the parts of the apiserver ask of each other. Only types; every part has its own folder. */
@@ -11,6 +11,8 @@ export type JsonObject = Record<string, unknown>;
 export type AnyObject = KubeObject & JsonObject;
 export type AnyKind = Kind<KubeObject>;
 export type AnyStrategy = Strategy<KubeObject>;
+
+export type { KindRegistry, ServedKind } from '#sdk';
 
 /** The one parse of a request's path and query. Everything is routed, authorised and stored by this, never by text. */
 export interface RequestInfo {
@@ -92,7 +94,8 @@ export interface Patches {
   applyStrategicPatch(typeId: string, document: JsonObject, patch: JsonObject): JsonObject;
   /** `live` undefined: creation by apply. The result carries new metadata.managedFields. */
   serverSideApply(
-    typeId: string,
+    /** A built-in type's id, or how a custom one is owned. */
+    type: string | Field,
     live: JsonObject | undefined,
     config: JsonObject,
     options: {
@@ -104,7 +107,7 @@ export interface Patches {
   ): JsonObject;
   /** After a create, update or patch that is no apply: sets `next.metadata.managedFields`, in place. */
   trackUpdate(
-    typeId: string,
+    type: string | Field,
     live: JsonObject | undefined,
     next: JsonObject,
     options: { readonly manager: string; readonly subresource?: string; readonly nowMs: number },
@@ -206,24 +209,6 @@ export interface TokenIssuer {
   review(token: string, audiences: readonly string[] | undefined): Promise<JsonObject>;
 }
 
-/** A kind that this server serves now. Registered and withdrawn at run time. */
-export interface ServedKind {
-  readonly kind: AnyKind;
-  readonly strategy: AnyStrategy;
-  /** Scale subresource of kinds that have one; paths without the leading dot, such as `spec.replicas`. */
-  readonly scale?: {
-    readonly specReplicas: string;
-    readonly statusReplicas: string;
-    readonly selector?: (object: Readonly<AnyObject>) => string;
-  };
-  readonly columns?: readonly Column<KubeObject>[];
-}
-export interface KindRegistry {
-  add(served: ServedKind): Promise<void>;
-  remove(kind: AnyKind): Promise<void>;
-  all(): readonly ServedKind[];
-}
-
 export interface ApiServerOptions {
   readonly store: Store;
   readonly clock: Clock;
@@ -254,6 +239,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** The API-server parts of plugins; started in this order before the first request. */
+  readonly parts?: readonly ApiPart[];
 }
 export interface ApiServer extends AsyncDisposable {
   /** In process, with no socket; the same code as over the network. */

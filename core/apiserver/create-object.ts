@@ -4,6 +4,7 @@ import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeStored, storeKey } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, managerOf, resourceText } from './core.ts';
+import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
 /** Attempts for a generated name before AlreadyExists reaches the client, as upstream. */
 const generateAttemptsMax = 8;
@@ -15,11 +16,11 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
   prepareMetadata(call, object);
   const admission = new AdmissionRun(call, 'CREATE');
   try {
-    core.schema?.default(served.kind.type, object);
+    applyKindDefaults(core, served, object);
     served.strategy.defaults?.(object);
     // Before admission: what hooks add belongs to nobody, so that an apply without it does not take it away.
     if (!object.metadata.managedFields) {
-      core.patches.trackUpdate(served.kind.type, undefined, object, { manager: managerOf(call), nowMs: call.nowMs });
+      core.patches.trackUpdate(patchTypeOf(served), undefined, object, { manager: managerOf(call), nowMs: call.nowMs });
     }
     await admission.mutate(object);
     served.strategy.defaults?.(object);
@@ -50,7 +51,7 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
 async function store(call: Call, object: AnyObject): Promise<CachedObject> {
   const { core, served } = call;
   const key = storeKey(served.kind, object.metadata.namespace ?? '', object.metadata.name!);
-  const bytes = encodeStored(served.kind, object);
+  const bytes = encodeStored(served, object);
   if (call.dryRun) {
     if (call.resources.get(object.metadata.namespace ?? '', object.metadata.name!)) {
       throw errors.alreadyExists(resourceText(served.kind), object.metadata.name!);

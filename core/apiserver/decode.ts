@@ -2,6 +2,7 @@ import { apiVersionOf, errors, type FieldError, invalidObject, StatusError } fro
 import type { Body } from './body.ts';
 import type { AnyKind, AnyObject, JsonObject } from './contract.ts';
 import type { Call } from './core.ts';
+import { decodeKind } from './kind-schema.ts';
 
 /** A body as an object of this kind: checked, pruned, with what fieldValidation asks reported. Throws 400. */
 export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served.kind): AnyObject {
@@ -37,6 +38,7 @@ export function decodePatched(call: Call, object: JsonObject, faults: readonly s
 }
 
 function decodeFields(call: Call, kind: AnyKind, object: JsonObject): { unknown: string[]; errors: FieldError[] } {
+  if (kind === call.served.kind) return decodeKind(call.core, call.served, object);
   const schema = call.core.schema;
   return schema?.has(kind.type) ? schema.decode(kind.type, object) : { unknown: [], errors: [] };
 }

@@ -84,7 +84,7 @@ export async function deleteObject(
         await core.cache.waitFor(gone.version);
         return { object: current.at(gone.version), gone: true };
       }
-      const bytes = encodeStored(served.kind, marked);
+      const bytes = encodeStored(served, marked);
       if (call.dryRun || options.dryRun)
         return { object: new CachedObject(served, current.key, current.version, bytes), gone: false };
       const entry = await core.store.update(current.key, bytes, current.version);

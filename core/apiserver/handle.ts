@@ -111,7 +111,7 @@ async function answerResource(
     warnings: new Set(),
     upgrade,
   };
-  const deprecation = deprecations[`${info.group}/${info.version}/${info.resource}`];
+  const deprecation = served.deprecation ?? deprecations[`${info.group}/${info.version}/${info.resource}`];
   if (deprecation) {
     call.warnings.add(deprecation);
     core.metrics.deprecated(info);

@@ -16,6 +16,7 @@ import { listen } from './listener.ts';
 import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
+import { startParts } from './parts.ts';
 import { patches } from './patch/patches.ts';
 import { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
@@ -67,6 +68,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   holder.core = core;
   options.authorizer.bind?.(reader);
   await bootstrap(core);
+  await startParts(core);
   void sweepEvents(core);
   void compactHistory(core, options.compactionIntervalMs);
   const handle = createHandler(core);

@@ -4,6 +4,7 @@ import { CachedObject, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, conflictOf, managerOf, mustGet, resourceText } from './core.ts';
 import { strategyRequest, validateObject } from './create-object.ts';
+import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
 /** Attempts against concurrent writers when the client named no version. */
 const attemptsMax = 8;
@@ -43,10 +44,10 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   keepMetadata(call, next, before, change.tracked === true);
   const admission = new AdmissionRun(call, 'UPDATE', change.subresource);
   try {
-    core.schema?.default(served.kind.type, next);
+    applyKindDefaults(core, served, next);
     served.strategy.defaults?.(next);
     if (!change.tracked) {
-      core.patches.trackUpdate(served.kind.type, before, next, {
+      core.patches.trackUpdate(patchTypeOf(served), before, next, {
         manager: managerOf(call),
         subresource: change.subresource,
         nowMs: call.nowMs,
@@ -69,7 +70,7 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
 
 async function store(call: Call, current: CachedObject, next: AnyObject, pinned: boolean): Promise<CachedObject> {
   const { core, served } = call;
-  const bytes = encodeStored(served.kind, next);
+  const bytes = encodeStored(served, next);
   if (isSame(served, current, next, bytes)) return current; // no change, no new version
   if (call.dryRun) return new CachedObject(served, current.key, current.version, bytes);
   try {
@@ -154,7 +155,7 @@ function isSame(served: CachedObject['served'], current: CachedObject, next: Any
   const untimed = (list: typeof mine) => JSON.stringify(list.map((entry) => ({ ...entry, time: undefined })));
   if (untimed(mine) !== untimed(old)) return false;
   const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };
-  return Buffer.compare(encodeStored(served.kind, timed), current.stored) === 0;
+  return Buffer.compare(encodeStored(served, timed), current.stored) === 0;
 }
 
 export type { ResourceVersion };

@@ -6,5 +6,7 @@ export * from './reconciler.ts';
 export * from './recorder.ts';
 export * from './runtime.ts';
 export * from './scheduling.ts';
+export * as schemas from './schema/index.ts';
+export * from './serving.ts';
 export * from './strategy.ts';
 export * from './workqueue.ts';

@@ -1,4 +1,4 @@
-import { errors, fieldErrors, invalidObject } from '#api';
+import { errors, type Field, fieldErrors, invalidObject } from '#api';
 import type { JsonObject, Patches } from '../contract.ts';
 import { FieldSet } from './field-set.ts';
 import {
@@ -75,7 +75,7 @@ function onlyWritable(config: JsonObject, subresource: string): JsonObject {
 }
 
 /** An object that nobody tracked yet belongs to one collective manager, so that the first apply meets conflicts. */
-function liveManagers(typeId: string, live: JsonObject | undefined): Manager[] {
+function liveManagers(typeId: string | Field, live: JsonObject | undefined): Manager[] {
   const managers = readManagers(live);
   if (!live || managers.length > 0) return managers;
   const set = ownable(fieldsOf(rootShape(typeId), live), '');

@@ -6,7 +6,7 @@ import { isObject, setOwn } from './merge.ts';
 /** How server-side apply sees a value: one piece, named parts, or elements found by their keys. */
 export type Shape =
   | { readonly kind: 'leaf' }
-  | { readonly kind: 'struct'; readonly typeId: string }
+  | { readonly kind: 'struct'; readonly field: (name: string) => Field | undefined }
   | { readonly kind: 'map'; readonly items: Field }
   | { readonly kind: 'keyed'; readonly keys: readonly string[]; readonly items: Field }
   | { readonly kind: 'set' };
@@ -23,7 +23,11 @@ function shapeFor(field: Field): Shape {
   if (field.mapType === 'atomic') return leaf;
   if (field.type === 'ref') {
     const type = facts().types[field.ref!];
-    return !type || type.open || type.mapType === 'atomic' ? leaf : { kind: 'struct', typeId: field.ref! };
+    return !type || type.open || type.mapType === 'atomic' ? leaf : structShape(field.ref!);
+  }
+  if (field.type === 'struct') {
+    const { fields = {}, rest } = field;
+    return { kind: 'struct', field: (name) => (Object.hasOwn(fields, name) ? fields[name] : rest) };
   }
   if (field.type === 'map') return { kind: 'map', items: field.items! };
   if (field.type === 'array' && field.listType === 'map')
@@ -31,8 +35,11 @@ function shapeFor(field: Field): Shape {
   if (field.type === 'array' && field.listType === 'set') return { kind: 'set' };
   return leaf;
 }
-export const rootShape = (typeId: string): Shape =>
-  facts().types[typeId] ? { kind: 'struct', typeId } : { kind: 'map', items: { type: 'any' } };
+const structShape = (typeId: string): Shape => ({ kind: 'struct', field: (name) => fieldOf(typeId, name) });
+/** Of a built-in type by its id, or of a custom one by its fields. */
+export const rootShape = (type: string | Field): Shape =>
+  typeof type !== 'string' ? shapeOf(type) : facts().types[type] ? structShape(type) : plainMap;
+const plainMap: Shape = { kind: 'map', items: { type: 'any' } };
 export const fieldOf = (typeId: string, name: string): Field | undefined => {
   const fields = facts().types[typeId]?.fields;
   return fields && Object.hasOwn(fields, name) ? fields[name] : undefined;
@@ -53,7 +60,7 @@ export function partsOf(shape: Shape, value: unknown): Map<string, Part> | undef
     if (!isObject(value)) return undefined;
     for (const [name, inner] of Object.entries(value)) {
       if (inner === undefined) continue;
-      const field = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
+      const field = shape.kind === 'map' ? shape.items : shape.field(name);
       parts.set(`f:${name}`, { key: `f:${name}`, value: inner, shape: shapeOf(field), field });
     }
     return parts;
@@ -70,7 +77,8 @@ function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown): strin
   if (!isObject(element)) return undefined;
   const keys: JsonObject = {};
   for (const name of [...shape.keys].sort()) {
-    const value = element[name] ?? (shape.items.ref ? fieldOf(shape.items.ref, name)?.default : undefined);
+    const value =
+      element[name] ?? (shape.items.ref ? fieldOf(shape.items.ref, name) : shape.items.fields?.[name])?.default;
     if (value !== undefined) keys[name] = value;
   }
   return `k:${JSON.stringify(keys)}`;
@@ -175,7 +183,7 @@ function diffNamed(
     parts++;
     const [left, right] = [ownOf(old, name), ownOf(now, name)];
     if (left === right || (left === undefined && right === null)) return;
-    const part = shape.kind === 'map' ? shape.items : fieldOf(shape.typeId, name);
+    const part = shape.kind === 'map' ? shape.items : shape.field(name);
     const [more, less] = [new FieldSet(), new FieldSet()];
     diff(shapeOf(part), left, right, more, less, part, here);
     if (!more.isEmpty) changed.children.set(`f:${name}`, more);

@@ -11,7 +11,7 @@ const kind = configMapKind as AnyKind;
 const served: ServedKind = { kind, strategy: defaultStrategy(kind) };
 const map = (name: string, data = { a: 'ä' }): CachedObject => {
   const object = { metadata: { name, namespace: 'n', creationTimestamp: '2026-01-02T03:04:05Z' }, data };
-  const bytes = encodeStored(kind, object as unknown as AnyObject);
+  const bytes = encodeStored(served, object as unknown as AnyObject);
   return new CachedObject(served, storeKey(kind, 'n', name), '7' as ResourceVersion, bytes);
 };
 

@@ -3,7 +3,13 @@ import type { SchemaNode } from './node.ts';
 
 const objectMeta: Field = { type: 'ref', ref: 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' };
 /** What nobody has declared is taken as it looks: objects part by part, lists as one piece. */
-const deduced: Field = { type: 'map', deduced: true };
+const deduced: Field = {
+  type: 'map',
+  omitZero: true,
+  get items(): Field {
+    return deduced;
+  },
+};
 
 const made = new WeakMap<SchemaNode, Field>();
 /** A schema as server-side apply sees it: which parts are owned one by one. */
@@ -17,7 +23,7 @@ export function ownedFields(schema: SchemaNode, isRoot = false): Field {
 
 function fieldOf(schema: SchemaNode, isResource: boolean): Field {
   const { type, listType, listMapKeys, mapType } = schema;
-  const rest = { default: schema.default, listType, listMapKeys, mapType };
+  const rest = { default: schema.default, listType, listMapKeys, mapType, omitZero: true };
   if (type === 'array')
     return { type: 'array', items: schema.items ? ownedFields(schema.items) : { type: 'any' }, ...rest };
   if (type !== 'object') return schema.preserveUnknown && type === '' ? deduced : { type: 'any', ...rest };

@@ -97,7 +97,7 @@ const charactersOf = (text: string): number => {
 
 const ranges: Readonly<Record<string, readonly [number, number]>> = {
   int32: [-2147483648, 2147483647],
-  int64: [-9223372036854775808, 9223372036854775807],
+  int64: [-(2 ** 63), 2 ** 63],
   float: [-3.4028234663852886e38, 3.4028234663852886e38],
 };
 function checkNumber(schema: SchemaNode, value: number, path: string, mistakes: FieldError[]): void {
