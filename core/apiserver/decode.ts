@@ -7,6 +7,7 @@ import { decodeKind } from './kind-schema.ts';
 /** A body as an object of this kind: checked, pruned, with what fieldValidation asks reported. Throws 400. */
 export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served.kind): AnyObject {
   const object = body.value;
+  if (call.served.schema && kind === call.served.kind) checkCustomType(object, kind);
   checkType(object, kind);
   object['apiVersion'] = apiVersionOf(kind);
   object['kind'] = kind.kind;
@@ -56,6 +57,25 @@ function checkType(object: JsonObject, kind: AnyKind): void {
     );
   }
 }
+
+/** Upstream words it otherwise where it knows no Go type. */
+function checkCustomType(object: JsonObject, kind: AnyKind): void {
+  const { apiVersion, kind: name } = object;
+  const wanted = apiVersionOf(kind);
+  const missing = !name ? 'Kind' : !apiVersion ? 'apiVersion' : undefined;
+  if (missing) {
+    const text = JSON.stringify(object);
+    const start = text.length > shownBytes ? `${text.slice(0, shownBytes)} ...` : text;
+    throw errors.badRequest(
+      `the object provided is unrecognized (must be of type ${kind.kind}): Object '${missing}' is missing in '${text}' (${start})`,
+    );
+  }
+  if (name === kind.kind && apiVersion !== wanted)
+    throw errors.badRequest(
+      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${wanted})`,
+    );
+}
+const shownBytes = 30;
 
 const versionPart = (apiVersion: unknown): string => String(apiVersion ?? '').replace(/^.*\//, '');
 /** Upstream does not say whose patch it is. */

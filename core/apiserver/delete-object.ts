@@ -128,6 +128,7 @@ function markDeleted(call: Call, current: CachedObject, options: DeleteOptions):
   const { metadata } = next;
   const asked = call.served.strategy.gracePeriodSeconds?.(next, options.gracePeriodSeconds);
   const before = JSON.stringify([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds, metadata.finalizers]);
+  if (!metadata.deletionTimestamp) call.served.strategy.prepareForDelete?.(next);
   const finalizers = new Set(metadata.finalizers ?? []);
   const policy =
     options.propagationPolicy ?? (current.served.kind.kind === 'ReplicationController' ? 'Orphan' : undefined);

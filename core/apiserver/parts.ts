@@ -3,6 +3,7 @@ import type { ApiPartContext, PartObjects } from '#sdk';
 import type { AnyKind, AnyObject } from './contract.ts';
 import type { Core } from './core.ts';
 import { deleteObject } from './delete-object.ts';
+import { checkMetadata } from './strategies/rules/metadata.ts';
 import { systemCall, systemCreate } from './system-call.ts';
 import { updateObject } from './update-object.ts';
 
@@ -14,6 +15,7 @@ export async function startParts(core: Core): Promise<void> {
       kinds,
       reader,
       objects: objectsOf(core),
+      checkMetadata: (object, current) => checkMetadata(object, current, undefined, true),
       clock,
       random,
       log: core.log.with({ part: part.name }),

@@ -1,4 +1,4 @@
-import type { Field, Kind, KubeObject } from '../api/index.ts';
+import type { Field, FieldError, Kind, KubeObject } from '../api/index.ts';
 import type { Clock, Log, Random } from '../base/index.ts';
 import type { Column, Strategy } from './strategy.ts';
 
@@ -74,6 +74,8 @@ export interface ApiPartContext {
   readonly kinds: KindRegistry;
   readonly reader: PartReader;
   readonly objects: PartObjects;
+  /** What holds for the metadata of every object. */
+  checkMetadata(object: Readonly<KubeObject>, current?: Readonly<KubeObject>): FieldError[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

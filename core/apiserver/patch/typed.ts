@@ -182,7 +182,7 @@ function diffNamed(
   const each = (name: string) => {
     parts++;
     const [left, right] = [ownOf(old, name), ownOf(now, name)];
-    if (left === right || (left === undefined && right === null)) return;
+    if (left === right) return;
     const part = shape.kind === 'map' ? shape.items : shape.field(name);
     const [more, less] = [new FieldSet(), new FieldSet()];
     diff(shapeOf(part), left, right, more, less, part, here);

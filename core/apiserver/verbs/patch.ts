@@ -76,12 +76,12 @@ function refuseUnknown(call: Call, config: JsonObject): void {
     (path) => `.${path}: field not declared in schema`,
   );
   if (lines.length === 0) return;
-  const { namespace = '' } = (config['metadata'] ?? {}) as { namespace?: string };
+  const { namespace = '', name = '' } = (config['metadata'] ?? {}) as { namespace?: string; name?: string };
   const text = lines.length === 1 ? lines[0]! : `errors:\n  ${lines.join('\n  ')}`;
   throw new StatusError(
     500,
     '',
-    `failed to create typed patch object (${namespace}/${call.info.name}; ${kind.group}/${kind.version}, Kind=${kind.kind}): ${text}`,
+    `failed to create typed patch object (${namespace}/${name}; ${kind.group}/${kind.version}, Kind=${kind.kind}): ${text}`,
   );
 }
 

@@ -144,6 +144,7 @@ const numberFormats: Readonly<Record<string, readonly string[]>> = {
   integer: ['int32', 'int64'],
   number: ['float', 'double'],
 };
+export const isCheckedFormat = (format: string, type: string): boolean => formatOf(format, type) !== '';
 /** Formats that nobody checks are as good as none. */
 function formatOf(given: unknown, type: string): string {
   const format = text(given) ?? '';

@@ -12,6 +12,13 @@ export function prune(schema: SchemaNode, object: JsonObject): string[] {
   return removed;
 }
 
+/** The same for a value inside of an object, such as a default. */
+export function pruneValue(schema: SchemaNode, value: unknown): string[] {
+  const removed: string[] = [];
+  walk(schema, value, '', schema.embedded, removed);
+  return removed;
+}
+
 function walk(schema: SchemaNode | undefined, value: unknown, path: string, isRoot: boolean, removed: string[]): void {
   if (Array.isArray(value)) {
     const list: unknown[] = value;

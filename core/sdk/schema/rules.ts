@@ -72,17 +72,11 @@ export function checkRules(
   object: unknown,
   former: Former = uncorrelated,
   costMax = objectCostMax,
+  path = '',
 ): RuleResult {
   const run = new Run(costMax);
-  if (schema.has.rules)
-    run.node(
-      schema,
-      object,
-      former,
-      { now: former, nearest: uncorrelated, value: object, nearestValue: undefined },
-      '',
-      true,
-    );
+  const ratchet = { now: former, nearest: uncorrelated, value: object, nearestValue: undefined };
+  if (schema.has.rules) run.node(schema, object, former, ratchet, path, path === '' || schema.embedded);
   return { mistakes: run.mistakes, warnings: run.warnings };
 }
 

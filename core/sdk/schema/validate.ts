@@ -82,12 +82,21 @@ function checkText(schema: SchemaNode, text: string, path: string, mistakes: Fie
   const { minLength, maxLength, pattern, format } = schema;
   const length = minLength === undefined && maxLength === undefined ? 0 : charactersOf(text);
   if (maxLength !== undefined && length > maxLength) mistakes.push(fieldErrors.tooLong(path || noPath, maxLength));
-  if (minLength !== undefined && length < minLength)
+  else if (minLength !== undefined && length < minLength)
     mistakes.push(invalid(path, text, `should be at least ${minLength} chars long`));
-  if (pattern !== undefined && !regex(pattern).matcher(text).find())
+  else if (pattern !== undefined && !regex(pattern).matcher(text).find())
     mistakes.push(invalid(path, text, `should match '${pattern}'`));
   if (format && (schema.type === '' || schema.type === 'string') && !fitsFormat(format, text))
     mistakes.push(mistyped(path || noPath, path, format, text));
+}
+/** What is wrong with a pattern (RE2, so that none takes more than linear time); undefined: nothing. */
+export function patternMistake(pattern: string): string | undefined {
+  try {
+    regex(pattern);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 const charactersOf = (text: string): number => {
   let count = 0;
