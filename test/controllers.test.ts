@@ -6,11 +6,14 @@ import {
   configMapKind,
   endpointSliceKind,
   endpointsKind,
+  eventKind,
   isReason,
+  milliOf,
   namespaceKind,
   nodeKind,
   type Pod,
   podKind,
+  priorityClassKind,
   replicationControllerKind,
   serviceAccountKind,
   serviceKind,
@@ -231,5 +234,75 @@ describe('the control plane', () => {
     );
     expect(await pods()).toEqual([]);
     expect((await client.list(nodeKind)).items).toHaveLength(1);
+  }, 30_000);
+
+  test('a more important pod takes the place of another, and gated ones wait', async () => {
+    const classOf = (name: string, value: number) =>
+      client.create(priorityClassKind, {
+        apiVersion: 'scheduling.k8s.io/v1',
+        kind: 'PriorityClass',
+        metadata: { name },
+        value,
+      });
+    await Promise.all([classOf('low', 10), classOf('high', 1_000)]);
+    const node = await client.get(nodeKind, { name: 'n1' });
+    const cpu = `${Math.floor(milliOf(node.status?.allocatable?.cpu) * 0.6)}m`;
+    const create = (name: string, priorityClassName: string, schedulingGates?: { name: string }[]) =>
+      client.create(podKind, {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { namespace, name },
+        spec: {
+          priorityClassName,
+          schedulingGates,
+          automountServiceAccountToken: false,
+          terminationGracePeriodSeconds: 1,
+          containers: [{ name: 'c', image: 'demo:1', resources: { requests: { cpu } } }],
+        },
+      });
+    const get = (name: string) => client.get(podKind, { namespace, name });
+    await create('low', 'low');
+    await eventually(() => get('low'), isReady as (pod: Pod) => boolean);
+    await create('high', 'high', [{ name: 'example.com/wait' }]);
+    expect((await get('high')).status?.conditions).toMatchObject([{ reason: 'SchedulingGated', status: 'False' }]);
+    const hold = { type: 'merge' as const, body: { metadata: { finalizers: ['example.com/hold'] } } };
+    await client.patch(podKind, { namespace, name: 'low' }, hold);
+    await client.patch(
+      podKind,
+      { namespace, name: 'high' },
+      { type: 'merge', body: { spec: { schedulingGates: [] } } },
+    );
+    const victim = await eventually(
+      () => get('low'),
+      (pod) => !!pod.metadata.deletionTimestamp,
+    );
+    expect(victim.status?.conditions).toContainEqual(
+      expect.objectContaining({
+        type: 'DisruptionTarget',
+        status: 'True',
+        reason: 'PreemptionByScheduler',
+        message: 'default-scheduler: preempting to accommodate a higher priority pod',
+      }),
+    );
+    const high = await eventually(
+      () => get('high'),
+      (pod) => pod.status?.nominatedNodeName === 'n1',
+    );
+    expect(high.status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message).toMatch(
+      /^0\/1 nodes are available: 1 Insufficient cpu\. preemption: (found a potential placement for pod on node n1, preempting 1 victims|not eligible due to a terminating pod on the nominated node\.)$/,
+    );
+    await client.patch(
+      podKind,
+      { namespace, name: 'low' },
+      { type: 'merge', body: { metadata: { finalizers: null } } },
+    );
+    await eventually(() => get('high'), isReady as (pod: Pod) => boolean);
+    const told = await eventually(
+      async () => (await client.list(eventKind, { namespace })).items.filter(({ reason }) => reason === 'Preempted'),
+      (list) => list.length > 0,
+    );
+    expect(told).toMatchObject([
+      { message: `Preempted by pod ${high.metadata.uid} on node n1`, involvedObject: { name: 'low' } },
+    ]);
   }, 30_000);
 });

@@ -1,9 +1,11 @@
 import { expect, test } from 'bun:test';
 import { Scope, seededRandom, silentLog, systemClock } from '#base';
 import type { ApiServerOptions } from '../core/apiserver/contract.ts';
+import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
+import { createClient } from '../core/client/http.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
-import { crdPart } from '../plugins/crd/api.ts';
+import part from '../plugins/crd/api.ts';
 
 type Json = Record<string, unknown>;
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -19,9 +21,14 @@ async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemo
       advertise: { ip: '192.0.2.1', port: 6443 },
       authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
       authorizer: { authorize: () => ({ allowed: true }) },
-      parts: [crdPart],
     } as ApiServerOptions),
   );
+  const own = scope.use(new Scope());
+  const client = createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost' });
+  const { kinds, reader } = api;
+  const schema = createSchemaEngine();
+  const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
+  await part.start({ ...common, client, kinds, reader, schema, scope: own, admit() {} });
   return async (method: string, path: string, body?: unknown, type = 'application/json') => {
     const response = await api.fetch(
       new Request(`http://localhost${path}`, {

@@ -215,6 +215,42 @@ test('nodes/proxy reaches the statistics of the kubelet and nothing stronger', a
   };
   expect(summary.pods[0]?.containers[0]?.memory.workingSetBytes).toBe(7);
   expect((await node('/exec/default/p/c?command=id&output=1')).status).toBe(403);
+  expect(await (await node('/containerLogs/default/p/c?tailLines=1')).text()).toBe('three\n');
+  for (const rest of ['/containerLogs/default/p/c/d', '/run/default/p/c'])
+    expect((await node(rest)).status).toBeGreaterThanOrEqual(401);
+  const url = `http://127.0.0.1:${api.port}/api/v1/nodes/n1/proxy/containerLogs/default/p/c`;
+  expect((await fetch(url, { method: 'POST' })).status).toBe(403);
+});
+
+test('proxy: TLS of a pod with a certificate that nobody signed', async () => {
+  await using pod = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    tls: await issueServing(await createAuthority('nobody', Date.now()), {
+      commonName: 'web',
+      dnsNames: ['web'],
+      ipAddresses: [],
+      days: 1,
+      nowMs: Date.now(),
+    }),
+    fetch: (request, server) => (server.upgrade(request) ? undefined : new Response('over TLS')),
+    websocket: { message: (socket, data) => void socket.send(data) },
+  });
+  objects['pods/default/tls'] = {
+    metadata: { name: 'tls' },
+    spec: { containers: [{ name: 'c', ports: [{ name: 'secure', containerPort: pod.port }] }] },
+    status: { podIP: '127.0.0.1', phase: 'Running' },
+  };
+  expect(await said(`https:tls:${pod.port}/proxy/`)).toBe('200 over TLS');
+  expect(await said('https:tls:/proxy/')).toBe('200 over TLS');
+  const socket = new WebSocket(path(`https:tls:${pod.port}/proxy/`).replace('http', 'ws'));
+  const echo = await new Promise((resolve) => {
+    socket.onopen = () => socket.send('hello');
+    socket.onmessage = ({ data }) => resolve(data);
+    socket.onclose = ({ code }) => resolve(code);
+  });
+  socket.close();
+  expect(echo).toBe('hello');
 });
 
 test.each([
@@ -331,6 +367,36 @@ test('port-forward: two connections at once, an error on its stream', async () =
   socket.close();
 });
 
+test('port-forward by channels, as the Python and JavaScript clients do: data, an error, the close', async () => {
+  const socket = new WebSocket(path('p/portforward?ports=80,81').replace('http', 'ws'), {
+    protocols: ['v5.channel.k8s.io', 'v4.channel.k8s.io'],
+  });
+  socket.binaryType = 'nodebuffer';
+  const heard: Record<number, string> = {};
+  const echoed = new Promise<void>((resolve) => {
+    socket.onmessage = ({ data }) => {
+      const message = data as unknown as Buffer;
+      heard[message[0]!] = (heard[message[0]!] ?? '') + message.subarray(1).toString('latin1');
+      if (heard[0] === 'P\0a' && (heard[3]?.length ?? 0) > 2) resolve();
+    };
+  });
+  await new Promise((resolve) => (socket.onopen = resolve));
+  expect(socket.protocol).toBe('v4.channel.k8s.io');
+  socket.send(Buffer.from('\0a'));
+  await echoed;
+  expect(heard).toEqual({
+    0: 'P\0a',
+    1: 'P\0',
+    2: 'Q\0',
+    3: 'Q\0error forwarding port 81 to pod p_default, uid u1: connection refused',
+  });
+  socket.close();
+  const { output, code } = await converse('p/portforward?ports=81', 'v4.channel.k8s.io');
+  expect([Object.keys(output), code]).toEqual([['0', '1'], 1000]);
+  const headers = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-protocol': 'v4.channel.k8s.io' };
+  expect(await said('p/portforward', { headers })).toBe('400 query parameter "port" is required');
+});
+
 test('proxy: bodies, headers, redirects and links', async () => {
   await using pod = Bun.serve({
     port: 0,
@@ -365,6 +431,8 @@ test('proxy: bodies, headers, redirects and links', async () => {
     body: 'text',
     headers: [null, null, 'k', null],
   });
+  const escaped = await get(`${web}/a%2Fb/100%25/c`);
+  expect(await escaped.json()).toMatchObject({ pathname: '/a%2Fb/100%25/c' });
   const away = await get(`${web}/away`);
   expect([away.status, away.headers.get('location')]).toEqual([302, `${prefix}/there?x=1`]);
   expect(await (await get(`${web}/page`)).text()).toBe(`<a href="${prefix}/next">n</a>`);

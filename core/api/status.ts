@@ -153,9 +153,14 @@ export const fieldErrors = {
   }),
 };
 
-/** 422 with every mistake at once. `kind` is the kind's name, `group` its group. */
-export function invalidObject(kind: string, group: string, name: string, mistakes: readonly FieldError[]): StatusError {
+/** Mistakes that one answer tells; a hostile object has as many as it has values, each with a sentence. */
+export const mistakesMax = 256;
+
+/** 422 with every mistake at once, up to a bound. `kind` is the kind's name, `group` its group. */
+export function invalidObject(kind: string, group: string, name: string, found: readonly FieldError[]): StatusError {
+  const mistakes = found.slice(0, mistakesMax);
   const lines = mistakes.map((mistake) => `${mistake.field}: ${mistake.message}`);
+  if (found.length > mistakesMax) lines.push(`and ${found.length - mistakesMax} more`);
   const text = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
   return new StatusError(422, 'Invalid', `${kind}${group && `.${group}`} "${name}" is invalid: ${text}`, {
     name: name || undefined,

@@ -72,7 +72,9 @@ export async function errorAnswer(
   const retry = status.details?.retryAfterSeconds;
   if (retry) headers['retry-after'] = String(retry);
   const body = message ?? (format === 'yaml' ? await yamlText(status) : JSON.stringify(status));
-  return new Response(body as Uint8Array<ArrayBuffer> | string, { status: status.code, headers });
+  const response = new Response(body as Uint8Array<ArrayBuffer> | string, { status: status.code, headers });
+  sizes.set(response, body.length);
+  return response;
 }
 
 export function statusOf(error: unknown, log: Log, what: string): Status {

@@ -4,6 +4,7 @@ import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
 import { protobufType, unsupportedMedia } from './negotiate.ts';
 import type { Table } from './protobuf/decode.ts';
+import { readYaml } from './yaml/read.ts';
 
 export const bodyBytesMax = 3 * 1024 * 1024;
 const objectTypes = ['application/json', 'application/yaml', protobufType];
@@ -13,6 +14,9 @@ export interface Body {
   /** What strict decoding would refuse and the parser saw: `duplicate field "spec.x"`. */
   readonly faults: readonly string[];
 }
+
+/** What the listener wants to hear when a body has come whole: until then the sender has only seconds. */
+export const onReceived = new WeakMap<Request, () => void>();
 
 /** Reads at most 3 MiB (413 above) as fatal UTF-8 (400). */
 export async function readText(request: Request): Promise<string> {
@@ -42,6 +46,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
       else chunks.length = 0; // read to its end all the same, without keeping it
     }
   }
+  onReceived.get(request)?.();
   if (size > bodyBytesMax) throw tooLarge();
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
@@ -125,47 +130,10 @@ function unrecognized(kind: string, why: string, text: string): StatusError {
   );
 }
 
-/** Where the mistake is comes first, as people look for it. */
-function yamlFault(error: unknown): string {
-  const message = messageOf(error).split('\n')[0]!;
-  if (message === 'Alias resolution is disabled') return 'aliases are not allowed';
-  const [, text, line, column] = /^(.*) at line (\d+), column (\d+):?$/.exec(message) ?? [];
-  return text ? `line ${line}, column ${column}: ${text}` : message;
-}
-
 /** YAML without aliases, so that a small text cannot grow into a large object. JSON is YAML, and is parsed as JSON. */
 export async function parseYamlObject(text: string, kind = 'object'): Promise<Body> {
   if (/^\s*\{/.test(text)) return parseJsonObject(text, kind);
-  const yaml = await import('yaml');
-  let value: unknown;
-  const faults: string[] = [];
-  try {
-    const lines = new yaml.LineCounter();
-    const document = yaml.parseDocument(text, {
-      uniqueKeys: false,
-      schema: 'yaml-1.1',
-      merge: false,
-      lineCounter: lines,
-    });
-    if (document.errors.length > 0) throw document.errors[0];
-    yaml.visit(document, {
-      Map(_key, { items }) {
-        const seen = new Set<string>();
-        for (const { key } of items) {
-          const name = yaml.isScalar(key) ? String(key.value) : '';
-          if (seen.has(name) && yaml.isScalar(key))
-            faults.push(
-              `  line ${lines.linePos(key.range?.[0] ?? 0).line}: key ${JSON.stringify(name)} already set in map`,
-            );
-          seen.add(name);
-        }
-      },
-    });
-    value = document.toJS({ maxAliasCount: 0 });
-  } catch (error) {
-    throw errors.badRequest(`error converting YAML to JSON: yaml: ${yamlFault(error)}`);
-  }
-  const json = JSON.stringify(value ?? null);
+  const { json, faults } = await readYaml(text);
   scanJson(json);
   return {
     value: asObject(JSON.parse(json), kind, json),

@@ -4,6 +4,7 @@ import type { Entry } from '../store/store.ts';
 import type { AnyKind, AnyObject, ServedKind } from './contract.ts';
 import { conversionOf } from './conversions.ts';
 import type { Decoded, DecodedPool } from './decoded-pool.ts';
+import { sealedWith } from './sealing/seal.ts';
 
 const decoder = new TextDecoder();
 
@@ -66,6 +67,10 @@ export class CachedObject implements Decoded {
   /** The same state under another version: the last state of what was deleted. */
   at(version: ResourceVersion): CachedObject {
     return new CachedObject(this.served, this.key, version, this.stored);
+  }
+  /** Set when the store could not open what is sealed: the id of the key, empty when even that is damaged. Only its name is known then. */
+  get sealedWith(): string | undefined {
+    return this.#stored && sealedWith(this.#stored);
   }
   /** As stored: without a version. */
   get stored(): Uint8Array {

@@ -1,39 +1,37 @@
-import type { Field, FieldError, Kind, KubeObject, PolicyRule, RoleRef } from '#api';
+import type { Field, PolicyRule, RoleRef } from '#api';
 import type { Clock, Log, Random } from '#base';
-import type { ApiPart, KindRegistry, ServedKind, Strategy, UserInfo } from '#sdk';
+import type {
+  AdmissionHook,
+  AnyStrategy,
+  JsonObject,
+  KindRegistry,
+  Reader,
+  RequestInfo,
+  SchemaEngine,
+  ServedKind,
+  UserInfo,
+} from '#sdk';
 import type { Store } from '../store/store.ts';
+import type { SealingStatus } from './sealing/resealing.ts';
+import type { RootKeys } from './sealing/root-keys.ts';
 
-/** What the parts of the apiserver ask of each other. Only types; every part has its own folder. */
+export type {
+  Admission,
+  AdmissionHook,
+  AdmissionRequest,
+  AnyKind,
+  AnyObject,
+  AnyStrategy,
+  Json,
+  JsonObject,
+  KindRegistry,
+  Reader,
+  RequestInfo,
+  SchemaEngine,
+  ServedKind,
+} from '#sdk';
 
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-export type JsonObject = Record<string, unknown>;
-/** An object as it travels through the server: decoded JSON of a known kind. */
-export type AnyObject = KubeObject & JsonObject;
-export type AnyKind = Kind<KubeObject>;
-export type AnyStrategy = Strategy<KubeObject>;
-
-export type { KindRegistry, ServedKind } from '#sdk';
-
-/** The one parse of a request's path and query. Everything is routed, authorised and stored by this, never by text. */
-export interface RequestInfo {
-  /** get list watch create update patch delete deletecollection; for paths outside resources the lower-case HTTP method. */
-  readonly verb: string;
-  readonly isResource: boolean;
-  /** Without the query, percent-encoded as received. */
-  readonly path: string;
-  readonly group: string;
-  readonly version: string;
-  /** Plural. */
-  readonly resource: string;
-  readonly subresource: string;
-  /** Empty for cluster-wide requests. For `namespaces/x` it is x, as upstream. */
-  readonly namespace: string;
-  /** Empty for collections. */
-  readonly name: string;
-  /** What follows the subresource (proxy paths), with its leading slash; else empty. */
-  readonly rest: string;
-  readonly query: URLSearchParams;
-}
+/** What the parts of the apiserver ask of each other. Only types; every part has its own folder. What plugins see too is in the SDK. */
 
 export interface Authenticator {
   /** Undefined: no or unknown credentials. Throws StatusError for credentials that are wrong (401). */
@@ -72,21 +70,6 @@ export interface Decision {
   readonly reason?: string;
 }
 
-/** core/apiserver/schema implements this over the facts table; custom kinds register their own types. */
-export interface SchemaEngine {
-  has(typeId: string): boolean;
-  /**
-   * Checks the types of the fields, removes unknown fields and nulls in place.
-   * `unknown`: paths such as `spec.containers[0].foo`, for the caller to report by fieldValidation.
-   * `errors`: what cannot be decoded at all (a string where a list belongs).
-   */
-  decode(typeId: string, object: JsonObject): { unknown: string[]; errors: FieldError[] };
-  /** Structural defaults, in place. */
-  default(typeId: string, object: JsonObject): void;
-  /** Required fields, enums and formats. */
-  validate(typeId: string, object: JsonObject): FieldError[];
-}
-
 /** core/apiserver/patch implements this. Every function returns a new document and leaves its arguments alone; throws StatusError. */
 export interface Patches {
   applyJsonPatch(document: JsonObject, operations: unknown): JsonObject;
@@ -107,6 +90,7 @@ export interface Patches {
   ): JsonObject;
   /** After a create, update or patch that is no apply: sets `next.metadata.managedFields`, in place. */
   trackUpdate(
+    /** A built-in type's id, or how a custom one is owned. */
     type: string | Field,
     live: JsonObject | undefined,
     next: JsonObject,
@@ -119,48 +103,6 @@ export interface OpenApi {
   /** `group` is empty for core. */
   openApiV3(group: string, version: string, kinds: readonly ServedKind[]): Iterable<string>;
   openApiV2(kinds: readonly ServedKind[]): Iterable<string>;
-}
-
-export interface AdmissionRequest {
-  readonly info: RequestInfo;
-  readonly user: UserInfo;
-  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
-  readonly kind: AnyKind;
-  readonly subresource: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** Mutating hooks change this in place. Undefined for deletions. */
-  readonly object?: AnyObject;
-  readonly current?: Readonly<AnyObject>;
-  readonly dryRun: boolean;
-  readonly nowMs: number;
-  /** Sent as Warning headers. */
-  warn(text: string): void;
-  /** Runs when the write did not happen after all (an address that was taken is given back). */
-  onRollback(undo: () => void): void;
-}
-/** Throws StatusError to refuse. Runs in list order: `mutate` before defaults are completed and validation, `validate` after. */
-export type Admission = (request: AdmissionRequest) => Promise<void> | void;
-export interface AdmissionHook {
-  readonly name: string;
-  readonly mutate?: Admission;
-  readonly validate?: Admission;
-}
-
-/** Read access to what the watch caches hold; objects are frozen by convention. */
-export interface Reader {
-  get<T>(kind: Kind<T>, namespace: string, name: string): Readonly<T> | undefined;
-  list<T>(kind: Kind<T>, namespace?: string): Readonly<T>[];
-  /**
-   * First called for everything that is there, then after every change: (next, previous), one of them absent for
-   * creations and deletions. Synchronous and quick.
-   */
-  onChange?<T>(
-    kind: Kind<T>,
-    handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void,
-  ): void;
-  /** Those whose indexed field (`spec.nodeName` of pods) has this value, in no order. Empty for a kind without an index. */
-  indexed<T>(kind: Kind<T>, value: string): Readonly<T>[];
 }
 
 /** What a WebSocket of a stream handler does; `socket` is Bun's ServerWebSocket in essence. */
@@ -239,8 +181,10 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
-  /** The API-server parts of plugins; started in this order before the first request. */
-  readonly parts?: readonly ApiPart[];
+  /** Seals Secrets in the store, and keeps all of them sealed with the first key. Absent: they are stored as they are. */
+  readonly secretKeys?: RootKeys;
+  /** How far that is, after every few hundred Secrets of a pass. */
+  onSealing?(status: SealingStatus): void;
 }
 export interface ApiServer extends AsyncDisposable {
   /** In process, with no socket; the same code as over the network. */

@@ -65,10 +65,21 @@ export const resourceText = (kind: AnyKind): string => (kind.group ? `${kind.plu
 
 /** The current state; throws 404. */
 export function mustGet(call: Call): CachedObject {
-  const found = call.resources.get(call.served.kind.namespaced ? call.info.namespace : '', call.info.name);
-  if (!found) throw errors.notFound(resourceText(call.served.kind), call.info.name);
-  return found;
+  const namespace = call.served.kind.namespaced ? call.info.namespace : '';
+  const found = call.resources.get(namespace, call.info.name);
+  if (found) return found;
+  const sealed = call.resources.unreadable(namespace, call.info.name);
+  if (sealed) throw unreadableError(sealed);
+  throw errors.notFound(resourceText(call.served.kind), call.info.name);
 }
+
+/** What is stored of it is sealed with a key that this cluster has no more, or is damaged. It can only be deleted. */
+export const unreadableError = ({ served, name, sealedWith }: CachedObject): StatusError =>
+  errors.internal(
+    `${resourceText(served.kind)} "${name}" cannot be opened: ${
+      sealedWith ? `it is sealed with the key ${sealedWith}, which is lost, or its` : 'its'
+    } stored bytes are damaged. Put the key back into pki/secrets of the home and start the API server again, or delete the object`,
+  );
 
 export const conflictOf = (kind: AnyKind, name: string): StatusError =>
   errors.conflict(

@@ -5,6 +5,7 @@ import { CachedObject, encodeStored, storeKey } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, managerOf, resourceText } from './core.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
+import { checkMetadata } from './strategies/rules/metadata.ts';
 
 /** Attempts for a generated name before AlreadyExists reaches the client, as upstream. */
 const generateAttemptsMax = 8;
@@ -99,7 +100,9 @@ export function validateObject(
   subresource?: string,
 ): void {
   const { kind, strategy } = call.served;
+  const isPlain = call.served.schema !== undefined || call.served.plainMetadata === true;
   const mistakes = [
+    ...(isPlain ? checkMetadata(object, current, undefined, true) : []),
     ...(call.core.schema?.has(kind.type) ? call.core.schema.validate(kind.type, object) : []),
     ...strategy.validate(object, current, subresource),
   ];

@@ -21,11 +21,15 @@ export interface DeleteOptions {
 
 /** Body, else query, as upstream. Throws 400 and 422. */
 export function deleteOptionsOf(body: JsonObject | undefined, query: URLSearchParams): DeleteOptions {
+  const kind = body?.['kind'];
+  if (kind && kind !== 'DeleteOptions')
+    throw errors.badRequest(`no kind ${JSON.stringify(kind)} is registered for version "${body['apiVersion']}"`);
   const asked = query.get('gracePeriodSeconds');
   const grace = body?.['gracePeriodSeconds'] ?? (asked === null ? undefined : integerOf(asked));
-  if (grace !== undefined && grace !== null && (typeof grace !== 'number' || grace < 0)) {
-    throw errors.badRequest('gracePeriodSeconds: Invalid value: must be a non-negative integer');
-  }
+  if (grace !== undefined && grace !== null && typeof grace !== 'number')
+    throw errors.badRequest(
+      `json: cannot unmarshal ${jsonTypeOf(grace)} into Go struct field DeleteOptions.gracePeriodSeconds of type int64`,
+    );
   const orphan =
     body?.['orphanDependents'] ??
     (query.has('orphanDependents') ? query.get('orphanDependents') === 'true' : undefined);
@@ -48,12 +52,14 @@ export function deleteOptionsOf(body: JsonObject | undefined, query: URLSearchPa
   if (mistakes.length > 0) throw invalidObject('DeleteOptions', 'meta.k8s.io', '', mistakes);
   const legacy = orphan === undefined ? undefined : orphan ? 'Orphan' : 'Background';
   return {
-    gracePeriodSeconds: (grace as number | null | undefined) ?? undefined,
+    gracePeriodSeconds: grace === undefined || grace === null ? undefined : grace < 0 ? 1 : grace, // as upstream
     propagationPolicy: (policy as DeleteOptions['propagationPolicy']) ?? legacy,
     preconditions: body?.['preconditions'] as DeleteOptions['preconditions'],
     dryRun: dryRun.length > 0,
   };
 }
+const jsonTypeOf = (value: unknown): string =>
+  Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value;
 const policies = ['Orphan', 'Background', 'Foreground'];
 
 export interface Deletion {
@@ -71,7 +77,11 @@ export async function deleteObject(
   const { core, served, resources } = call;
   for (let attempt = 1; ; attempt++) {
     const current = resources.get(namespace, name);
-    if (!current) throw errors.notFound(resourceText(served.kind), name);
+    if (!current) {
+      const sealed = resources.unreadable(namespace, name);
+      if (sealed) return await deleteUnreadable(call, sealed, options);
+      throw errors.notFound(resourceText(served.kind), name);
+    }
     checkPreconditions(call, current, options);
     const admission = new AdmissionRun(call, 'DELETE');
     await admission.validate(undefined, current.object);
@@ -79,10 +89,11 @@ export async function deleteObject(
     try {
       if (marked === 'already') return { object: current, gone: false };
       if (isReadyToGo(marked)) {
-        if (call.dryRun || options.dryRun) return { object: current, gone: true };
+        const last = lastState(current, marked);
+        if (call.dryRun || options.dryRun) return { object: last, gone: true };
         const gone = await core.store.delete(current.key, current.version);
         await core.cache.waitFor(gone.version);
-        return { object: current.at(gone.version), gone: true };
+        return { object: last.at(gone.version), gone: true };
       }
       const bytes = encodeStored(served, marked);
       if (call.dryRun || options.dryRun)
@@ -99,6 +110,33 @@ export async function deleteObject(
   }
 }
 
+/** What is answered of what goes at once. Upstream marks a kind that can take its time before it removes it, and shows that. */
+const lastState = (current: CachedObject, marked: AnyObject): CachedObject => {
+  const { served, key, version } = current;
+  if (!served.strategy.gracePeriodSeconds) return current;
+  return new CachedObject(served, key, version, encodeStored(served, marked));
+};
+
+/** Of such an object only the name is known: nobody can be waiting for it, and a condition on its uid cannot be met. */
+async function deleteUnreadable(call: Call, sealed: CachedObject, options: DeleteOptions): Promise<Deletion> {
+  const { core, served } = call;
+  const { uid, resourceVersion } = options.preconditions ?? {};
+  if (uid || (resourceVersion && resourceVersion !== sealed.version)) throw conflictOf(served.kind, sealed.name);
+  const named = nameOnly(sealed);
+  await new AdmissionRun(call, 'DELETE').validate(undefined, named.object);
+  if (call.dryRun || options.dryRun) return { object: named, gone: true };
+  const gone = await core.store.delete(sealed.key, sealed.version);
+  await core.cache.waitFor(gone.version);
+  return { object: named.at(gone.version), gone: true };
+}
+
+/** What can be shown of an object that cannot be opened. */
+export function nameOnly({ served, key, version, namespace, name }: CachedObject): CachedObject {
+  const metadata = { name, ...(served.kind.namespaced && { namespace }) };
+  const object = { apiVersion: '', kind: served.kind.kind, metadata } as AnyObject;
+  return new CachedObject(served, key, version, encodeStored(served, object));
+}
+
 function checkPreconditions(call: Call, current: CachedObject, { preconditions }: DeleteOptions): void {
   const { kind } = call.served;
   const refuse = (what: string, asked: string, found: string, why: string) => {
@@ -111,9 +149,9 @@ function checkPreconditions(call: Call, current: CachedObject, { preconditions }
     });
   };
   const uid = current.object.metadata.uid ?? '';
-  if (preconditions?.uid && preconditions.uid !== uid)
+  if (typeof preconditions?.uid === 'string' && preconditions.uid !== uid)
     throw refuse('UID', preconditions.uid, uid, 'The object might have been deleted and then recreated');
-  if (preconditions?.resourceVersion && preconditions.resourceVersion !== current.version)
+  if (typeof preconditions?.resourceVersion === 'string' && preconditions.resourceVersion !== current.version)
     throw refuse(
       'ResourceVersion',
       preconditions.resourceVersion,
@@ -126,31 +164,44 @@ function checkPreconditions(call: Call, current: CachedObject, { preconditions }
 function markDeleted(call: Call, current: CachedObject, options: DeleteOptions): AnyObject | 'already' {
   const next = current.draft();
   const { metadata } = next;
-  const asked = call.served.strategy.gracePeriodSeconds?.(next, options.gracePeriodSeconds);
+  const isFirst = !metadata.deletionTimestamp;
   const before = JSON.stringify([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds, metadata.finalizers]);
-  if (!metadata.deletionTimestamp) call.served.strategy.prepareForDelete?.(next);
-  const finalizers = new Set(metadata.finalizers ?? []);
-  const policy =
-    options.propagationPolicy ?? (current.served.kind.kind === 'ReplicationController' ? 'Orphan' : undefined);
-  if (policy && !metadata.deletionTimestamp) {
-    finalizers.delete(orphanFinalizer);
-    finalizers.delete(foregroundFinalizer);
-    if (policy === 'Orphan') finalizers.add(orphanFinalizer);
-    if (policy === 'Foreground') finalizers.add(foregroundFinalizer);
-    if (finalizers.size > 0) metadata.finalizers = [...finalizers];
-    else delete metadata.finalizers;
-  }
-  let grace = asked ?? 0;
-  if (metadata.deletionTimestamp) grace = Math.min(grace, metadata.deletionGracePeriodSeconds ?? 0);
-  if (!metadata.deletionTimestamp || grace < (metadata.deletionGracePeriodSeconds ?? 0)) {
+  if (isFirst) {
+    call.served.strategy.prepareForDelete?.(next);
+    const grace = call.served.strategy.gracePeriodSeconds?.(next, options.gracePeriodSeconds) ?? 0;
     metadata.deletionTimestamp = timeText(call.nowMs + grace * 1000);
     metadata.deletionGracePeriodSeconds = grace;
-    if (grace > 0 && metadata.generation) metadata.generation++;
-  }
+    if (metadata.generation) metadata.generation++;
+  } else if (!shortenGrace(metadata, options.gracePeriodSeconds)) return 'already'; // nor can its finalizers be chosen anew
   if (next.kind === 'Namespace') {
     delete metadata.deletionGracePeriodSeconds;
     next['status'] = { ...(next['status'] as object), phase: 'Terminating' };
   }
+  if (isFirst || next.kind !== 'Namespace') choosePolicy(next, options.propagationPolicy);
   const after = JSON.stringify([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds, metadata.finalizers]);
   return before === after && !isReadyToGo(next) ? 'already' : next;
+}
+
+/** Once it runs, a grace period can only become shorter, counted from its beginning. False: it runs on as it is. */
+function shortenGrace(metadata: AnyObject['metadata'], askedSeconds: number | undefined): boolean {
+  const runs = metadata.deletionGracePeriodSeconds ?? 0;
+  if (runs === 0) return true;
+  if (askedSeconds === undefined || askedSeconds >= runs) return false;
+  metadata.deletionTimestamp = timeText(Date.parse(metadata.deletionTimestamp!) + (askedSeconds - runs) * 1000);
+  metadata.deletionGracePeriodSeconds = askedSeconds;
+  return true;
+}
+
+/** A policy that is named counts also for what is already being deleted; without one the object's finalizers decide, then its kind. */
+function choosePolicy(next: AnyObject, asked: DeleteOptions['propagationPolicy']): void {
+  const { metadata } = next;
+  const held = metadata.finalizers ?? [];
+  const undecided = !held.includes(orphanFinalizer) && !held.includes(foregroundFinalizer);
+  const policy = asked ?? (undecided && next.kind === 'ReplicationController' ? 'Orphan' : undefined);
+  if (!policy) return;
+  const finalizers = held.filter((name) => name !== orphanFinalizer && name !== foregroundFinalizer);
+  if (policy === 'Orphan') finalizers.push(orphanFinalizer);
+  if (policy === 'Foreground') finalizers.push(foregroundFinalizer);
+  if (finalizers.length > 0) metadata.finalizers = finalizers;
+  else delete metadata.finalizers;
 }

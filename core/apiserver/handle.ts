@@ -2,7 +2,7 @@ import { errors, podKind } from '#api';
 import type { UserInfo } from '#sdk';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
-import { drain, mediaTypeOf } from './body.ts';
+import { drain, mediaTypeOf, onReceived } from './body.ts';
 import type { AnyKind, RequestInfo, StreamContext } from './contract.ts';
 import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
@@ -31,9 +31,6 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<Response | undefine
   delete: remove,
   deletecollection: removeCollection,
 };
-/** Requests at once, as upstream's --max-requests-inflight and --max-mutating-requests-inflight; streams do not count. */
-const readsMax = 400;
-const writesMax = 200;
 /** How long a body that is not wanted may take to arrive before its answer goes out. */
 const drainMsMax = 5_000;
 
@@ -57,6 +54,8 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
       await Promise.race([drain(request).catch(() => {}), clock.sleep(drainMsMax, stop.signal)]);
       stop.abort();
     }
+    // Whoever asked to leave HTTP on this connection may send anything on it now: it must not be read as a request (CVE-2018-1002105).
+    if (response && request.headers.has('upgrade')) response.headers.set('connection', 'close');
     if (info)
       metrics.answered(info, response?.status ?? 101, clock.monotonicMs() - began, response && answerBytes(response));
     return response;
@@ -67,18 +66,17 @@ async function route(core: Core, request: Request, info: RequestInfo, upgrade: U
   await authorize(core, user, info);
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
+    onReceived.get(request)?.(); // its body is a stream of its own
     return stream(core, request, info, user, upgrade);
   }
   const { inFlight } = core.metrics;
-  const lane = request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write';
-  if (inFlight[lane] >= (lane === 'read' ? readsMax : writesMax)) {
-    throw errors.tooManyRequests('Too many requests, please try again later.', 1);
-  }
-  inFlight[lane]++;
+  const lane = inFlight[request.method === 'GET' || request.method === 'HEAD' ? 'read' : 'write'];
+  const leave = lane.enter(user.name);
+  if (!leave) throw errors.tooManyRequests('Too many requests, please try again later.', 1);
   try {
     return await answerResource(core, request, info, user, upgrade);
   } finally {
-    inFlight[lane]--;
+    leave();
   }
 }
 

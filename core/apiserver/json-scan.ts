@@ -1,29 +1,45 @@
 import { errors } from '#api';
 
-const depthMax = 100;
+export const depthMax = 100;
+/** Values of one body. What a server spends on an object follows their number, not the bytes: 3 MiB of `{},` are a million. */
+export const valuesMax = 65_536;
+/** Beside them, of field owners: an object that was stored comes back with them, for each of its values up to some. */
+const ownedMax = 4 * valuesMax;
 /** Reported ones; what comes after them is dropped without a word. */
 const duplicatesMax = 100;
 interface Level {
-  readonly keys: Set<string> | undefined;
+  readonly isObject: boolean;
+  /** In metadata.managedFields[*].fieldsV1. */
+  readonly isOwners: boolean;
+  /** Made with the first key: an empty object costs nothing. */
+  keys: Set<string> | undefined;
   readonly path: string;
   key: string;
   index: number;
 }
 
 /**
- * One pass over JSON text before it is parsed: refuses nesting deeper than 100, integers that a double cannot hold and
- * `__proto__` keys; returns the paths of duplicate keys (`spec.containers[0].image`), which JSON.parse would drop silently.
+ * One pass over JSON text before it is parsed: refuses nesting deeper than 100, more than 65,536 values, numbers that a
+ * double cannot hold and `__proto__` keys; returns the paths of duplicate keys (`spec.containers[0].image`), which JSON.parse would drop silently.
  */
 export function scanJson(text: string): { duplicates: string[] } {
   const duplicates: string[] = [];
   const levels: Level[] = [];
   let keyNext = false;
+  let values = 0;
+  let owned = 0;
+  const count = (level: Level): void => {
+    if (level.isOwners ? ++owned > ownedMax : ++values > valuesMax)
+      throw errors.tooLarge(`Request entity too large: the body has more than ${valuesMax} values`);
+  };
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     const level = levels[levels.length - 1];
     if (code === 0x22) {
       const end = stringEnd(text, at);
-      if (keyNext && level?.keys) {
+      if (keyNext && level?.isObject) {
+        count(level);
+        level.keys ??= new Set();
         const raw = text.slice(at + 1, end);
         level.key = raw.includes('\\') ? unescapeKey(text.slice(at, end + 1)) : raw;
         if (level.key === '__proto__') throw errors.badRequest('the key "__proto__" is not allowed in an object');
@@ -35,14 +51,19 @@ export function scanJson(text: string): { duplicates: string[] } {
     } else if (code === 0x7b || code === 0x5b) {
       if (levels.length >= depthMax) throw errors.badRequest(`the body is nested deeper than ${depthMax} levels`);
       const isObject = code === 0x7b;
-      levels.push({ keys: isObject ? new Set() : undefined, path: level ? pathOf(level) : '', key: '', index: 0 });
+      if (level && !level.isObject) count(level);
+      const isOwners = level !== undefined && (level.isOwners || level.key === 'fieldsV1');
+      levels.push({ isObject, isOwners, keys: undefined, path: level ? pathOf(level) : '', key: '', index: 0 });
       keyNext = isObject;
     } else if (code === 0x7d || code === 0x5d) {
       levels.pop();
       keyNext = false;
     } else if (code === 0x2c && level) {
-      if (level.keys) keyNext = true;
-      else level.index++;
+      if (level.isObject) keyNext = true;
+      else {
+        level.index++;
+        count(level);
+      }
     } else if ((code >= 0x30 && code <= 0x39) || code === 0x2d) {
       at = checkNumber(text, at);
     }
@@ -54,13 +75,13 @@ const noteOnce = (list: string[], text: string): void => {
   if (!list.includes(text)) list.push(text);
 };
 const pathOf = (level: Level): string =>
-  level.keys ? (level.path ? `${level.path}.${level.key}` : level.key) : `${level.path}[${level.index}]`;
+  level.isObject ? (level.path ? `${level.path}.${level.key}` : level.key) : `${level.path}[${level.index}]`;
 
 function stringEnd(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x5c) at++;
-    else if (code === 0x22) return at;
+  for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    let before = at - 1;
+    while (text.charCodeAt(before) === 0x5c) before--;
+    if ((at - before) % 2 === 1) return at; // an even run of backslashes escapes only itself
   }
   return text.length;
 }
@@ -75,12 +96,22 @@ function unescapeKey(quoted: string): string {
 
 function checkNumber(text: string, start: number): number {
   let end = start + 1;
-  while (end < text.length && /[0-9.eE+-]/.test(text[end]!)) end++;
-  if (end - start > 15) {
-    const number = text.slice(start, end);
-    if (/^-?\d+$/.test(number) && !Number.isSafeInteger(Number(number))) {
+  while (isNumberCode(text.charCodeAt(end))) end++;
+  if (end - start > 3) {
+    const number = text.slice(start, Math.min(end, start + numberCharsMax + 1));
+    if (number.length > numberCharsMax || !isKept(number))
       throw errors.badRequest(`the number ${number.slice(0, 40)} is too large to be kept exactly`);
-    }
   }
   return end - 1;
+}
+const numberCharsMax = 400;
+/** Digits, point, exponent and signs. */
+const isNumberCode = (code: number): boolean =>
+  (code >= 0x30 && code <= 0x39) || code === 0x2e || code === 0x2b || code === 0x2d || code === 0x65 || code === 0x45;
+
+/** Whether reading and writing it gives the same number: 2^53 does, 2^53+1 becomes its neighbour, 1e400 no number at all. */
+function isKept(number: string): boolean {
+  const value = Number(number);
+  if (!/^-?\d+$/.test(number)) return !Number.isNaN(value) ? Number.isFinite(value) : true; // no number: JSON.parse says so
+  return number.length < 16 || (Number.isFinite(value) && BigInt(value) === BigInt(number));
 }

@@ -33,6 +33,3 @@ export function applyKindDefaults({ schema }: Pick<Core, 'schema'>, served: Serv
 
 /** How patches and managedFields see the kind. */
 export const patchTypeOf = (served: ServedKind): string | Field => served.schema?.owned ?? served.kind.type;
-/** Whether lists and fields of the kind are known at all. */
-export const hasSchema = ({ schema }: Pick<Core, 'schema'>, served: ServedKind): boolean =>
-  served.schema !== undefined || (schema?.has(served.kind.type) ?? false);

@@ -35,8 +35,10 @@ export function integerOf(text: string | null): number {
   if (!text) return 0;
   if (!/^[+-]?\d+$/.test(text))
     throw errors.badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw errors.badRequest(`strconv.ParseInt: parsing "${text}": value out of range`);
+  const value = Number(text); // beyond 2^53 its neighbour: no list is that long
+  const exact = BigInt(text.replace('+', ''));
+  if (BigInt.asIntN(64, exact) !== exact)
+    throw errors.badRequest(`strconv.ParseInt: parsing "${text}": value out of range`);
   return value;
 }
 

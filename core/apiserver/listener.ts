@@ -1,15 +1,21 @@
 import { Elysia } from 'elysia';
-import { bodyBytesMax } from './body.ts';
+import { answerBytes } from './answer.ts';
+import { bodyBytesMax, onReceived } from './body.ts';
 import type { StreamSession, StreamSocket } from './contract.ts';
 import type { Upgrade } from './handle.ts';
 
 const messageBytesMax = 64 * 1024 * 1024;
 const idleSocketSeconds = 960;
+/** Heads and bodies that dribble in more slowly are cut by Bun, within two seconds of this. */
+const receiveSeconds = 10;
+/** How long a connection may rest after an answer; longer than clients keep theirs idle, so that theirs is the decision. */
+const restSeconds = 120;
 /** Above it Bun answers 413 itself; below it we do, as a Status, and read the rest without keeping it. */
 const receivedBytesMax = 5 * bodyBytesMax;
 
 /**
- * Sockets for the handler: TLS, HTTP/1.1 and HTTP/2, no idle limit (a quiet watch is a healthy one), WebSocket sessions.
+ * Sockets for the handler: TLS, HTTP/1.1 and HTTP/2, WebSocket sessions. A request has to arrive in seconds; from then on
+ * there is no limit (a quiet watch is a healthy one, a webhook takes its time), until its answer is on its way.
  * One Elysia route takes every path: the handler parses the path itself, once, because Elysia decodes path parameters and
  * collapses repeated query keys. A session is the socket's data and gets Bun's own socket, whose back-pressure it needs.
  */
@@ -22,7 +28,7 @@ export function listen(
   handle: (request: Request, upgrade: Upgrade) => Promise<Response | undefined>,
 ): { readonly port: number; stop(): Promise<void> } {
   const serve = {
-    idleTimeout: 0,
+    idleTimeout: receiveSeconds,
     reusePort: false, // Elysia's default would let two servers share the port without a word
     development: false,
     http2: true,
@@ -33,8 +39,19 @@ export function listen(
     websocket: { maxPayloadLength: messageBytesMax, idleTimeout: idleSocketSeconds, perMessageDeflate: false },
     nativeStaticResponse: false,
   });
-  const answer = ({ request }: { request: Request }) =>
-    handle(request, (session, headers) => app.server!.upgrade(request, { data: session, headers } as never));
+  const answer = async ({ request }: { request: Request }): Promise<Response | undefined> => {
+    const server = app.server!;
+    const unlimited = () => server.timeout(request, 0);
+    if (request.method === 'GET' || request.method === 'HEAD') unlimited();
+    else onReceived.set(request, unlimited);
+    const response = await handle(request, (session, headers) =>
+      server.upgrade(request, { data: session, headers } as never),
+    );
+    // Who was refused gets no long rest: a stranger would dribble his next request through it.
+    if (response && answerBytes(response) !== undefined)
+      server.timeout(request, response.status < 400 ? restSeconds : receiveSeconds);
+    return response;
+  };
   app.all('/*', answer, { parse: 'none' });
   app.all('/', answer, { parse: 'none' });
   app.listen({

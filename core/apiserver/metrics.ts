@@ -2,6 +2,7 @@ import { facts } from '#api';
 import type { Clock } from '#base';
 import { Counter, Gauge, Histogram, metricsText } from '../wire/metrics.ts';
 import type { RequestInfo } from './contract.ts';
+import { Lane } from './lane.ts';
 import type { WatchCache } from './watch-cache.ts';
 
 /** Upper ends in seconds, as upstream's, so that its dashboards and alerts read them. */
@@ -70,8 +71,8 @@ export class ApiMetrics {
     this.#started.set([], Math.floor(clock.now() / 1000));
   }
 
-  /** Requests in work now, by lane; counted by the handler. */
-  readonly inFlight = { read: 0, write: 0 };
+  /** Requests in work now; as many as upstream's --max-requests-inflight and --max-mutating-requests-inflight. Streams do not count. */
+  readonly inFlight = { read: new Lane(400), write: new Lane(200) };
 
   answered(info: RequestInfo, code: number, milliseconds: number, bytes: number | undefined): void {
     const where = placeOf(info);
@@ -115,8 +116,8 @@ export class ApiMetrics {
           this.#objects.set([group ? `${plural}.${group}` : plural], size);
           this.#resourceObjects.set([group, plural], size);
         }
-        this.#inFlight.set(['mutating'], this.inFlight.write);
-        this.#inFlight.set(['readOnly'], this.inFlight.read);
+        this.#inFlight.set(['mutating'], this.inFlight.write.size);
+        this.#inFlight.set(['readOnly'], this.inFlight.read.size);
         this.#memory.set([], rss);
         this.#cpu.set([], (user + system) / 1e6);
       },

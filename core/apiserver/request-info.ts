@@ -35,19 +35,18 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
   if (raw.at(-1) === '') raw.pop();
   const legacy = raw[0] === 'api';
   if ((!legacy && raw[0] !== 'apis') || raw.length < (legacy ? 3 : 4)) return outside;
-  const parts = raw.slice(0, 12).map(decodeSegment);
-  const [group, version, start] = legacy ? ['', parts[1]!, 2] : [parts[1]!, parts[2]!, 3];
+  // What follows the subresource is another server's path: it is carried as it was sent, and never decoded here.
+  const part = (at: number): string => (at < raw.length ? decodeSegment(raw[at]!) : '');
+  const [group, version, start] = legacy ? ['', part(1), 2] : [part(1), part(2), 3];
   let index = start as number;
   let namespace = '';
-  const watching = parts[index] === 'watch' && (method === 'GET' || method === 'HEAD'); // the old way to ask for a watch
+  const watching = part(index) === 'watch' && (method === 'GET' || method === 'HEAD'); // the old way to ask for a watch
   if (watching) index++;
-  if (parts[index] === 'namespaces' && parts.length > index + 1) {
-    namespace = parts[index + 1]!;
-    if (parts.length > index + 2 && !namespaceSubresources.has(parts[index + 2]!)) index += 2;
+  if (part(index) === 'namespaces' && raw.length > index + 1) {
+    namespace = part(index + 1);
+    if (raw.length > index + 2 && !namespaceSubresources.has(part(index + 2))) index += 2;
   }
-  const resource = parts[index] ?? '';
-  const name = parts[index + 1] ?? '';
-  const subresource = parts[index + 2] ?? '';
+  const [resource, name, subresource] = [part(index), part(index + 1), part(index + 2)];
   const tail = raw.slice(index + 3);
   const rest =
     tail.length > 0

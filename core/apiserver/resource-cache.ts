@@ -35,6 +35,8 @@ export class ResourceCache {
   readonly sinks = new Set<EventSink>();
   readonly #decoded = new DecodedPool();
   readonly #buckets = new Map<string, Bucket>();
+  /** What is stored and cannot be opened, by local key. It is in no list, no index and no event. */
+  readonly #unreadable = new Map<string, CachedObject>();
   #bucketOrder: string[] | undefined;
   readonly #indexField: string | undefined;
   readonly #index = new Map<string, Map<string, CachedObject>>();
@@ -79,6 +81,7 @@ export class ResourceCache {
       return;
     }
     const change = this.#eventOf(event);
+    if (change.object.sealedWith !== undefined) return this.#setAside(change);
     this.#remember(change);
     if (compareVersions(change.version, this.#loadedAt) <= 0) return;
     if (change.type === 'DELETED') this.#drop(change.object);
@@ -89,6 +92,14 @@ export class ResourceCache {
 
   get(namespace: string, name: string): CachedObject | undefined {
     return this.#buckets.get(namespace)?.objects.get(name);
+  }
+  unreadable(namespace: string, name: string): CachedObject | undefined {
+    return this.#unreadable.get(localKey(namespace, name));
+  }
+  /** Of one namespace, or of all. */
+  allUnreadable(namespace = ''): CachedObject[] {
+    if (this.#unreadable.size === 0) return [];
+    return [...this.#unreadable.values()].filter((object) => !namespace || object.namespace === namespace);
   }
 
   /** In key order. */
@@ -141,11 +152,21 @@ export class ResourceCache {
       const previous =
         known && event.previous && known.version === event.previous.version
           ? known
-          : event.previous && CachedObject.of(this.served, event.previous);
+          : event.previous && readable(CachedObject.of(this.served, event.previous));
       return { type: previous ? 'MODIFIED' : 'ADDED', object, previous, version: event.entry.version };
     }
     const previous = CachedObject.of(this.served, event.previous);
     return { type: 'DELETED', object: previous.at(event.version), previous, version: event.version };
+  }
+
+  /** An object that became unreadable here ends as silently as one that was always so: its content is not known. */
+  #setAside({ type, object, version }: CacheEvent): void {
+    if (compareVersions(version, this.#loadedAt!) <= 0) return;
+    this.#drop(object);
+    const key = localKey(object.namespace, object.name);
+    if (type === 'DELETED') this.#unreadable.delete(key);
+    else this.#unreadable.set(key, object);
+    this.lastChange = version;
   }
 
   #remember(event: CacheEvent): void {
@@ -156,6 +177,10 @@ export class ResourceCache {
   }
 
   #put(object: CachedObject): void {
+    const sealed = object.sealedWith !== undefined;
+    if (sealed) this.#unreadable.set(localKey(object.namespace, object.name), object);
+    else if (this.#unreadable.size > 0) this.#unreadable.delete(localKey(object.namespace, object.name));
+    if (sealed) return;
     let bucket = this.#buckets.get(object.namespace);
     if (!bucket) {
       bucket = { objects: new Map(), sorted: undefined };
@@ -209,6 +234,7 @@ export class ResourceCache {
     for (const object of this.all().slice()) {
       if (!wanted.has(localKey(object.namespace, object.name))) this.#drop(object);
     }
+    this.#unreadable.clear();
     for (const object of objects) this.#put(object);
     this.#ring = [];
     this.#ringStart = at;
@@ -218,3 +244,5 @@ export class ResourceCache {
 }
 
 const byKey = (a: CachedObject, b: CachedObject): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+const readable = (object: CachedObject): CachedObject | undefined =>
+  object.sealedWith === undefined ? object : undefined;

@@ -1,8 +1,8 @@
-import { builtinKinds, type Kind } from '#api';
+import { builtinKinds, type Kind, secretKind } from '#api';
 import { Scope } from '#base';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
-import type { CachedObject } from './cached-object.ts';
+import { type CachedObject, prefixOf } from './cached-object.ts';
 import { compactHistory } from './compaction.ts';
 import type { AnyKind, AnyObject, ApiServer, ApiServerOptions, Reader, ServedKind } from './contract.ts';
 import type { Core } from './core.ts';
@@ -16,22 +16,25 @@ import { listen } from './listener.ts';
 import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
-import { startParts } from './parts.ts';
 import { patches } from './patch/patches.ts';
 import { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import { createSchemaEngine } from './schema/schema.ts';
+import { keepSealed } from './sealing/resealing.ts';
+import { SealedStore } from './sealing/sealed-store.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
 
 export type { ApiServer, ApiServerOptions } from './contract.ts';
 
+const secretsPrefix = prefixOf(secretKind as AnyKind);
 const defaultNodePorts = [30_000, 32_767] as const;
 
 /** Loads the watch caches, makes what every cluster has, and serves. Disposal ends every watch and frees the port. */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const scope = new Scope();
-  const { store, clock, random, log } = options;
+  const { clock, random, log, secretKeys } = options;
+  const store = secretKeys ? new SealedStore(options.store, secretsPrefix, secretKeys) : options.store;
   const cache = scope.use(new WatchCache(store, clock, log));
   const builtin = servedBuiltins(options);
   const kinds = new Kinds(cache, builtin);
@@ -68,9 +71,12 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   holder.core = core;
   options.authorizer.bind?.(reader);
   await bootstrap(core);
-  await startParts(core);
   void sweepEvents(core);
   void compactHistory(core, options.compactionIntervalMs);
+  if (secretKeys) {
+    const work = { store: options.store, prefix: secretsPrefix, keys: secretKeys, clock, log, signal: scope.signal };
+    void keepSealed({ ...work, report: options.onSealing });
+  }
   const handle = createHandler(core);
   return {
     kinds,

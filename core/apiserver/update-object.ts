@@ -130,7 +130,8 @@ function keepMetadata(call: Call, next: AnyObject, before: Readonly<AnyObject>, 
   for (const field of kept) copyField(metadata, old, field);
   if (!tracked && metadata.managedFields === undefined) copyField(metadata, old, 'managedFields');
   delete metadata.selfLink;
-  const added = (metadata.finalizers ?? []).filter((finalizer) => !(old.finalizers ?? []).includes(finalizer));
+  const present = new Set(old.finalizers);
+  const added = (metadata.finalizers ?? []).filter((finalizer) => !present.has(finalizer));
   if (old.deletionTimestamp && added.length > 0) {
     throw invalidObject(kind.kind, kind.group, old.name!, [
       fieldErrors.forbidden(

@@ -23,7 +23,8 @@ export class WatchCache implements AsyncDisposable {
   readonly #stop = new AbortController();
   #reached = '0' as ResourceVersion;
   #since = '0' as ResourceVersion;
-  #waiters: { version: string; resolve: () => void }[] = [];
+  #waiters: Waiter[] = [];
+  #watching = false;
   #pump: Promise<void> | undefined;
   #freshening: Promise<void> | undefined;
 
@@ -104,14 +105,15 @@ export class WatchCache implements AsyncDisposable {
   /** Resolves when every cache has seen this version; throws 504 after 3 s. */
   async waitFor(version: string): Promise<void> {
     if (compareVersions(this.#reached, version) >= 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const waiter = { version, resolve };
+    const waiter: Waiter = {
+      version,
+      endMs: this.clock.monotonicMs() + waitMsMax,
+      ...Promise.withResolvers<void>(),
+    };
     this.#waiters.push(waiter);
-    const giveUp = new AbortController();
-    await Promise.race([promise, this.clock.sleep(waitMsMax, AbortSignal.any([giveUp.signal, this.#stop.signal]))]);
-    giveUp.abort();
+    void this.#expire();
+    await waiter.promise;
     if (compareVersions(this.#reached, version) >= 0) return;
-    this.#waiters = this.#waiters.filter((other) => other !== waiter);
     throw new StatusError(
       504,
       'Timeout',
@@ -121,6 +123,19 @@ export class WatchCache implements AsyncDisposable {
         retryAfterSeconds: 1,
       },
     );
+  }
+
+  /** One timer for all who wait, not one for each: every write waits here, and almost always for less than a millisecond. */
+  async #expire(): Promise<void> {
+    if (this.#watching) return;
+    this.#watching = true;
+    while (this.#waiters.length > 0) {
+      await this.clock.sleep(this.#waiters[0]!.endMs - this.clock.monotonicMs(), this.#stop.signal);
+      const nowMs = this.#stop.signal.aborted ? Number.POSITIVE_INFINITY : this.clock.monotonicMs();
+      for (const waiter of this.#waiters) if (waiter.endMs <= nowMs) waiter.resolve();
+      this.#waiters = this.#waiters.filter((waiter) => waiter.endMs > nowMs);
+    }
+    this.#watching = false;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -202,6 +217,12 @@ export class WatchCache implements AsyncDisposable {
   }
 }
 
+interface Waiter {
+  readonly version: string;
+  readonly endMs: number;
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
 const upToDate = Promise.resolve();
 
 /**

@@ -84,6 +84,17 @@ test('protobuf events are binary, without the length of the stream', async () =>
   watch.socket.close();
 });
 
+test('a protobuf watch that begins with nothing: its first event is whole', async () => {
+  const watch = open('fieldSelector=metadata.name%3Dlate', 'application/vnd.kubernetes.protobuf');
+  await new Promise((resolve) => {
+    watch.socket.onopen = resolve;
+  });
+  await create('late');
+  await watch.count(1);
+  expect((watch.messages[0] as Buffer).subarray(0, 7).toString('latin1')).toBe('\n\x05ADDED');
+  watch.socket.close();
+});
+
 test('in process there is no socket to upgrade', async () => {
   const answer = await server.fetch(
     new Request('http://localhost/api/v1/pods?watch=1', { headers: { upgrade: 'websocket' } }),

@@ -32,14 +32,22 @@ export class WatchSocket implements StreamSession {
   async #pump(socket: StreamSocket): Promise<void> {
     const decoder = new TextDecoder();
     let rest = '';
+    let begun: Uint8Array = new Uint8Array(0); // of a frame: the stream sends its first byte ahead
     for (;;) {
       const { value, done } = await this.#reader.read();
       if (done || this.#closed) break;
-      if (this.binary) for (const message of binaryFrames(value)) socket.send(message);
-      else {
+      if (this.binary) {
+        const bytes = begun.length > 0 ? Buffer.concat([begun, value]) : value;
+        let taken = 0;
+        for (const message of binaryFrames(bytes)) {
+          socket.send(message);
+          taken += 4 + message.length;
+        }
+        begun = bytes.subarray(taken);
+      } else {
         const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
         rest = lines.pop()!;
-        for (const line of lines) if (line) socket.send(`${line}\n`);
+        for (const line of lines) if (line) socket.send(`${line.trimStart()}\n`);
       }
       while (!this.#closed && socket.getBufferedAmount() > highBytes) await this.#drained.promise;
     }
@@ -47,11 +55,12 @@ export class WatchSocket implements StreamSession {
   }
 }
 
-/** A chunk of the stream holds whole frames: four bytes of length, then the event. */
+/** The whole frames at the start of these bytes: four bytes of length, then the event. */
 function* binaryFrames(chunk: Uint8Array): Generator<Uint8Array> {
   const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   for (let at = 0; at + 4 <= chunk.length; ) {
     const size = view.getUint32(at);
+    if (at + 4 + size > chunk.length) return;
     yield chunk.subarray(at + 4, at + 4 + size);
     at += 4 + size;
   }

@@ -15,7 +15,7 @@ export const streamType = ({ wanted }: View): string =>
 const chunkBytes = 64 * 1024;
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
-const lineFeed = encoder.encode('\n');
+const space = encoder.encode(' ');
 
 interface Item {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
@@ -80,22 +80,28 @@ export class WatchStream implements EventSink {
     } = {},
   ): void {
     this.#above = above;
-    // Bun sends the head of an answer with its first bytes, and clients wait for the head: white space means nothing in JSON.
-    if (this.view.wanted.format !== 'protobuf') this.#controller.enqueue(lineFeed);
-    // A protobuf stream has no white space: a bookmark brings the head to those who take one. To the others the first byte
-    // of the first frame's length does, which is 0 for every frame below 16 MiB; the frame then comes without it.
-    else if (initial.length + history.length === 0) {
-      if (this.bookmarks && at) this.#bookmark(at);
-      else {
-        this.#controller.enqueue(new Uint8Array(1));
-        this.#isLengthBegun = true;
-      }
-    }
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
     if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
     for (const event of history) this.#select(event);
+    if (this.#backlog.length === 0) this.#sendHead(at);
     this.cache.sinks.add(this);
     this.#flush();
+  }
+
+  /**
+   * Bun sends the head of an answer with its first bytes, and clients wait for the head. White space before a value means
+   * nothing in JSON; an empty line would to clients that read lines (Python's yields it as an event).
+   * A protobuf stream has no white space: a bookmark brings the head to those who take one, to the others the first byte of
+   * the first frame's length, which is 0 for every frame below 16 MiB; the frame then comes without it.
+   */
+  #sendHead(at: ResourceVersion | undefined): void {
+    const isJson = this.view.wanted.format !== 'protobuf';
+    if (!isJson && this.bookmarks && at) {
+      this.#bookmark(at);
+      return;
+    }
+    this.#controller.enqueue(isJson ? space : new Uint8Array(1));
+    this.#isLengthBegun = !isJson;
   }
 
   onEvent(event: CacheEvent): void {

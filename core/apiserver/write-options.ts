@@ -21,7 +21,7 @@ export function checkWriteOptions(verb: Verb, query: URLSearchParams, media = ''
       mistakes.push(fieldErrors.forbidden('force', 'may not be specified for non-apply patch'));
   }
   if (Buffer.byteLength(manager) > managerBytesMax) mistakes.push(fieldErrors.tooLong('fieldManager', managerBytesMax));
-  for (const [position, char] of [...manager].entries())
+  for (const [position, char] of [...manager.slice(0, managerBytesMax)].entries())
     if (/[\p{C}\p{Zl}\p{Zp}]/u.test(char)) {
       const code = char.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0');
       mistakes.push(

@@ -23,11 +23,12 @@ export const benches: Readonly<Record<string, string>> = {
   idle: 'memory and processor time of a cluster that does nothing (2 minutes)',
   store: 'SQLite and etcd behind the store against both used directly; a watch replay (15 seconds)',
   proxy: '10,000 services: full sync, one change, connection latency against no proxy (15 seconds)',
+  api: 'API server over TLS against a bare handler on the same store; with --peer against another API server (15 minutes)',
   replication: 'one controller 0 to 1,000 to 0 over 100 nodes without containers (1 minute)',
 };
 
 /** `bench NAME`: runs test/bench/NAME.ts, whose `run()` yields rows. Exit code 1 when a figure misses its target. */
-export async function bench(name: string | undefined, options: { json?: boolean }): Promise<void> {
+export async function bench(name: string | undefined, options: BenchCommandOptions): Promise<void> {
   if (name === undefined) {
     for (const [each, text] of Object.entries(benches)) process.stdout.write(`${each.padEnd(13)}${text}\n`);
     process.stdout.write('run one: ./pintle bench NAME [--json]; all of them: ./pintle bench all\n');
@@ -43,10 +44,21 @@ export async function bench(name: string | undefined, options: { json?: boolean 
   process.exit(process.exitCode ?? 0); // etcd's client keeps the process alive
 }
 
-async function runOne(name: string, options: { json?: boolean }): Promise<void> {
-  const module = (await import(join(folder, `${name}.ts`))) as { run(): AsyncIterable<Row> };
+/** `peer`: for the benches that can put the same load on another server, which takes `token` as a bearer token. */
+export interface BenchCommandOptions {
+  readonly json?: boolean;
+  readonly peer?: string;
+  readonly token?: string;
+}
+interface RunOptions {
+  readonly peer?: { readonly url: string; readonly token: string };
+}
+
+async function runOne(name: string, options: BenchCommandOptions): Promise<void> {
+  const module = (await import(join(folder, `${name}.ts`))) as { run(options: RunOptions): AsyncIterable<Row> };
+  const peer = options.peer ? { url: options.peer.replace(/\/$/, ''), token: options.token ?? '' } : undefined;
   try {
-    for await (const row of module.run()) {
+    for await (const row of module.run(peer ? { peer } : {})) {
       if (row.ok === false) process.exitCode = 1;
       process.stdout.write(options.json ? `${JSON.stringify(row)}\n` : `${rowText(row)}\n`);
     }

@@ -1,6 +1,4 @@
-/** One line of the distribution's list (plugins/standard/catalog.ts). The host that loads plugins comes with the plugin issue. */
-export interface CatalogEntry {
-  readonly name: string;
-  readonly enabled: boolean;
-}
-export type Catalog = readonly CatalogEntry[];
+import type { BuiltinPlugin } from '../host/parts.ts';
+
+/** The distribution's list (plugins/standard/catalog.ts): a line for each plugin that runs in the components' processes. */
+export type Catalog = readonly BuiltinPlugin[];

@@ -10,6 +10,7 @@ const mend = 'do what is needed without asking (install packages, start engines)
 /** Words that help and completion show; the command itself refuses others, with its own code. */
 const oneOf = (name: string, about: string, words: readonly string[]): Argument =>
   Object.assign(new Argument(name, about), { argChoices: [...words] });
+const pluginVerbs = ['build', 'tree'];
 const logNames = ['supervisor', 'engine', 'apiserver', 'controllers', 'node'];
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
@@ -86,12 +87,19 @@ function tools(program: Command): void {
     .argument('[args...]', 'arguments of kubectl')
     .action(async (args, options) => (await import('./kubectl.ts')).kubectl(args, options));
   program
+    .command('secrets')
+    .description('keys that Secrets are sealed with in the store: rotate (a new key, everything sealed anew), status')
+    .addArgument(oneOf('<verb>', 'what to do', ['rotate', 'status']))
+    .addOption(home())
+    .action(async (verb, options) => (await import('./secrets.ts')).secrets(verb, options));
+  program
     .command('image')
     .description('images made from files of this machine: demo, list, import FILE, remove NAME')
     .addArgument(oneOf('<verb>', 'what to do', ['demo', 'list', 'import', 'remove']))
     .argument('[name]', 'FILE of import, NAME of remove')
     .addOption(home())
     .action(async (verb, name, options) => (await import('./image.ts')).image(verb, name, options));
+  pluginCommands(program);
   program
     .command('test')
     .description('set up and run the tests')
@@ -103,12 +111,25 @@ function tools(program: Command): void {
   program
     .command('bench')
     .description('benchmarks, each as a ratio against its baseline in the same run')
-    .argument('[name]', 'start pod idle store proxy replication')
+    .argument('[name]', 'start pod idle store proxy api replication')
     .option('--json', 'one JSON object a line')
+    .option('--peer <url>', 'with api: another API server, which gets the same load in turns with ours')
+    .option('--token <token>', 'with --peer: the bearer token that it takes')
     .action(async (name, options) => (await import('./bench.ts')).bench(name, options));
   program
     .command('completion')
     .description('completion script: ./pintle completion bash|zsh|fish')
     .addArgument(oneOf('<shell>', 'for which', ['bash', 'zsh', 'fish']))
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
+}
+
+function pluginCommands(program: Command): void {
+  program
+    .command('plugin')
+    .description('plugins: what runs, and how they are made, installed and removed')
+    .addArgument(oneOf('<verb>', 'what to do', pluginVerbs))
+    .argument('[name]', 'a plugin, or where one comes from')
+    .addOption(home())
+    .option('--json', 'with tree, list and show: JSON')
+    .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options));
 }

@@ -12,6 +12,7 @@ const needs: Record<string, readonly (readonly [program: string, pkg: string])[]
   ],
   e2e: [
     ['dockerd', 'docker.io'],
+    ['podman', 'podman'],
     ['nft', 'nftables'],
     ['ip', 'iproute2'],
     ['busybox', 'busybox-static'],

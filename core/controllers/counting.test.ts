@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { ClusterRole, KubeObject, Pod, PodDisruptionBudget, ResourceQuota } from '#api';
 import { aggregate } from './clusterrole-aggregation.ts';
 import { countBudget, selects } from './disruption.ts';
-import { count, kindsOf } from './resource-quota.ts';
+import { count, isLower, kindsOf, resourceQuotaController } from './resource-quota.ts';
 
 const pod = (name: string, more: Partial<Pod> = {}): Pod & KubeObject => ({
   apiVersion: 'v1',
@@ -118,4 +118,36 @@ test('aggregated roles hold the rules of those they select, once each', () => {
     whole,
   ];
   expect(aggregate(whole, all)).toEqual([rule('get'), rule('list')]);
+});
+
+test('what was charged is taken back only when nothing was charged for a second', async () => {
+  let nowMs = 0;
+  const writes: unknown[] = [];
+  const cache = { list: () => [pod('one')] };
+  const context = {
+    client: { update: async (_kind: unknown, quota: ResourceQuota) => writes.push(quota.status?.used) },
+    informers: { informer: () => ({ cache, synced: Promise.resolve() }) },
+    clock: { now: () => 0, monotonicMs: () => nowMs },
+  } as never;
+  const quota = (used: string, hard = '2'): ResourceQuota & KubeObject => ({
+    metadata: { namespace: 'n', name: 'q' },
+    spec: { hard: { pods: '2' } },
+    status: { hard: { pods: hard }, used: { pods: used } },
+  });
+  const { reconciler } = resourceQuotaController;
+  const run = (current: ResourceQuota & KubeObject) =>
+    reconciler.reconcile({ namespace: 'n', name: 'q' }, current, context);
+  const charged = quota('2');
+  expect(await run(charged)).toEqual({ requeueAfterMs: 1_000 });
+  nowMs = 400;
+  expect(await run(charged)).toEqual({ requeueAfterMs: 600 });
+  const chargedAgain = quota('2');
+  expect(await run(chargedAgain)).toEqual({ requeueAfterMs: 1_000 });
+  expect(writes).toEqual([]);
+  nowMs = 1_400;
+  await run(chargedAgain);
+  expect(writes).toEqual([{ pods: '1' }]);
+  await run(quota('0'));
+  expect(writes).toHaveLength(2); // more than was charged is written at once
+  expect(isLower({ pods: '1' }, undefined)).toBe(false);
 });

@@ -2,6 +2,7 @@ import {
   type Amounts,
   addTo,
   builtinKinds,
+  compareQuantities,
   type Kind,
   type KubeObject,
   podKind,
@@ -16,6 +17,11 @@ import type { ControllerSpec } from '#sdk';
 type Quota = ResourceQuota & KubeObject;
 /** Kinds that nobody tells us about are counted again after this long. */
 const recountMs = 60_000;
+/**
+ * A charge is written before the object it is for. Counting in between would take it back, and one object too many be
+ * let in: a quota is only lowered when nothing was charged for so long.
+ */
+const settleMs = 1_000;
 const followed = ['services', 'persistentvolumeclaims', 'configmaps', 'secrets', 'replicationcontrollers'];
 const countable = builtinKinds.filter((kind) => kind.namespaced && !kind.virtual && !kind.storedAs);
 const kindOf = (plural: string) => countable.find((kind) => !kind.group && kind.plural === plural) as Kind<KubeObject>;
@@ -35,6 +41,8 @@ export const resourceQuotaController: ControllerSpec<Quota> = {
   reconciler: {
     async reconcile({ namespace }, current, { client, informers, clock }) {
       if (!current || current.metadata.deletionTimestamp) return;
+      const sinceMs = seenMs.get(current) ?? clock.monotonicMs();
+      seenMs.set(current, sinceMs);
       const hard = current.spec?.hard ?? {};
       const kinds = kindsOf(Object.keys(hard));
       // A kind that nobody followed before has an empty cache for a moment.
@@ -48,12 +56,20 @@ export const resourceQuotaController: ControllerSpec<Quota> = {
       const status = { hard, used };
       const same = (a: Amounts | undefined, b: Amounts): boolean =>
         JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b).sort());
-      if (!same(current.status?.hard, hard) || !same(current.status?.used, used))
-        await client.update(resourceQuotaKind, { ...current, status }, { subresource: 'status' });
+      if (same(current.status?.hard, hard) && same(current.status?.used, used)) return { requeueAfterMs: recountMs };
+      const quietMs = clock.monotonicMs() - sinceMs;
+      if (isLower(used, current.status?.used) && quietMs < settleMs) return { requeueAfterMs: settleMs - quietMs };
+      await client.update(resourceQuotaKind, { ...current, status }, { subresource: 'status' });
       return { requeueAfterMs: recountMs };
     },
   },
 };
+/** When this state of a quota was first seen; each change of it is another object of the cache. */
+const seenMs = new WeakMap<Readonly<Quota>, number>();
+
+/** Something is counted less than what was charged for it. Pure. */
+export const isLower = (counted: Amounts, charged: Amounts | undefined): boolean =>
+  Object.entries(counted).some(([name, value]) => charged?.[name] && compareQuantities(value, charged[name]) < 0);
 
 /** The kinds whose objects count for any of these resources. */
 export function kindsOf(names: readonly string[]): Kind<KubeObject>[] {

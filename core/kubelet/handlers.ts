@@ -107,7 +107,7 @@ async function httpHandler(action: HTTPGetAction, context: HandlerContext): Prom
   let url = urlOf(action, context);
   const { hostname } = new URL(url);
   for (let hop = 0; hop <= redirectsMax; hop++) {
-    const response = await fetch(url, {
+    const response = await ask(url, {
       headers,
       redirect: 'manual',
       signal: context.signal,
@@ -126,6 +126,17 @@ async function httpHandler(action: HTTPGetAction, context: HandlerContext): Prom
   return { ok: false, output: `Get "${url}": stopped after 10 redirects` };
 }
 
+/** As fetch; a connection that does not come about fails in the words that people search for. */
+async function ask(url: string, options: BunFetchRequestInit): Promise<Response> {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    const { host } = new URL(url);
+    throw new Error(`Get "${url}": ${isRefused(error) ? `dial tcp ${host}: ` : ''}${dialText(error)}`);
+  }
+}
+
 async function tcpHandler(hostname: string, port: number): Promise<HandlerResult> {
   try {
     const socket = await Bun.connect({ hostname, port, socket: { data() {}, error() {} } });
@@ -135,7 +146,11 @@ async function tcpHandler(hostname: string, port: number): Promise<HandlerResult
     return { ok: false, output: `dial tcp ${hostname}:${port}: ${dialText(error)}` };
   }
 }
-const dialText = (error: unknown): string => {
-  const code = (error as { code?: string }).code ?? '';
-  return code === 'ECONNREFUSED' ? 'connect: connection refused' : messageOf(error);
-};
+const codeOf = (error: unknown): string => (error as { code?: string }).code ?? '';
+const isRefused = (error: unknown): boolean => /^(ECONNREFUSED|ConnectionRefused)$/.test(codeOf(error));
+const dialText = (error: unknown): string =>
+  isRefused(error)
+    ? 'connect: connection refused'
+    : codeOf(error) === 'ECONNRESET'
+      ? 'read: connection reset by peer'
+      : messageOf(error);

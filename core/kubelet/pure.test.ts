@@ -195,8 +195,13 @@ describe('unsupported fields', () => {
     [{ hostUsers: false }, ['spec.hostUsers']],
     [{ volumes: [{ name: 'v', nfs: { path: '/', server: 's' } }] }, ['spec.volumes[0].nfs']],
     [
-      { containers: [{ name: 'c', resources: { limits: { 'nvidia.com/gpu': '1' } } }] },
-      ['spec.containers[0].resources.limits.nvidia.com/gpu'],
+      // Extended resources are counted where a node was told to offer them, and mean nothing to an engine.
+      { containers: [{ name: 'c', resources: { limits: { 'example.com/foo': '1' } } }] },
+      [],
+    ],
+    [
+      { containers: [{ name: 'c', resources: { limits: { 'hugepages-2Mi': '2Mi' } } }] },
+      ['spec.containers[0].resources.limits.hugepages-2Mi'],
     ],
     [
       { containers: [{ name: 'a' }, { name: 'c', volumeDevices: [{ devicePath: '/d', name: 'v' }] }] },

@@ -4,6 +4,8 @@ import { containersOf, type Role } from './names.ts';
 const volumeKinds = new Set(['name', 'emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected']);
 const projections = new Set(['configMap', 'secret', 'downwardAPI', 'serviceAccountToken']);
 const resourceNames = new Set(['cpu', 'memory']);
+/** What somebody else lets this node offer: the scheduler counts it, and to the engine it means nothing, as upstream. */
+const isExtended = (name: string): boolean => name.includes('/') && !name.includes('kubernetes.io/');
 /** Set, and not to the value that means nothing: absent, false, '', an empty list or map. */
 const given = (value: unknown): boolean =>
   value !== undefined &&
@@ -104,7 +106,7 @@ function checkContainer(container: Container, role: Role, path: string, check: C
   check(`${path}.resources.claims`, container.resources?.claims);
   for (const list of ['limits', 'requests'] as const)
     for (const name of Object.keys(container.resources?.[list] ?? {}))
-      if (!resourceNames.has(name)) check(`${path}.resources.${list}.${name}`, name);
+      if (!resourceNames.has(name) && !isExtended(name)) check(`${path}.resources.${list}.${name}`, name);
   check(`${path}.securityContext.seLinuxOptions`, seLinux ? security?.seLinuxOptions : undefined);
   check(`${path}.securityContext.windowsOptions`, security?.windowsOptions);
   check(`${path}.securityContext.appArmorProfile`, appArmor(security?.appArmorProfile?.type));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Node, NodeSpec, Pod, PodSpec } from '#api';
 import { seededRandom } from '#base';
-import { schedule } from './cycle.ts';
+import { schedule, type View } from './cycle.ts';
 import { nodeInfoOf } from './node-info.ts';
 import { requestsOf } from './pod-requests.ts';
 import { SchedulingQueue } from './queue.ts';
@@ -15,6 +15,18 @@ const node = (
   spec: options.spec ?? {},
   status: { allocatable: { cpu: options.cpu ?? '2', memory: options.memory ?? '4Gi', pods: options.pods ?? '110' } },
 });
+const emptyView: View = {
+  nodes: [],
+  cluster: {
+    namespaceLabels: () => undefined,
+    claim: () => undefined,
+    volume: () => undefined,
+    volumes: () => [],
+    storageClass: () => undefined,
+    budgets: () => [],
+  },
+  nominatedOn: () => [],
+};
 let count = 0;
 const pod = (spec: Partial<PodSpec> = {}, requests?: Record<string, string>, owner?: string): Pod => ({
   metadata: {
@@ -31,7 +43,7 @@ const place = (wanted: Pod, nodes: Node[], running: Record<string, Pod[]> = {}) 
   const chance = seededRandom(1);
   const outcome = schedule(
     wanted,
-    nodes.map((one) => nodeInfoOf(one, running[one.metadata.name!] ?? [])),
+    { ...emptyView, nodes: nodes.map((one) => nodeInfoOf(one, running[one.metadata.name!] ?? [])) },
     rules,
     () => chance.next(),
   );
@@ -74,10 +86,10 @@ describe('filters say why', () => {
       "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
     ],
     [
-      'unsupported constraint',
+      'a node without the key to spread by',
       pod({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'z', whenUnsatisfiable: 'DoNotSchedule' }] }),
       [node('a')],
-      '0/1 nodes are available: 1 node(s) cannot be judged by spec.topologySpreadConstraints: this scheduler does not support it yet.',
+      "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing required label).",
     ],
     [
       'mixed',
@@ -101,7 +113,9 @@ describe('filters say why', () => {
     expect(place(pod({ preemptionPolicy: 'Never' }, { cpu: '3' }), [node('a')])).toEndWith(
       ' preemption: not eligible due to preemptionPolicy=Never.',
     );
-    expect(place(pod({ priority: 5 }, { cpu: '1' }), [node('a')], full)).toEndWith('1 Insufficient cpu.');
+    expect(place(pod({ priority: 5 }, { cpu: '1' }), [node('a')], full)).toEndWith(
+      ' preemption: found a potential placement for pod on node a, preempting 1 victims',
+    );
   });
 });
 

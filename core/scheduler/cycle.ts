@@ -1,95 +1,123 @@
 import type { Pod } from '#api';
-import type { CycleState, NodeInfo, SchedulerPlugin } from '#sdk';
+import type { ClusterView, CycleState, NodeInfo, SchedulerPlugin } from '#sdk';
+import { type Candidate, findVictims, isTerminatingForOthers } from './preemption.ts';
+import { asMessage, isRefused, type Refusal, refusalOf, type Trial } from './trial.ts';
 
 export type Outcome =
   | { readonly type: 'bind'; readonly node: string }
   | {
       readonly type: 'none';
-      readonly message: string /** Rules that refused at least one node. */;
+      readonly message: string;
+      /** Rules that refused at least one node. */
       readonly refusedBy: readonly string[];
+      /** Pods to take away, and the node that is then kept for this one. */
+      readonly preemption?: Candidate;
+      /** A nomination that the pod still has is of no use. */
+      readonly isHopeless: boolean;
     };
+/** What a decision is made from. */
+export interface View {
+  readonly nodes: readonly NodeInfo[];
+  readonly cluster: ClusterView;
+  /** Unbound pods for which room on this node is kept. */
+  nominatedOn(node: string): readonly Readonly<Pod>[];
+}
 
-/** Decides where one pod goes. Pure: the same pod, nodes and chance give the same answer. `chance` breaks ties. */
+/** Decides where one pod goes. Pure: the same pod, view and chance give the same answer. `chance` breaks ties. */
 export function schedule(
   pod: Readonly<Pod>,
-  nodes: readonly NodeInfo[],
+  view: View,
   rules: readonly SchedulerPlugin[],
   chance: () => number,
 ): Outcome {
-  if (nodes.length === 0) return { type: 'none', message: 'no nodes available to schedule pods', refusedBy: [] };
-  const state: CycleState = { nodes, data: new Map() };
-  for (const rule of rules) rule.preFilter?.(pod, state);
-  const reasons = new Map<string, number>();
-  const refusedBy = new Set<string>();
+  const { nodes, cluster } = view;
+  if (nodes.length === 0)
+    return { type: 'none', message: 'no nodes available to schedule pods', refusedBy: [], isHopeless: true };
+  const state: CycleState = { nodes, cluster, data: new Map() };
+  const trial: Trial = { pod, rules, state, nominatedOn: (node) => view.nominatedOn(node) };
+  const before = beforeNodes(trial);
+  if (before.type === 'refused') {
+    const message = `0/${nodes.length} nodes are available: ${before.reason}. not found`; // so ends upstream's text
+    return { type: 'none', message, refusedBy: [before.rule], isHopeless: true };
+  }
+  const nominated = nodes.find((info) => info.node.metadata.name === pod.status?.nominatedNodeName);
+  if (nominated && before.allows(nominated) && !refusalOf(trial, nominated))
+    return { type: 'bind', node: nominated.node.metadata.name! };
   const fitting: NodeInfo[] = [];
-  const fixable: NodeInfo[] = [];
-  for (const node of nodes) {
-    const refusal = refusalOf(pod, node, rules, state);
-    if (!refusal) {
-      fitting.push(node);
-      continue;
-    }
-    refusedBy.add(refusal.rule);
-    if (refusal.fixable) fixable.push(node);
-    for (const reason of refusal.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  const refusals = new Map<NodeInfo, Refusal>();
+  for (const info of nodes) {
+    const refusal = before.allows(info) ? refusalOf(trial, info) : before.outside;
+    if (refusal) refusals.set(info, refusal);
+    else fitting.push(info);
   }
-  if (fitting.length === 0) {
-    const message = messageOf(nodes.length, reasons) + preemptionText(pod, nodes.length, fixable);
-    return { type: 'none', message, refusedBy: [...refusedBy] };
-  }
-  return { type: 'bind', node: best(pod, fitting, rules, state, chance) };
+  if (fitting.length > 0) return { type: 'bind', node: best(trial, fitting, chance) };
+  return refusedOutcome(trial, refusals, nominated, chance);
 }
 
-/** The first rule that refuses speaks for the node; resources name every lack at once. */
-function refusalOf(
-  pod: Readonly<Pod>,
-  node: NodeInfo,
-  rules: readonly SchedulerPlugin[],
-  state: CycleState,
-): { rule: string; reasons: string[]; fixable: boolean } | undefined {
+type Before =
+  | { readonly type: 'refused'; readonly rule: string; readonly reason: string }
+  | { readonly type: 'open'; allows(info: NodeInfo): boolean; readonly outside?: Refusal };
+
+function beforeNodes({ pod, rules, state }: Trial): Before {
+  const allowed: ReadonlySet<string>[] = [];
+  const narrowing: string[] = [];
   for (const rule of rules) {
-    const verdict = rule.filter?.(pod, node, state);
-    if (verdict && !verdict.ok)
-      return { rule: rule.name, reasons: verdict.reason.split('\n'), fixable: verdict.fixable };
+    const verdict = rule.preFilter?.(pod, state);
+    if (!verdict) continue;
+    if (!verdict.ok) return { type: 'refused', rule: rule.name, reason: verdict.reason };
+    allowed.push(verdict.nodes);
+    narrowing.push(rule.name);
   }
-  return undefined;
+  const reason = `node(s) didn't satisfy plugin(s) [${narrowing.join(' ')}]`;
+  return {
+    type: 'open',
+    allows: ({ node }) => allowed.every((names) => names.has(node.metadata.name!)),
+    outside: narrowing[0] === undefined ? undefined : { rule: narrowing[0], reasons: [reason], fixable: false },
+  };
 }
 
-/**
- * What taking other pods' places would bring, in upstream's words. Nothing is preempted yet: where a node has pods of
- * lower priority nothing is claimed.
- */
-function preemptionText(pod: Readonly<Pod>, nodes: number, fixable: readonly NodeInfo[]): string {
-  if (pod.spec?.preemptionPolicy === 'Never') return ' preemption: not eligible due to preemptionPolicy=Never.';
-  const priority = pod.spec?.priority ?? 0;
-  if (fixable.some((node) => node.pods.some((other) => (other.spec?.priority ?? 0) < priority))) return '';
-  const reasons = new Map<string, number>();
-  if (fixable.length) reasons.set('No preemption victims found for incoming pod', fixable.length);
-  if (nodes > fixable.length) reasons.set('Preemption is not helpful for scheduling', nodes - fixable.length);
-  return ` preemption: ${messageOf(nodes, reasons)}`;
-}
-
-function best(
-  pod: Readonly<Pod>,
-  nodes: readonly NodeInfo[],
-  rules: readonly SchedulerPlugin[],
-  state: CycleState,
+function refusedOutcome(
+  trial: Trial,
+  refusals: ReadonlyMap<NodeInfo, Refusal>,
+  nominated: NodeInfo | undefined,
   chance: () => number,
-): string {
-  if (nodes.length === 1) return nodes[0]!.node.metadata.name!;
-  let top: NodeInfo[] = [];
-  let topScore = Number.NEGATIVE_INFINITY;
-  for (const node of nodes) {
-    let score = 0;
-    for (const rule of rules) if (rule.score) score += rule.score(pod, node, state) * (rule.weight ?? 1);
-    if (score > topScore) [top, topScore] = [[node], score];
-    else if (score === topScore) top.push(node);
+): Outcome {
+  const all = [...refusals.values()];
+  const message = asMessage(
+    refusals.size,
+    all.flatMap((one) => one.reasons),
+  );
+  const refusedBy = [...new Set(all.map((one) => one.rule))];
+  const none = (text: string, isHopeless: boolean): Outcome => ({
+    type: 'none',
+    message: `${message} preemption: ${text}`,
+    refusedBy,
+    isHopeless,
+  });
+  if (trial.pod.spec?.preemptionPolicy === 'Never') return none('not eligible due to preemptionPolicy=Never.', false);
+  if (nominated && refusals.get(nominated)?.fixable && isTerminatingForOthers(trial.pod, nominated))
+    return none('not eligible due to a terminating pod on the nominated node.', false);
+  const fixable = trial.state.nodes.filter((info) => refusals.get(info)?.fixable);
+  const found = findVictims(trial, fixable, chance);
+  if (isRefused(found)) {
+    const unhelpful = Array<string>(refusals.size - fixable.length).fill('Preemption is not helpful for scheduling');
+    return none(asMessage(refusals.size, [...found.reasons, ...unhelpful]), true);
   }
-  return top[Math.floor(chance() * top.length)]!.node.metadata.name!;
+  const text = `found a potential placement for pod on node ${found.node}, preempting ${found.victims.length} victims`;
+  return { type: 'none', message: `${message} preemption: ${text}`, refusedBy, preemption: found, isHopeless: false };
 }
 
-/** `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.` */
-export function messageOf(nodes: number, reasons: ReadonlyMap<string, number>): string {
-  const parts = [...reasons].map(([reason, count]) => `${count} ${reason}`).sort();
-  return `0/${nodes} nodes are available: ${parts.join(', ')}.`;
+function best({ pod, rules, state }: Trial, fitting: readonly NodeInfo[], chance: () => number): string {
+  if (fitting.length === 1) return fitting[0]!.node.metadata.name!;
+  const totals = fitting.map(() => 0);
+  for (const rule of rules) {
+    if (!rule.score) continue;
+    rule.preScore?.(pod, fitting, state);
+    const scores = fitting.map((info) => rule.score!(pod, info, state));
+    rule.normalize?.(scores, fitting, state);
+    for (const [index, score] of scores.entries()) totals[index]! += score * (rule.weight ?? 1);
+  }
+  const most = Math.max(...totals);
+  const top = fitting.filter((_, index) => totals[index] === most);
+  return top[Math.floor(chance() * top.length)]!.node.metadata.name!;
 }

@@ -1,11 +1,15 @@
-import { type Binding, isReason, keyText, nodeKind, type ObjectKey, type Pod, pathOf, podKind } from '#api';
-import { type Clock, type Log, messageOf, type Random, Scope, timeText } from '#base';
+import { type Binding, isReason, keyText, nodeKind, type Pod, pathOf, podKind } from '#api';
+import { type Clock, type Log, messageOf, type Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { EventRecorder, RetryOn, SchedulerPlugin } from '#sdk';
-import { schedule } from './cycle.ts';
+import { watchCluster } from './cluster-view.ts';
+import { type Outcome, schedule } from './cycle.ts';
+import { PodWriter } from './pod-status.ts';
+import type { Candidate } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
 import { rules as coreRules } from './rules/index.ts';
 import { byNode, Snapshot } from './snapshot.ts';
+import { priorityOf } from './trial.ts';
 
 export interface SchedulerOptions {
   readonly client: Client;
@@ -34,12 +38,18 @@ class SchedulerLoop implements AsyncDisposable {
   readonly #rules: readonly SchedulerPlugin[];
   readonly #name: string;
   readonly #binding = new Set<Promise<void>>();
+  readonly #cluster: ReturnType<typeof watchCluster>;
+  readonly #writer: PodWriter;
+  /** Pods whose victims are being taken away: they are not tried meanwhile. True: something changed since. */
+  readonly #preempting = new Map<string, boolean>();
 
   constructor(private readonly options: SchedulerOptions) {
     this.#queue = new SchedulingQueue(options.clock);
     this.#rules = options.rules ?? coreRules;
     this.#name = options.schedulerName ?? 'default-scheduler';
-    const { informers } = options;
+    const { informers, client, events, clock, log } = options;
+    this.#writer = new PodWriter({ client, events, clock, log, schedulerName: this.#name });
+    this.#cluster = this.#scope.use(watchCluster(informers, (what) => this.#queue.changed(what)));
     this.#snapshot = new Snapshot(informers.informer(nodeKind).cache, informers.informer(podKind).cache);
   }
 
@@ -49,7 +59,10 @@ class SchedulerLoop implements AsyncDisposable {
     pods.addIndex(byNode, (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName] : []));
     this.#scope.use(
       pods.onChange((change) => {
-        if (change.type === 'updated') this.#snapshot.touch(change.previous.spec?.nodeName);
+        if (change.type === 'updated') {
+          if (isStatusOnly(change.previous, change.object)) return this.#onStatus(change.previous, change.object);
+          this.#snapshot.touch(change.previous.spec?.nodeName);
+        }
         this.#onPod(change.object, change.type === 'deleted');
       }),
     );
@@ -59,7 +72,7 @@ class SchedulerLoop implements AsyncDisposable {
         this.#queue.changed('node');
       }),
     );
-    await Promise.all([pods.synced, nodes.synced]);
+    await Promise.all([pods.synced, nodes.synced, this.#cluster.synced]);
     for (const pod of pods.cache.list()) this.#onPod(pod, false);
     const running = this.#run();
     this.#scope.defer(() => running);
@@ -74,6 +87,7 @@ class SchedulerLoop implements AsyncDisposable {
     const finished = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
     if (pod.spec?.nodeName || deleted) {
       this.#snapshot.forget(pod.metadata.uid!);
+      this.#snapshot.nominate(pod, undefined);
       this.#snapshot.touch(pod.spec?.nodeName);
       this.#queue.remove(key);
       this.#queue.changed(deleted || finished ? 'pod-deleted' : 'pod');
@@ -84,8 +98,17 @@ class SchedulerLoop implements AsyncDisposable {
       !finished &&
       !pod.metadata.deletionTimestamp &&
       !pod.spec?.schedulingGates?.length;
+    if (wanted && pod.status?.nominatedNodeName) this.#snapshot.nominate(pod, pod.status.nominatedNodeName);
     if (wanted && !this.#snapshot.isAssumed(pod.metadata.uid!)) this.#queue.add(key, pod.spec?.priority ?? 0);
     else if (!wanted) this.#queue.remove(key);
+  }
+
+  /** Conditions are our own words: a pod that waits is not tried again for them. */
+  #onStatus(previous: Readonly<Pod>, pod: Readonly<Pod>): void {
+    const [before, now] = [previous.status?.nominatedNodeName, pod.status?.nominatedNodeName];
+    if (before === now) return;
+    this.#snapshot.nominate(pod, now);
+    if (!now) this.#queue.changed('pod-deleted'); // room that was kept is free
   }
 
   async #run(): Promise<void> {
@@ -95,7 +118,10 @@ class SchedulerLoop implements AsyncDisposable {
       if (key === undefined) break;
       const pod = this.#cached(key);
       if (!pod || pod.spec?.nodeName) this.#queue.remove(key);
-      else this.#decide(key, pod);
+      else if (this.#preempting.has(key)) {
+        this.#preempting.set(key, true);
+        this.#queue.refuse(key, ['pod-deleted']);
+      } else this.#decide(key, pod);
       if (this.#binding.size >= bindingsAtOnceMax) await Promise.race(this.#binding);
     }
     await Promise.all(this.#binding);
@@ -107,19 +133,42 @@ class SchedulerLoop implements AsyncDisposable {
   }
 
   #decide(key: string, pod: Readonly<Pod>): void {
-    const outcome = schedule(pod, this.#snapshot.infos(), this.#rules, () => this.options.random.next());
-    if (outcome.type === 'none') {
-      const helpful = new Set<RetryOn>(['node']);
-      for (const rule of this.#rules)
-        if (outcome.refusedBy.includes(rule.name)) for (const what of rule.retryOn ?? []) helpful.add(what);
-      this.#queue.refuse(key, [...helpful]);
-      this.options.events.event(pod, 'Warning', 'FailedScheduling', outcome.message);
-      this.#track(this.#markUnschedulable(pod, outcome.message));
-      return;
-    }
+    const view = {
+      nodes: this.#snapshot.infos(),
+      cluster: this.#cluster.view,
+      nominatedOn: (node: string) => this.#snapshot.nominatedOn(node),
+    };
+    const outcome = schedule(pod, view, this.#rules, () => this.options.random.next());
+    if (outcome.type === 'none') return this.#refuse(key, pod, outcome);
     this.#queue.remove(key);
+    this.#snapshot.nominate(pod, undefined);
     this.#snapshot.assume(pod, outcome.node);
     this.#track(this.#bind(key, pod, outcome.node));
+  }
+
+  #refuse(key: string, pod: Readonly<Pod>, outcome: Outcome & { type: 'none' }): void {
+    const { message, refusedBy, preemption, isHopeless } = outcome;
+    const helpful = new Set<RetryOn>(['node']);
+    for (const rule of this.#rules)
+      if (refusedBy.includes(rule.name)) for (const what of rule.retryOn ?? []) helpful.add(what);
+    this.#queue.refuse(key, [...helpful]);
+    this.options.events.event(pod, 'Warning', 'FailedScheduling', message);
+    if (preemption || isHopeless) this.#snapshot.nominate(pod, preemption?.node);
+    this.#track(this.#writer.unschedulable(pod, message, preemption?.node ?? (isHopeless ? null : undefined)));
+    if (preemption) this.#track(this.#preempt(key, pod, preemption));
+  }
+
+  async #preempt(key: string, pod: Readonly<Pod>, candidate: Candidate): Promise<void> {
+    this.#preempting.set(key, false);
+    // Room that was kept for lesser pods on this node may be gone: they look elsewhere.
+    const lesser = this.#snapshot.nominatedOn(candidate.node).filter((one) => priorityOf(one) < priorityOf(pod));
+    for (const other of lesser) this.#snapshot.nominate(other, undefined);
+    await Promise.all(lesser.map((other) => this.#writer.clearNomination(other)));
+    const isDone = await this.#writer.evict(pod, candidate);
+    const isAwaited = this.#preempting.get(key);
+    this.#preempting.delete(key);
+    const current = this.#cached(key);
+    if ((isAwaited || !isDone) && current && !current.spec?.nodeName) this.#queue.add(key, priorityOf(pod));
   }
 
   #track(work: Promise<void>): void {
@@ -148,29 +197,13 @@ class SchedulerLoop implements AsyncDisposable {
       this.#queue.backOff(key);
     }
   }
-
-  async #markUnschedulable(pod: Readonly<Pod>, message: string): Promise<void> {
-    const former = pod.status?.conditions?.find((one) => one.type === 'PodScheduled');
-    if (former?.status === 'False' && former.reason === 'Unschedulable' && former.message === message) return;
-    const condition = {
-      type: 'PodScheduled',
-      status: 'False',
-      reason: 'Unschedulable',
-      message,
-      observedGeneration: pod.metadata.generation,
-      lastTransitionTime: former?.status === 'False' ? former.lastTransitionTime : timeText(this.options.clock.now()),
-    };
-    const key: ObjectKey = { namespace: pod.metadata.namespace, name: pod.metadata.name! };
-    try {
-      await this.options.client.patch(
-        podKind,
-        key,
-        { type: 'strategic', body: { metadata: { uid: pod.metadata.uid }, status: { conditions: [condition] } } },
-        { subresource: 'status' },
-      );
-    } catch (error) {
-      if (!isReason(error, 'NotFound', 'Conflict') && !this.#scope.signal.aborted)
-        this.options.log.warn('the reason could not be written to the pod', { error: messageOf(error) });
-    }
-  }
 }
+
+/** Nothing changed that a decision looks at. */
+const isStatusOnly = (previous: Readonly<Pod>, pod: Readonly<Pod>): boolean =>
+  pod.metadata.generation !== undefined &&
+  previous.metadata.generation === pod.metadata.generation &&
+  previous.metadata.deletionTimestamp === pod.metadata.deletionTimestamp &&
+  previous.spec?.nodeName === pod.spec?.nodeName &&
+  previous.status?.phase === pod.status?.phase &&
+  Bun.deepEquals(previous.metadata.labels, pod.metadata.labels);

@@ -1,4 +1,4 @@
-import { type Node, nodeKind, type Pod, podKind } from '#api';
+import type { Node, Pod } from '#api';
 import type { Cache } from '#client';
 import type { NodeInfo } from '#sdk';
 import { nodeInfoOf } from './node-info.ts';
@@ -11,6 +11,7 @@ export const occupies = (pod: Readonly<Pod>): boolean =>
 export class Snapshot {
   readonly #infos = new Map<string, NodeInfo>();
   readonly #assumed = new Map<string, { pod: Readonly<Pod>; node: string }>();
+  readonly #nominated = new Map<string, { pod: Readonly<Pod>; node: string }>();
 
   constructor(
     private readonly nodes: Cache<Node>,
@@ -36,6 +37,16 @@ export class Snapshot {
     return this.#assumed.has(uid);
   }
 
+  /** Room on this node is kept for a pod that waits for others to go; undefined: for none any more. */
+  nominate(pod: Readonly<Pod>, node: string | undefined): void {
+    if (node) this.#nominated.set(pod.metadata.uid!, { pod, node });
+    else this.#nominated.delete(pod.metadata.uid!);
+  }
+  nominatedOn(node: string): Readonly<Pod>[] {
+    if (this.#nominated.size === 0) return [];
+    return [...this.#nominated.values()].filter((one) => one.node === node).map(({ pod }) => pod);
+  }
+
   infos(): NodeInfo[] {
     const assumed = Map.groupBy(this.#assumed.values(), ({ node }) => node);
     return this.nodes.list().map((node) => {
@@ -52,5 +63,3 @@ export class Snapshot {
     });
   }
 }
-
-export const watched = { pods: podKind, nodes: nodeKind };

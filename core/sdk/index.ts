@@ -1,6 +1,7 @@
 export * from './controller.ts';
 export * from './events.ts';
 export * from './own-writes.ts';
+export * from './parts.ts';
 export * from './plugin/index.ts';
 export * from './reconciler.ts';
 export * from './recorder.ts';

@@ -1,4 +1,4 @@
-import type { Node, Pod } from '#api';
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, PodDisruptionBudget, StorageClass } from '#api';
 
 /** A refusal is a value with a reason, never an exception. `fixable`: preemption could help. */
 export type Verdict =
@@ -6,6 +6,10 @@ export type Verdict =
   | { readonly ok: false; readonly reason: string; readonly fixable: boolean };
 export const accept: Verdict = { ok: true };
 export const refuse = (reason: string, fixable = false): Verdict => ({ ok: false, reason, fixable });
+/** What a preFilter says of the pod as a whole: nothing, that it can go nowhere, or only to these nodes. */
+export type PreVerdict =
+  | { readonly ok: true; readonly nodes: ReadonlySet<string> }
+  | { readonly ok: false; readonly reason: string };
 
 export interface NodeInfo {
   readonly node: Readonly<Node>;
@@ -24,20 +28,39 @@ export interface NodeInfo {
     readonly other: Readonly<Record<string, number>>;
   };
 }
+/** What else of the cluster a rule may ask for; cached, read-only. */
+export interface ClusterView {
+  namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
+  claim(namespace: string, name: string): Readonly<PersistentVolumeClaim> | undefined;
+  volume(name: string): Readonly<PersistentVolume> | undefined;
+  volumes(): readonly Readonly<PersistentVolume>[];
+  storageClass(name: string): Readonly<StorageClass> | undefined;
+  budgets(): readonly Readonly<PodDisruptionBudget>[];
+}
 export interface CycleState {
   readonly nodes: readonly NodeInfo[];
+  readonly cluster: ClusterView;
   /** What a preFilter left for its filter and score. */
   readonly data: Map<string, unknown>;
 }
 /** What a rule may wait for: a change of that kind brings refused pods back into the queue. */
-export type RetryOn = 'node' | 'pod' | 'pod-deleted';
+export type RetryOn = 'node' | 'pod' | 'pod-deleted' | 'namespace' | 'volume';
 export interface SchedulerPlugin {
   readonly name: string;
   readonly retryOn?: readonly RetryOn[];
-  preFilter?(pod: Readonly<Pod>, state: CycleState): void;
+  preFilter?(pod: Readonly<Pod>, state: CycleState): PreVerdict | undefined;
   filter?(pod: Readonly<Pod>, node: NodeInfo, state: CycleState): Verdict;
-  /** 0 to 100, times the weight. */
+  /**
+   * In thought `other` comes to (1) or leaves (-1) a node: brings what preFilter left up to date. Both are always undone.
+   * For rules whose verdict on a node depends on pods of other nodes; a filter that looks at `node.pods` needs none.
+   */
+  shift?(pod: Readonly<Pod>, node: NodeInfo, other: Readonly<Pod>, by: 1 | -1, state: CycleState): void;
+  /** Before scores are asked for: the nodes that are left. */
+  preScore?(pod: Readonly<Pod>, fitting: readonly NodeInfo[], state: CycleState): void;
+  /** 0 to 100, times the weight; of any size where there is a `normalize`. */
   score?(pod: Readonly<Pod>, node: NodeInfo, state: CycleState): number;
+  /** Brings the scores of all fitting nodes, in their order, to 0 to 100, in place. */
+  normalize?(scores: number[], fitting: readonly NodeInfo[], state: CycleState): void;
   readonly weight?: number;
   reserve?(pod: Readonly<Pod>, node: NodeInfo): void;
   unreserve?(pod: Readonly<Pod>, node: NodeInfo): void;

@@ -1,11 +1,92 @@
-import type { Field, FieldError, Kind, KubeObject } from '../api/index.ts';
-import type { Clock, Log, Random } from '../base/index.ts';
-import type { Column, Strategy } from './strategy.ts';
+import type { Field, FieldError, Kind, KubeObject } from '#api';
+import type { Column, Strategy, UserInfo } from './strategy.ts';
 
-/** What a plugin's part in the API server works with: the door that custom resources themselves use. */
+/** What the API server offers to those who extend it in its own process: kinds that come and go, admission, reading. */
 
-type JsonObject = Record<string, unknown>;
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = Record<string, unknown>;
+/** An object as it travels through the server: decoded JSON of a known kind. */
 export type AnyObject = KubeObject & JsonObject;
+export type AnyKind = Kind<KubeObject>;
+export type AnyStrategy = Strategy<KubeObject>;
+
+/** The one parse of a request's path and query. Everything is routed, authorised and stored by this, never by text. */
+export interface RequestInfo {
+  /** get list watch create update patch delete deletecollection; for paths outside resources the lower-case HTTP method. */
+  readonly verb: string;
+  readonly isResource: boolean;
+  /** Without the query, percent-encoded as received. */
+  readonly path: string;
+  readonly group: string;
+  readonly version: string;
+  /** Plural. */
+  readonly resource: string;
+  readonly subresource: string;
+  /** Empty for cluster-wide requests. For `namespaces/x` it is x, as upstream. */
+  readonly namespace: string;
+  /** Empty for collections. */
+  readonly name: string;
+  /** What follows the subresource (proxy paths), with its leading slash; else empty. */
+  readonly rest: string;
+  readonly query: URLSearchParams;
+}
+
+/** Types of objects: the facts table of built-in kinds, and what custom kinds define. */
+export interface SchemaEngine {
+  has(typeId: string): boolean;
+  /**
+   * Checks the types of the fields, removes unknown fields and nulls in place.
+   * `unknown`: paths such as `spec.containers[0].foo`, for the caller to report by fieldValidation.
+   * `errors`: what cannot be decoded at all (a string where a list belongs).
+   */
+  decode(typeId: string, object: JsonObject): { unknown: string[]; errors: FieldError[] };
+  /** Structural defaults, in place. */
+  default(typeId: string, object: JsonObject): void;
+  /** Required fields, enums and formats. */
+  validate(typeId: string, object: JsonObject): FieldError[];
+}
+
+export interface AdmissionRequest {
+  readonly info: RequestInfo;
+  readonly user: UserInfo;
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+  readonly kind: AnyKind;
+  readonly subresource: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Mutating hooks change this in place. Undefined for deletions. */
+  readonly object?: AnyObject;
+  readonly current?: Readonly<AnyObject>;
+  readonly dryRun: boolean;
+  readonly nowMs: number;
+  /** Sent as Warning headers. */
+  warn(text: string): void;
+  /** Runs when the write did not happen after all (an address that was taken is given back). */
+  onRollback(undo: () => void): void;
+}
+/** Throws StatusError to refuse. Runs in list order: `mutate` before defaults are completed and validation, `validate` after. */
+export type Admission = (request: AdmissionRequest) => Promise<void> | void;
+export interface AdmissionHook {
+  readonly name: string;
+  readonly mutate?: Admission;
+  readonly validate?: Admission;
+}
+
+/** Read access to what the watch caches hold; objects are frozen by convention. */
+export interface Reader {
+  get<T>(kind: Kind<T>, namespace: string, name: string): Readonly<T> | undefined;
+  list<T>(kind: Kind<T>, namespace?: string): Readonly<T>[];
+  /**
+   * First called for everything that is there, then after every change: (next, previous), one of them absent for
+   * creations and deletions. Synchronous and quick.
+   */
+  onChange?<T>(
+    kind: Kind<T>,
+    handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void,
+  ): void;
+  /** Those whose indexed field (`spec.nodeName` of pods) has this value, in no order. Empty for a kind without an index. */
+  indexed<T>(kind: Kind<T>, value: string): Readonly<T>[];
+}
 
 /** The schema of a kind that brings its own; built-in kinds have theirs in the facts table. Metadata is checked by the server. */
 export interface KindSchema {
@@ -17,21 +98,16 @@ export interface KindSchema {
   applyDefaults(object: JsonObject): boolean;
   /** How server-side apply sees it. */
   readonly owned: Field;
-  /** The schema document, without what every resource has. */
+  /** The schema document, with what every resource has. */
   openApi(dialect: 2 | 3): JsonObject;
 }
-/** Between the versions of a kind. Objects come and go whole, in order, with apiVersion set. Rejects with what went wrong. */
-export interface KindConversion {
-  convert(objects: readonly AnyObject[], apiVersion: string): Promise<AnyObject[]>;
-}
-
-/** A kind that the server serves now. Registered and withdrawn at run time. */
+/** A kind that this server serves now. Registered and withdrawn at run time. */
 export interface ServedKind {
-  readonly kind: Kind;
-  readonly strategy: Strategy<KubeObject>;
+  readonly kind: AnyKind;
+  readonly strategy: AnyStrategy;
   readonly schema?: KindSchema;
-  /** Absent: versions differ by name only. */
-  readonly conversion?: KindConversion;
+  /** The server checks metadata itself, by the rules of custom kinds. Always so where there is a schema. */
+  readonly plainMetadata?: boolean;
   /** Scale subresource of kinds that have one; paths without the leading dot, such as `spec.replicas`. */
   readonly scale?: {
     readonly specReplicas: string;
@@ -45,46 +121,6 @@ export interface ServedKind {
 export interface KindRegistry {
   /** Serves a kind, or replaces how it is served; watches of the former end. */
   add(served: ServedKind): Promise<void>;
-  remove(kind: Kind): Promise<void>;
+  remove(kind: AnyKind): Promise<void>;
   all(): readonly ServedKind[];
-}
-
-/** Read access to what the server's caches hold; objects are frozen by convention. */
-export interface PartReader {
-  get<T>(kind: Kind<T>, namespace: string, name: string): Readonly<T> | undefined;
-  list<T>(kind: Kind<T>, namespace?: string): Readonly<T>[];
-  /** First called for everything that is there, then after every change. Synchronous and quick. */
-  onChange?<T>(
-    kind: Kind<T>,
-    handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void,
-  ): void;
-}
-/** Writes of the server itself: admitted and validated like any other, but not authorised. Reject with StatusError. */
-export interface PartObjects {
-  create(kind: Kind, object: KubeObject): Promise<void>;
-  /** `change` works on a copy, again when another writer was faster; false: nothing to do. */
-  update(
-    kind: Kind,
-    key: { readonly namespace?: string; readonly name: string; readonly subresource?: string },
-    change: (draft: AnyObject) => boolean,
-  ): Promise<void>;
-  delete(kind: Kind, key: { readonly namespace?: string; readonly name: string }): Promise<void>;
-}
-export interface ApiPartContext {
-  readonly kinds: KindRegistry;
-  readonly reader: PartReader;
-  readonly objects: PartObjects;
-  /** What holds for the metadata of every object. */
-  checkMetadata(object: Readonly<KubeObject>, current?: Readonly<KubeObject>): FieldError[];
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** Aborts when the server stops. */
-  readonly signal: AbortSignal;
-}
-/** A plugin's `api.ts`, loaded by the API server's process. */
-export interface ApiPart {
-  readonly name: string;
-  /** Resolves when what it adds is served; the server takes no request before. */
-  start(context: ApiPartContext): Promise<void>;
 }

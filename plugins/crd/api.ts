@@ -1,22 +1,23 @@
 import { isReason, type KubeObject } from '#api';
 import { messageOf } from '#base';
-import type { ApiPart, ApiPartContext, ServedKind, Strategy } from '#sdk';
+import type { AnyKind, ApiPart, ApiPartContext, ServedKind, Strategy } from '#sdk';
 import { servedKinds } from './custom-kind.ts';
 import { cleanupFinalizer, type Definition, definitionKind, isTrue, setCondition } from './kind.ts';
 import { acceptNames } from './names.ts';
 import { definitionStrategy } from './strategy.ts';
 
+const attemptsMax = 5;
 const retryMs = 500;
 const retryMsMax = 30_000;
 
 /** CustomResourceDefinitions: serves the kind itself, and every kind that it defines. */
-export const crdPart: ApiPart = {
-  name: 'crd',
+const part: ApiPart = {
   async start(context) {
     const definitions = new Definitions(context);
     await definitions.start();
   },
 };
+export default part;
 
 interface Live {
   /** What it was made from: made anew only when this changes. */
@@ -36,8 +37,8 @@ class Definitions {
 
   async start(): Promise<void> {
     const { context } = this;
-    const strategy = definitionStrategy(context.checkMetadata, () => this.#now()) as unknown as Strategy<KubeObject>;
-    await context.kinds.add({ kind: definitionKind, strategy });
+    const strategy = definitionStrategy(() => this.#now()) as unknown as Strategy<KubeObject>;
+    await context.kinds.add({ kind: definitionKind as AnyKind, strategy, plainMetadata: true });
     for (const definition of context.reader.list(definitionKind)) await this.#attempt(definition.metadata.name!);
     context.reader.onChange?.(definitionKind, (next, previous) => {
       const name = (next ?? previous)?.metadata.name;
@@ -56,7 +57,7 @@ class Definitions {
     this.#running = true;
     for (
       let name = first(this.#waiting);
-      name !== undefined && !this.context.signal.aborted;
+      name !== undefined && !this.context.scope.signal.aborted;
       name = first(this.#waiting)
     ) {
       this.#waiting.delete(name);
@@ -69,7 +70,7 @@ class Definitions {
       await this.#sync(name);
       this.#failures.delete(name);
     } catch (error) {
-      if (this.context.signal.aborted || isReason(error, 'NotFound')) return;
+      if (this.context.scope.signal.aborted || isReason(error, 'NotFound')) return;
       const failures = (this.#failures.get(name) ?? 0) + 1;
       this.#failures.set(name, failures);
       if (!isReason(error, 'Conflict'))
@@ -78,8 +79,8 @@ class Definitions {
     }
   }
   #again(name: string, ms: number): void {
-    void this.context.clock.sleep(ms, this.context.signal).then(() => {
-      if (!this.context.signal.aborted) this.#enqueue(name);
+    void this.context.clock.sleep(ms, this.context.scope.signal).then(() => {
+      if (!this.context.scope.signal.aborted) this.#enqueue(name);
     });
   }
 
@@ -152,7 +153,7 @@ class Definitions {
     const signature = JSON.stringify([metadata.uid, metadata.generation, status?.acceptedNames, spec]);
     const former = this.#live.get(name);
     if (former?.signature === signature) return;
-    const next = servedKinds(definition, () => this.#ending.has(name), this.context.checkMetadata);
+    const next = servedKinds(definition, () => this.#ending.has(name));
     for (const served of next) await kinds.add(served);
     for (const { kind } of former?.kinds ?? [])
       if (!next.some((other) => other.kind.version === kind.version && other.kind.plural === kind.plural))
@@ -168,17 +169,27 @@ class Definitions {
     };
     return this.#status(name, (draft) => setCondition(draft, condition, this.#now()));
   }
-  #status(name: string, change: (draft: Definition) => boolean): Promise<void> {
-    return this.context.objects.update(definitionKind, { name, subresource: 'status' }, (draft) => {
-      const definition = draft as unknown as Definition;
-      definition.status ??= {};
-      return change(definition);
-    });
+  /** Again when somebody else was faster; `change` false: there is nothing to do. */
+  async #status(name: string, change: (draft: Definition) => boolean): Promise<void> {
+    const { client, reader } = this.context;
+    for (let attempt = 1; ; attempt++) {
+      const current = reader.get(definitionKind, '', name);
+      if (!current) return;
+      const draft = structuredClone(current) as Definition;
+      draft.status ??= {};
+      if (!change(draft)) return;
+      try {
+        await client.update(definitionKind, draft, { subresource: 'status' });
+        return;
+      } catch (error) {
+        if (!isReason(error, 'Conflict') || attempt >= attemptsMax) throw error;
+      }
+    }
   }
 
   /** Deletes what it defined, waits until the last is gone, then lets it go. */
   async #finalize(definition: Readonly<Definition>): Promise<void> {
-    const { objects, reader } = this.context;
+    const { client, reader } = this.context;
     const name = definition.metadata.name!;
     if (!definition.metadata.finalizers?.includes(cleanupFinalizer)) return;
     const terminating = (status: string, reason: string, message: string) =>
@@ -190,7 +201,7 @@ class Definitions {
         await terminating('True', 'InstanceDeletionInProgress', 'CustomResource deletion is in progress');
         for (const { metadata } of left)
           if (!metadata.deletionTimestamp)
-            await gone(objects.delete(kind, { namespace: metadata.namespace, name: metadata.name! }));
+            await gone(client.delete(kind, { namespace: metadata.namespace, name: metadata.name! }));
         if (reader.list<KubeObject>(kind).length > 0) {
           this.#again(name, retryMs);
           return;
@@ -198,15 +209,15 @@ class Definitions {
       }
       await terminating('False', 'InstanceDeletionCompleted', 'removed all instances');
     } else await terminating('False', 'NeverEstablished', 'resource was never established');
-    await objects.update(definitionKind, { name }, (draft) => {
-      draft.metadata.finalizers = draft.metadata.finalizers?.filter((finalizer) => finalizer !== cleanupFinalizer);
-      return true;
-    });
+    const last = reader.get(definitionKind, '', name);
+    if (!last) return;
+    const finalizers = last.metadata.finalizers?.filter((finalizer) => finalizer !== cleanupFinalizer);
+    await client.update(definitionKind, { ...last, metadata: { ...last.metadata, finalizers } });
   }
 }
 
 const first = (names: Set<string>): string | undefined => names.values().next().value;
-async function gone(deletion: Promise<void>): Promise<void> {
+async function gone(deletion: Promise<unknown>): Promise<void> {
   try {
     await deletion;
   } catch (error) {

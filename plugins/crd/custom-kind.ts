@@ -1,5 +1,5 @@
 import type { Kind, KubeObject } from '#api';
-import type { ApiPartContext, ServedKind } from '#sdk';
+import type { ServedKind } from '#sdk';
 import { columnsOf } from './columns.ts';
 import { customSchema } from './custom-schema.ts';
 import { customStrategy } from './custom-strategy.ts';
@@ -26,11 +26,7 @@ const typeIdOf = (group: string, version: string, kind: string): string =>
   [...group.split('.').reverse(), version, kind].join('.');
 
 /** The kinds that an accepted definition serves: one for each version. */
-export function servedKinds(
-  definition: Readonly<Definition>,
-  isEnding: () => boolean,
-  checkMetadata: ApiPartContext['checkMetadata'],
-): ServedKind[] {
+export function servedKinds(definition: Readonly<Definition>, isEnding: () => boolean): ServedKind[] {
   const { versions } = definition.spec;
   const storage = versions.find((version) => version.storage);
   return versions
@@ -45,7 +41,7 @@ export function servedKinds(
       return {
         kind,
         schema,
-        strategy: customStrategy({ kind, version, schema, isEnding, checkMetadata }),
+        strategy: customStrategy({ kind, version, schema, isEnding }),
         columns: columnsOf(version),
         ...scaleOf(version),
         ...(version.deprecated

@@ -1,5 +1,5 @@
 import { errors, type FieldError, fieldErrors, type KubeObject } from '#api';
-import { type ApiPartContext, type Strategy, schemas } from '#sdk';
+import { type Strategy, schemas } from '#sdk';
 import type { CustomSchema } from './custom-schema.ts';
 import { compilePath } from './json-path.ts';
 import type { Version } from './kind.ts';
@@ -11,7 +11,6 @@ export interface CustomOptions {
   readonly schema: CustomSchema;
   /** The definition is being deleted. */
   isEnding(): boolean;
-  readonly checkMetadata: ApiPartContext['checkMetadata'];
 }
 const skippedRules =
   'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
@@ -92,14 +91,14 @@ function keepAllButStatus(next: AnyObject, current: AnyObject): void {
 }
 
 function validate(
-  { schema, version, checkMetadata }: CustomOptions,
+  { schema, version }: CustomOptions,
   next: AnyObject,
   current: AnyObject | undefined,
   subresource: string | undefined,
 ): FieldError[] {
   const node = schema.node();
   const former = current ?? schemas.uncorrelated;
-  const mistakes = [...checkMetadata(next, current)];
+  const mistakes: FieldError[] = [];
   if (subresource === 'status') {
     const status = node.properties?.get('status');
     if (status && next['status'] !== undefined)

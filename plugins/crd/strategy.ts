@@ -1,4 +1,4 @@
-import { type ApiPartContext, type Strategy, schemas } from '#sdk';
+import { type Strategy, schemas } from '#sdk';
 import { definitionColumns } from './columns.ts';
 import { cleanupFinalizer, type Definition, definitionKind, setCondition } from './kind.ts';
 import { validateDefinition } from './validate.ts';
@@ -8,10 +8,7 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** How definitions themselves are served. `now`: RFC 3339. */
-export function definitionStrategy(
-  checkMetadata: ApiPartContext['checkMetadata'],
-  now: () => string,
-): Strategy<Definition> {
+export function definitionStrategy(now: () => string): Strategy<Definition> {
   return {
     kind: definitionKind,
     subresources: ['status'],
@@ -55,10 +52,7 @@ export function definitionStrategy(
         now(),
       );
     },
-    validate: (next, current, subresource) => [
-      ...checkMetadata(next, current),
-      ...(subresource === 'status' ? [] : validateDefinition(next, current)),
-    ],
+    validate: (next, current, subresource) => (subresource === 'status' ? [] : validateDefinition(next, current)),
     warnings: (next, current) => {
       const known = new Set(current ? schemaWarnings(current) : []);
       return schemaWarnings(next).filter((warning) => !known.has(warning));

@@ -1,4 +1,4 @@
 import type { Catalog } from '../../core/cmd/catalog.ts';
 
-/** The distribution: every built-in plugin, in order. None exists yet. */
-export const catalog: Catalog = [];
+/** The distribution: every built-in plugin, in order. `api`, `controllers` and `node` are loaded by the process that runs them. */
+export const catalog: Catalog = [{ name: 'crd', enabled: true, api: () => import('../crd/api.ts') }];

@@ -3,6 +3,11 @@ import type { Accepted } from './scenario.ts';
 /** Differences that stay, each with its reason. */
 export const accepted: readonly Accepted[] = [
   {
+    scenario: /^deletion: preconditions$/,
+    at: /#8 .*message$/,
+    reason: 'upstream names the line of its source that holds the registry of types',
+  },
+  {
     scenario: /./,
     at: /(columnDefinitions|body)\.[^.]+\.description$/,
     reason: 'descriptions are our own sentences; upstream’s are not copied',

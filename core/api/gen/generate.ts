@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Facts, Field, TypeFacts } from '../facts.ts';
+import { moduleFolder, targetFolder } from './go-modules.ts';
 import { readOmitted } from './go-structs.ts';
 
 export const moduleVersion = '1.37.1';
@@ -28,7 +29,6 @@ const documents = [
   'apis__networking.k8s.io__v1',
   'apis__resource.k8s.io__v1',
   'apis__rbac.authorization.k8s.io__v1',
-  'apis__apiextensions.k8s.io__v1',
 ];
 /** JSON shapes that are not objects although upstream names a type for them. */
 const special: Record<string, Field> = {
@@ -191,22 +191,18 @@ function typesText(facts: Facts): string {
 }
 
 if (import.meta.main) {
-  const folderOf = (module: string): string => {
-    const result = Bun.spawnSync(['go', 'mod', 'download', '-json', module]);
-    return (JSON.parse(result.stdout.toString()) as { Dir: string }).Dir;
-  };
   const staging = `v0.${moduleVersion.slice(2)}`;
   const omitted = readOmitted(
-    folderOf(`k8s.io/api@${staging}`),
-    folderOf(`k8s.io/apimachinery@${staging}`),
-    folderOf(`k8s.io/apiextensions-apiserver@${staging}`),
+    moduleFolder(`k8s.io/api@${staging}`),
+    moduleFolder(`k8s.io/apimachinery@${staging}`),
+    moduleFolder(`k8s.io/apiextensions-apiserver@${staging}`),
   );
-  const facts = factsOf(readSchemas(folderOf(`k8s.io/kubernetes@v${moduleVersion}`)), omitted);
+  const facts = factsOf(readSchemas(moduleFolder(`k8s.io/kubernetes@v${moduleVersion}`)), omitted);
   const lines = Object.entries(facts.types).map(([id, type]) => `${JSON.stringify(id)}:${JSON.stringify(type)}`);
   writeFileSync(
-    join(import.meta.dir, 'facts.json'),
+    join(targetFolder(import.meta.dir), 'facts.json'),
     `{"version":"${facts.version}","types":{\n${lines.join(',\n')}\n}}\n`,
   );
-  writeFileSync(join(import.meta.dir, 'types.ts'), typesText(facts));
+  writeFileSync(join(targetFolder(import.meta.dir), 'types.ts'), typesText(facts));
   console.log(`${lines.length} types`);
 }

@@ -121,6 +121,15 @@ describe('eviction', () => {
   });
 });
 
+test('a pod that is put as it was posted is no change of its tolerations', async () => {
+  const account = { serviceAccountName: 'default', automountServiceAccountToken: false };
+  const posted = { metadata: { name: 'again' }, spec: { ...account, containers: [{ name: 'c', image: 'i' }] } };
+  const { spec } = await call('POST', `${home}/pods`, posted);
+  const put = await call('PUT', `${home}/pods/again`, { ...posted, metadata: { name: 'again', labels: { a: 'b' } } });
+  expect(put.spec).toEqual(spec);
+  expect(put.metadata.labels).toEqual({ a: 'b' });
+});
+
 describe('rights', () => {
   const bind = (name: string, role: object) =>
     call('POST', `${rbac}/namespaces/default/rolebindings`, {

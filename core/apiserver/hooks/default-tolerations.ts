@@ -8,7 +8,15 @@ const tolerationSeconds = 300;
 export const defaultTolerations: AdmissionHook = {
   name: 'DefaultTolerationSeconds',
   mutate({ operation, kind, subresource, object }) {
-    if (operation !== 'CREATE' || kind.plural !== 'pods' || kind.group || subresource || !object) return;
+    // Updates too, as upstream: a pod that is posted again as it was first written is no change of its tolerations.
+    if (
+      (operation !== 'CREATE' && operation !== 'UPDATE') ||
+      kind.plural !== 'pods' ||
+      kind.group ||
+      subresource ||
+      !object
+    )
+      return;
     const { spec } = object as typeof object & Pod;
     if (!spec) return;
     for (const key of tolerated) {

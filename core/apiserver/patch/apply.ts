@@ -1,5 +1,6 @@
-import { errors, type Field, fieldErrors, invalidObject } from '#api';
+import { errors, type Field, fieldErrors, invalidObject, type ManagedFieldsEntry } from '#api';
 import type { JsonObject, Patches } from '../contract.ts';
+import { createdFields } from './created-fields.ts';
 import { FieldSet } from './field-set.ts';
 import {
   type Conflict,
@@ -107,6 +108,10 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
   const reset = given?.length === 1 && !given[0]?.operation;
   // An object that nobody's fields are known of is not tracked before its first apply, as upstream.
   if (live && !reset && !given?.length && !metaOf(live).managedFields?.length) return;
+  if (!live && !given && !subresource) {
+    trackCreation(typeId, next, options);
+    return;
+  }
   const managers = reset ? [] : readManagers(given?.length ? next : live);
   const { changed, removed } = compare(shape, reachedBy(subresource, live ?? {}), reachedBy(subresource, next));
   const taken = ownable(changed, subresource);
@@ -130,3 +135,17 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
   };
   writeManagers(next, [...managers.filter((manager) => manager !== mine), entry]);
 };
+
+function trackCreation(typeId: string | Field, next: JsonObject, options: { manager: string; nowMs: number }): void {
+  const fieldsV1 = createdFields(typeId, next);
+  if (!fieldsV1) return;
+  const entry: ManagedFieldsEntry = {
+    manager: options.manager,
+    operation: 'Update',
+    apiVersion: String(next['apiVersion'] ?? ''),
+    time: timeText(options.nowMs),
+    fieldsType: 'FieldsV1',
+    fieldsV1,
+  };
+  next['metadata'] = { ...metaOf(next), managedFields: [entry] };
+}

@@ -8,7 +8,19 @@ import { isObject } from './merge.ts';
  */
 export class FieldSet {
   own = false;
-  readonly children = new Map<string, FieldSet>();
+  /** Most places have nothing below them, and there are dozens in an object: they share one empty map. */
+  #children: Map<string, FieldSet> | undefined;
+
+  get children(): ReadonlyMap<string, FieldSet> {
+    return this.#children ?? nothing;
+  }
+  set(key: string, child: FieldSet): void {
+    this.#children ??= new Map();
+    this.#children.set(key, child);
+  }
+  delete(key: string): void {
+    this.#children?.delete(key);
+  }
 
   static fromJson(json: unknown): FieldSet {
     const set = new FieldSet();
@@ -17,22 +29,23 @@ export class FieldSet {
     set.own = keys.length === 0 || keys.includes('.');
     for (const key of keys) {
       const child = key === '.' ? undefined : FieldSet.fromJson(json[key]);
-      if (child && !child.isEmpty) set.children.set(key, child);
+      if (child && !child.isEmpty) set.set(key, child);
     }
     return set;
   }
   toJson(root = true): JsonObject {
     const result: JsonObject = {};
+    if (!this.#children) return result;
     if (this.own && this.children.size > 0 && !root) result['.'] = {};
     for (const key of [...this.children.keys()].sort()) result[key] = this.children.get(key)!.toJson(false);
     return result;
   }
   get isEmpty(): boolean {
-    return !this.own && this.children.size === 0;
+    return !this.own && (this.#children === undefined || this.#children.size === 0);
   }
   child(key: string): FieldSet {
     let child = this.children.get(key);
-    if (!child) this.children.set(key, (child = new FieldSet()));
+    if (!child) this.set(key, (child = new FieldSet()));
     return child;
   }
   /** Every owned place, as its keys. */
@@ -49,7 +62,7 @@ export class FieldSet {
   copy(): FieldSet {
     const copy = new FieldSet();
     copy.own = this.own;
-    for (const [key, child] of this.children) copy.children.set(key, child);
+    if (this.#children) copy.#children = new Map(this.#children);
     return copy;
   }
   union(other: FieldSet): FieldSet {
@@ -57,7 +70,7 @@ export class FieldSet {
     if (this.isEmpty) return other;
     const result = this.copy();
     result.own ||= other.own;
-    for (const [key, child] of other.children) result.children.set(key, this.children.get(key)?.union(child) ?? child);
+    for (const [key, child] of other.children) result.set(key, this.children.get(key)?.union(child) ?? child);
     return result;
   }
   intersect(other: FieldSet): FieldSet {
@@ -65,7 +78,7 @@ export class FieldSet {
     result.own = this.own && other.own;
     for (const [key, child] of this.children) {
       const both = other.children.get(key)?.intersect(child);
-      if (both && !both.isEmpty) result.children.set(key, both);
+      if (both && !both.isEmpty) result.set(key, both);
     }
     return result;
   }
@@ -78,15 +91,19 @@ export class FieldSet {
       const child = this.children.get(key);
       const left = child?.without(gone);
       if (!left || left === child) continue;
-      if (left.isEmpty) mine().children.delete(key);
-      else mine().children.set(key, left);
+      if (left.isEmpty) mine().delete(key);
+      else mine().set(key, left);
     }
     return result;
   }
   equals(other: FieldSet): boolean {
-    return JSON.stringify(this.toJson()) === JSON.stringify(other.toJson()) && this.own === other.own;
+    if (this.own !== other.own || this.children.size !== other.children.size) return false;
+    for (const [key, child] of this.children) if (!other.children.get(key)?.equals(child)) return false;
+    return true;
   }
 }
+
+const nothing: ReadonlyMap<string, FieldSet> = new Map();
 
 /** `.spec.containers[name="x"].image`, as conflicts name it. */
 export function pathText(path: readonly string[]): string {

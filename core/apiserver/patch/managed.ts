@@ -71,36 +71,35 @@ const inOrder = (left: Manager, right: Manager): number =>
 export const isSameManager = (manager: Manager, name: string, operation: string, subresource: string): boolean =>
   manager.name === name && manager.operation === operation && manager.subresource === subresource;
 
-/** What belongs to the server, whoever writes it. */
+/** What belongs to the server, whoever writes it; of the metadata also the place itself. */
+export const serverOwned: { readonly root: ReadonlySet<string>; readonly metadata: ReadonlySet<string> } = {
+  root: new Set(['apiVersion', 'kind']),
+  metadata: new Set([
+    'name',
+    'namespace',
+    'creationTimestamp',
+    'selfLink',
+    'uid',
+    'generation',
+    'managedFields',
+    'resourceVersion',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+  ]),
+};
+const keysOf = (names: ReadonlySet<string>): JsonObject =>
+  Object.fromEntries([...names].map((name) => [`f:${name}`, {}]));
 const notOwned = FieldSet.fromJson({
-  'f:apiVersion': {},
-  'f:kind': {},
-  'f:metadata': {
-    '.': {},
-    ...Object.fromEntries(
-      [
-        'name',
-        'namespace',
-        'creationTimestamp',
-        'selfLink',
-        'uid',
-        'generation',
-        'managedFields',
-        'resourceVersion',
-        'deletionTimestamp',
-        'deletionGracePeriodSeconds',
-      ].map((name) => [`f:${name}`, {}]),
-    ),
-  },
+  ...keysOf(serverOwned.root),
+  'f:metadata': { '.': {}, ...keysOf(serverOwned.metadata) },
 });
 export function ownable(set: FieldSet, subresource: string): FieldSet {
   const result = set.without(notOwned).copy();
   result.own = false;
   // A write to the object does not reach its status; one to /status reaches nothing else.
-  if (!subresource) result.children.delete('f:status');
+  if (!subresource) result.delete('f:status');
   if (subresource === 'status')
-    for (const key of [...result.children.keys()])
-      if (key !== 'f:status' && key !== 'f:metadata') result.children.delete(key);
+    for (const key of [...result.children.keys()]) if (key !== 'f:status' && key !== 'f:metadata') result.delete(key);
   return result;
 }
 

@@ -28,7 +28,7 @@ function mergeObject(typeId: string | undefined, current: JsonObject, patch: Jso
     case 'delete':
       return {};
     default:
-      throw bad(`Unknown patch type: ${String(patch[directive])}`);
+      throw bad(`Unknown patch type: ${JSON.stringify(patch[directive])}`);
   }
   const fields = fieldsOf(typeId);
   const result = { ...current };
@@ -37,14 +37,16 @@ function mergeObject(typeId: string | undefined, current: JsonObject, patch: Jso
     if (key === directive || key === retainKeys || key.startsWith(orderPrefix)) continue;
     if (key.startsWith(deletePrefix)) {
       const name = key.slice(deletePrefix.length);
-      const list = result[name];
+      const list = hasOwn(result, name) ? result[name] : undefined;
       // A list that the patch also names is pruned before it is merged.
-      if (Array.isArray(list))
+      if (Array.isArray(list) && Array.isArray(value)) {
+        const gone = new Set<unknown>(value);
         setOwn(
           result,
           name,
-          list.filter((element) => !(value as unknown[]).includes(element)),
+          list.filter((element) => !gone.has(element)),
         );
+      }
       continue;
     }
     const field = fields && hasOwn(fields as JsonObject, key) ? fields[key] : undefined;
@@ -59,7 +61,8 @@ function keepOnly(result: JsonObject, patch: JsonObject): void {
   const kept = patch[retainKeys];
   if (kept === undefined) return;
   if (!Array.isArray(kept)) throw bad('$retainKeys must be a list of field names');
-  for (const key of Object.keys(result)) if (!kept.includes(key)) delete result[key];
+  const names = new Set<unknown>(kept);
+  for (const key of Object.keys(result)) if (!names.has(key)) delete result[key];
 }
 
 function mergeValue(field: Field | undefined, current: unknown, value: unknown): unknown {
@@ -73,10 +76,11 @@ function mergeValue(field: Field | undefined, current: unknown, value: unknown):
   return mergeObject(field?.ref, isObject(current) ? current : {}, value);
 }
 
-const mergePrimitives = (current: readonly unknown[], added: readonly unknown[]): unknown[] => [
-  ...current,
-  ...added.filter((element, index) => !current.includes(element) && added.indexOf(element) === index),
-];
+const mergePrimitives = (current: readonly unknown[], added: readonly unknown[]): unknown[] => {
+  const present = new Set(current);
+  const fresh = new Set(added.filter((element) => !present.has(element)));
+  return [...current, ...fresh];
+};
 
 function mergeList(field: Field, current: readonly unknown[], patch: readonly unknown[]): unknown[] {
   const key = field.mergeKey!;
@@ -87,22 +91,32 @@ function mergeList(field: Field, current: readonly unknown[], patch: readonly un
   });
   if (entries.some((entry) => entry[directive] === 'replace'))
     return entries.filter((entry) => entry[directive] !== 'replace' || Object.keys(entry).length > 1).map(plain);
-  let result = [...current];
+  const result: unknown[] = [...current]; // undefined where an element was deleted
+  // Where the first element of each key stands; a search for each would make 10,000 entries 10^8 steps.
+  const places = new Map<unknown, number[]>();
+  const add = (element: unknown, at: number): void => {
+    if (!isObject(element)) return;
+    const known = places.get(element[key]);
+    if (known) known.push(at);
+    else places.set(element[key], [at]);
+  };
+  for (const [at, element] of result.entries()) add(element, at);
   for (const entry of entries) {
     const id = entry[key];
     if (id === undefined) throw bad(`map: ${JSON.stringify(entry)} does not contain declared merge key: ${key}`);
-    const matches = (element: unknown): boolean => isObject(element) && element[key] === id;
-    if (entry[directive] === 'delete') result = result.filter((element) => !matches(element));
-    else {
-      const at = result.findIndex(matches);
-      const { [directive]: mode, ...rest } = entry;
-      const merged =
-        mode === 'replace' ? plain(rest) : mergeObject(typeId, at < 0 ? {} : (result[at] as JsonObject), rest);
-      if (at < 0) result.push(merged);
-      else result[at] = merged;
+    const at = places.get(id)?.[0];
+    if (entry[directive] === 'delete') {
+      for (const place of places.get(id) ?? []) result[place] = undefined;
+      places.delete(id);
+      continue;
     }
+    const { [directive]: mode, ...rest } = entry;
+    const live = at === undefined ? {} : (result[at] as JsonObject);
+    const merged = mode === 'replace' ? plain(rest) : mergeObject(typeId, live, rest);
+    if (at === undefined) add(merged, result.push(merged) - 1);
+    else result[at] = merged;
   }
-  return result;
+  return result.filter((element) => element !== undefined);
 }
 
 /** Puts named elements into the order asked for; the server's own stay beside the element they followed. */
@@ -115,9 +129,9 @@ function orderLists(
   for (const [key, wanted] of Object.entries(patch)) {
     if (!key.startsWith(orderPrefix) || !Array.isArray(wanted)) continue;
     const name = key.slice(orderPrefix.length);
-    const list = result[name];
+    const list = hasOwn(result, name) ? result[name] : undefined;
     if (!Array.isArray(list)) continue;
-    const mergeKey = fields?.[name]?.mergeKey;
+    const mergeKey = fields && hasOwn(fields as JsonObject, name) ? fields[name]?.mergeKey : undefined;
     const idOf = (element: unknown): unknown => (mergeKey && isObject(element) ? element[mergeKey] : element);
     const order = new Map(wanted.map((element, index) => [idOf(element), index]));
     const previous = Array.isArray(before[name]) ? (before[name] as unknown[]).map(idOf) : [];
@@ -134,7 +148,8 @@ function interleave(
   previous: unknown[],
   idOf: (element: unknown) => unknown,
 ): unknown[] {
-  const place = (element: unknown): number => previous.indexOf(idOf(element));
+  const places = new Map([...previous.entries()].map(([at, id]) => [id, at] as const).reverse()); // the first one counts
+  const place = (element: unknown): number => places.get(idOf(element)) ?? -1;
   const result: unknown[] = [];
   let next = 0;
   for (const element of ordered) {

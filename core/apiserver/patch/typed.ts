@@ -6,11 +6,13 @@ import { isObject, setOwn } from './merge.ts';
 /** How server-side apply sees a value: one piece, named parts, or elements found by their keys. */
 export type Shape =
   | { readonly kind: 'leaf' }
-  | { readonly kind: 'struct'; readonly field: (name: string) => Field | undefined }
+  | { readonly kind: 'struct'; readonly type: Fields }
   | { readonly kind: 'map'; readonly items: Field }
   | { readonly kind: 'keyed'; readonly keys: readonly string[]; readonly items: Field }
   | { readonly kind: 'set' };
 const leaf: Shape = { kind: 'leaf' };
+/** Of a type in the facts table, or of a custom kind. */
+type Fields = Pick<Field, 'fields' | 'rest'>;
 
 const shapes = new WeakMap<Field, Shape>();
 export function shapeOf(field: Field | undefined): Shape {
@@ -23,27 +25,47 @@ function shapeFor(field: Field): Shape {
   if (field.mapType === 'atomic') return leaf;
   if (field.type === 'ref') {
     const type = facts().types[field.ref!];
-    return !type || type.open || type.mapType === 'atomic' ? leaf : structShape(field.ref!);
+    return !type || type.open || type.mapType === 'atomic' ? leaf : { kind: 'struct', type };
   }
-  if (field.type === 'struct') {
-    const { fields = {}, rest } = field;
-    return { kind: 'struct', field: (name) => (Object.hasOwn(fields, name) ? fields[name] : rest) };
-  }
+  if (field.type === 'struct') return { kind: 'struct', type: field };
   if (field.type === 'map') return { kind: 'map', items: field.items! };
   if (field.type === 'array' && field.listType === 'map')
     return { kind: 'keyed', keys: field.listMapKeys ?? [], items: field.items! };
   if (field.type === 'array' && field.listType === 'set') return { kind: 'set' };
   return leaf;
 }
-const structShape = (typeId: string): Shape => ({ kind: 'struct', field: (name) => fieldOf(typeId, name) });
 /** Of a built-in type by its id, or of a custom one by its fields. */
-export const rootShape = (type: string | Field): Shape =>
-  typeof type !== 'string' ? shapeOf(type) : facts().types[type] ? structShape(type) : plainMap;
-const plainMap: Shape = { kind: 'map', items: { type: 'any' } };
+export function rootShape(type: string | Field): Shape {
+  if (typeof type !== 'string') return shapeOf(type);
+  const known = facts().types[type];
+  return known ? { kind: 'struct', type: known } : { kind: 'map', items: { type: 'any' } };
+}
 export const fieldOf = (typeId: string, name: string): Field | undefined => {
   const fields = facts().types[typeId]?.fields;
   return fields && Object.hasOwn(fields, name) ? fields[name] : undefined;
 };
+
+interface NamedPart {
+  readonly key: string;
+  readonly shape: Shape;
+  readonly field: Field | undefined;
+}
+/** By type (its facts, so that a type that is replaced is not remembered) and name; only names of the facts: clients cannot fill it. */
+const namedParts = new WeakMap<object, Map<string, NamedPart>>();
+/** What stands under this name in a struct or a map. */
+export function namedPart(shape: Shape & { kind: 'struct' | 'map' }, name: string): NamedPart {
+  if (shape.kind === 'map') return { key: `f:${name}`, shape: shapeOf(shape.items), field: shape.items };
+  const { type } = shape;
+  let parts = namedParts.get(type);
+  if (!parts) namedParts.set(type, (parts = new Map()));
+  let part = parts.get(name);
+  if (part) return part;
+  const declared = type.fields && Object.hasOwn(type.fields, name) ? type.fields[name] : undefined;
+  const field = declared ?? type.rest;
+  part = { key: `f:${name}`, shape: shapeOf(field), field };
+  if (declared) parts.set(name, part);
+  return part;
+}
 
 export interface Part {
   readonly key: string;
@@ -60,8 +82,8 @@ export function partsOf(shape: Shape, value: unknown): Map<string, Part> | undef
     if (!isObject(value)) return undefined;
     for (const [name, inner] of Object.entries(value)) {
       if (inner === undefined) continue;
-      const field = shape.kind === 'map' ? shape.items : shape.field(name);
-      parts.set(`f:${name}`, { key: `f:${name}`, value: inner, shape: shapeOf(field), field });
+      const { key, shape: below, field } = namedPart(shape, name);
+      parts.set(key, { key, value: inner, shape: below, field });
     }
     return parts;
   }
@@ -73,7 +95,7 @@ export function partsOf(shape: Shape, value: unknown): Map<string, Part> | undef
   }
   return parts;
 }
-function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown): string | undefined {
+export function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown): string | undefined {
   if (!isObject(element)) return undefined;
   const keys: JsonObject = {};
   for (const name of [...shape.keys].sort()) {
@@ -113,7 +135,7 @@ const atRoot: Around = { before: true, after: true };
  * Always there in Go, once the struct around it is: a struct that is no pointer, and a list that JSON never leaves out.
  * Its arrival is not a change of its own.
  */
-const isImplicit = (field: Field | undefined, isAround: boolean): boolean =>
+export const isImplicit = (field: Field | undefined, isAround: boolean): boolean =>
   isAround &&
   ((field?.type === 'ref' && field.default !== undefined) ||
     ((field?.type === 'array' || field?.type === 'map') && !field.omitZero));
@@ -137,6 +159,8 @@ function diff(
   around: Around,
 ): void {
   if (before === after) return;
+  // Most of what an update brings is what was there, in other memory; only what differs is gone through part by part.
+  if (isBranch(before) && isBranch(after) && Bun.deepEquals(before, after, false)) return;
   if (shape.kind === 'struct' || shape.kind === 'map') {
     diffNamed(shape, before, after, changed, removed, field, around);
     return;
@@ -160,8 +184,8 @@ function diff(
     const part = (right ?? left)!;
     const [more, less] = [new FieldSet(), new FieldSet()];
     diff(part.shape, left?.value, right?.value, more, less, part.field, here);
-    if (!more.isEmpty) changed.children.set(key, more);
-    if (!less.isEmpty) removed.children.set(key, less);
+    if (!more.isEmpty) changed.set(key, more);
+    if (!less.isEmpty) removed.set(key, less);
   }
 }
 
@@ -182,12 +206,12 @@ function diffNamed(
   const each = (name: string) => {
     parts++;
     const [left, right] = [ownOf(old, name), ownOf(now, name)];
-    if (left === right) return;
-    const part = shape.kind === 'map' ? shape.items : shape.field(name);
+    if (left === right || (left === undefined && right === null && !keepsNulls(shape))) return;
+    const part = namedPart(shape, name);
     const [more, less] = [new FieldSet(), new FieldSet()];
-    diff(shapeOf(part), left, right, more, less, part, here);
-    if (!more.isEmpty) changed.children.set(`f:${name}`, more);
-    if (!less.isEmpty) removed.children.set(`f:${name}`, less);
+    diff(part.shape, left, right, more, less, part.field, here);
+    if (!more.isEmpty) changed.set(part.key, more);
+    if (!less.isEmpty) removed.set(part.key, less);
   };
   for (const name of Object.keys(old)) if (old[name] !== undefined) each(name);
   for (const name of Object.keys(now)) if (now[name] !== undefined && ownOf(old, name) === undefined) each(name);
@@ -199,6 +223,9 @@ function diffNamed(
   if (!here.before) changed.own = true;
   if (!here.after) removed.own = true;
 }
+const isBranch = (value: unknown): boolean => typeof value === 'object' && value !== null;
+/** Go drops a null where it knows the type; custom kinds may mean it. */
+const keepsNulls = (shape: Shape): boolean => shape.kind === 'struct' && (shape.type as Field).type === 'struct';
 const none: JsonObject = {};
 const isEmpty = (object: JsonObject): boolean => Object.keys(object).length === 0;
 const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);

@@ -144,7 +144,10 @@ class Walk {
     for (let index = 0; index < list.length; index++) {
       // Go decodes null in a list as the element's zero value.
       const element = list[index] ?? zeroOf(items);
-      const next = this.value(items, element, owner, { parent: place, step: index, isKey: false }, depth + 1);
+      const next =
+        element === null
+          ? null
+          : this.value(items, element, owner, { parent: place, step: index, isKey: false }, depth + 1);
       if (next !== list[index]) list[index] = next;
     }
     return list.length === 0 && shape.omitZero ? undefined : list;
@@ -157,7 +160,10 @@ class Walk {
     for (const key in value) {
       empty = false;
       const element = value[key] ?? zeroOf(items);
-      const next = this.value(items, element, owner, { parent: place, step: key, isKey: true }, depth + 1);
+      const next =
+        element === null
+          ? null
+          : this.value(items, element, owner, { parent: place, step: key, isKey: true }, depth + 1);
       if (next !== value[key]) value[key] = next;
     }
     return empty && shape.omitZero ? undefined : value;
@@ -199,6 +205,8 @@ function zeroOf(shape: Shape): unknown {
     case 'any':
       return null;
     default:
-      return shape.format === 'date-time' ? '1970-01-01T00:00:00Z' : shape.type === 'quantity' ? '0' : '';
+      // The zero time is written as null.
+      if (shape.format === 'date-time' || shape.format === 'micro-time') return null;
+      return shape.type === 'quantity' ? '0' : '';
   }
 }

@@ -2,7 +2,7 @@ import { errors, nodeKind } from '#api';
 import type { RequestInfo, StreamContext, StreamHandler } from '../contract.ts';
 import { checkedAddress, hostPort } from './address.ts';
 import { fetchDirect } from './fetch-direct.ts';
-import { kubeletTarget, type StreamingOptions } from './pod-target.ts';
+import { type KubeletTokenClaim, kubeletTarget, type StreamingOptions } from './pod-target.ts';
 import { requestHeaders, responseHeaders, rewriteLinks, throughProxy } from './proxy-headers.ts';
 import { podOrigin, portNumber, serviceOrigin, splitProxyName } from './proxy-target.ts';
 import { connectBackend, Relay } from './relay.ts';
@@ -15,8 +15,13 @@ interface ProxyTarget {
   readonly token?: string;
   readonly ca?: string;
 }
-/** Of the kubelet's endpoint; the others would make reading nodes/proxy as strong as exec. */
-const kubeletPaths: ReadonlySet<string> = new Set(['/healthz', '/stats/summary']);
+/** Of the kubelet's endpoint; the others would make reading nodes/proxy as strong as exec. Undefined: not to be had. */
+function kubeletClaim(path: string, method: string): KubeletTokenClaim | undefined {
+  if (method !== 'GET' && method !== 'HEAD') return undefined;
+  if (path === '/healthz' || path === '/stats/summary') return { op: 'stats', namespace: '', pod: '' };
+  const [, namespace, pod, container] = /^\/containerLogs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+  return namespace && pod && container ? { op: 'logs', namespace, pod, container } : undefined;
+}
 
 /** pods/proxy, services/proxy and nodes/proxy: any method, bodies streamed both ways, redirects handed on and never followed. */
 export const proxyHandler =
@@ -28,7 +33,7 @@ export const proxyHandler =
       // relative links need the slash
       return new Response(null, { status: 301, headers: { location: `${url.pathname}/${url.search}` } });
     if (isSpdy(request)) throw spdyRefused();
-    const target = await proxyTarget(resource, info, context, options);
+    const target = await proxyTarget(resource, info, context, options, request.method);
     const path = info.rest === '' ? '/' : info.rest;
     if (isWebSocket(request)) return proxySocket(request, target, `${path}${url.search}`, context);
     const headers = requestHeaders(request);
@@ -62,10 +67,11 @@ async function proxyTarget(
   info: RequestInfo,
   context: StreamContext,
   options: StreamingOptions,
+  method: string,
 ): Promise<ProxyTarget> {
   const { reader, random } = context;
   const ranges = options.allowedRanges ?? [];
-  const who = `${resource.slice(0, -1)} "${info.name}"`;
+  const who = resource === 'nodes' ? `node "${info.name}"` : 'service'; // of pods too, as upstream says it
   if (resource === 'pods') return { origin: podOrigin(reader, info.namespace, info.name, ranges), who };
   if (resource === 'services') return { origin: serviceOrigin(reader, info.namespace, info.name, ranges, random), who };
   const { scheme, name, port } = splitProxyName(info.name, 'node');
@@ -76,13 +82,14 @@ async function proxyTarget(
     const address = node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
     return { origin: `${scheme}://${hostPort(checkedAddress(address, ranges), portNumber(port))}`, who };
   }
-  if (!kubeletPaths.has(info.rest))
+  const claim = kubeletClaim(info.rest, method);
+  if (!claim)
     throw errors.forbidden(
       'nodes',
       name,
-      `through nodes/proxy the kubelet answers ${[...kubeletPaths].join(' and ')} only`,
+      'through nodes/proxy the kubelet answers GET of /healthz, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
     );
-  const target = await kubeletTarget(reader, name, { op: 'stats', namespace: '', pod: '' }, options);
+  const target = await kubeletTarget(reader, name, claim, options);
   return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa };
 }
 

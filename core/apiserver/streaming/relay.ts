@@ -31,7 +31,7 @@ export async function connectBackend(
     protocols: options.protocols.map(toHop),
     headers: { ...options.headers },
     perMessageDeflate: false,
-    ...(options.ca === undefined ? {} : { tls: { ca: options.ca } }),
+    tls: options.ca === undefined ? { rejectUnauthorized: false } : { ca: options.ca },
   });
   socket.binaryType = 'nodebuffer';
   const early: (string | Uint8Array)[] = [];

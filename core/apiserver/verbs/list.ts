@@ -3,7 +3,7 @@ import { bytesAnswer } from '../answer.ts';
 import { CachedObject, headOf } from '../cached-object.ts';
 import { type ContinueToken, decodeContinue, encodeContinue } from '../continue-token.ts';
 import type { AnyKind } from '../contract.ts';
-import type { Call } from '../core.ts';
+import { type Call, unreadableError } from '../core.ts';
 import { checkedVersion, listOptionsOf } from '../list-options.ts';
 import { protobufType } from '../negotiate.ts';
 import { type Selection, selectionOf } from '../selection.ts';
@@ -11,6 +11,8 @@ import { isPlain, viewList, viewOf } from '../views.ts';
 import { isMessage, valueAnswer } from '../write-answer.ts';
 
 const storePageEntries = 500;
+/** A lost key concerns many at once. */
+const sealedShownMax = 10;
 const keptFromObjects = 100; // shorter lists are made as fast as they are found
 interface Listing {
   readonly objects: readonly CachedObject[];
@@ -22,6 +24,8 @@ interface Listing {
 export async function list(call: Call): Promise<Response> {
   const selection = selectionOf(call.served, call.info);
   const listing = await listingOf(call, selection);
+  for (const object of call.resources.allUnreadable(selection.namespace).slice(0, sealedShownMax))
+    if (!selection.name || selection.name === object.name) call.warnings.add(unreadableError(object).message);
   const metadata = {
     resourceVersion: listing.version,
     ...(listing.after === undefined
@@ -108,6 +112,7 @@ async function fromStore(
       const page = await call.core.store.list(scope, { limit: storePageEntries, after, at });
       for (const [index, entry] of page.entries.entries()) {
         const object = CachedObject.of(call.served, entry);
+        if (object.sealedWith !== undefined) continue;
         if (selection.matches(object)) objects.push(object);
         if (limit && objects.length === limit && (page.more || index + 1 < page.entries.length)) {
           return { objects, version: at, after: entry.key.slice(prefix.length) };

@@ -35,6 +35,10 @@ export async function patch(call: Call): Promise<Response> {
       const draft = current.draft();
       const version = draft.metadata.resourceVersion;
       const result = decodePatched(call, patched(call, media, draft, body), faults);
+      if (!result.metadata?.name)
+        throw errors.badRequest(
+          `the name of the object (${call.info.name} based on URL) was undeterminable: name must be provided`,
+        );
       // A patch that does not speak of the version is retried; one that names it is held to it.
       if (result.metadata.resourceVersion === version && !text.includes('resourceVersion'))
         delete result.metadata.resourceVersion;

@@ -16,14 +16,18 @@ import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
 import { createSchemaEngine } from '../../apiserver/schema/schema.ts';
+import { KeyFolder } from '../../apiserver/sealing/root-keys.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
+import { AdmissionList } from '../../host/admission-list.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole(context: RoleContext): Promise<void> {
@@ -47,6 +51,9 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   });
   const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
+  const itself = ownIdentity('system:apiserver');
+  const hooks = new AdmissionList();
+  const schema = createSchemaEngine();
   const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
@@ -54,7 +61,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     random: systemRandom,
     log,
     authenticator: createAuthenticator({
-      tokenFile,
+      tokenFile: { userOf: async (token) => itself.userOf(token) ?? tokenFile.userOf(token) },
       serviceAccounts: tokens,
       bootstrapTokens: createBootstrapTokens({
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
@@ -62,9 +69,9 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       }),
     }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook])],
+    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), hooks],
     tokens,
-    schema: createSchemaEngine(),
+    schema,
     patches,
     openApi,
     strategies: strategies as readonly AnyStrategy[],
@@ -76,10 +83,13 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
     },
+    secretKeys: new KeyFolder(secretKeysFolder(home), log),
+    onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
     extraPaths: issuerPaths(tokens.discovery()),
   });
   holder.server = server;
   scope.use(server);
+  await startApiParts(context, server, { schema, hooks, token: itself.token });
   await server.listen({
     hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,

@@ -2,15 +2,18 @@ import { readFileSync } from 'node:fs';
 import { systemClock, systemRandom } from '#base';
 import { createInformers } from '../../client/cache-informer.ts';
 import { coreControllers } from '../../controllers/index.ts';
+import { PluginMetrics } from '../../host/plugin-metrics.ts';
 import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { startControllersParts } from './plugins.ts';
 
 /** Scheduler and core controllers, each with its own identity and one set of informers for all. */
-export async function startControllersRole({ home, config, log, scope }: RoleContext): Promise<void> {
+export async function startControllersRole(context: RoleContext): Promise<void> {
+  const { home, config, log, scope } = context;
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'controllers');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -26,13 +29,9 @@ export async function startControllersRole({ home, config, log, scope }: RoleCon
   });
   const starting = [
     startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
-    startControllers(core, {
-      client,
-      informers,
-      ...seams,
-      component: 'controllers',
-    }),
+    startControllers(core, { client, informers, ...seams }),
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
+  await startControllersParts(context, client, informers, new PluginMetrics());
   log.info('scheduler and controllers run');
 }

@@ -12,9 +12,11 @@ import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import { waitForEngine } from './engine-wait.ts';
+import { startNodeParts } from './plugins.ts';
 
 /** The node process: kubelet with its streaming endpoint, pod network and service proxy. */
-export async function startNodeRole({ home, config, log, scope }: RoleContext): Promise<void> {
+export async function startNodeRole(context: RoleContext): Promise<void> {
+  const { home, config, log, scope } = context;
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
   const parts = await createNodeParts(home, config, log);
   scope.use(parts.runtime);
@@ -27,7 +29,6 @@ export async function startNodeRole({ home, config, log, scope }: RoleContext): 
     key: readFileSync(home.path('pki', 'kubelet.key'), 'utf8'),
     cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
   };
-  const loopback = config.podCidr.startsWith('127.');
   await apiListens(config, scope.signal);
   // The API server makes this key at its first start, before it listens.
   const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
@@ -51,7 +52,7 @@ export async function startNodeRole({ home, config, log, scope }: RoleContext): 
           runtime: parts.runtime,
           verify,
           tls,
-          hostname: loopback ? '127.0.0.1' : '0.0.0.0',
+          hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
           port: config.kubeletPort,
           clock: systemClock,
           log,
@@ -60,6 +61,7 @@ export async function startNodeRole({ home, config, log, scope }: RoleContext): 
     startServiceProxy(),
   ]);
   scope.use(kubelet);
+  await startNodeParts(context, client, informers);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
 
   async function startServiceProxy(): Promise<void> {

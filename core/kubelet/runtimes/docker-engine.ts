@@ -4,7 +4,7 @@ import type Docker from 'dockerode';
 export class EngineError extends Error {
   constructor(
     readonly statusCode: number,
-    readonly json: { message?: string } | undefined,
+    readonly json: { message?: string; cause?: string } | undefined,
     text: string,
   ) {
     super(json?.message ?? text);
@@ -19,7 +19,7 @@ export interface EngineCall {
 
 /**
  * The engine's API on its socket. Plain calls go by fetch: a third of the processor time of the client library, which
- * takes 25 MB and is loaded on first use only, for what needs it: hijacked connections, pulls, imports and logs.
+ * takes 25 MB and is loaded on first use only, for what needs it: pulls, imports and logs.
  */
 export class DockerEngine {
   #library: Promise<Docker> | undefined;
@@ -34,11 +34,11 @@ export class DockerEngine {
   async call<R = void>(method: 'GET' | 'POST' | 'DELETE', path: string, options: EngineCall = {}): Promise<R> {
     const response = await this.#send(method, path, options);
     const text = await response.text();
-    const isJson = response.headers.get('content-type')?.startsWith('application/json');
+    const isJson = response.headers.get('content-type')?.startsWith('application/json') ?? /^[[{]/.test(text); // Podman's stats come without a type
     if (!response.ok && response.status !== 304)
       throw new EngineError(
         response.status,
-        isJson && text ? (JSON.parse(text) as { message?: string }) : undefined,
+        isJson && text ? (JSON.parse(text) as { message?: string; cause?: string }) : undefined,
         text,
       );
     return (text && isJson ? JSON.parse(text) : undefined) as R;
@@ -85,6 +85,8 @@ export class DockerEngine {
 /** An inspected container, the fields used here. */
 export interface InspectedContainer {
   readonly Id: string;
+  /** Begins with a slash. */
+  readonly Name: string;
   readonly Created: string;
   /** The image's id. */
   readonly Image: string;

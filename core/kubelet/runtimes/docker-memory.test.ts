@@ -3,6 +3,7 @@ import { DockerMemory } from './docker-memory.ts';
 
 const details = (id: string, status: string) => ({
   Id: id,
+  Name: `/${id}`,
   Created: '2026-01-01T00:00:00Z',
   Image: 'i',
   Config: { Image: 'i', Tty: false, Hostname: '', Labels: {} },

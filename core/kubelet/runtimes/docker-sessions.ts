@@ -3,6 +3,7 @@ import type { Clock } from '#base';
 import type { Session } from '#sdk';
 import { bytePipe } from './byte-pipe.ts';
 import type { DockerEngine } from './docker-engine.ts';
+import { hijack } from './docker-hijack.ts';
 import { isStatus } from './docker-images.ts';
 import { frameReader } from './docker-streams.ts';
 
@@ -72,18 +73,21 @@ export async function execSession(
   containerId: string,
   options: { command: readonly string[]; tty: boolean; stdin: boolean; signal?: AbortSignal },
 ): Promise<Session> {
-  const exec = await (await engine.library()).getContainer(containerId).exec({
-    Cmd: [...options.command],
-    AttachStdin: options.stdin,
-    AttachStdout: true,
-    AttachStderr: true,
-    Tty: options.tty,
+  const { Id } = await engine.call<{ Id: string }>('POST', `/containers/${containerId}/exec`, {
+    body: {
+      Cmd: [...options.command],
+      AttachStdin: options.stdin,
+      AttachStdout: true,
+      AttachStderr: true,
+      Tty: options.tty,
+    },
   });
-  const duplex = await exec.start({ hijack: true, stdin: true, Tty: options.tty });
+  const start = { Detach: false, Tty: options.tty };
+  const duplex = await hijack(engine.socketPath, `/exec/${Id}/start`, start, options.signal);
   return duplexSession(duplex, {
     ...options,
-    ended: () => exitCode(clock, () => exec.inspect()),
-    resize: (columns, rows, over) => resize(clock, () => exec.resize({ w: columns, h: rows }), over),
+    ended: () => exitCode(clock, () => engine.call('GET', `/exec/${Id}/json`)),
+    resize: (columns, rows, over) => resize(clock, sizeSender(engine, `/exec/${Id}`, columns, rows), over),
   });
 }
 
@@ -93,20 +97,17 @@ export async function attachSession(
   containerId: string,
   options: { tty: boolean; stdin: boolean; signal?: AbortSignal },
 ): Promise<Session> {
-  const container = (await engine.library()).getContainer(containerId);
-  const duplex = (await container.attach({
-    stream: true,
-    hijack: true,
-    stdin: options.stdin,
-    stdout: true,
-    stderr: true,
-  })) as unknown as Duplex;
+  const path = `/containers/${containerId}`;
+  const streams = `stream=1&stdin=${options.stdin ? 1 : 0}&stdout=1&stderr=1`;
+  const duplex = await hijack(engine.socketPath, `${path}/attach?${streams}`, undefined, options.signal);
   return duplexSession(duplex, {
     ...options,
     ended: async () => ({ code: 0 }),
-    resize: (columns, rows, over) => resize(clock, () => container.resize({ w: columns, h: rows }), over),
+    resize: (columns, rows, over) => resize(clock, sizeSender(engine, path, columns, rows), over),
   });
 }
+const sizeSender = (engine: DockerEngine, path: string, columns: number, rows: number) => () =>
+  engine.call('POST', `${path}/resize`, { query: { w: columns, h: rows } });
 
 /** The stream may close a moment before the engine has noted the end. */
 async function exitCode(

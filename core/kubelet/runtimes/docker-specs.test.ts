@@ -106,9 +106,10 @@ test('a sandbox has no links, a shareable ipc and only what its pod asked for', 
 });
 
 test('a failed start is an ended container with code 128 and the engine text', () => {
-  const row = { Id: 'x', ImageID: 'i', Image: 'i', Created: 5, State: 'created', Labels: {} };
+  const row = { Id: 'x', Names: ['/x'], ImageID: 'i', Image: 'i', Created: 5, State: 'created', Labels: {} };
   const details = {
     Id: 'x',
+    Name: '/x',
     Created: '2026-01-01T00:00:00Z',
     Image: 'i',
     Config: { Image: 'i', Tty: false, Hostname: '', Labels: {} },

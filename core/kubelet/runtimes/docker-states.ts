@@ -5,6 +5,8 @@ import { labels } from './docker-specs.ts';
 /** One row of the engine's list. */
 export interface ListedContainer {
   readonly Id: string;
+  /** They begin with a slash. */
+  readonly Names: readonly string[];
   readonly ImageID: string;
   readonly Image: string;
   /** Seconds. */
@@ -15,6 +17,7 @@ export interface ListedContainer {
 /** The row that a list would show. */
 export const rowOf = (details: InspectedContainer): ListedContainer => ({
   Id: details.Id,
+  Names: [details.Name],
   ImageID: details.Image,
   Image: details.Config.Image,
   Created: Math.floor(Date.parse(details.Created) / 1000),

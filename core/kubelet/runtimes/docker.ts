@@ -13,6 +13,7 @@ import {
 } from '#sdk';
 import { ChangeFeed } from './change-feed.ts';
 import { dialThroughChild } from './dial.ts';
+import { type Dialect, dialectOf, endedName, FailedStarts, isEndedName } from './docker-dialect.ts';
 import { DockerEngine, type InspectedContainer, inspectContainer } from './docker-engine.ts';
 import { engineMessage, ensureDockerImage, ensurePauseImage, inspectImage, isStatus } from './docker-images.ts';
 import { dockerLogs } from './docker-logs.ts';
@@ -28,6 +29,7 @@ import {
   sandboxName,
 } from './docker-specs.ts';
 import { containerState, type ListedContainer, rowOf, sandboxState } from './docker-states.ts';
+import { dockerStats } from './docker-stats.ts';
 import { probeOomScoreFloor } from './oom-score.ts';
 
 export interface DockerRuntimeOptions {
@@ -48,9 +50,8 @@ const inspectionsAtOnceMax = 16;
 /** Containers by any engine that serves Docker's API. */
 export async function createDockerRuntime(options: DockerRuntimeOptions): Promise<ContainerRuntime> {
   const engine = new DockerEngine(options.socketPath);
-  const { Components = [] } = await engine.call<{ Components?: { Name: string }[] }>('GET', '/version');
-  const isPodman = Components.some(({ Name }) => /podman/i.test(Name));
-  return new DockerRuntime(engine, options, options.oomScoreFloor ?? probeOomScoreFloor(), isPodman);
+  const dialect = await dialectOf(engine);
+  return new DockerRuntime(engine, options, options.oomScoreFloor ?? probeOomScoreFloor(), dialect);
 }
 
 class DockerRuntime implements ContainerRuntime {
@@ -58,13 +59,14 @@ class DockerRuntime implements ContainerRuntime {
   readonly #joins = new Map<string, SandboxJoin>();
   readonly #memory = new DockerMemory();
   readonly #feed = new ChangeFeed();
+  readonly #failedStarts = new FailedStarts();
   #pause: Promise<string> | undefined;
 
   constructor(
     readonly engine: DockerEngine,
     readonly options: DockerRuntimeOptions,
     readonly oomScoreFloor: number,
-    readonly isPodman: boolean,
+    readonly dialect: Dialect,
   ) {}
 
   async version() {
@@ -95,8 +97,9 @@ class DockerRuntime implements ContainerRuntime {
       this.#pause = undefined;
       throw new ContainerError('CreatePodSandboxError', `cannot make the pause image: ${engineMessage(error)}`);
     });
-    const body = sandboxBody(this.options.clusterId, spec, image, this.oomScoreFloor);
+    const plain = sandboxBody(this.options.clusterId, spec, image, this.oomScoreFloor);
     try {
+      const body = await this.dialect.adapt(this.engine, plain);
       if (spec.attempt > 0) await this.#removeFormerSandboxes(spec);
       const id = await this.#createOnce(name, body, spec.podUid, spec.attempt === 0);
       await this.#startNow(id);
@@ -106,7 +109,7 @@ class DockerRuntime implements ContainerRuntime {
       this.#memory.keep(details);
       this.#joins.set(spec.podUid, joinOf(id, body.Labels));
       return sandboxState(
-        { Id: id, ImageID: image, Image: image, Created: 0, State: 'running', Labels: body.Labels },
+        { Id: id, Names: [name], ImageID: image, Image: image, Created: 0, State: 'running', Labels: body.Labels },
         details,
       );
     } catch (error) {
@@ -118,7 +121,17 @@ class DockerRuntime implements ContainerRuntime {
   /** What still runs in them cannot reach the pod's new network any more; their containers' logs stay. */
   async #removeFormerSandboxes(spec: SandboxSpec): Promise<void> {
     for (const row of await this.#list(spec.podUid))
-      if (isSandbox(row) && Number(row.Labels[labels.attempt]) < spec.attempt) await this.remove(row.Id);
+      if (isSandbox(row) && Number(row.Labels[labels.attempt]) < spec.attempt) await this.#end(row);
+  }
+
+  /** Of a sandbox whose containers stay. */
+  async #end(row: ListedContainer): Promise<void> {
+    if (!this.dialect.keepsJoined) return this.remove(row.Id);
+    if (isEndedName(row.Names)) return;
+    await this.stop(row.Id, 0);
+    const name = endedName(row.Names[0] ?? row.Id);
+    await ignoring([404], this.engine.call('POST', `/containers/${row.Id}/rename`, { query: { name } }));
+    this.#memory.drop(row.Id);
   }
 
   /** The name makes it idempotent: what has it already is taken, or replaced when it is a dead sandbox. */
@@ -144,14 +157,13 @@ class DockerRuntime implements ContainerRuntime {
   }
   async #startNow(id: string): Promise<void> {
     this.#memory.starts(id);
+    this.#failedStarts.forget(id);
     await this.engine.call('POST', `/containers/${id}/start`);
   }
 
   async endSandbox(podUid: string) {
     const sandboxes = (await this.#list(podUid)).filter(isSandbox);
-    // Podman keeps a container that others were joined to: it is stopped, and goes with them.
-    const end = (id: string) => (this.isPodman ? this.stop(id, 0) : this.remove(id));
-    await Promise.all(sandboxes.map((row) => end(row.Id)));
+    await Promise.all(sandboxes.map((row) => this.#end(row)));
     this.#joins.delete(podUid);
   }
 
@@ -169,17 +181,11 @@ class DockerRuntime implements ContainerRuntime {
     const imageUser = needsUser ? (await inspectImage(this.engine, spec.imageId))?.user : undefined;
     const body = containerBody(this.options.clusterId, spec, join, this.oomScoreFloor, imageUser);
     try {
-      // With Docker the pause container's name comes with its network, and asking for one is an error.
-      const named = this.isPodman && join.network === 'pod' ? { Hostname: await this.#hostnameOf(join) } : {};
-      const all = { ...body, ...named };
-      return await this.#createOnce(containerName(this.options.clusterId, spec), all, spec.podUid);
+      const adapted = await this.dialect.adapt(this.engine, body, join);
+      return await this.#createOnce(containerName(this.options.clusterId, spec), adapted, spec.podUid);
     } catch (error) {
       throw new ContainerError('CreateContainerError', `Error response from daemon: ${engineMessage(error)}`);
     }
-  }
-
-  async #hostnameOf(join: SandboxJoin): Promise<string> {
-    return (await inspectContainer(this.engine, join.id)).Config.Hostname;
   }
 
   /** After a restart of this process the engine's list tells which sandbox is the pod's. */
@@ -199,6 +205,7 @@ class DockerRuntime implements ContainerRuntime {
     try {
       await this.#startNow(containerId);
     } catch (error) {
+      if (this.dialect.forgetsFailedStarts) this.#failedStarts.note(containerId, engineMessage(error));
       throw new ContainerError('RunContainerError', engineMessage(error));
     } finally {
       this.#memory.drop(containerId);
@@ -209,7 +216,9 @@ class DockerRuntime implements ContainerRuntime {
     const ask = (verb: string, query = {}) => this.engine.call('POST', `/containers/${containerId}/${verb}`, { query });
     try {
       if (graceMs > 0) return await ignoring([404], ask('stop', { t: Math.ceil(graceMs / 1000) }));
-      await ignoring([404, 409], ask('kill'));
+      await ignoring([404], ask('kill')).catch((error) => {
+        if (!this.dialect.isImproperState(error)) throw error;
+      });
       await ignoring([404], ask('wait'));
     } finally {
       this.#memory.drop(containerId);
@@ -219,6 +228,7 @@ class DockerRuntime implements ContainerRuntime {
   async remove(containerId: string) {
     await ignoring([404, 409], this.#delete(containerId)); // 409: removal is under way
     this.#memory.forget(containerId);
+    this.#failedStarts.forget(containerId);
   }
 
   async #list(podUid?: string): Promise<ListedContainer[]> {
@@ -233,7 +243,7 @@ class DockerRuntime implements ContainerRuntime {
     const rows = known ? await this.#rowsOf(known) : await this.#listed(podUid);
     const details = (row: ListedContainer) => this.#found.get(row);
     // Dead and removing containers are on their way out; one that the inspection did not find is gone.
-    const present = rows.filter((row) => row.State !== 'removing' && details(row));
+    const present = rows.filter((row) => row.State !== 'removing' && details(row) && !isEnded(row));
     const sandboxes = present.filter(isSandbox).map((row) => sandboxState(row, details(row)));
     for (const sandbox of sandboxes) {
       const row = present.find((each) => each.Id === sandbox.id)!;
@@ -277,6 +287,7 @@ class DockerRuntime implements ContainerRuntime {
         await this.options.clock.sleep(lagLookMs * 2 ** tries); // else it would be taken for running until the next list
         details = await inspectContainer(this.engine, id);
       }
+      details = this.#failedStarts.shown(details);
       this.#memory.keep(details);
       return details;
     } catch (error) {
@@ -347,21 +358,8 @@ class DockerRuntime implements ContainerRuntime {
     );
     const found: ContainerStats[] = [];
     await eachAtMost(inspectionsAtOnceMax, rows, async (row) => {
-      try {
-        const query = { stream: false, 'one-shot': true };
-        const sample = await this.engine.call<Sample>('GET', `/containers/${row.Id}/stats`, { query });
-        const memory = sample.memory_stats;
-        const idle = memory?.stats?.total_inactive_file ?? memory?.stats?.inactive_file ?? 0; // cgroup v1 and v2
-        found.push({
-          podUid: row.Labels[labels.podUid] ?? '',
-          container: row.Labels[labels.container] ?? '',
-          timeMs: this.options.clock.now(),
-          cpuUsageNs: sample.cpu_stats.cpu_usage.total_usage,
-          memoryWorkingSetBytes: Math.max(0, (memory?.usage ?? 0) - idle),
-        });
-      } catch (error) {
-        if (!isStatus(error, 404, 409)) throw error; // ended meanwhile
-      }
+      const sample = await dockerStats(this.engine, row, () => this.options.clock.now());
+      if (sample) found.push(sample);
     });
     return found;
   }
@@ -377,16 +375,8 @@ interface ListedImage {
   readonly RepoDigests: readonly string[] | null;
   readonly Size: number;
 }
-/** Of a container's use; the memory's names are those of cgroup v1 and v2. */
-interface Sample {
-  readonly cpu_stats: { readonly cpu_usage: { readonly total_usage: number } };
-  readonly memory_stats?: {
-    readonly usage?: number;
-    readonly stats?: { readonly total_inactive_file?: number; readonly inactive_file?: number };
-  };
-}
-
 const isSandbox = (row: ListedContainer): boolean => row.Labels[labels.type] === 'sandbox';
+const isEnded = (row: ListedContainer): boolean => isSandbox(row) && isEndedName(row.Names);
 
 async function ignoring(codes: readonly number[], work: Promise<unknown>): Promise<void> {
   try {

@@ -115,7 +115,7 @@ export class PortForwardSocket implements SocketSession {
     let session: Session | undefined;
     try {
       session = await this.request.dial(port, this.#abort.signal);
-      await join(session, data);
+      await joinPort(session, data);
       await Promise.all([data.end(), error.end()]);
     } catch (failure) {
       const { pod, podUid } = this.request;
@@ -132,8 +132,14 @@ export class PortForwardSocket implements SocketSession {
   }
 }
 
+/** The client's half of a forwarded connection. */
+export interface PortData {
+  readonly incoming: AsyncIterable<Uint8Array>;
+  write(bytes: Uint8Array): Promise<void>;
+}
+
 /** Both directions of one connection; ends when the pod's side has ended. Rejects when the client resets the stream. */
-async function join(session: Session, data: SpdyStream): Promise<void> {
+export async function joinPort(session: Session, data: PortData): Promise<void> {
   const upstream = (async () => {
     for await (const bytes of data.incoming) await session.stdin?.write(bytes);
     session.stdin?.end();

@@ -5,6 +5,7 @@ import type { KubeletAccess, KubeletServerRuntime, VerifyKubeletToken } from './
 import { ExecSocket, parseStreams } from './exec.ts';
 import { refusal, serveLogs } from './logs.ts';
 import { PortForwardSocket, portForwardTunnel, portForwardTunnelHop } from './port-forward.ts';
+import { negotiatePortForward, PortForwardChannels, readPorts } from './port-forward-channels.ts';
 import { type KubeletRoute, parseKubeletPath } from './route.ts';
 import type { SocketSession } from './socket.ts';
 import { statsSummary } from './stats.ts';
@@ -111,10 +112,15 @@ async function respond(
       if (!found.running) return text(400, `pod "${pod}" is not running`);
       const offered = offeredProtocols(request.headers.get('sec-websocket-protocol'));
       const tunnel = [portForwardTunnel, portForwardTunnelHop].find((protocol) => offered.includes(protocol));
-      if (!tunnel) return text(426, `port-forward speaks the WebSocket subprotocol ${portForwardTunnel}`);
       const dial = (port: number, signal: AbortSignal) => runtime.dial(found.uid, port, signal);
-      const session = new PortForwardSocket({ pod: `${pod}_${namespace}`, podUid: found.uid, dial }, clock, log);
-      return { session, headers: { 'sec-websocket-protocol': tunnel } };
+      const forward = { pod: `${pod}_${namespace}`, podUid: found.uid, dial };
+      if (tunnel) return upgradeTo(new PortForwardSocket(forward, clock, log), tunnel);
+      const protocol = negotiatePortForward(request.headers.get('sec-websocket-protocol'));
+      if (!protocol)
+        return text(426, `port-forward speaks the WebSocket subprotocols ${portForwardTunnel} and v4.channel.k8s.io`);
+      const ports = readPorts(query);
+      if (typeof ports === 'string') return text(400, ports);
+      return upgradeTo(new PortForwardChannels(forward, protocol, ports, log), protocol.name);
     }
     case 'exec':
     case 'attach':
@@ -156,9 +162,13 @@ function respondExec(
     clock,
     log,
   );
-  const headers: Record<string, string> = protocol.name ? { 'sec-websocket-protocol': protocol.name } : {};
-  return { session, headers };
+  return upgradeTo(session, protocol.name);
 }
+
+const upgradeTo = (session: SocketSession, protocol: string): Upgrade => ({
+  session,
+  headers: protocol ? { 'sec-websocket-protocol': protocol } : {},
+});
 
 const text = (status: number, body: string): Response =>
   new Response(body, { status, headers: { 'content-type': 'text/plain; charset=utf-8' } });

@@ -1,4 +1,5 @@
 import { accept, refuse, type SchedulerPlugin } from '#sdk';
+import { byLargest } from './normalize.ts';
 import { tolerated } from './tolerations.ts';
 
 /** NoSchedule and NoExecute taints must be tolerated; every untolerated PreferNoSchedule taint costs. */
@@ -12,10 +13,7 @@ export const taintToleration: SchedulerPlugin = {
     );
     return hard ? refuse('node(s) had untolerated taint(s)') : accept;
   },
-  score(pod, { node }) {
-    const soft = (node.spec?.taints ?? []).filter(
-      (taint) => taint.effect === 'PreferNoSchedule' && !tolerated(pod, taint),
-    );
-    return Math.max(0, 100 - 25 * soft.length);
-  },
+  score: (pod, { node }) =>
+    (node.spec?.taints ?? []).filter((taint) => taint.effect === 'PreferNoSchedule' && !tolerated(pod, taint)).length,
+  normalize: (scores) => byLargest(scores, true),
 };

@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.ts';
 import { admission } from './admission.ts';
+import { deletions } from './deletions.ts';
 import { discovery } from './discovery.ts';
 import { kinds } from './kinds.ts';
 import { objects } from './objects.ts';
@@ -11,6 +12,7 @@ import { views } from './views.ts';
 /** All scenarios; a new request file gets its line here. */
 export const scenarios: readonly Scenario[] = [
   ...admission,
+  ...deletions,
   ...discovery,
   ...kinds,
   ...objects,

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { moduleVersion } from '../../../api/gen/generate.ts';
+import { moduleFolder, targetFolder } from '../../../api/gen/go-modules.ts';
 
 const files = [
   'cluster-roles',
@@ -41,9 +42,8 @@ export function policyText(folder: string): string {
 }
 
 if (import.meta.main) {
-  const result = Bun.spawnSync(['go', 'mod', 'download', '-json', `k8s.io/kubernetes@v${moduleVersion}`]);
-  const { Dir } = JSON.parse(result.stdout.toString()) as { Dir: string };
-  const text = policyText(join(Dir, 'plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata'));
-  writeFileSync(join(import.meta.dir, 'policy.json'), text);
+  const module = moduleFolder(`k8s.io/kubernetes@v${moduleVersion}`);
+  const text = policyText(join(module, 'plugin/pkg/auth/authorizer/rbac/bootstrappolicy/testdata'));
+  writeFileSync(join(targetFolder(import.meta.dir), 'policy.json'), text);
   console.log(`${text.split('\n').length - 3} roles and bindings`);
 }

@@ -3,8 +3,8 @@
  * Facts only. Run: bun core/apiserver/protobuf/gen/generate.ts (needs the Go module cache; the result is committed).
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { moduleFolder, targetFolder } from '../../../api/gen/go-modules.ts';
 import type { Table } from '../decode.ts';
 
 const moduleVersion = '0.37.1';
@@ -20,7 +20,11 @@ const scalars: Readonly<Record<string, string>> = {
   'meta/v1.Time': 't', 'meta/v1.MicroTime': 'm', 'meta/v1.FieldsV1': 'f', 'meta/v1.Duration': 'u',
   'api/resource.Quantity': 'q', 'util/intstr.IntOrString': 'x', 'runtime.RawExtension': 'r', 'types.UID': 's', 'types.NodeName': 's',
 }; // biome-ignore format: a table
-const cache = join(homedir(), 'go/pkg/mod/k8s.io');
+const modules = {
+  api: moduleFolder(`k8s.io/api@v${moduleVersion}`),
+  machinery: moduleFolder(`k8s.io/apimachinery@v${moduleVersion}`),
+  aggregator: moduleFolder(`k8s.io/kube-aggregator@v${moduleVersion}`),
+};
 interface Package {
   readonly source: string;
   readonly imports: ReadonlyMap<string, string>;
@@ -31,10 +35,10 @@ function packageOf(path: string): Package {
   const known = packages.get(path);
   if (known) return known;
   const places = [
-    join(cache, `api@v${moduleVersion}`, path),
-    join(cache, `apimachinery@v${moduleVersion}/pkg/apis`, path),
-    join(cache, `apimachinery@v${moduleVersion}/pkg`, path),
-    join(cache, `kube-aggregator@v${moduleVersion}/pkg/apis`, path),
+    join(modules.api, path),
+    join(modules.machinery, 'pkg/apis', path),
+    join(modules.machinery, 'pkg', path),
+    join(modules.aggregator, 'pkg/apis', path),
   ];
   const folder = places.find((place) => existsSync(place));
   const files = folder
@@ -89,4 +93,4 @@ for (const group of groups) {
   for (const [, name, body] of structs) if (/^\s*metav1\.TypeMeta\b/m.test(body!)) visit(group, name!);
 }
 for (const name of meta) visit('meta/v1', name);
-writeFileSync(join(import.meta.dir, 'table.json'), `${JSON.stringify(table satisfies Table)}\n`);
+writeFileSync(join(targetFolder(import.meta.dir), 'table.json'), `${JSON.stringify(table satisfies Table)}\n`);

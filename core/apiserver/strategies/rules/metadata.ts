@@ -90,6 +90,14 @@ export function checkMetadata(
   for (const [index, finalizer] of (meta.finalizers ?? []).entries())
     if (!plainFinalizers || !finalizer) checkFinalizer(mistakes, finalizer, `metadata.finalizers[${index}]`);
     else checkName(mistakes, `metadata.finalizers[${index}]`, finalizer, qualifiedName);
+  if (!current && meta.finalizers?.includes('orphan') && meta.finalizers.includes('foregroundDeletion'))
+    mistakes.push(
+      fieldErrors.invalid(
+        'metadata.finalizers',
+        meta.finalizers,
+        'finalizer orphan and foregroundDeletion cannot be both set',
+      ),
+    );
   if (current) checkImmutable(mistakes, meta, current.metadata);
   return mistakes;
 }

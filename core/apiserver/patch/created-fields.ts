@@ -1,0 +1,78 @@
+import type { Field } from '#api';
+import type { JsonObject } from '../contract.ts';
+import { serverOwned } from './managed.ts';
+import { isObject } from './merge.ts';
+import { isImplicit, namedPart, partsOf, rootShape, type Shape } from './typed.ts';
+
+/**
+ * The fieldsV1 of whoever creates this object: what comparing it with nothing would give, made in one pass and without sets,
+ * because every creation needs it. Undefined when nothing of it can be owned.
+ */
+export function createdFields(typeId: string | Field, object: JsonObject): JsonObject | undefined {
+  const shape = rootShape(typeId);
+  if (shape.kind !== 'struct' && shape.kind !== 'map') return undefined;
+  const result: JsonObject = {};
+  for (const name of sortedNames(object)) {
+    const value = object[name];
+    if (serverOwned.root.has(name) || name === 'status') continue;
+    const part = namedPart(shape, name);
+    if (name === 'metadata') {
+      const fields = isObject(value) ? metadataFields(part.shape, value, isImplicit(part.field, true)) : undefined;
+      if (fields) result[part.key] = fields;
+      continue;
+    }
+    const fields = fieldsBelow(part.shape, value, part.field, true);
+    if (fields) result[part.key] = fields;
+  }
+  return Object.keys(result).length > 0 ? result : undefined;
+}
+
+function metadataFields(shape: Shape, metadata: JsonObject, isAround: boolean): JsonObject | undefined {
+  if (shape.kind !== 'struct' && shape.kind !== 'map') return undefined;
+  const result: JsonObject = {};
+  for (const name of sortedNames(metadata)) {
+    if (serverOwned.metadata.has(name)) continue;
+    const part = namedPart(shape, name);
+    const fields = fieldsBelow(part.shape, metadata[name], part.field, isAround);
+    if (fields) result[part.key] = fields;
+  }
+  return Object.keys(result).length > 0 ? result : undefined;
+}
+
+/** `isAround`: the struct around it exists in Go even before anything is in it. Undefined: nothing here was changed. */
+function fieldsBelow(
+  shape: Shape,
+  value: unknown,
+  field: Field | undefined,
+  isAround: boolean,
+): JsonObject | undefined {
+  if (value === undefined || value === null) return undefined;
+  const isHere = isImplicit(field, isAround);
+  if (shape.kind === 'struct' || shape.kind === 'map') {
+    const names = isObject(value) ? sortedNames(value) : [];
+    if (names.length === 0) return isHere ? undefined : {};
+    const found: JsonObject = isHere ? {} : { '.': {} };
+    let below = 0;
+    for (const name of names) {
+      const part = namedPart(shape, name);
+      const fields = fieldsBelow(part.shape, (value as JsonObject)[name], part.field, isHere);
+      if (!fields) continue;
+      found[part.key] = fields;
+      below++;
+    }
+    return below > 0 ? found : isHere ? undefined : {};
+  }
+  const parts = partsOf(shape, value);
+  if (!parts || parts.size === 0) return isHere && isObject(value) && Object.keys(value).length === 0 ? undefined : {};
+  const found: JsonObject = isHere ? {} : { '.': {} };
+  for (const key of [...parts.keys()].sort()) {
+    const part = parts.get(key)!;
+    found[key] = fieldsBelow(part.shape, part.value, part.field, isHere) ?? {};
+  }
+  return found;
+}
+
+const sortedNames = (object: JsonObject): string[] =>
+  Object.keys(object)
+    .filter((name) => object[name] !== undefined)
+    .sort();

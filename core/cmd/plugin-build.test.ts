@@ -1,0 +1,51 @@
+import { expect, test } from 'bun:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildPlugin } from './plugin-build.ts';
+
+const example = join(import.meta.dir, '../../examples/cron-plugin');
+
+/** Builds a plugin of this text. */
+async function built(text: string) {
+  const folder = mkdtempSync(join(tmpdir(), 'pintle-plugin-'));
+  try {
+    writeFileSync(join(folder, 'plugin.ts'), text);
+    return await buildPlugin(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test('the example: its manifest says what it is, needs and registers, twice the same', async () => {
+  const out = mkdtempSync(join(tmpdir(), 'pintle-out-'));
+  try {
+    const first = await buildPlugin(example, join(out, 'a'));
+    expect(first.manifest).toMatchObject({
+      name: 'cron',
+      version: '1.2.0',
+      isolation: 'sandbox',
+      needs: { pods: ['list', 'watch', 'create', 'delete'] },
+      provides: { controllers: ['cron-crontasks'], validates: ['crontasks.cron.example.com'] },
+      resources: [{ kind: 'CustomResourceDefinition', metadata: { name: 'crontasks.cron.example.com' } }],
+      config: { properties: { maxActive: { default: 50 } } },
+    });
+    const second = await buildPlugin(example, join(out, 'b'));
+    expect(second.digest).toBe(first.digest);
+  } finally {
+    rmSync(out, { recursive: true });
+  }
+});
+
+const head = 'import { plugin } from "pintle/sdk"; export default plugin({ name: "p", version: "1.0.0", sdk:';
+test.each([
+  [`${head} "^1.0", setup() { throw new Error("no luck") } });`, 'no luck'],
+  [`${head} "^2.0", setup() {} });`, 'written for SDK ^2.0'],
+  [`${head} "^1.0", setup() { process.exit(3) } });`, 'ended with code 3'],
+  ['import { x } from "./absent.ts"; export default x;', 'absent.ts'],
+])('%s is refused', async (text, message) => {
+  await expect(built(text)).rejects.toThrow(message);
+});
+test('a folder without plugin.ts is refused', async () => {
+  await expect(buildPlugin(tmpdir())).rejects.toMatchObject({ code: 'PLUGIN_BUILD' });
+});

@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { ownProgram, PintleError, systemFiles } from '#base';
+import { type Bundle, readBundle, sha256Of } from '../host/bundle.ts';
+import { manifestFile, type PluginManifest, satisfies, sdkVersion } from '../host/manifest.ts';
+
+const recordMsMax = 12_000;
+const sdkPath = resolve(import.meta.dir, '../sdk/index.ts');
+const runnerPath = resolve(import.meta.dir, '../host/runner.ts');
+type Recorded = Pick<
+  PluginManifest,
+  'name' | 'version' | 'sdk' | 'needs' | 'config' | 'resources' | 'provides' | 'protocol'
+>;
+
+/**
+ * Bundles FOLDER/plugin.ts with the SDK it was written for into OUT (default FOLDER/dist), runs its setup() once in a
+ * process of its own that has no API, and writes plugin.json. Throws PLUGIN_BUILD with what stands in the way.
+ */
+export async function buildPlugin(folder: string, out = join(folder, 'dist')): Promise<Bundle> {
+  const source = join(folder, 'plugin.ts');
+  if (!existsSync(source))
+    throw new PintleError(
+      'PLUGIN_BUILD',
+      `${folder} has no plugin.ts`,
+      'name the folder of a plugin: ./pintle plugin new NAME makes one',
+    );
+  const work = await mkdtemp(join(tmpdir(), 'pintle-build-'));
+  try {
+    const code = await bundle(resolve(source), work);
+    await writeFile(join(work, 'plugin.js'), code);
+    const recorded = await record(join(work, 'plugin.js'), work);
+    if (!satisfies(sdkVersion, recorded.sdk))
+      throw failed(`it was written for SDK ${recorded.sdk}; this is ${sdkVersion}`, 'change sdk in plugin.ts');
+    const manifest: PluginManifest = {
+      formatVersion: 1,
+      name: recorded.name,
+      version: recorded.version,
+      sdk: recorded.sdk,
+      entry: 'plugin.js',
+      protocol: recorded.protocol,
+      placement: 'cluster',
+      isolation: 'sandbox',
+      requires: [],
+      provides: recorded.provides,
+      needs: recorded.needs,
+      ...(recorded.config ? { config: recorded.config } : {}),
+      resources: recorded.resources,
+      limits: { memoryMiB: 128 },
+      files: { 'plugin.js': sha256Of(code) },
+    };
+    await writeFile(join(work, manifestFile), `${JSON.stringify(manifest, undefined, 2)}\n`);
+    await readBundle(work, systemFiles);
+    await rm(out, { recursive: true, force: true });
+    await mkdir(resolve(out, '..'), { recursive: true });
+    await rename(work, out).catch(() => cp(work, out, { recursive: true })); // another file system
+    return await readBundle(out, systemFiles);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+const failed = (message: string, next: string): PintleError =>
+  new PintleError('PLUGIN_BUILD', `the plugin cannot be built: ${message}`, next);
+
+async function bundle(source: string, work: string): Promise<string> {
+  const main = join(work, 'main.ts');
+  await writeFile(
+    main,
+    `import plugin from ${JSON.stringify(source)};\nimport { runPlugin } from ${JSON.stringify(runnerPath)};\nawait runPlugin(plugin);\n`,
+  );
+  const result = await Bun.build({
+    entrypoints: [main],
+    target: 'bun',
+    throw: false,
+    minify: { whitespace: true, syntax: true },
+    plugins: [
+      {
+        name: 'the SDK of this program',
+        setup: (build) => build.onResolve({ filter: /^pintle\/sdk$/ }, () => ({ path: sdkPath })) as unknown as void,
+      },
+    ],
+  });
+  await rm(main);
+  if (!result.success) throw failed(result.logs.map(({ message }) => message).join('; '), `mend ${source}`);
+  return result.outputs[0]!.text();
+}
+
+async function record(program: string, folder: string): Promise<Recorded> {
+  const child = Bun.spawn([ownProgram(), program, '--record'], {
+    cwd: folder,
+    env: {},
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const limit = setTimeout(() => child.kill('SIGKILL'), recordMsMax);
+  const [text, said, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  clearTimeout(limit);
+  const last = text.trim().split('\n').at(-1) ?? '';
+  const answer = parse(last);
+  if (code === 0 && answer && !('type' in answer)) return answer as unknown as Recorded;
+  const reason =
+    answer && 'message' in answer
+      ? String(answer['message'])
+      : said.trim().split('\n').at(-1) || `its setup() ended with code ${code}`;
+  throw failed(reason, 'register everything in setup() without waiting for the API; run it again');
+}
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { systemClock, systemRandom } from '#base';
+import type { Client, InformerFactory } from '#client';
+import type { Metrics, UserInfo } from '#sdk';
+import type { ApiServer } from '../../apiserver/contract.ts';
+import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
+import { createClient } from '../../client/http.ts';
+import type { AdmissionList } from '../../host/admission-list.ts';
+import { type Part, startParts } from '../../host/builtin.ts';
+import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
+import type { RoleContext } from '../internal.ts';
+import { noteParts } from '../plugin-reports.ts';
+
+/** A user of this process alone: its token is made at the start and never written down. */
+export function ownIdentity(name: string): { readonly token: string; userOf(token: string): UserInfo | undefined } {
+  const token = randomBytes(32).toString('base64url');
+  const user = { name, groups: ['system:masters', 'system:authenticated'] };
+  return { token, userOf: (given) => (given === token ? user : undefined) };
+}
+
+/** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
+export function startApiParts(
+  context: RoleContext,
+  server: ApiServer,
+  parts: { readonly schema: DefinableSchema; readonly hooks: AdmissionList; readonly token: string },
+): Promise<void> {
+  const client = createClient({
+    fetch: (request) => server.fetch(request),
+    baseUrl: 'http://localhost',
+    token: parts.token,
+    userAgent: 'pintle-apiserver',
+  });
+  const { kinds, reader } = server;
+  const { schema, hooks } = parts;
+  return run(
+    context,
+    'apiserver',
+    apiParts(context.catalog, { kinds, reader, schema, hooks }, seamsOf(context, client)),
+  );
+}
+
+export const startControllersParts = (
+  context: RoleContext,
+  client: Client,
+  informers: InformerFactory,
+  metrics: Metrics,
+): Promise<void> =>
+  run(context, 'controllers', controllersParts(context.catalog, { informers, metrics }, seamsOf(context, client)));
+
+export const startNodeParts = (context: RoleContext, client: Client, informers: InformerFactory): Promise<void> =>
+  run(
+    context,
+    'node',
+    nodeParts(context.catalog, { informers, nodeName: context.config.nodeName }, seamsOf(context, client)),
+  );
+
+const seamsOf = ({ log }: RoleContext, client: Client) => ({ client, clock: systemClock, random: systemRandom, log });
+
+async function run({ home, log, scope }: RoleContext, component: string, parts: readonly Part[]): Promise<void> {
+  const running = scope.use(await startParts(parts, { clock: systemClock, log }));
+  noteParts(home, component, running.reports);
+}

@@ -1,0 +1,109 @@
+import type { KubeObject } from '#api';
+import { PintleError } from '#base';
+import type { JsonSchema } from '#sdk';
+
+export const manifestFile = 'plugin.json';
+/** Of what host and plugin say to each other. */
+export const protocolVersion = 1;
+/** What `sdk` ranges of plugins are held against. */
+export const sdkVersion = '1.0.0';
+
+export const isolations = ['process', 'sandbox'] as const;
+export type Isolation = (typeof isolations)[number];
+
+/** What setup() registers, by name: learned when the plugin is built, held against what it registers when it runs. */
+export interface Provides {
+  readonly controllers: readonly string[];
+  /** `plural.group` of resources with hooks. */
+  readonly validates: readonly string[];
+  readonly mutates: readonly string[];
+  readonly schedules: readonly string[];
+}
+/** plugin.json of a built plugin: all that install and start need to know, without running its code. */
+export interface PluginManifest {
+  readonly formatVersion: 1;
+  readonly name: string;
+  readonly version: string;
+  /** Range of SDK versions, such as ^1.0. */
+  readonly sdk: string;
+  /** A program for Bun, relative to the manifest. */
+  readonly entry: string;
+  readonly protocol: number;
+  readonly placement: 'cluster';
+  readonly isolation: Isolation;
+  readonly requires: readonly string[];
+  readonly provides: Provides;
+  readonly needs: Readonly<Record<string, readonly string[]>>;
+  readonly config?: JsonSchema;
+  /** CustomResourceDefinitions. */
+  readonly resources: readonly KubeObject[];
+  readonly limits: { readonly memoryMiB: number };
+  /** Path → SHA-256, 64 hex digits, of every other file of the bundle. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+const bytesMax = 4 * 1024 * 1024;
+const verbs = new Set(['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']);
+
+/** Checks everything that later steps rely on. Throws BUNDLE_INVALID with what is wrong. */
+export function parseManifest(text: string): PluginManifest {
+  if (text.length > bytesMax) throw invalid(`${manifestFile} has more than ${bytesMax} characters`);
+  let value: Partial<PluginManifest>;
+  try {
+    // Keys such as __proto__ would become properties that nobody listed.
+    value = JSON.parse(text, (key, one: unknown) => {
+      if (key === '__proto__') throw new Error('it has a key __proto__');
+      return one;
+    }) as Partial<PluginManifest>;
+  } catch (error) {
+    throw invalid(`${manifestFile} is no JSON that can be used: ${(error as Error).message}`);
+  }
+  const mistake = mistakeOf(value);
+  if (mistake) throw invalid(`${manifestFile}: ${mistake}`);
+  return value as PluginManifest;
+}
+
+const invalid = (message: string): PintleError =>
+  new PintleError('BUNDLE_INVALID', message, 'build the plugin again: ./pintle plugin build');
+
+/** The first mistake in words, or undefined. Pure. */
+function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
+  if (!isRecord(value)) return 'it holds no object';
+  const { name, version, sdk, entry, files, needs, provides, resources, limits } = value;
+  if (value.formatVersion !== 1)
+    return `formatVersion ${String(value.formatVersion)} is not 1, the only one known here`;
+  if (!isText(name) || !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+    return 'name must be lower-case letters, digits and hyphens';
+  if (!isText(version) || !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) return 'version must be like 1.2.0';
+  if (!isText(sdk)) return 'sdk must be a range such as ^1.0';
+  if (value.placement !== 'cluster') return `placement ${String(value.placement)} is not built; cluster is`;
+  if (!isolations.includes(value.isolation as Isolation)) return `isolation must be one of ${isolations.join(', ')}`;
+  if (!isRecord(files) || Object.values(files).some((hash) => !isText(hash) || !/^[0-9a-f]{64}$/.test(hash)))
+    return 'files must give a SHA-256 for each path';
+  const stray = Object.keys(files).find((path) => !isInside(path));
+  if (stray !== undefined) return `the path ${JSON.stringify(stray)} leads out of the bundle`;
+  if (!isText(entry) || !(entry in files)) return 'entry must be one of its files';
+  if (!isRecord(needs)) return 'needs must map resources to verbs';
+  for (const [resource, list] of Object.entries(needs)) {
+    if (!/^[a-z0-9]+(\.[a-z0-9.-]+)?$/.test(resource)) return `needs: ${JSON.stringify(resource)} is no resource`;
+    if (!isTexts(list) || list.some((verb) => !verbs.has(verb)))
+      return `needs: ${resource} has a verb that does not exist`;
+  }
+  const lists = ['controllers', 'validates', 'mutates', 'schedules'] as const;
+  if (!isRecord(provides) || lists.some((list) => !isTexts(provides[list]))) return 'provides must list names';
+  if (!isTexts(value.requires)) return 'requires must list names of plugins';
+  if (!Array.isArray(resources)) return 'resources must be a list of CustomResourceDefinitions';
+  if (!isRecord(limits) || !Number.isInteger(limits.memoryMiB) || limits.memoryMiB < 16)
+    return 'limits.memoryMiB must be a whole number of at least 16';
+  return undefined;
+}
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText);
+/** A relative path of plain parts. */
+export const isInside = (path: string): boolean =>
+  path.length <= 255 && path.split('/').every((part) => /^[\w][\w.-]*$/.test(part) && part !== '..');
+
+/** `^1.0` against 1.2.0 and the like: caret, tilde, exact or `*`. Pure. */
+export const satisfies = (version: string, range: string): boolean => Bun.semver.satisfies(version, range);

@@ -1,0 +1,40 @@
+import type { Provides } from './manifest.ts';
+
+/** Host and plugin speak in lines of JSON over the plugin's standard input and output. */
+export type ToPlugin =
+  | {
+      readonly type: 'start';
+      readonly protocol: number;
+      /** Unix socket that answers the Kubernetes API as this plugin's account. */
+      readonly apiSocket: string;
+      readonly config: Readonly<Record<string, unknown>>;
+    }
+  | { readonly type: 'stop' };
+export type FromPlugin =
+  | { readonly type: 'hello'; readonly protocol: number; readonly name: string; readonly version: string }
+  /** setup() has returned. */
+  | { readonly type: 'ready'; readonly provides: Provides }
+  | { readonly type: 'failed'; readonly message: string }
+  /** Once a second. */
+  | { readonly type: 'beat'; readonly metrics: Readonly<Record<string, number>> }
+  | {
+      readonly type: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields?: Readonly<Record<string, unknown>>;
+    };
+
+export const beatEveryMs = 1_000;
+export const lineBytesMax = 1024 * 1024;
+
+/** Lines of a stream as they come. Throws when one is longer than lineBytesMax: nobody may fill this process's memory. */
+export async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of stream) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = parts.pop()!;
+    if (rest.length > lineBytesMax) throw new Error(`a line is longer than ${lineBytesMax} bytes`);
+    yield* parts;
+  }
+}

@@ -1,0 +1,111 @@
+import { apiVersionOf } from '#api';
+import { createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
+import type { Client } from '#client';
+import { collect, type Plugin, type PluginRuntime, startPlugin } from '#sdk';
+import { createInformers } from '../client/cache-informer.ts';
+import { createClient } from '../client/http.ts';
+import { protocolVersion } from './manifest.ts';
+import { PluginMetrics } from './plugin-metrics.ts';
+import { beatEveryMs, type FromPlugin, linesOf, type ToPlugin } from './protocol.ts';
+import { providesOf } from './provides.ts';
+
+/**
+ * The program that a built plugin is: `bun plugin.js` speaks with the host over standard input and output, and ends
+ * with its input; `bun plugin.js --record` prints what setup() registers, without any API.
+ */
+export async function runPlugin(plugin: Plugin): Promise<void> {
+  const write = ownOutput();
+  try {
+    if (process.argv.includes('--record')) await write(JSON.stringify(await record(plugin)));
+    else await serve(plugin, (message) => void write(JSON.stringify(message)));
+    process.exit(0);
+  } catch (error) {
+    await write(JSON.stringify({ type: 'failed', message: messageOf(error) } satisfies FromPlugin));
+    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    process.exit(1);
+  }
+}
+
+/** Standard output belongs to the protocol; what the plugin prints goes to its errors, which the host logs. */
+function ownOutput(): (line: string) => Promise<void> {
+  const out = process.stdout.write.bind(process.stdout);
+  const aside = process.stderr.write.bind(process.stderr);
+  process.stdout.write = aside as typeof process.stdout.write;
+  console.log = console.info = console.debug = console.error;
+  return (line) => new Promise((written) => out(`${line}\n`, () => written()));
+}
+
+/** What a plugin is, as data. Its API never answers: a setup() that waits for it cannot be recorded. */
+async function record(plugin: Plugin): Promise<unknown> {
+  await using scope = new Scope();
+  const silent = new Proxy({}, { get: () => () => new Promise(() => {}) });
+  const contributions = await collect(
+    plugin,
+    {
+      client: silent as Client,
+      informers: silent as PluginRuntime['informers'],
+      clock: systemClock,
+      random: systemRandom,
+      log: createLog(() => {}, { now: systemClock.now }),
+      metrics: new PluginMetrics(),
+    },
+    scope,
+  );
+  const { name, version, sdk, needs = {}, resources = [] } = plugin;
+  return {
+    name,
+    version,
+    sdk,
+    needs,
+    protocol: protocolVersion,
+    config: (plugin.config as { json?: unknown } | undefined)?.json,
+    resources: resources.map(({ manifest }) => manifest),
+    apiVersions: resources.map(({ kind }) => apiVersionOf(kind)),
+    provides: providesOf(contributions),
+  };
+}
+
+async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promise<void> {
+  await using scope = new Scope();
+  const { name, version } = plugin;
+  send({ type: 'hello', protocol: protocolVersion, name, version });
+  const metrics = new PluginMetrics();
+  for await (const line of linesOf(process.stdin as unknown as AsyncIterable<Uint8Array>)) {
+    const message = JSON.parse(line) as ToPlugin;
+    if (message.type === 'stop') return;
+    const log = logTo(send);
+    const client = createClient({
+      fetch: (request) => fetch(request, { unix: message.apiSocket } as RequestInit),
+      baseUrl: 'http://localhost',
+      userAgent: name,
+    });
+    const seams = { client, clock: systemClock, random: systemRandom, log };
+    const informers = createInformers({ ...seams, signal: scope.signal });
+    const running = scope.use(await startPlugin(plugin, { ...seams, informers, config: message.config, metrics }));
+    send({ type: 'ready', provides: providesOf(running.contributions) });
+    void beat(send, metrics, scope.signal);
+  }
+}
+
+async function beat(send: (message: FromPlugin) => void, metrics: PluginMetrics, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    send({ type: 'beat', metrics: metrics.values() });
+    await systemClock.sleep(beatEveryMs, signal);
+  }
+}
+
+const logTo = (send: (message: FromPlugin) => void): Log =>
+  createLog(
+    (line) => {
+      const {
+        time: _time,
+        level,
+        message,
+        ...fields
+      } = JSON.parse(line) as Extract<FromPlugin, { type: 'log' }> & {
+        time: string;
+      };
+      send({ type: 'log', level, message, fields: fields as Readonly<Record<string, unknown>> });
+    },
+    { now: systemClock.now },
+  );

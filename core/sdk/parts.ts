@@ -1,0 +1,50 @@
+import type { TypeFacts } from '#api';
+import type { Clock, Log, Random, Scope } from '#base';
+import type { Client, InformerFactory } from '#client';
+import type { Plugin } from './plugin/plugin.ts';
+import type { ControllerSpec } from './reconciler.ts';
+import type { AdmissionHook, KindRegistry, Reader, SchemaEngine } from './serving.ts';
+
+/**
+ * The parts of a plugin of the distribution. Each is the default export of a module of the plugin's folder, and runs in
+ * the process of the component it extends. Whatever a part makes is undone through its scope, after half a start too.
+ */
+export interface PartContext {
+  /** Acts as the component that this part extends. */
+  readonly client: Client;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Closed when the part stops or its start fails: steps run in reverse, `signal` aborts first. */
+  readonly scope: Scope;
+}
+
+/** `api.ts`, in each API server, before it listens. */
+export interface ApiPart {
+  start(context: ApiPartContext): void | Promise<void>;
+}
+export interface ApiPartContext extends PartContext {
+  /** Kinds that the part adds and does not remove itself are removed with it. */
+  readonly kinds: KindRegistry;
+  readonly reader: Reader;
+  /** Types of custom kinds: `kind.type` → fields. */
+  readonly schema: SchemaEngine & { define(id: string, type: TypeFacts): void };
+  /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
+  admit(hook: AdmissionHook): void;
+}
+
+/** `plugin.ts`, in the controllers process: either written with plugin(), or core-style controllers. */
+export type ControllersPart = Plugin | ControllerSpecs;
+export interface ControllerSpecs {
+  readonly controllers: readonly ControllerSpec<never>[];
+}
+export const isPlugin = (part: ControllersPart): part is Plugin => 'setup' in part;
+
+/** `node.ts`, in each node process. */
+export interface NodePart {
+  start(context: NodePartContext): void | Promise<void>;
+}
+export interface NodePartContext extends PartContext {
+  readonly informers: InformerFactory;
+  readonly nodeName: string;
+}

@@ -1,0 +1,74 @@
+import { silentLog, systemClock } from '#base';
+import { openSqliteStore } from '../../../core/store/sqlite.ts';
+import { type Row, valueRow } from '../parts/row.ts';
+import { perSecond } from './load.ts';
+import { proportionalKb, settledKb } from './memory.ts';
+import { podsPath, prepareNamespace } from './pod.ts';
+import { bytesOf, fill, getRate, readRate } from './reads.ts';
+import { type BenchServer, startServer } from './servers.ts';
+import { watchRate } from './watches.ts';
+import { createOf, patchOf, run, updateOf } from './writes.ts';
+
+const memoryTargetMb = 600;
+const batch = 5_000;
+
+/** The same figures at 1,000, 10,000 and 100,000 stored pods, and the memory of the last. */
+export async function* growth(smoke: boolean): AsyncIterable<Row> {
+  const sample = await storedPod();
+  for (const count of smoke ? [20] : [1_000, 10_000, 100_000]) {
+    await using server = await startServer({ prepare: (path) => fillStore(path, sample, count) });
+    yield valueRow(`api.grow.${count}.start`, server.startMs, 'ms');
+    const heavy = count >= 100_000;
+    const idleMb = (await settledKb(server.pid, smoke)) / 1024;
+    yield valueRow(`api.grow.${count}.memory`, idleMb, 'MB', heavy ? `<= ${memoryTargetMb}` : undefined);
+    await prepareNamespace(server.client);
+    yield* figures(server, count, smoke ? 0.1 : 2);
+    yield* listed(server, count, smoke);
+  }
+}
+
+async function* figures(server: BenchServer, count: number, seconds: number): AsyncIterable<Row> {
+  const name = (what: string) => `api.grow.${count}.${what}`;
+  yield valueRow(name('get'), await getRate(server, 'stored-7', seconds), 'requests/s');
+  yield valueRow(name('list-500'), await readRate(server, `${podsPath}?limit=500`, seconds, 4), 'lists/s');
+  yield valueRow(name('create'), perSecond(await run(server, createOf(podsPath), seconds)), 'writes/s');
+  await fill(server, 'updated', 64);
+  yield valueRow(name('update'), perSecond(await run(server, updateOf('updated', podsPath), seconds)), 'writes/s');
+  yield valueRow(name('patch'), perSecond(await run(server, patchOf('updated'), seconds)), 'writes/s');
+  await fill(server, 'watched', 8);
+  yield valueRow(name('watch'), await watchRate(server, seconds < 1 ? 5 : 100, 100), 'events/s');
+}
+
+/** A whole list, and what it leaves in memory. The writes before it were few beside what is stored. */
+async function* listed(server: BenchServer, count: number, smoke: boolean): AsyncIterable<Row> {
+  const before = await settledKb(server.pid, smoke);
+  const began = performance.now();
+  await bytesOf(server, podsPath);
+  yield valueRow(`api.grow.${count}.list-all`, performance.now() - began, 'ms');
+  const peak = proportionalKb(server.pid);
+  const after = await settledKb(server.pid, smoke);
+  const share = (kb: number) => (100 * (kb - before)) / before;
+  yield valueRow(`api.grow.${count}.list-all.memory`, share(after), '% more', count >= 100_000 ? '<= 30' : undefined);
+  yield valueRow(`api.grow.${count}.list-all.memory-at-once`, share(peak), '% more');
+}
+
+/** A pod as the server stores it. */
+async function storedPod(): Promise<string> {
+  await using server = await startServer();
+  await prepareNamespace(server.client);
+  await fill(server, 'stored', 1);
+  const text = Buffer.from(await bytesOf(server, `${podsPath}/stored-0`)).toString();
+  return text.replace(/"resourceVersion":"\d+",/, '');
+}
+
+async function fillStore(path: string, sample: string, count: number): Promise<void> {
+  await using store = await openSqliteStore({ path, clock: systemClock, log: silentLog });
+  const one = (index: number) => {
+    const text = sample
+      .replaceAll('stored-0', `stored-${index}`)
+      .replace(/"uid":"[^"]+"/, `"uid":"${crypto.randomUUID()}"`);
+    return store.create(`/registry/core/pods/bench/stored-${index}`, Buffer.from(text));
+  };
+  for (let from = 0; from < count; from += batch)
+    await Promise.all(Array.from({ length: Math.min(batch, count - from) }, (_, index) => one(from + index)));
+}
