@@ -1,7 +1,7 @@
 import { errors, fieldErrors, invalidObject, isReason, type ResourceVersion } from '#api';
 import { randomSuffix, randomUuid, timeText } from '#base';
 import { AdmissionRun } from './admit.ts';
-import { CachedObject, encodeStored, storeKey } from './cached-object.ts';
+import { CachedObject, encodeConverted, storeKey } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, managerOf, resourceText } from './core.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
@@ -52,16 +52,16 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
 async function store(call: Call, object: AnyObject): Promise<CachedObject> {
   const { core, served } = call;
   const key = storeKey(served.kind, object.metadata.namespace ?? '', object.metadata.name!);
-  const bytes = encodeStored(served, object);
+  const bytes = await encodeConverted(served, object);
   if (call.dryRun) {
     if (call.resources.get(object.metadata.namespace ?? '', object.metadata.name!)) {
       throw errors.alreadyExists(resourceText(served.kind), object.metadata.name!);
     }
-    return new CachedObject(served, key, '' as ResourceVersion, bytes);
+    return converted(new CachedObject(served, key, '' as ResourceVersion, bytes));
   }
   const entry = await core.store.create(key, bytes);
   await core.cache.waitFor(entry.version);
-  return CachedObject.of(served, entry);
+  return converted(CachedObject.of(served, entry));
 }
 
 function prepareMetadata(call: Call, object: AnyObject): void {
@@ -91,6 +91,12 @@ function prepareMetadata(call: Call, object: AnyObject): void {
   }
   metadata.uid = randomUuid(call.core.random);
   metadata.creationTimestamp = timeText(call.nowMs);
+}
+
+/** Ready to be answered. */
+export async function converted(object: CachedObject): Promise<CachedObject> {
+  await CachedObject.convert([object]);
+  return object;
 }
 
 export function validateObject(

@@ -1,9 +1,10 @@
 import { errors, type FieldError, fieldErrors, invalidObject, isReason, StatusError } from '#api';
 import { timeText } from '#base';
 import { AdmissionRun } from './admit.ts';
-import { CachedObject, encodeStored } from './cached-object.ts';
+import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject, JsonObject } from './contract.ts';
 import { type Call, conflictOf, resourceText } from './core.ts';
+import { converted } from './create-object.ts';
 import { integerOf } from './list-options.ts';
 import { isReadyToGo } from './update-object.ts';
 import { dryRunMistakes } from './write-options.ts';
@@ -82,6 +83,7 @@ export async function deleteObject(
       if (sealed) return await deleteUnreadable(call, sealed, options);
       throw errors.notFound(resourceText(served.kind), name);
     }
+    await CachedObject.convert([current]);
     checkPreconditions(call, current, options);
     const admission = new AdmissionRun(call, 'DELETE');
     await admission.validate(undefined, current.object);
@@ -95,12 +97,12 @@ export async function deleteObject(
         await core.cache.waitFor(gone.version);
         return { object: last.at(gone.version), gone: true };
       }
-      const bytes = encodeStored(served, marked);
+      const bytes = await encodeConverted(served, marked);
       if (call.dryRun || options.dryRun)
-        return { object: new CachedObject(served, current.key, current.version, bytes), gone: false };
+        return { object: await converted(new CachedObject(served, current.key, current.version, bytes)), gone: false };
       const entry = await core.store.update(current.key, bytes, current.version);
       await core.cache.waitFor(entry.version);
-      return { object: CachedObject.of(served, entry), gone: false };
+      return { object: await converted(CachedObject.of(served, entry)), gone: false };
     } catch (error) {
       if (isReason(error, 'NotFound')) throw errors.notFound(resourceText(served.kind), name);
       if (!isReason(error, 'Conflict')) throw error;

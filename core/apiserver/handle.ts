@@ -103,7 +103,10 @@ async function answerResource(
     user,
     served,
     resources,
-    wanted: negotiate(request, info.query, { protobuf: core.encodings.has(served.kind), verb: info.verb }),
+    wanted: negotiate(request, info.query, {
+      protobuf: !served.schema && core.encodings.has(served.kind),
+      verb: info.verb,
+    }),
     nowMs: core.clock.now(),
     dryRun: info.query.getAll('dryRun').some(Boolean),
     warnings: new Set(),

@@ -101,11 +101,17 @@ export interface KindSchema {
   /** The schema document, with what every resource has. */
   openApi(dialect: 2 | 3): JsonObject;
 }
+/** Between the versions of a kind. Objects come and go whole and in order; rejects with StatusError. */
+export interface KindConversion {
+  convert(objects: readonly AnyObject[], apiVersion: string): Promise<AnyObject[]>;
+}
 /** A kind that this server serves now. Registered and withdrawn at run time. */
 export interface ServedKind {
   readonly kind: AnyKind;
   readonly strategy: AnyStrategy;
   readonly schema?: KindSchema;
+  /** Absent: the versions of a kind differ by name only. */
+  readonly conversion?: KindConversion;
   /** The server checks metadata itself, by the rules of custom kinds. Always so where there is a schema. */
   readonly plainMetadata?: boolean;
   /** Scale subresource of kinds that have one; paths without the leading dot, such as `spec.replicas`. */
