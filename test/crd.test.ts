@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { Scope, seededRandom, silentLog, systemClock } from '#base';
+import type { CallWebhook } from '#sdk';
 import type { ApiServerOptions } from '../core/apiserver/contract.ts';
 import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
@@ -10,7 +11,7 @@ import part from '../plugins/crd/api.ts';
 type Json = Record<string, unknown>;
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
-async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>) {
+async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>, callWebhook?: CallWebhook) {
   const api = scope.use(
     await createApiServer({
       store: store ?? (await createMemoryStore()),
@@ -28,7 +29,7 @@ async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemo
   const { kinds, reader } = api;
   const schema = createSchemaEngine();
   const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
-  await part.start({ ...common, client, kinds, reader, schema, scope: own, admit() {} });
+  await part.start({ ...common, client, kinds, reader, schema, scope: own, admit() {}, callWebhook });
   return async (method: string, path: string, body?: unknown, type = 'application/json') => {
     const response = await api.fetch(
       new Request(`http://localhost${path}`, {
@@ -356,4 +357,54 @@ test('what a definition may not say', async () => {
     ),
   ).toContain('compilation failed: ERROR: <input>:1:5: type');
   expect(await refused(definition([version({}), version({})]))).toContain('must contain unique version names');
+});
+
+test('versions that a webhook converts: reads, lists, writes, watches; its failure is told', async () => {
+  await using scope = new Scope();
+  let broken = false;
+  const send = await server(scope, undefined, async (_target, body) => {
+    if (broken) throw new Error('Post "https://x": refused');
+    const { uid, desiredAPIVersion, objects } = (
+      body as { request: { uid: string; desiredAPIVersion: string; objects: Json[] } }
+    ).request;
+    const toV2 = desiredAPIVersion.endsWith('v2');
+    const convertedObjects = objects.map((object) => {
+      const spec = object['spec'] as { hostPort?: string; host?: string; port?: string };
+      const [host, port] = (spec.hostPort ?? '').split(':');
+      return {
+        ...object,
+        apiVersion: desiredAPIVersion,
+        spec: toV2 ? { host, port } : { hostPort: `${spec.host}:${spec.port}` },
+      };
+    });
+    return { response: { uid, result: { status: 'Success' }, convertedObjects } };
+  });
+  const text = { type: 'string' };
+  const v2 = version({ properties: { host: text, port: text } }, { name: 'v2', storage: false });
+  const webhook = { clientConfig: { url: 'https://example.com/convert' }, conversionReviewVersions: ['v1'] };
+  await establish(
+    send,
+    definition([version({ properties: { hostPort: text } }), v2], { conversion: { strategy: 'Webhook', webhook } }),
+  );
+  const other = '/apis/example.com/v2/namespaces/default/foos';
+  expect((await send('POST', foos, foo({ hostPort: 'a:1' }))).code).toBe(201);
+  expect((await send('GET', `${other}/a`)).body['spec']).toEqual({ host: 'a', port: '1' });
+  const made = await send('POST', other, foo({ host: 'b', port: '2' }, { name: 'b' }, 'example.com/v2'));
+  expect(made.body).toMatchObject({ apiVersion: 'example.com/v2', spec: { host: 'b', port: '2' } });
+  expect((await send('GET', `${foos}/b`)).body['spec']).toEqual({ hostPort: 'b:2' });
+  const items = (await send('GET', other)).body['items'] as Json[];
+  expect(items.map((item) => item['spec'])).toEqual([
+    { host: 'a', port: '1' },
+    { host: 'b', port: '2' },
+  ]);
+  const patched = await send('PATCH', `${other}/a`, { spec: { port: '9' } }, 'application/merge-patch+json');
+  expect(patched.body['spec']).toEqual({ host: 'a', port: '9' });
+  expect((await send('GET', `${foos}/a`)).body['spec']).toEqual({ hostPort: 'a:9' });
+  broken = true;
+  await send('POST', foos, foo({ hostPort: 'c:3' }, { name: 'c' }));
+  expect((await send('GET', `${other}/c`)).body).toMatchObject({
+    code: 500,
+    message:
+      'Internal error occurred: conversion webhook for example.com/v1, Kind=Foo failed: Post "https://x": refused',
+  });
 });

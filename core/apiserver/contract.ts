@@ -3,6 +3,7 @@ import type { Clock, Log, Random } from '#base';
 import type {
   AdmissionHook,
   AnyStrategy,
+  CallWebhook,
   JsonObject,
   KindRegistry,
   Reader,
@@ -181,6 +182,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Ranges of the cluster's own in which webhooks' endpoints may lie although they are loopback. */
+  readonly webhookRanges?: readonly string[];
   /** Seals Secrets in the store, and keeps all of them sealed with the first key. Absent: they are stored as they are. */
   readonly secretKeys?: RootKeys;
   /** How far that is, after every few hundred Secrets of a pass. */
@@ -196,4 +199,5 @@ export interface ApiServer extends AsyncDisposable {
   }): Promise<{ port: number }>;
   readonly kinds: KindRegistry;
   readonly reader: Reader;
+  readonly callWebhook: CallWebhook;
 }

@@ -24,6 +24,7 @@ import { keepSealed } from './sealing/resealing.ts';
 import { SealedStore } from './sealing/sealed-store.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
+import { createWebhookCaller } from './webhooks.ts';
 
 export type { ApiServer, ApiServerOptions } from './contract.ts';
 
@@ -81,6 +82,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return {
     kinds,
     reader,
+    callWebhook: createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] }),
     async fetch(request) {
       const answer = await handle(request, () => false);
       return answer ?? new Response(null, { status: 500 });

@@ -49,7 +49,7 @@ function having<K extends 'api' | 'controllers' | 'node'>(
 /** Parts of the API server. Kinds that a part added go with it. */
 export const apiParts = (
   plugins: readonly BuiltinPlugin[],
-  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema'> & { readonly hooks: AdmissionList },
+  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'callWebhook'> & { readonly hooks: AdmissionList },
   seams: Seams,
 ): Part[] =>
   having(plugins, 'api', async (load, name, scope) => {
@@ -60,6 +60,7 @@ export const apiParts = (
       scope,
       reader: server.reader,
       schema: server.schema,
+      callWebhook: server.callWebhook,
       kinds: scopedKinds(server.kinds, scope),
       admit: (hook) => void scope.use(server.hooks.add(hook)),
     });

@@ -3,7 +3,7 @@ import type { Clock, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
-import type { AdmissionHook, KindRegistry, Reader, SchemaEngine } from './serving.ts';
+import type { AdmissionHook, CallWebhook, KindRegistry, Reader, SchemaEngine } from './serving.ts';
 
 /**
  * The parts of a plugin of the distribution. Each is the default export of a module of the plugin's folder, and runs in
@@ -29,6 +29,8 @@ export interface ApiPartContext extends PartContext {
   readonly reader: Reader;
   /** Types of custom kinds: `kind.type` → fields. */
   readonly schema: SchemaEngine & { define(id: string, type: TypeFacts): void };
+  /** Conversion and admission by others. Absent where the server cannot reach services. */
+  readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
   admit(hook: AdmissionHook): void;
 }

@@ -101,6 +101,24 @@ export interface KindSchema {
   /** The schema document, with what every resource has. */
   openApi(dialect: 2 | 3): JsonObject;
 }
+export interface WebhookTarget {
+  readonly url?: string;
+  readonly service?: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly path?: string;
+    readonly port?: number;
+  };
+  /** PEM in base64; absent: the machine's own authorities. */
+  readonly caBundle?: string;
+}
+/** Posts JSON and gives the JSON answer. Rejects with StatusError (500) that says where it went and why it failed. */
+export type CallWebhook = (
+  target: WebhookTarget,
+  body: unknown,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+) => Promise<unknown>;
+
 /** Between the versions of a kind. Objects come and go whole and in order; rejects with StatusError. */
 export interface KindConversion {
   convert(objects: readonly AnyObject[], apiVersion: string): Promise<AnyObject[]>;

@@ -1,6 +1,7 @@
 import { isReason, type KubeObject } from '#api';
-import { messageOf } from '#base';
+import { messageOf, randomUuid } from '#base';
 import type { AnyKind, ApiPart, ApiPartContext, ServedKind, Strategy } from '#sdk';
+import { conversionOf } from './conversion.ts';
 import { servedKinds } from './custom-kind.ts';
 import { cleanupFinalizer, type Definition, definitionKind, isTrue, setCondition } from './kind.ts';
 import { acceptNames } from './names.ts';
@@ -145,6 +146,10 @@ class Definitions {
     this.#reconsider(definition.spec.group, definition.metadata.name!);
   }
 
+  #conversion(definition: Readonly<Definition>) {
+    return conversionOf(definition, this.context.callWebhook, () => randomUuid(this.context.random));
+  }
+
   /** Before it is called established: whoever waits for that finds it served. */
   async #serve(definition: Readonly<Definition>): Promise<void> {
     const { kinds } = this.context;
@@ -153,7 +158,7 @@ class Definitions {
     const signature = JSON.stringify([metadata.uid, metadata.generation, status?.acceptedNames, spec]);
     const former = this.#live.get(name);
     if (former?.signature === signature) return;
-    const next = servedKinds(definition, () => this.#ending.has(name));
+    const next = servedKinds(definition, () => this.#ending.has(name), this.#conversion(definition));
     for (const served of next) await kinds.add(served);
     for (const { kind } of former?.kinds ?? [])
       if (!next.some((other) => other.kind.version === kind.version && other.kind.plural === kind.plural))

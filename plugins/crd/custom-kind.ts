@@ -1,5 +1,5 @@
 import type { Kind, KubeObject } from '#api';
-import type { ServedKind } from '#sdk';
+import type { KindConversion, ServedKind } from '#sdk';
 import { columnsOf } from './columns.ts';
 import { customSchema } from './custom-schema.ts';
 import { customStrategy } from './custom-strategy.ts';
@@ -26,7 +26,11 @@ const typeIdOf = (group: string, version: string, kind: string): string =>
   [...group.split('.').reverse(), version, kind].join('.');
 
 /** The kinds that an accepted definition serves: one for each version. */
-export function servedKinds(definition: Readonly<Definition>, isEnding: () => boolean): ServedKind[] {
+export function servedKinds(
+  definition: Readonly<Definition>,
+  isEnding: () => boolean,
+  conversion?: KindConversion,
+): ServedKind[] {
   const { versions } = definition.spec;
   const storage = versions.find((version) => version.storage);
   return versions
@@ -41,6 +45,7 @@ export function servedKinds(definition: Readonly<Definition>, isEnding: () => bo
       return {
         kind,
         schema,
+        ...(conversion ? { conversion } : {}),
         strategy: customStrategy({ kind, version, schema, isEnding }),
         columns: columnsOf(version),
         ...scaleOf(version),

@@ -9,7 +9,7 @@ export function documentOf(raw: Json, gvk: { group: string; version: string; kin
   const reference = { $ref: `${dialect === 3 ? '#/components/schemas/' : '#/definitions/'}${metadataType}` };
   const properties = {
     ...(isObject(schema['properties']) ? schema['properties'] : {}),
-    apiVersion: { type: 'string', description: 'Group and version of this form of the object.' },
+    apiVersion: { type: 'string', description: 'APIVersion defines the group and version of this form of the object.' },
     kind: { type: 'string', description: 'What sort of object this is.' },
     metadata: dialect === 3 ? { allOf: [reference], description: 'Names, labels, owners and versions.' } : reference,
   };

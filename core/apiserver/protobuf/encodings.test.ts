@@ -45,3 +45,22 @@ test('a frame: its length, the type, the object', () => {
   const frame = watchFrame('ADDED', Uint8Array.from([1, 2, 3]));
   expect([...frame]).toEqual([0, 0, 0, 14, 0x0a, 5, ...Buffer.from('ADDED'), 0x12, 5, 0x0a, 3, 1, 2, 3]);
 });
+
+test('the verbs of discovery are a message of their own, and schemas hold one schema or something else', () => {
+  const resources = [{ name: 'a', singularName: '', namespaced: false, kind: 'A', verbs: ['get', 'list'] }];
+  const discovery = { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: 'g/v1', resources };
+  const bytes = new Encodings().value(discovery)!;
+  expect(Buffer.from(bytes).toString('latin1')).toContain('\x22\x0b\x0a\x03get\x0a\x04list');
+  expect(decodeProtobuf(bytes, table)['resources']).toEqual([{ name: 'a', kind: 'A', verbs: ['get', 'list'] }]);
+  const schema = {
+    type: 'object',
+    additionalProperties: true,
+    items: { type: 'string' },
+    not: { additionalProperties: { type: 'string' } },
+  };
+  const versions = [
+    { name: 'v1', schema: { openAPIV3Schema: { ...schema, default: { a: 0 }, enum: [1, 'x'] } } },
+  ];
+  const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', spec: { versions } };
+  expect(decodeProtobuf(new Encodings().value(definition)!, table)).toMatchObject(definition);
+});

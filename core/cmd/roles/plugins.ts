@@ -30,12 +30,12 @@ export function startApiParts(
     token: parts.token,
     userAgent: 'pintle-apiserver',
   });
-  const { kinds, reader } = server;
+  const { kinds, reader, callWebhook } = server;
   const { schema, hooks } = parts;
   return run(
     context,
     'apiserver',
-    apiParts(context.catalog, { kinds, reader, schema, hooks }, seamsOf(context, client)),
+    apiParts(context.catalog, { kinds, reader, callWebhook, schema, hooks }, seamsOf(context, client)),
   );
 }
 
