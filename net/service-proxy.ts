@@ -7,6 +7,8 @@ export interface Route {
   readonly nodePort?: number;
   /** The node port reaches local backends only, and these see the client's own address. */
   readonly nodePortLocalOnly?: boolean;
+  /** What the node port leads to; absent: `backends`. */
+  readonly nodePortBackends?: Route['backends'];
   /** Session affinity by client address. */
   readonly affinityTtlMs?: number;
   /** Ready backends only. Empty: connections are refused. */

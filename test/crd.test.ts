@@ -29,7 +29,8 @@ async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemo
   const { kinds, reader } = api;
   const schema = createSchemaEngine();
   const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
-  await part.start({ ...common, client, kinds, reader, schema, scope: own, admit() {}, callWebhook });
+  const rest = { signal: own.signal, objects: undefined as never, kit: undefined as never, checkMetadata: () => [] };
+  await part.start({ ...common, ...rest, client, kinds, reader, schema, scope: own, admit() {}, callWebhook });
   return async (method: string, path: string, body?: unknown, type = 'application/json') => {
     const response = await api.fetch(
       new Request(`http://localhost${path}`, {

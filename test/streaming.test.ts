@@ -222,6 +222,23 @@ test('nodes/proxy reaches the statistics of the kubelet and nothing stronger', a
   expect((await fetch(url, { method: 'POST' })).status).toBe(403);
 });
 
+test('proxy: a WebSocket that the pod refuses gets the pod’s own answer', async () => {
+  await using pod = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: () => new Response('not for you', { status: 403, headers: { 'x-why': 'because' } }),
+  });
+  objects['pods/default/stern'] = {
+    metadata: { name: 'stern' },
+    spec: { containers: [{ name: 'c' }] },
+    status: { podIP: '127.0.0.1', phase: 'Running' },
+  };
+  const headers = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-protocol': 'chat' };
+  const answer = await get(`stern:${pod.port}/proxy/`, { headers });
+  expect([answer.status, answer.headers.get('x-why'), await answer.text()]).toEqual([403, 'because', 'not for you']);
+  expect((await get('stern:1/proxy/', { headers })).status).toBe(503);
+});
+
 test('proxy: TLS of a pod with a certificate that nobody signed', async () => {
   await using pod = Bun.serve({
     port: 0,

@@ -56,3 +56,8 @@ export function facts(): Facts {
   loaded ??= require('./gen/facts.json') as Facts;
   return loaded;
 }
+
+/** Types of groups that a plugin of the distribution brings. Adding the same again changes nothing. */
+export function addFacts(types: Readonly<Record<string, TypeFacts>>): void {
+  Object.assign(facts().types, types);
+}

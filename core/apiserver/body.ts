@@ -15,14 +15,23 @@ export interface Body {
   readonly faults: readonly string[];
 }
 
-/** What the listener wants to hear when a body has come whole: until then the sender has only seconds. */
-export const onReceived = new WeakMap<Request, () => void>();
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** How long a listener waits for a body. */
+export interface Arrival {
+  /** It has come whole, or is a stream of its own. */
+  done(): void;
+  /** Resolves when it should have come. */
+  readonly late: Promise<void>;
+}
+/** Of requests that came through a listener. */
+export const arrivals = new WeakMap<Request, Arrival>();
 
 /** Reads at most 3 MiB (413 above) as fatal UTF-8 (400). */
 export async function readText(request: Request): Promise<string> {
   const bytes = await readBytes(request);
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     throw errors.badRequest('the body is not valid UTF-8');
   }
@@ -30,23 +39,33 @@ export async function readText(request: Request): Promise<string> {
 
 async function readBytes(request: Request): Promise<Uint8Array> {
   if (request.headers.get('content-encoding')) throw unsupportedMedia(objectTypes);
+  const arrival = arrivals.get(request);
+  const late = arrival?.late.then(() => {
+    throw new StatusError(408, 'Timeout', 'the body of the request did not arrive in time');
+  });
+  const bytes = await (late ? Promise.race([receive(request), late]) : receive(request));
+  arrival?.done();
+  return bytes;
+}
+
+async function receive(request: Request): Promise<Uint8Array> {
   if (Number(request.headers.get('content-length') ?? 0) > bodyBytesMax) {
     await drain(request);
     throw tooLarge();
   }
+  if (request.headers.has('content-length')) {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    if (bytes.length > bodyBytesMax) throw tooLarge();
+    return bytes;
+  }
   const chunks: Uint8Array[] = [];
   let size = 0;
-  if (request.headers.has('content-length')) {
-    chunks.push(new Uint8Array(await request.arrayBuffer()));
-    size = chunks[0]!.length;
-  } else if (request.body) {
+  if (request.body)
     for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.length;
       if (size <= bodyBytesMax) chunks.push(chunk);
       else chunks.length = 0; // read to its end all the same, without keeping it
     }
-  }
-  onReceived.get(request)?.();
   if (size > bodyBytesMax) throw tooLarge();
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }

@@ -176,12 +176,12 @@ export class CachedObject implements Decoded {
   }
   /** What field selectors see. Kept, other than the decoded object: selectors look at every object again and again. */
   get fields(): Readonly<Record<string, string>> {
-    if (!this.#fields) this.#readSelectable();
+    if (!this.#fields) this.readSelectable();
     return this.#fields!;
   }
   /** What label selectors see. */
   get labels(): Readonly<Record<string, string>> {
-    if (!this.#labels) this.#readSelectable();
+    if (!this.#labels) this.readSelectable();
     return this.#labels!;
   }
   /** Neither kept nor with a version: most objects are never read after they were indexed. */
@@ -190,8 +190,9 @@ export class CachedObject implements Decoded {
       decoder.decode(this.#bytes ?? (this.needsConversion ? this.stored : this.#served())),
     ) as AnyObject;
   }
-  #readSelectable(): void {
-    const object = this.#object ?? this.#unversioned();
+  /** `known`: this state decoded, from somebody who has it anyway. It is not kept. */
+  readSelectable(known?: Readonly<AnyObject>): void {
+    const object = known ?? this.#object ?? this.#unversioned();
     this.#labels = object.metadata.labels ?? noLabels;
     this.#fields = {
       'metadata.name': this.name,

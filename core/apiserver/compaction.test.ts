@@ -87,3 +87,29 @@ test('history lives for one to two intervals; then pages and old versions are Ex
     });
   await store[Symbol.asyncDispose]();
 });
+
+test('a token expires with the history, even when nothing of its kind changed', async () => {
+  const { clock, step } = steppedClock();
+  await using store = await createMemoryStore();
+  await using server = await createApiServer({
+    store,
+    clock,
+    random: seededRandom(1),
+    log: silentLog,
+    serviceRange: '10.96.0.0/24',
+    compactionIntervalMs: intervalMs,
+    authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
+    authorizer: { authorize: () => ({ allowed: true }) },
+  });
+  for (const name of ['c1', 'c2', 'c3']) await ask(server, 'POST', '', { metadata: { name } });
+  const token = (await ask(server, 'GET', '?limit=1')).metadata.continue;
+  const secret = { method: 'POST', body: '{"metadata":{"name":"s"}}', headers: { 'content-type': 'application/json' } };
+  await server.fetch(new Request('http://localhost/api/v1/namespaces/default/secrets', secret));
+  await step();
+  expect((await ask(server, 'GET', `?limit=1&continue=${token}`)).metadata.remainingItemCount).toBe(1);
+  await step();
+  const expired = await ask(server, 'GET', `?limit=1&continue=${token}`);
+  expect(expired.code).toBe(410);
+  const rest = await ask(server, 'GET', `?limit=1&continue=${expired.metadata.continue}`);
+  expect([rest.items[0].metadata.name, rest.metadata.remainingItemCount]).toEqual(['c2', 1]);
+});

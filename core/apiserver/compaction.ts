@@ -16,7 +16,10 @@ export async function compactHistory(core: Core, intervalMs = compactionInterval
     if (core.signal.aborted) return;
     try {
       const now = await core.store.version();
-      if (before !== undefined) await core.store.compact(before);
+      if (before !== undefined) {
+        await core.store.compact(before);
+        core.cache.forgetBefore(before);
+      }
       before = now;
     } catch (error) {
       core.log.warn('old history stays: the store could not compact it', { error: messageOf(error) });

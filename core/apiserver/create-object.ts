@@ -59,9 +59,14 @@ async function store(call: Call, object: AnyObject): Promise<CachedObject> {
     }
     return converted(new CachedObject(served, key, '' as ResourceVersion, bytes));
   }
-  const entry = await core.store.create(key, bytes);
-  await core.cache.waitFor(entry.version);
-  return converted(CachedObject.of(served, entry));
+  const settled = call.resources.expect(key, bytes, object);
+  try {
+    const entry = await core.store.create(key, bytes);
+    await core.cache.waitFor(entry.version);
+    return await converted(call.resources.written(entry));
+  } finally {
+    settled();
+  }
 }
 
 function prepareMetadata(call: Call, object: AnyObject): void {

@@ -2,7 +2,7 @@ import { errors, podKind } from '#api';
 import type { UserInfo } from '#sdk';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
-import { drain, mediaTypeOf, onReceived } from './body.ts';
+import { arrivals, drain, mediaTypeOf } from './body.ts';
 import type { AnyKind, RequestInfo, StreamContext } from './contract.ts';
 import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
@@ -32,7 +32,7 @@ const verbs: Readonly<Record<string, (call: Call) => Promise<Response | undefine
   deletecollection: removeCollection,
 };
 /** How long a body that is not wanted may take to arrive before its answer goes out. */
-const drainMsMax = 5_000;
+const drainMsMax = 3_000;
 
 export type Upgrade = StreamContext['upgrade'];
 
@@ -44,7 +44,7 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
     let info: RequestInfo | undefined;
     let response: Response | undefined;
     try {
-      info = parseRequestInfo(request.method, new URL(request.url));
+      info = parseRequestInfo(request.method, urlOf(request));
       response = await route(core, request, info, upgrade);
     } catch (error) {
       response = await errorAnswer(error, core, request, `${info?.verb ?? request.method} ${info?.path ?? ''}`);
@@ -61,12 +61,20 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
     return response;
   };
 }
+/** Throws 400 for a Host that is no host: two of them, or text that would move the path. */
+function urlOf(request: Request): URL {
+  const host = request.headers.get('host');
+  if (host !== null && !/^[\w.:[\]-]+$/.test(host)) throw errors.badRequest('malformed Host header');
+  if (!URL.canParse(request.url)) throw errors.badRequest('the address of the request does not parse');
+  return new URL(request.url);
+}
+
 async function route(core: Core, request: Request, info: RequestInfo, upgrade: Upgrade): Promise<Response | undefined> {
   const user = await authenticate(core, request);
   await authorize(core, user, info);
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
-    onReceived.get(request)?.(); // its body is a stream of its own
+    arrivals.get(request)?.done(); // its body is a stream of its own
     return stream(core, request, info, user, upgrade);
   }
   const { inFlight } = core.metrics;
@@ -129,7 +137,7 @@ async function answerResource(
   }
   if (info.verb === 'create' || info.verb === 'update' || info.verb === 'patch')
     checkWriteOptions(info.verb, info.query, mediaTypeOf(request));
-  if (!namesVersion(info)) await core.cache.fresh();
+  if (core.store.shared && !namesVersion(info)) await core.cache.fresh();
   const response = await handler(call);
   return response && warned(call, response);
 }

@@ -96,9 +96,10 @@ function unescapeKey(quoted: string): string {
 
 function checkNumber(text: string, start: number): number {
   let end = start + 1;
-  while (isNumberCode(text.charCodeAt(end))) end++;
+  const last = start + numberCharsMax + 1;
+  while (end < last && isNumberCode(text.charCodeAt(end))) end++;
   if (end - start > 3) {
-    const number = text.slice(start, Math.min(end, start + numberCharsMax + 1));
+    const number = text.slice(start, end);
     if (number.length > numberCharsMax || !isKept(number))
       throw errors.badRequest(`the number ${number.slice(0, 40)} is too large to be kept exactly`);
   }

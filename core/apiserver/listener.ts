@@ -1,6 +1,7 @@
 import { Elysia } from 'elysia';
+import { systemClock } from '#base';
 import { answerBytes } from './answer.ts';
-import { bodyBytesMax, onReceived } from './body.ts';
+import { type Arrival, arrivals, bodyBytesMax } from './body.ts';
 import type { StreamSession, StreamSocket } from './contract.ts';
 import type { Upgrade } from './handle.ts';
 
@@ -41,15 +42,20 @@ export function listen(
   });
   const answer = async ({ request }: { request: Request }): Promise<Response | undefined> => {
     const server = app.server!;
-    const unlimited = () => server.timeout(request, 0);
-    if (request.method === 'GET' || request.method === 'HEAD') unlimited();
-    else onReceived.set(request, unlimited);
+    const stop = new AbortController();
+    if (request.method === 'GET' || request.method === 'HEAD') server.timeout(request, 0);
+    else
+      arrivals.set(
+        request,
+        arrivalOf(() => server.timeout(request, 0), stop),
+      );
     const response = await handle(request, (session, headers) =>
       server.upgrade(request, { data: session, headers } as never),
     );
+    stop.abort();
     // Who was refused gets no long rest: a stranger would dribble his next request through it.
     if (response && answerBytes(response) !== undefined)
-      server.timeout(request, response.status < 400 ? restSeconds : receiveSeconds);
+      server.timeout(request, response.status < 400 ? restSeconds : response.status === 408 ? 1 : receiveSeconds);
     return response;
   };
   app.all('/*', answer, { parse: 'none' });
@@ -67,6 +73,20 @@ export function listen(
   });
   const server = app.server!;
   return { port: server.port ?? options.port, stop: () => server.stop(true) };
+}
+
+/** Over HTTP/2 Bun itself does not cut a body that dribbles, so the reader has a deadline of its own. */
+function arrivalOf(unlimited: () => void, stop: AbortController): Arrival {
+  return {
+    done() {
+      stop.abort();
+      unlimited();
+    },
+    // A network keeps real time, whatever clock the server has.
+    late: systemClock
+      .sleep(receiveSeconds * 1000, stop.signal)
+      .then(() => (stop.signal.aborted ? new Promise<void>(() => {}) : undefined)),
+  };
 }
 
 const sessionOf = (socket: { readonly data: unknown }): StreamSession => socket.data as StreamSession;

@@ -17,8 +17,24 @@ export const yamlType = 'application/yaml';
 export const protobufType = 'application/vnd.kubernetes.protobuf';
 const rangesMax = 32; // of one Accept header; the rest is not read
 
+/** Clients send the same few texts all the time. */
+const parsed = new Map<string, readonly Range[]>();
+const parsedMax = 200;
+const parsedCharactersMax = 300;
+
 /** Media ranges in the client's order of preference. */
-export function parseAccept(text: string): Range[] {
+export function parseAccept(text: string): readonly Range[] {
+  const known = parsed.get(text);
+  if (known) return known;
+  const ranges = readAccept(text);
+  if (text.length <= parsedCharactersMax) {
+    if (parsed.size >= parsedMax) parsed.clear();
+    parsed.set(text, ranges);
+  }
+  return ranges;
+}
+
+function readAccept(text: string): readonly Range[] {
   const ranges = text.split(',', rangesMax).map((part, index) => {
     const [type = '', ...rest] = part.split(';').map((piece) => piece.trim());
     const parameters = Object.fromEntries(rest.map((piece) => piece.split('=', 2).map((side) => side.trim())));

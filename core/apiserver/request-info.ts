@@ -87,9 +87,9 @@ function resourceVerb(method: string, name: string, query: URLSearchParams): str
 export const isTrue = (text: string | null): boolean => text !== null && text !== 'false' && text !== '0';
 
 function decodeSegment(segment: string): string {
-  let text: string;
+  let text = segment;
   try {
-    text = decodeURIComponent(segment);
+    if (segment.includes('%')) text = decodeURIComponent(segment);
   } catch {
     throw errors.badRequest('the path holds an escape that does not decode');
   }

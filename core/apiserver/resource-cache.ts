@@ -1,7 +1,7 @@
 import { compareVersions, type ResourceVersion } from '#api';
-import type { StoreEvent } from '../store/store.ts';
+import type { Entry, StoreEvent } from '../store/store.ts';
 import { CachedObject, localKey, prefixOf } from './cached-object.ts';
-import type { ServedKind } from './contract.ts';
+import type { AnyObject, ServedKind } from './contract.ts';
 import { DecodedPool } from './decoded-pool.ts';
 import { equals, type Selection } from './selection.ts';
 
@@ -47,6 +47,8 @@ export class ResourceCache {
   #early: StoreEvent[] = [];
   /** Of the newest change of this kind. */
   lastChange: ResourceVersion;
+  /** At most one for each write in work. */
+  readonly #expected = new Map<string, { readonly bytes: Uint8Array; readonly object: Readonly<AnyObject> }>();
   size = 0;
 
   constructor(
@@ -102,6 +104,23 @@ export class ResourceCache {
     return [...this.#unreadable.values()].filter((object) => !namespace || object.namespace === namespace);
   }
 
+  /** What a writer is about to store, so that indexing it does not parse it again. To be taken back when the write is over. */
+  expect(key: string, bytes: Uint8Array, object: Readonly<AnyObject>): () => void {
+    if (!this.#indexField) return nothing;
+    const expected = { bytes, object };
+    this.#expected.set(key, expected);
+    return () => {
+      if (this.#expected.get(key) === expected) this.#expected.delete(key);
+    };
+  }
+
+  /** The state that was just written, as the cache holds it: its bytes are made once, for the writer and for all who read. */
+  written(entry: Entry): CachedObject {
+    const made = CachedObject.of(this.served, entry);
+    const held = this.get(made.namespace, made.name);
+    return held?.version === entry.version ? held : made;
+  }
+
   /** In key order. */
   list(selection: Selection): CachedObject[] {
     if (selection.name && (selection.namespace || !this.served.kind.namespaced)) {
@@ -148,6 +167,8 @@ export class ResourceCache {
   #eventOf(event: Exclude<StoreEvent, { type: 'progress' }>): CacheEvent {
     if (event.type === 'put') {
       const object = CachedObject.of(this.served, event.entry);
+      const expected = this.#expected.get(object.key);
+      if (expected && Buffer.compare(expected.bytes, event.entry.value) === 0) object.readSelectable(expected.object);
       const known = this.get(object.namespace, object.name);
       const previous =
         known && event.previous && known.version === event.previous.version
@@ -243,6 +264,7 @@ export class ResourceCache {
   }
 }
 
+const nothing = (): void => {};
 const byKey = (a: CachedObject, b: CachedObject): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
 const readable = (object: CachedObject): CachedObject | undefined =>
   object.sealedWith === undefined ? object : undefined;

@@ -5,6 +5,7 @@ import { jsonAnswer } from './answer.ts';
 import { readObject } from './body.ts';
 import type { AnyObject, Attributes, JsonObject, RequestInfo, ServedKind } from './contract.ts';
 import type { Core } from './core.ts';
+import { jsonType, negotiate, notAcceptable, protobufType, yamlType } from './negotiate.ts';
 
 /** Questions that are asked by POST and never stored: who am I, may I, whose token is this. */
 interface Asked {
@@ -45,6 +46,9 @@ export async function answerReview(
   if (info.verb !== 'create' || info.name || Boolean(info.namespace) !== served.kind.namespaced) {
     throw errors.methodNotAllowed('the server does not allow this method on the requested resource');
   }
+  // Their answers have no rows: https://kubernetes.io/docs/reference/using-api/api-concepts#table-fetches
+  if (negotiate(request, info.query, { protobuf: true, verb: info.verb }).as === 'Table')
+    throw notAcceptable([jsonType, yamlType, protobufType]);
   const { value } = await readObject(request);
   const object = decode(core, served, value);
   const spec = (typeof object['spec'] === 'object' && object['spec'] ? object['spec'] : {}) as JsonObject;

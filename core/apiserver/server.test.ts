@@ -292,7 +292,13 @@ describe('pods', () => {
       '/var/run/secrets/kubernetes.io/serviceaccount',
     );
     const binding = { target: { kind: 'Node', name: 'n1' } };
+    const nomination = { status: { nominatedNodeName: 'n1' } };
+    const nominated = await call('PATCH', `${pods}/p/status`, nomination, {
+      'content-type': 'application/merge-patch+json',
+    });
+    expect(nominated.body.status.nominatedNodeName).toBe('n1');
     expect((await call('POST', `${pods}/p/binding`, binding)).code).toBe(201);
+    expect((await call('GET', `${pods}/p`)).body.status.nominatedNodeName).toBeUndefined();
     const again = await call('POST', `${pods}/p/binding`, binding);
     expect([again.code, again.body.message]).toEqual([
       409,
@@ -332,6 +338,9 @@ describe('pods', () => {
     expect(may.body.status.allowed).toBe(true);
     const who = await call('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {});
     expect(who.body.status.userInfo.username).toBe('admin');
+    const table = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
+    const rows = await call('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {}, table);
+    expect([rows.code, rows.body.reason]).toEqual([406, 'NotAcceptable']);
   });
 });
 

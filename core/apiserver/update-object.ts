@@ -73,6 +73,7 @@ async function store(call: Call, current: CachedObject, next: AnyObject, pinned:
   const bytes = await encodeConverted(served, next);
   if (isSame(served, current, next, bytes)) return current; // no change, no new version
   if (call.dryRun) return converted(new CachedObject(served, current.key, current.version, bytes));
+  const settled = call.resources.expect(current.key, bytes, next);
   try {
     if (isReadyToGo(next)) {
       const gone = await core.store.delete(current.key, current.version);
@@ -81,11 +82,13 @@ async function store(call: Call, current: CachedObject, next: AnyObject, pinned:
     }
     const entry = await core.store.update(current.key, bytes, current.version);
     await core.cache.waitFor(entry.version);
-    return converted(CachedObject.of(served, entry));
+    return await converted(call.resources.written(entry));
   } catch (error) {
     if (isReason(error, 'NotFound')) throw pinned ? errors.notFound(resourceText(served.kind), current.name) : lostRace;
     if (!isReason(error, 'Conflict')) throw error;
     throw pinned ? conflictOf(served.kind, current.name) : lostRace;
+  } finally {
+    settled();
   }
 }
 

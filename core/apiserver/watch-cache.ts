@@ -22,6 +22,7 @@ export class WatchCache implements AsyncDisposable {
   readonly #byPrefix = new Map<string, readonly ResourceCache[]>();
   readonly #stop = new AbortController();
   #reached = '0' as ResourceVersion;
+  #oldest = '0' as ResourceVersion;
   #since = '0' as ResourceVersion;
   #waiters: Waiter[] = [];
   #watching = false;
@@ -36,6 +37,13 @@ export class WatchCache implements AsyncDisposable {
 
   get reached(): ResourceVersion {
     return this.#reached;
+  }
+  /** Exact states below this are expired, also those that a cache happens to hold still: tokens expire as upstream's do. */
+  get oldest(): ResourceVersion {
+    return this.#oldest;
+  }
+  forgetBefore(version: ResourceVersion): void {
+    if (compareVersions(version, this.#oldest) > 0) this.#oldest = version;
   }
   cacheOf(kind: AnyKind): ResourceCache | undefined {
     return this.#caches.get(cacheKey(kind));

@@ -10,6 +10,8 @@ import { isPlain, type View, viewObject } from './views.ts';
 
 /** Changes that one watcher may lag behind before it is cut and has to list again. */
 export const watchBacklogEventsMax = 4096;
+/** Bytes of objects that one watcher may keep from being forgotten; 4096 large ones would be 6 GB. */
+export const watchBacklogBytesMax = 64 * 1024 * 1024;
 /** How the frames are typed; a table or metadata in them is the client's to know, as upstream. */
 export const streamType = ({ wanted }: View): string =>
   wanted.format === 'protobuf' ? `${protobufType};stream=watch` : jsonType;
@@ -22,6 +24,8 @@ interface Item {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
   readonly object?: CachedObject;
   readonly value?: unknown;
+  /** Of a change that waits; the states that a watch begins with are everybody's. */
+  readonly heldBytes?: number;
 }
 
 /**
@@ -34,6 +38,7 @@ export class WatchStream implements EventSink {
   #backlog: Item[] = [];
   #next = 0;
   #live = 0;
+  #heldBytes = 0;
   #closing = false;
   #closed = false;
   #columnsSent = false;
@@ -107,13 +112,15 @@ export class WatchStream implements EventSink {
 
   onEvent(event: CacheEvent): void {
     if (this.#above && compareVersions(event.version, this.#above) <= 0) return;
-    if (!this.#select(event)) return;
-    if (
-      ++this.#live - this.#next > watchBacklogEventsMax &&
-      this.#backlog.length - this.#next > watchBacklogEventsMax
-    ) {
+    const heldBytes = event.object.stored.length;
+    if (!this.#select(event, heldBytes)) return;
+    this.#heldBytes += heldBytes;
+    const isLate =
+      ++this.#live - this.#next > watchBacklogEventsMax && this.#backlog.length - this.#next > watchBacklogEventsMax;
+    if (isLate || this.#heldBytes > watchBacklogBytesMax) {
       this.#backlog.length = 0;
       this.#next = 0;
+      this.#heldBytes = 0;
       this.close();
       return;
     }
@@ -147,15 +154,16 @@ export class WatchStream implements EventSink {
   }
 
   /** A change as this selection sees it: entering is ADDED, leaving is DELETED with the last state it saw. */
-  #select(event: CacheEvent): boolean {
+  #select(event: CacheEvent, heldBytes = 0): boolean {
     const now = event.type !== 'DELETED' && this.selection.matches(event.object);
     const before = event.previous !== undefined && this.selection.matches(event.previous);
     if (!now && !before) return false;
-    if (now) this.#backlog.push({ type: before ? 'MODIFIED' : 'ADDED', object: event.object });
+    if (now) this.#backlog.push({ type: before ? 'MODIFIED' : 'ADDED', object: event.object, heldBytes });
     else
       this.#backlog.push({
         type: 'DELETED',
         object: event.type === 'DELETED' ? event.object : event.previous!.at(event.version),
+        heldBytes,
       });
     return true;
   }
@@ -210,7 +218,9 @@ export class WatchStream implements EventSink {
       const first = this.#next;
       let size = 0;
       while (this.#next < this.#backlog.length && size < chunkBytes) {
-        const frame = this.#frame(this.#backlog[this.#next++]!);
+        const item = this.#backlog[this.#next++]!;
+        this.#heldBytes -= item.heldBytes ?? 0;
+        const frame = this.#frame(item);
         parts.push(...frame);
         for (const part of frame) size += part.length;
       }

@@ -7,3 +7,4 @@ export * from './log.ts';
 export * from './random.ts';
 export type { RootStep } from './root.ts';
 export * from './scope.ts';
+export { tableOf } from './table.ts';

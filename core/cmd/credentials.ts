@@ -15,6 +15,8 @@ const accountsOf = (config: Config): Account[] => [
   { file: 'admin', user: { name: 'kubernetes-admin', groups: ['system:masters'] } },
   { file: 'scheduler', user: { name: 'system:kube-scheduler', groups: [] } },
   { file: 'controllers', user: { name: 'system:kube-controller-manager', groups: [] } },
+  // Grants plugins what was approved for them: needs every right itself.
+  { file: 'plugin-host', user: { name: 'system:pintle:plugin-host', groups: ['system:masters'] } },
   { file: 'proxy', user: { name: 'system:kube-proxy', groups: [] } },
   { file: 'node', user: { name: `system:node:${config.nodeName}`, groups: ['system:nodes'] } },
 ];

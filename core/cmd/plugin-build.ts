@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ownProgram, PintleError, systemFiles } from '#base';
 import { type Bundle, readBundle, sha256Of } from '../host/bundle.ts';
-import { manifestFile, type PluginManifest, satisfies, sdkVersion } from '../host/manifest.ts';
+import { type Isolation, manifestFile, type PluginManifest, satisfies, sdkVersion } from '../host/manifest.ts';
 
 const recordMsMax = 12_000;
 const sdkPath = resolve(import.meta.dir, '../sdk/index.ts');
@@ -18,7 +18,11 @@ type Recorded = Pick<
  * Bundles FOLDER/plugin.ts with the SDK it was written for into OUT (default FOLDER/dist), runs its setup() once in a
  * process of its own that has no API, and writes plugin.json. Throws PLUGIN_BUILD with what stands in the way.
  */
-export async function buildPlugin(folder: string, out = join(folder, 'dist')): Promise<Bundle> {
+export async function buildPlugin(
+  folder: string,
+  out = join(folder, 'dist'),
+  isolation: Isolation = 'sandbox',
+): Promise<Bundle> {
   const source = join(folder, 'plugin.ts');
   if (!existsSync(source))
     throw new PintleError(
@@ -41,7 +45,7 @@ export async function buildPlugin(folder: string, out = join(folder, 'dist')): P
       entry: 'plugin.js',
       protocol: recorded.protocol,
       placement: 'cluster',
-      isolation: 'sandbox',
+      isolation,
       requires: [],
       provides: recorded.provides,
       needs: recorded.needs,

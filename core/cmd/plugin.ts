@@ -6,10 +6,26 @@ import { treeText } from './plugin-tree.ts';
 export interface PluginOptions {
   readonly home?: string;
   readonly json?: boolean;
+  readonly yes?: boolean;
+  readonly approveDangerous?: boolean;
+  readonly config?: string;
+  readonly purge?: boolean;
 }
 type Verb = (name: string | undefined, options: PluginOptions) => Promise<void> | void;
 
-const verbs: Readonly<Record<string, Verb>> = { build, tree };
+const verbs: Readonly<Record<string, Verb>> = {
+  new: async (name) => (await import('./plugin-new.ts')).newPlugin(named('new', name)),
+  build,
+  install: async (name, options) => (await import('./plugin-install.ts')).install(name ?? '.', options),
+  list: async (_name, options) => (await import('./plugin-show.ts')).list(options),
+  show: async (name, options) => (await import('./plugin-show.ts')).show(named('show', name), options),
+  tree,
+  rollback: async (name, options) => (await import('./plugin-install.ts')).rollback(named('rollback', name), options),
+  uninstall: async (name, options) =>
+    (await import('./plugin-install.ts')).uninstall(named('uninstall', name), options),
+};
+/** Designed and not built: said, not guessed. */
+const planned = ['dev', 'test', 'check', 'upgrade'];
 
 /** `./pintle plugin VERB [NAME]`. */
 export async function plugin(verb: string, name: string | undefined, options: PluginOptions): Promise<void> {
@@ -17,10 +33,19 @@ export async function plugin(verb: string, name: string | undefined, options: Pl
   if (!run)
     throw new PintleError(
       'UNKNOWN_PLUGIN_VERB',
-      `there is no plugin ${verb}`,
+      planned.includes(verb) ? `plugin ${verb} is not built yet` : `there is no plugin ${verb}`,
       `use one of: ${Object.keys(verbs).join(', ')}`,
     );
   await run(name, options);
+}
+
+function named(verb: string, name: string | undefined): string {
+  if (name) return name;
+  throw new PintleError(
+    'BAD_PLUGIN_NAME',
+    `plugin ${verb} needs the name of a plugin`,
+    './pintle plugin list shows them',
+  );
 }
 
 function tree(_name: string | undefined, options: PluginOptions): void {

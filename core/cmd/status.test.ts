@@ -39,3 +39,14 @@ apiserver     running   7        2         30s ago (it ended before: code 137)
     '\nthe apiserver does not start: it is damaged [STORE_DAMAGED]\nnext: put a backup there\n',
   );
 });
+
+test('status names the engine’s product and version, or says that it does not answer', () => {
+  const socket = '/run/podman/podman.sock';
+  const docker = { ...config, runtime: 'docker', proxy: 'nftables', engine: { socket, private: false } } as Config;
+  const line = (found?: { socket: string; product: string; version: string }) =>
+    statusText('/h', docker, [], 'ready', nowMs, found).split('\n')[2];
+  expect(line({ socket, product: 'Podman', version: '4.3.1' })).toBe(
+    'runtime   docker, Podman 4.3.1 at /run/podman/podman.sock, proxy nftables',
+  );
+  expect(line()).toBe('runtime   docker, which does not answer, at /run/podman/podman.sock, proxy nftables');
+});

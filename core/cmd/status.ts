@@ -1,4 +1,5 @@
 import { type ComponentName, componentsOf, readRunState } from './components.ts';
+import { askEngine, type EngineFound } from './engine.ts';
 import { failureOf } from './failure.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { isAlive } from './processes.ts';
@@ -15,19 +16,24 @@ interface ComponentLine {
   readonly failure?: { readonly code: string; readonly message: string; readonly next: string };
 }
 
+const engineLimitMs = 5_000;
+
 /** `status`: exit code 1 unless everything runs and the API answers. */
 export async function status(options: { home?: string; json?: boolean }): Promise<void> {
   const home = openHome(options.home);
   const config = home.read();
   const components = linesOf(home, config);
-  const answer = await ask(home, config, '/readyz');
+  const [answer, engine] = await Promise.all([
+    ask(home, config, '/readyz'),
+    config.engine && askEngine(config.engine.socket, engineLimitMs),
+  ]);
   const healthy = answer?.ok === true && components.every((line) => line.running);
   const api = answer ? (answer.ok ? 'ready' : `not ready (HTTP ${answer.status})`) : 'does not answer';
   if (options.json)
     process.stdout.write(
-      `${JSON.stringify({ home: home.folder, config, components, apiReady: answer?.ok === true, healthy })}\n`,
+      `${JSON.stringify({ home: home.folder, config, components, engine, apiReady: answer?.ok === true, healthy })}\n`,
     );
-  else process.stdout.write(statusText(home.folder, config, components, api, Date.now()));
+  else process.stdout.write(statusText(home.folder, config, components, api, Date.now(), engine));
   if (!healthy) process.exitCode = 1;
 }
 
@@ -64,8 +70,13 @@ export function statusText(
   components: readonly ComponentLine[],
   api: string,
   nowMs: number,
+  /** Undefined: it does not answer, or there is none. */
+  found?: EngineFound,
 ): string {
-  const engine = config.engine ? ` at ${config.engine.socket}${config.engine.private ? ' (private)' : ''}` : '';
+  const product = found ? `, ${found.product} ${found.version}` : ', which does not answer,';
+  const engine = config.engine
+    ? `${product} at ${config.engine.socket}${config.engine.private ? ' (private)' : ''}`
+    : '';
   const columns = (name: string, state: string, pid: string, restarts: string, rest: string): string =>
     `${name.padEnd(14)}${state.padEnd(10)}${pid.padEnd(9)}${restarts.padEnd(10)}${rest}`.trimEnd();
   const failed = components.find((line) => line.failure);

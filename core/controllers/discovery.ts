@@ -11,28 +11,33 @@ export interface Discovered {
 export async function discoverKinds(client: Client): Promise<Discovered> {
   const groups = await client.request<{ groups?: { preferredVersion?: { groupVersion: string } }[] }>('GET', '/apis');
   const versions = (groups.groups ?? []).flatMap((group) => group.preferredVersion?.groupVersion ?? []);
-  const kinds: (Kind<KubeObject> & { verbs: readonly string[] })[] = [];
-  const failures: { groupVersion: string; error: unknown }[] = [];
-  for (const groupVersion of ['v1', ...versions]) {
-    try {
+  const all = ['v1', ...versions];
+  const answers = await Promise.all(
+    all.map(async (groupVersion) => {
       const path = groupVersion === 'v1' ? '/api/v1' : `/apis/${groupVersion}`;
-      const list = await client.request<APIResourceList>('GET', path);
-      const slash = groupVersion.indexOf('/');
-      for (const resource of list.resources)
-        if (!resource.name.includes('/'))
-          kinds.push({
-            group: slash < 0 ? '' : groupVersion.slice(0, slash),
-            version: groupVersion.slice(slash + 1),
-            kind: resource.kind,
-            plural: resource.name,
-            singular: resource.singularName,
-            namespaced: resource.namespaced,
-            type: '',
-            verbs: resource.verbs,
-          });
-    } catch (error) {
-      failures.push({ groupVersion, error });
-    }
-  }
+      return client.request<APIResourceList>('GET', path).then(
+        (list) => ({ groupVersion, list }),
+        (error: unknown) => ({ groupVersion, error }),
+      );
+    }),
+  );
+  const failures = answers.flatMap((answer) => ('list' in answer ? [] : [answer]));
+  const kinds = answers.flatMap((answer) => ('list' in answer ? kindsOf(answer.groupVersion, answer.list) : []));
   return { kinds, failures };
+}
+
+function kindsOf(groupVersion: string, { resources }: APIResourceList): Discovered['kinds'] {
+  const slash = groupVersion.indexOf('/');
+  return resources
+    .filter(({ name }) => !name.includes('/'))
+    .map((resource) => ({
+      group: slash < 0 ? '' : groupVersion.slice(0, slash),
+      version: groupVersion.slice(slash + 1),
+      kind: resource.kind,
+      plural: resource.name,
+      singular: resource.singularName,
+      namespaced: resource.namespaced,
+      type: '',
+      verbs: resource.verbs,
+    }));
 }

@@ -14,9 +14,8 @@ import {
   serviceKind,
 } from '#api';
 import { timeText } from '#base';
-import type { ControllerSpec, ReconcileContext } from '#sdk';
+import { type ControllerSpec, isTerminating, type ReconcileContext } from '#sdk';
 import { planSlices, planSubsets } from './plan-slices.ts';
-import { isTerminating } from './refusals.ts';
 
 const serviceLabel = 'kubernetes.io/service-name';
 const managedByLabel = 'endpointslice.kubernetes.io/managed-by';

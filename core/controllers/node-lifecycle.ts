@@ -1,8 +1,7 @@
 import { isReason, type KubeObject, keyOf, type Lease, leaseKind, type Node, nodeKind, type Pod, podKind } from '#api';
 import { timeText } from '#base';
-import type { ControllerSpec, EventRecorder, ReconcileContext } from '#sdk';
+import { type ControllerSpec, type EventRecorder, isFinished, type ReconcileContext } from '#sdk';
 import { evictInMs, planTaints, readyStatus, silentConditions } from './plan-node.ts';
-import { isFinished } from './pods.ts';
 
 type NodeObject = Readonly<Node & KubeObject>;
 

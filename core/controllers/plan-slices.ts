@@ -1,5 +1,5 @@
 import type { DiscoveryEndpointPort, Endpoint, EndpointSlice, EndpointSubset, Pod, Service, ServicePort } from '#api';
-import { isFinished, isReady } from './pods.ts';
+import { isFinished, isReady } from '#sdk';
 
 export const endpointsPerSliceMax = 100;
 export const endpointsAddressesMax = 1_000; // of an Endpoints object; more are cut, as upstream

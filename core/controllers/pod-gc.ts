@@ -1,6 +1,5 @@
 import { isReason, type KubeObject, keyOf, nodeKind, type Pod, podKind } from '#api';
-import type { ControllerSpec } from '#sdk';
-import { isFinished } from './pods.ts';
+import { type ControllerSpec, isFinished } from '#sdk';
 
 const quarantineMs = 40_000; // a node that is new or comes back is not mistaken for one that is gone
 

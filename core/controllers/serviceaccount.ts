@@ -1,6 +1,5 @@
 import { configMapKind, isReason, type KubeObject, type Namespace, namespaceKind, serviceAccountKind } from '#api';
-import type { ControllerSpec } from '#sdk';
-import { isTerminating } from './refusals.ts';
+import { type ControllerSpec, isTerminating } from '#sdk';
 
 const rootCaName = 'kube-root-ca.crt';
 

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { podKind } from '#api';
 import { silentLog, systemClock, systemRandom } from '#base';
 import type { Client } from '#client';
-import type { AdmissionRequest, ApiPart, KindRegistry, Reader, SchemaEngine, ServedKind } from '#sdk';
+import type { AdmissionRequest, ApiPart, ApiPartContext, KindRegistry, Reader, ServedKind } from '#sdk';
 import { AdmissionList } from './admission-list.ts';
 import { type Part, startParts } from './builtin.ts';
 import { startOrder } from './order.ts';
@@ -83,6 +83,7 @@ test('kinds and hooks of an API part go with it', async () => {
   const hooks = new AdmissionList();
   let asked = 0;
   const part: ApiPart = {
+    name: 'pods',
     async start({ kinds, admit }) {
       await kinds.add({ kind: podKind } as unknown as ServedKind);
       admit({ name: 'count', validate: () => void asked++ });
@@ -95,7 +96,14 @@ test('kinds and hooks of an API part go with it', async () => {
         { name: 'elsewhere', enabled: true },
         { name: 'off', enabled: false, api: () => Promise.reject(new Error('must not be loaded')) },
       ],
-      { kinds, hooks, reader: {} as Reader, schema: {} as SchemaEngine & { define(): void } },
+      {
+        kinds,
+        hooks,
+        reader: {} as Reader,
+        checkMetadata: () => [],
+        schema: {} as ApiPartContext['schema'],
+        kit: {} as ApiPartContext['kit'],
+      },
       { client: {} as Client, clock: systemClock, random: systemRandom, log: silentLog },
     ),
     options,

@@ -13,6 +13,7 @@ import {
 } from '#sdk';
 import type { AdmissionList } from './admission-list.ts';
 import type { Part } from './builtin.ts';
+import { partObjects } from './part-objects.ts';
 
 type Load<T> = () => Promise<{ readonly default: T }>;
 /** One plugin of the distribution. Its modules are loaded by the process that runs them, when it starts. */
@@ -49,7 +50,9 @@ function having<K extends 'api' | 'controllers' | 'node'>(
 /** Parts of the API server. Kinds that a part added go with it. */
 export const apiParts = (
   plugins: readonly BuiltinPlugin[],
-  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'callWebhook'> & { readonly hooks: AdmissionList },
+  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
+    readonly hooks: AdmissionList;
+  },
   seams: Seams,
 ): Part[] =>
   having(plugins, 'api', async (load, name, scope) => {
@@ -58,9 +61,13 @@ export const apiParts = (
       ...seams,
       log: seams.log.with({ plugin: name }),
       scope,
+      signal: scope.signal,
       reader: server.reader,
       schema: server.schema,
       callWebhook: server.callWebhook,
+      kit: server.kit,
+      checkMetadata: server.checkMetadata,
+      objects: partObjects(seams.client),
       kinds: scopedKinds(server.kinds, scope),
       admit: (hook) => void scope.use(server.hooks.add(hook)),
     });
@@ -95,7 +102,7 @@ export const controllersParts = (
     const part = (await load()).default;
     const runtime = { ...seams, ...process, log: seams.log.with({ plugin: name }) };
     if (isPlugin(part)) scope.use(await startPlugin(part, runtime));
-    else scope.use(await startControllers(part.controllers, { ...runtime, component: name }));
+    else scope.use(await startControllers(part.controllers, runtime));
   });
 
 /** Parts of a node process. */

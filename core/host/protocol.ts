@@ -34,7 +34,8 @@ export async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerato
   for await (const chunk of stream) {
     const parts = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = parts.pop()!;
-    if (rest.length > lineBytesMax) throw new Error(`a line is longer than ${lineBytesMax} bytes`);
+    if (rest.length > lineBytesMax || parts.some((line) => line.length > lineBytesMax))
+      throw new Error(`a line is longer than ${lineBytesMax} bytes`);
     yield* parts;
   }
 }

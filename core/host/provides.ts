@@ -26,3 +26,10 @@ const words: Readonly<Record<keyof Provides, string>> = {
   mutates: 'mutate hook for',
   schedules: 'scheduling rule',
 };
+
+/** Hooks are called by the API server through the host: that way is not built. Until it is, this is said, not hidden. Pure. */
+export const uncarried = ({ validates, mutates, schedules }: Provides): string[] => [
+  ...validates.map((name) => `${words.validates} ${name}`),
+  ...mutates.map((name) => `${words.mutates} ${name}`),
+  ...schedules.map((name) => `${words.schedules} ${name}`),
+];

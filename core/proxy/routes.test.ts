@@ -88,6 +88,22 @@ test.each<[string, Service, EndpointSlice[], string[][]]>([
   expect(backends(given, ...slices)).toEqual(expected);
 });
 
+test('each policy chooses for its own side', () => {
+  const here = end('10.1.0.1', { ready: false, serving: true, terminating: true });
+  const there = end('10.1.0.2', { ready: true }, 'n2');
+  const chosen = (policies: Partial<NonNullable<Service['spec']>>) => {
+    const ports = [{ name: 'http', port: 80, nodePort: 30080 }];
+    const [route] = routesOf(service({ ...policies, ports }), [slice([here, there])], 'n1');
+    const ips = (list: readonly { readonly ip: string }[] | undefined) => list?.map(({ ip }) => ip);
+    return [ips(route!.backends), ips(route!.nodePortBackends)];
+  };
+  expect(chosen({})).toEqual([['10.1.0.2'], undefined]);
+  // What still serves while it terminates is better than nothing on this node.
+  expect(chosen({ externalTrafficPolicy: 'Local' })).toEqual([['10.1.0.2'], ['10.1.0.1']]);
+  // Inside policy does not bind those who come from outside.
+  expect(chosen({ internalTrafficPolicy: 'Local' })).toEqual([['10.1.0.1'], ['10.1.0.2']]);
+});
+
 test('node port, affinity and policy are carried', () => {
   const given = service({
     sessionAffinity: 'ClientIP',

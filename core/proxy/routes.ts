@@ -31,6 +31,8 @@ export function routesOf(
     const all = endpointsOf(slices, port.name ?? '', port.protocol ?? 'TCP', nodeName);
     const inside = usable(spec.internalTrafficPolicy === 'Local' ? all.filter((one) => one.backend.local) : all);
     const nodePortLocalOnly = spec.externalTrafficPolicy === 'Local';
+    const outside = usable(nodePortLocalOnly ? all.filter((one) => one.backend.local) : all);
+    const hasOwn = nodePortLocalOnly ? inside.some((one) => !one.local) : !Bun.deepEquals(inside, outside);
     addresses.forEach((ip, index) => {
       const id = `${metadata.namespace}/${metadata.name}:${port.name ?? ''}${index === 0 ? '' : `#${index}`}`;
       routes.push({
@@ -39,6 +41,7 @@ export function routesOf(
         virtual: { ip, port: port.port },
         ...(port.nodePort && index === 0 ? { nodePort: port.nodePort } : {}),
         ...(port.nodePort && index === 0 && nodePortLocalOnly ? { nodePortLocalOnly } : {}),
+        ...(port.nodePort && index === 0 && hasOwn ? { nodePortBackends: outside } : {}),
         ...(affinityTtlMs === undefined ? {} : { affinityTtlMs }),
         backends: inside,
       });

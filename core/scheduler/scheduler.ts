@@ -98,7 +98,10 @@ class SchedulerLoop implements AsyncDisposable {
       !finished &&
       !pod.metadata.deletionTimestamp &&
       !pod.spec?.schedulingGates?.length;
-    if (wanted && pod.status?.nominatedNodeName) this.#snapshot.nominate(pod, pod.status.nominatedNodeName);
+    this.#snapshot.nominate(
+      pod,
+      wanted ? (pod.status?.nominatedNodeName ?? this.#snapshot.nominationOf(pod)) : undefined,
+    );
     if (wanted && !this.#snapshot.isAssumed(pod.metadata.uid!)) this.#queue.add(key, pod.spec?.priority ?? 0);
     else if (!wanted) this.#queue.remove(key);
   }

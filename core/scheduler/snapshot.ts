@@ -42,6 +42,9 @@ export class Snapshot {
     if (node) this.#nominated.set(pod.metadata.uid!, { pod, node });
     else this.#nominated.delete(pod.metadata.uid!);
   }
+  nominationOf(pod: Readonly<Pod>): string | undefined {
+    return this.#nominated.get(pod.metadata.uid!)?.node;
+  }
   nominatedOn(node: string): Readonly<Pod>[] {
     if (this.#nominated.size === 0) return [];
     return [...this.#nominated.values()].filter((one) => one.node === node).map(({ pod }) => pod);

@@ -1,9 +1,10 @@
-import type { TypeFacts } from '#api';
+import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
-import type { AdmissionHook, CallWebhook, KindRegistry, Reader, SchemaEngine } from './serving.ts';
+import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
+import type { StrategyKit } from './strategy-kit.ts';
 
 /**
  * The parts of a plugin of the distribution. Each is the default export of a module of the plugin's folder, and runs in
@@ -21,14 +22,27 @@ export interface PartContext {
 
 /** `api.ts`, in each API server, before it listens. */
 export interface ApiPart {
+  readonly name: string;
+  /** Resolves when what it adds is served. */
   start(context: ApiPartContext): void | Promise<void>;
 }
 export interface ApiPartContext extends PartContext {
   /** Kinds that the part adds and does not remove itself are removed with it. */
   readonly kinds: KindRegistry;
   readonly reader: Reader;
+  readonly objects: PartObjects;
+  /** What holds for the metadata of every object. */
+  checkMetadata(object: Readonly<KubeObject>, current?: Readonly<KubeObject>): FieldError[];
+  /** Of the scope. */
+  readonly signal: AbortSignal;
   /** Types of custom kinds: `kind.type` → fields. */
-  readonly schema: SchemaEngine & { define(id: string, type: TypeFacts): void };
+  readonly schema: SchemaEngine & {
+    define(id: string, type: TypeFacts): void;
+    /** Types of Kubernetes' own groups, which patches, server-side apply and OpenAPI are to know as well as the core's. */
+    addTypes(types: Readonly<Record<string, TypeFacts>>): void;
+  };
+  /** What the built-in kinds' strategies are made of. */
+  readonly kit: StrategyKit;
   /** Conversion and admission by others. Absent where the server cannot reach services. */
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */

@@ -148,3 +148,15 @@ export interface KindRegistry {
   remove(kind: AnyKind): Promise<void>;
   all(): readonly ServedKind[];
 }
+
+/** Writes of the server itself: admitted and validated like any other, but not authorised. Reject with StatusError. */
+export interface PartObjects {
+  create(kind: Kind, object: KubeObject): Promise<void>;
+  /** `change` works on a copy, again when another writer was faster; false: nothing to do. */
+  update(
+    kind: Kind,
+    key: { readonly namespace?: string; readonly name: string; readonly subresource?: string },
+    change: (draft: AnyObject) => boolean,
+  ): Promise<void>;
+  delete(kind: Kind, key: { readonly namespace?: string; readonly name: string }): Promise<void>;
+}

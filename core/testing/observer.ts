@@ -102,7 +102,7 @@ export class Observer implements Tap {
       text: (piece) => {
         rest += piece;
         for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
-          for (const check of checks) check.line(rest.slice(0, end));
+          for (const check of checks) check.line(rest.slice(0, end).trimStart());
           rest = rest.slice(end + 1);
         }
       },

@@ -49,7 +49,9 @@ export function staleFlows(flows: readonly Flow[], routes: Iterable<Route>): Flo
     const route = direct ?? (flow.backend === flow.to ? undefined : byPort.get(flow.toPort));
     return (
       route !== undefined &&
-      !route.backends.some((backend) => backend.ip === flow.backend && backend.port === flow.backendPort)
+      !(direct ? route.backends : (route.nodePortBackends ?? route.backends)).some(
+        (backend) => backend.ip === flow.backend && backend.port === flow.backendPort,
+      )
     );
   });
 }

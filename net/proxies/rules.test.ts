@@ -189,3 +189,15 @@ test('the whole table is replaced in one transaction', () => {
   expect(text.startsWith('add table ip pintle_test\ndelete table ip pintle_test\ntable ip pintle_test {\n')).toBe(true);
   expect(text).toContain('add element ip pintle_test services { 10.96.0.12 . udp . 53 : goto pick2 }');
 });
+
+test('a node port with backends of its own', () => {
+  const route: Route = { ...web, backends: [], nodePort: 30099, nodePortBackends: [backend('10.244.0.7')] };
+  expect(send([route], { daddr: '192.0.2.1', dport: 30099 })).toMatchObject({ daddr: '10.244.0.7' });
+  expect(send([route], { daddr: route.virtual.ip, dport: route.virtual.port })).toMatchObject({ verdict: 'reset' });
+  const local: Route = {
+    ...route,
+    nodePortLocalOnly: true,
+    nodePortBackends: [{ ...backend('10.244.0.7'), local: true }],
+  };
+  expect(send([local], { daddr: '192.0.2.1', dport: 30099 })).toMatchObject({ daddr: '10.244.0.7' });
+});

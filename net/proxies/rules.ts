@@ -139,6 +139,11 @@ export function pickChain(name: string, masqueradeBit: number): Chain {
   };
 }
 
+export function nodePortBackendsOf(route: Route): Route['backends'] {
+  const all = route.nodePortBackends ?? route.backends;
+  return route.nodePortLocalOnly ? all.filter((backend) => backend.local) : all;
+}
+
 /** What one route puts into the maps; `picks` are the chains that it needs. */
 export function elementsOf(route: Route): { readonly elements: Element[]; readonly picks: string[] } {
   const elements: Element[] = [];
@@ -167,14 +172,14 @@ export function elementsOf(route: Route): { readonly elements: Element[]; readon
     refused: 'refused',
   });
   if (route.nodePort !== undefined) {
-    const backends = route.nodePortLocalOnly ? route.backends.filter((backend) => backend.local) : route.backends;
+    const backends = nodePortBackendsOf(route);
     place(route.nodePortLocalOnly ? 'localPick' : 'nodePick', `${route.protocol} . ${route.nodePort}`, backends, {
       services: 'ports',
       endpoints: 'portEndpoints',
       refused: 'refusedPorts',
     });
   }
-  for (const backend of route.backends)
+  for (const backend of new Map([...route.backends, ...nodePortBackendsOf(route)].map((one) => [one.ip, one])).values())
     if (backend.local) elements.push({ in: 'hairpin', key: `${backend.ip} . ${backend.ip}` });
   return { elements, picks };
 }
@@ -191,9 +196,10 @@ export function fixedElements(options: RuleOptions, podRanges: readonly string[]
 /** Why this route cannot be served, or undefined. Everything that reaches nft as text is checked here. */
 export function refusalOf(route: Route): string | undefined {
   if (!isIpv4(route.virtual.ip)) return `virtual address ${route.virtual.ip} is not IPv4`;
-  const ports = [route.virtual.port, route.nodePort ?? 1, ...route.backends.map((backend) => backend.port)];
+  const backends = [...route.backends, ...(route.nodePortBackends ?? [])];
+  const ports = [route.virtual.port, route.nodePort ?? 1, ...backends.map((backend) => backend.port)];
   const badPort = ports.find((value) => !Number.isInteger(value) || value < 1 || value > 65_535);
   if (badPort !== undefined) return `port ${badPort} is not in 1-65535`;
-  const badBackend = route.backends.find((backend) => !isIpv4(backend.ip));
+  const badBackend = backends.find((backend) => !isIpv4(backend.ip));
   return badBackend ? `backend address ${badBackend.ip} is not IPv4` : undefined;
 }

@@ -1,6 +1,6 @@
 import { type Clock, type Log, messageOf, silentLog, systemClock } from '#base';
 import type { Route, RouteTable, ServiceProxy } from '../service-proxy.ts';
-import { refusalOf } from './rules.ts';
+import { nodePortBackendsOf, refusalOf } from './rules.ts';
 import { type Listener, listenTcp, listenUdp } from './sockets.ts';
 
 export interface UserspaceProxyOptions {
@@ -26,8 +26,12 @@ export function createUserspaceProxy(options: UserspaceProxyOptions): ServicePro
   const served = new Map<string, Served>();
   const budget = { open: 0, max: connectionsMax };
 
-  const choose = (entry: Served, client: string): Route['backends'][number] | undefined => {
-    const { backends, affinityTtlMs } = entry.route;
+  const choose = (
+    entry: Served,
+    client: string,
+    backends: Route['backends'],
+  ): Route['backends'][number] | undefined => {
+    const { affinityTtlMs } = entry.route;
     const former = affinityTtlMs === undefined ? undefined : entry.sticky.get(client);
     const kept =
       former && former.untilMs > clock.now()
@@ -48,17 +52,14 @@ export function createUserspaceProxy(options: UserspaceProxyOptions): ServicePro
   async function start(route: Route): Promise<void> {
     const entry: Served = { route, next: 0, listeners: [], sticky: new Map() };
     const listen = route.protocol === 'udp' ? listenUdp : listenTcp;
-    const places = [
-      { hostname: route.virtual.ip, port: route.virtual.port },
-      ...(route.nodePort === undefined ? [] : nodeAddresses.map((hostname) => ({ hostname, port: route.nodePort! }))),
-    ];
+    const places = placesOf(route, nodeAddresses);
     served.set(route.id, entry);
     try {
       for (const place of places)
         entry.listeners.push(
           await listen(place, {
-            choose: (client) => choose(entry, client),
-            alive: (target) => entry.route.backends.some((one) => `${one.ip} ${one.port}` === target),
+            choose: (client) => choose(entry, client, place.backendsOf(entry.route)),
+            alive: (target) => place.backendsOf(entry.route).some((one) => `${one.ip} ${one.port}` === target),
             budget,
             clock,
             log,
@@ -69,16 +70,9 @@ export function createUserspaceProxy(options: UserspaceProxyOptions): ServicePro
       throw error;
     }
   }
-  const needsNewSockets = (a: Route, b: Route): boolean =>
-    a.protocol !== b.protocol ||
-    a.virtual.ip !== b.virtual.ip ||
-    a.virtual.port !== b.virtual.port ||
-    a.nodePort !== b.nodePort;
-
   async function applyNow(table: RouteTable): ReturnType<ServiceProxy['apply']> {
     const refused: { id: string; reason: string }[] = [];
-    // A route without backends must refuse connections: that is what a closed socket does.
-    const wanted = new Map(table.routes.filter((route) => route.backends.length > 0).map((route) => [route.id, route]));
+    const wanted = new Map(table.routes.filter(isServed).map((route) => [route.id, route]));
     for (const [id, entry] of [...served]) {
       const next = wanted.get(id);
       if (!next || needsNewSockets(entry.route, next)) stop(id);
@@ -112,6 +106,27 @@ export function createUserspaceProxy(options: UserspaceProxyOptions): ServicePro
   };
 }
 
+const isOpen = (backends: Route['backends']): boolean => backends.length > 0;
+const isServed = (route: Route): boolean => isOpen(route.backends) || isOpen(nodePortBackendsOf(route));
+const needsNewSockets = (a: Route, b: Route): boolean =>
+  a.protocol !== b.protocol ||
+  a.virtual.ip !== b.virtual.ip ||
+  a.virtual.port !== b.virtual.port ||
+  a.nodePort !== b.nodePort ||
+  isOpen(a.backends) !== isOpen(b.backends) ||
+  isOpen(nodePortBackendsOf(a)) !== isOpen(nodePortBackendsOf(b));
+
+/** Where a route listens. Without a backend connections are refused: that is what a closed socket does. */
+function placesOf(route: Route, nodeAddresses: readonly string[]) {
+  const virtual = { hostname: route.virtual.ip, port: route.virtual.port, backendsOf: (now: Route) => now.backends };
+  const isNodeOpen = route.nodePort !== undefined && isOpen(nodePortBackendsOf(route));
+  const nodePorts = (isNodeOpen ? nodeAddresses : []).map((hostname) => ({
+    hostname,
+    port: route.nodePort!,
+    backendsOf: nodePortBackendsOf,
+  }));
+  return [...(isOpen(route.backends) ? [virtual] : []), ...nodePorts];
+}
 function bindReason(route: Route, error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'EACCES') return `ports below 1024 need root (${route.virtual.ip}:${route.virtual.port})`;

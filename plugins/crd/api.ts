@@ -13,6 +13,7 @@ const retryMsMax = 30_000;
 
 /** CustomResourceDefinitions: serves the kind itself, and every kind that it defines. */
 const part: ApiPart = {
+  name: 'crd',
   async start(context) {
     const definitions = new Definitions(context);
     await definitions.start();

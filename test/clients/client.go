@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/informers"
@@ -61,12 +62,38 @@ func main() {
 	proto := rest.CopyConfig(config)
 	proto.ContentType = "application/vnd.kubernetes.protobuf"
 	for name, each := range map[string]*rest.Config{"json": config, "protobuf": proto} {
+		discover(name, each)
 		typed(ctx, name, kubernetes.NewForConfigOrDie(each))
 	}
 	untyped(ctx, config)
 	client := kubernetes.NewForConfigOrDie(config)
 	streams(ctx, config, client)
 	elect(ctx, client)
+}
+
+func discover(name string, config *rest.Config) {
+	client := discovery.NewDiscoveryClientForConfigOrDie(config)
+	for _, legacy := range []bool{false, true} {
+		client.UseLegacyDiscovery = legacy
+		_, lists, err := client.ServerGroupsAndResources()
+		must(err)
+		verbs := 0
+		for _, list := range lists {
+			for _, resource := range list.APIResources {
+				check(len(resource.Verbs) > 0 && resource.Kind != "", "%s: %v", list.GroupVersion, resource)
+				verbs += len(resource.Verbs)
+			}
+		}
+		check(verbs > 300, "%d verbs", verbs)
+	}
+	document, err := client.OpenAPISchema()
+	must(err)
+	check(len(document.GetDefinitions().GetAdditionalProperties()) > 100, "too few definitions")
+	paths, err := client.OpenAPIV3().Paths()
+	must(err)
+	_, err = paths["api/v1"].Schema("application/json")
+	must(err)
+	ok(name + ": discovery and OpenAPI")
 }
 
 func typed(ctx context.Context, name string, client kubernetes.Interface) {

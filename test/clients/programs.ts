@@ -67,6 +67,7 @@ const go: ClientProgram = {
   argv: (folder, namespace) => [join(folder, 'client'), namespace],
   steps: [
     ...['json', 'protobuf'].flatMap((format) => [
+      `${format}: discovery and OpenAPI`,
       `${format}: list in pages`,
       `${format}: informer, update, apply, conflict, deletecollection`,
     ]),

@@ -1,16 +1,17 @@
-import { expect, test } from 'bun:test';
+import { afterAll, expect, test } from 'bun:test';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog, systemClock } from '#base';
 import { createDockerRuntime } from '../../core/kubelet/runtimes/docker.ts';
+import { dialectOf } from '../../core/kubelet/runtimes/docker-dialect.ts';
 import { DockerEngine } from '../../core/kubelet/runtimes/docker-engine.ts';
 import { importImage } from '../../core/kubelet/runtimes/docker-images.ts';
 import { tar } from '../../core/kubelet/runtimes/tar.ts';
 import type { TestEngine } from '../fixtures/docker-engine.ts';
 import { runtimeContract } from './runtime.ts';
 
-async function makeTestImage(socketPath: string, busybox: string): Promise<void> {
+export async function makeTestImage(socketPath: string, busybox: string): Promise<void> {
   const links = ['sh', 'sleep', 'echo', 'cat', 'true', 'id', 'hostname', 'touch', 'grep', 'ps', 'tail'].map(
     (name) => ({ type: 'link', name: `bin/${name}`, target: 'busybox' }) as const,
   );
@@ -49,9 +50,17 @@ export function engineContract(name: string, engine: TestEngine, busybox: string
     };
   });
   securityTest(name, engine, busybox);
+  afterAll(() => engine[Symbol.asyncDispose](), 60_000); // also when a filter leaves out the last test
 }
 
-/** What a pod's spec asks of the engine, seen from inside the container. The last test: it stops the engine. */
+/** Podman's monitor does not note it with version 1 of cgroups: the container has ended by signal 9, for no told reason. */
+async function tellsOom(socketPath: string): Promise<boolean> {
+  const engine = new DockerEngine(socketPath);
+  const { CgroupVersion } = await engine.call<{ CgroupVersion?: string }>('GET', '/info');
+  return (await dialectOf(engine)).product === 'Docker' || CgroupVersion === '2';
+}
+
+/** What a pod's spec asks of the engine, seen from inside the container. */
 function securityTest(name: string, engine: TestEngine, busybox: string): void {
   test(`${name}: user, groups, capabilities, read-only root, mounts, memory and shared processes are in force`, async () => {
     await makeTestImage(engine.socketPath, busybox);
@@ -122,11 +131,10 @@ function securityTest(name: string, engine: TestEngine, busybox: string): void {
         await Bun.sleep(50);
         state = await look();
       }
-      expect(state).toMatchObject({ state: 'exited', exitCode: 137, oomKilled: true });
+      expect(state).toMatchObject({ state: 'exited', exitCode: 137, oomKilled: await tellsOom(engine.socketPath) });
     } finally {
       await runtime.removeSandbox(pod.podUid);
       rmSync(folder, { recursive: true, force: true });
-      await engine[Symbol.asyncDispose]();
     }
   }, 60_000);
 }

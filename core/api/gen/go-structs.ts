@@ -33,7 +33,7 @@ function structsOf(source: string): Map<string, GoField[]> {
 export function readOmitted(
   apiFolder: string,
   machineryFolder: string,
-  extensionsFolder: string,
+  extensionsFolder = '',
 ): (id: string) => ReadonlySet<string> {
   const packages = new Map<string, Map<string, GoField[]>>();
   const load = (folder: string): Map<string, GoField[]> => {

@@ -15,6 +15,7 @@ const marks = {
 const controllerRoles = [
   'certificate-controller',
   'clusterrole-aggregation-controller',
+  'deployment-controller', // workload controllers of the distribution run in the same process
   'disruption-controller',
   'endpoint-controller',
   'endpointslice-controller',
@@ -22,6 +23,7 @@ const controllerRoles = [
   'namespace-controller',
   'node-controller',
   'pod-garbage-collector',
+  'replicaset-controller',
   'replication-controller',
   'resourcequota-controller',
   'root-ca-cert-publisher',

@@ -26,13 +26,12 @@ export async function impersonate(user: UserInfo, headers: Headers, authorizer: 
 }
 
 function askedOf(headers: Headers): Asked | undefined {
-  const extra: Record<string, string[]> = Object.create(null);
   let given = false;
-  for (const [header, value] of headers) {
-    given ||= header.startsWith('impersonate-');
-    if (header.startsWith(extraPrefix)) extra[decodeKey(header.slice(extraPrefix.length))] = list(value);
-  }
+  for (const header of headers.keys()) given ||= header.startsWith('impersonate-');
   if (!given) return undefined;
+  const extra: Record<string, string[]> = Object.create(null);
+  for (const [header, value] of headers)
+    if (header.startsWith(extraPrefix)) extra[decodeKey(header.slice(extraPrefix.length))] = list(value);
   return {
     name: headers.get('impersonate-user') ?? '',
     uid: headers.get('impersonate-uid') ?? undefined,

@@ -38,7 +38,7 @@ test('who creates owns what a comparison with nothing finds', () => {
   const random = seededRandom(7);
   let owned = 0;
   for (const kind of builtinKinds)
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 6; round++) {
       const made = structOf(kind.type, random, 0);
       const metadata = structOf('io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta', random, 0);
       const object = {
@@ -53,5 +53,5 @@ test('who creates owns what a comparison with nothing finds', () => {
       expect(JSON.stringify(fields ?? {})).toBe(JSON.stringify(expected.toJson()));
       if (fields) owned++;
     }
-  expect(owned).toBeGreaterThan(500);
+  expect(owned).toBeGreaterThan(150);
 });

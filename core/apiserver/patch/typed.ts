@@ -108,15 +108,19 @@ export function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown)
 
 /** Everything that a configuration names. */
 export function fieldsOf(shape: Shape, value: unknown, set = new FieldSet()): FieldSet {
-  const parts = partsOf(shape, value);
-  if (!parts || parts.size === 0) {
-    set.own = true;
-    return set;
-  }
-  for (const part of parts.values()) {
-    const child = fieldsOf(part.shape, part.value, set.child(part.key));
-    if (part.index !== undefined || shape.kind === 'map') child.own = true;
-  }
+  if (shape.kind === 'struct' || shape.kind === 'map') {
+    const names = isObject(value) ? Object.keys(value) : [];
+    for (const name of names) {
+      const inner = (value as JsonObject)[name];
+      if (inner === undefined) continue;
+      const part = namedPart(shape, name);
+      const child = fieldsOf(part.shape, inner, set.child(part.key));
+      if (shape.kind === 'map') child.own = true;
+    }
+  } else
+    for (const part of partsOf(shape, value)?.values() ?? [])
+      fieldsOf(part.shape, part.value, set.child(part.key)).own = true;
+  if (set.children.size === 0) set.own = true;
   return set;
 }
 
@@ -232,15 +236,19 @@ const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(obje
 
 /** The live value with the configuration laid over it; shares what it does not change. */
 export function mergeTyped(shape: Shape, live: unknown, config: unknown): unknown {
+  if (shape.kind === 'struct' || shape.kind === 'map') {
+    if (!isObject(config) || !isObject(live)) return config;
+    const result = { ...live };
+    for (const name of Object.keys(config)) {
+      const inner = config[name];
+      if (inner === undefined) continue;
+      setOwn(result, name, mergeTyped(namedPart(shape, name).shape, ownOf(live, name), inner));
+    }
+    return result;
+  }
   const named = partsOf(shape, config);
   const present = partsOf(shape, live);
   if (!named || !present) return config;
-  if (shape.kind === 'struct' || shape.kind === 'map') {
-    const result = { ...(live as JsonObject) };
-    for (const part of named.values())
-      setOwn(result, part.key.slice(2), mergeTyped(part.shape, present.get(part.key)?.value, part.value));
-    return result;
-  }
   const result = [...(live as unknown[])];
   for (const part of named.values()) {
     const at = present.get(part.key)?.index;

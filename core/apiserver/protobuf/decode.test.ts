@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { StatusError } from '#api';
 import { seededRandom } from '#base';
 import { decodeProtobuf } from './decode.ts';
+import { ProtobufEncoder } from './encode.ts';
 import { varintBytes } from './envelope.ts';
 import table from './gen/table.json';
 
@@ -33,6 +34,29 @@ test('a config map: maps, bytes, pointers kept, empty fields left out', () => {
     binaryData: { b: '/w==' },
     immutable: false,
   });
+});
+
+test('the verbs of a resource are a message of their own', () => {
+  const verbs = [...field(1, bytes('get')), ...field(1, bytes('list'))];
+  const resource = [
+    ...field(1, bytes('pods')),
+    ...varint(2, 1),
+    ...field(3, bytes('Pod')),
+    ...field(4, verbs),
+    ...field(6, []),
+  ];
+  const raw = [...field(1, bytes('v1')), ...field(2, resource)];
+  const object = {
+    groupVersion: 'v1',
+    resources: [{ name: 'pods', namespaced: true, kind: 'Pod', verbs: ['get', 'list'] }],
+  };
+  expect(decodeProtobuf(envelope('APIResourceList', raw), table)).toEqual({
+    apiVersion: 'v1',
+    kind: 'APIResourceList',
+    ...object,
+  } as never);
+  const made = new ProtobufEncoder(table).message('meta/v1.APIResourceList', object);
+  expect(Buffer.from(made).includes(Buffer.from(field(4, verbs)))).toBe(true);
 });
 
 test('an int-or-string port, an inlined volume source and a quantity', () => {

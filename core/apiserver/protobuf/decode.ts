@@ -116,8 +116,8 @@ function fieldValue(type: string, field: Field, table: Table, depth: number): un
       return firstOf(field.bytes, 1)?.integer === 1n
         ? text(firstOf(field.bytes, 3)?.bytes ?? new Uint8Array())
         : safe(firstOf(field.bytes, 2)?.integer ?? 0n);
-    case 'V': // a list that is a message of its own
-      return [...fieldsOf(field.bytes)].filter(({ number }) => number === 1).map((one) => text(one.bytes));
+    case 'l': // a list that is a message of its own, as APIResource's verbs
+      return [...fieldsOf(field.bytes)].filter((one) => one.number === 1).map((one) => text(one.bytes));
     case 'B':
     case 'A':
     case 'S':

@@ -55,7 +55,7 @@ export class ProtobufEncoder {
       const type = spec.slice(colon + (pointer ? 2 : 1));
       plan.push({
         name: spec.slice(0, colon),
-        always: !pointer && !/^(\[\]|\{\}|y|V)/.test(type),
+        always: !pointer && !/^(\[\]|\{\}|y|l)/.test(type),
         write: this.#writeOf(type, Number(number)),
       });
     }
@@ -137,8 +137,10 @@ export class ProtobufEncoder {
         return (writer, value) => writeTime(writer, value as string | undefined);
       case 'x':
         return writeIntOrString;
-      case 'V': // a list that is a message of its own
-        return this.#writeOf('[]s', 1);
+      case 'l': {
+        const items = this.#writeOf('[]s', 1);
+        return (writer, value) => items(writer, value ?? []);
+      }
       case 'A':
       case 'B':
       case 'S':

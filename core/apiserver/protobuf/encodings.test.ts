@@ -58,9 +58,7 @@ test('the verbs of discovery are a message of their own, and schemas hold one sc
     items: { type: 'string' },
     not: { additionalProperties: { type: 'string' } },
   };
-  const versions = [
-    { name: 'v1', schema: { openAPIV3Schema: { ...schema, default: { a: 0 }, enum: [1, 'x'] } } },
-  ];
+  const versions = [{ name: 'v1', schema: { openAPIV3Schema: { ...schema, default: { a: 0 }, enum: [1, 'x'] } } }];
   const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', spec: { versions } };
   expect(decodeProtobuf(new Encodings().value(definition)!, table)).toMatchObject(definition);
 });

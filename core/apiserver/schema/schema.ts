@@ -1,4 +1,4 @@
-import { type FieldError, facts, type TypeFacts } from '#api';
+import { addFacts, type FieldError, facts, type TypeFacts } from '#api';
 import type { JsonObject, SchemaEngine } from '../contract.ts';
 import { createCompiler, type Shape, type Struct } from './compile.ts';
 import { decodeStruct } from './decode.ts';
@@ -7,6 +7,8 @@ import { decodeStruct } from './decode.ts';
 export interface DefinableSchema extends SchemaEngine {
   /** Adds or replaces a type; `id` must not be one of the built-in table. Its required fields and enums are checked by validate(). */
   define(id: string, type: TypeFacts): void;
+  /** Adds types to the facts table itself: everything that reads it knows them from now on. */
+  addTypes(types: Readonly<Record<string, TypeFacts>>): void;
 }
 
 export function createSchemaEngine(): DefinableSchema {
@@ -22,6 +24,10 @@ export function createSchemaEngine(): DefinableSchema {
     define(id, type) {
       if (builtin.types[id]) throw new Error(`type ${id} is built in`);
       compiler.define(id, type);
+    },
+    addTypes(types) {
+      addFacts(types);
+      for (const [id, type] of Object.entries(types)) compiler.define(id, type);
     },
     decode: (typeId, object) => decodeStruct(needed(typeId), object),
     default: (typeId, object) => defaultStruct(needed(typeId), object),
@@ -45,7 +51,11 @@ function defaultStruct(struct: Struct, object: JsonObject): void {
   }
 }
 const freshDefault = (shape: Shape): unknown =>
-  typeof shape.default === 'object' && shape.default !== null ? structuredClone(shape.default) : shape.default;
+  typeof shape.default !== 'object' || shape.default === null
+    ? shape.default
+    : Object.keys(shape.default).length === 0 && !Array.isArray(shape.default)
+      ? {} // almost all of them; a general clone takes a microsecond
+      : structuredClone(shape.default);
 const holdsStructs = (shape: Shape): boolean => shape.type === 'struct' || shape.items !== undefined;
 
 function defaultValue(shape: Shape, value: unknown): void {

@@ -7,7 +7,7 @@ import {
   persistentVolumeClaimKind,
   persistentVolumeKind,
 } from '#api';
-import { timeText } from '#base';
+import { tableOf, timeText } from '#base';
 import { checkSelector } from './pod/placement.ts';
 import { ageColumn, column, nameColumn, wide } from './rules/columns.ts';
 import { dnsSubdomain } from './rules/names.ts';
@@ -16,12 +16,12 @@ import { checkImmutable, checkName, checkOneOf, type Mistakes, sameJson } from '
 
 type Volume = PersistentVolume & KubeObject;
 type Claim = PersistentVolumeClaim & KubeObject;
-const accessModes: Readonly<Record<string, string>> = {
+const accessModes = tableOf<string>({
   ReadWriteOnce: 'RWO',
   ReadOnlyMany: 'ROX',
   ReadWriteMany: 'RWX',
   ReadWriteOncePod: 'RWOP',
-};
+});
 const volumeModes = ['Block', 'Filesystem'];
 const classAnnotation = 'volume.beta.kubernetes.io/storage-class';
 const sources = [

@@ -1,4 +1,5 @@
 import { fieldErrors, type KubeObject, type Quantity, type ResourceQuota, resourceQuotaKind } from '#api';
+import { tableOf } from '#base';
 import { checkAmount } from './pod/resources.ts';
 import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { qualifiedName } from './rules/names.ts';
@@ -26,11 +27,11 @@ const standard = new Set([
 ]);
 const podScopes = ['Terminating', 'NotTerminating', 'NotBestEffort', 'PriorityClass', 'CrossNamespacePodAffinity'];
 /** Which resources a scope can narrow. */
-const scopeResources: Readonly<Record<string, ReadonlySet<string>>> = {
+const scopeResources = tableOf<ReadonlySet<string>>({
   ...Object.fromEntries(podScopes.map((scope) => [scope, new Set(['pods', ...compute])])),
   BestEffort: new Set(['pods']),
   VolumeAttributesClass: new Set(['persistentvolumeclaims', 'requests.storage']),
-};
+});
 const needExists = new Set([
   'BestEffort',
   'NotBestEffort',

@@ -1,4 +1,5 @@
 import { fieldErrors, type KubeObject, type Secret, secretKind } from '#api';
+import { tableOf } from '#base';
 import type { Strategy } from '#sdk';
 import { base64Bytes, dataBytesMax } from './config-map.ts';
 import { ageColumn, column, nameColumn } from './rules/columns.ts';
@@ -8,12 +9,12 @@ import { checkName, type Mistakes, sameJson } from './rules/values.ts';
 
 type SecretObject = Secret & KubeObject;
 /** Keys that a type cannot do without. */
-const needed: Readonly<Record<string, readonly string[]>> = {
+const needed = tableOf<readonly string[]>({
   'kubernetes.io/tls': ['tls.crt', 'tls.key'],
   'kubernetes.io/ssh-auth': ['ssh-privatekey'],
   'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
   'kubernetes.io/dockercfg': ['.dockercfg'],
-};
+});
 const jsonKeys = new Set(['.dockerconfigjson', '.dockercfg']);
 
 function checkType(mistakes: Mistakes, secret: Readonly<SecretObject>): void {

@@ -35,7 +35,12 @@ export const proxyHandler =
     if (isSpdy(request)) throw spdyRefused();
     const target = await proxyTarget(resource, info, context, options, request.method);
     const path = info.rest === '' ? '/' : info.rest;
-    if (isWebSocket(request)) return proxySocket(request, target, `${path}${url.search}`, context);
+    const prefix = url.pathname.slice(0, url.pathname.length - info.rest.length);
+    if (isWebSocket(request)) {
+      const relayed = await proxySocket(request, target, `${path}${url.search}`, context);
+      if (relayed) return undefined;
+      // Refused. A WebSocket client does not see what was answered instead: it is asked again without, and handed on.
+    }
     const headers = requestHeaders(request);
     if (target.token) headers.set('authorization', `Bearer ${target.token}`);
     const answer = await fetchDirect(`${target.origin}${path}${url.search}`, {
@@ -46,7 +51,6 @@ export const proxyHandler =
       ca: target.ca,
       who: target.who,
     });
-    const prefix = url.pathname.slice(0, url.pathname.length - info.rest.length);
     return proxied(answer, target.origin, prefix);
   };
 
@@ -93,12 +97,13 @@ async function proxyTarget(
   return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa };
 }
 
+/** False: the backend did not accept it. */
 async function proxySocket(
   request: Request,
   target: ProxyTarget,
   path: string,
   context: StreamContext,
-): Promise<Response | undefined> {
+): Promise<boolean> {
   if (target.token) throw errors.badRequest('the kubelet is not reached by WebSocket through nodes/proxy');
   const headers = requestHeaders(request);
   const protocols = (request.headers.get('sec-websocket-protocol') ?? '').split(',').map((name) => name.trim());
@@ -108,10 +113,11 @@ async function proxySocket(
     clock: context.clock,
     signal: request.signal,
   });
-  if (!backend) throw errors.unavailable(`${target.who} did not accept the WebSocket`);
+  if (!backend) return false;
   const answer: Record<string, string> = backend.protocol ? { 'sec-websocket-protocol': backend.protocol } : {};
   try {
-    return upgraded(context, new Relay(backend, context.clock, context.log), answer);
+    upgraded(context, new Relay(backend, context.clock, context.log), answer);
+    return true;
   } catch (error) {
     backend.socket.terminate();
     throw error;

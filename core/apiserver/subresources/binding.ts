@@ -55,7 +55,9 @@ export async function bind(call: Call): Promise<Response> {
         lastTransitionTime: timeText(call.nowMs),
       };
       const others = (pod.status?.conditions ?? []).filter((condition) => condition['type'] !== 'PodScheduled');
-      pod['status'] = { ...pod.status, conditions: [...others, scheduled] };
+      // Room that was kept for it somewhere is not needed any more.
+      const { nominatedNodeName: _, ...status } = { ...pod.status } as Record<string, unknown>;
+      pod['status'] = { ...status, conditions: [...others, scheduled] };
       return pod;
     },
   });

@@ -75,6 +75,7 @@ async function listingOf(call: Call, selection: Selection): Promise<Listing> {
   // A limit makes a version exact where no match says otherwise: https://kubernetes.io/docs/reference/using-api/api-concepts
   const exact = options.match === 'Exact' || (!options.match && limit > 0 && asked !== undefined && asked !== '0');
   const at = token ? token.version : exact ? asked : undefined;
+  if (at && compareVersions(at, cache.oldest) < 0) throw expiredList(token);
   // Nothing of this kind changed since then: the cache still holds exactly that state.
   if (at && compareVersions(call.resources.lastChange, at) > 0) return fromStore(call, selection, at, limit, token);
   const version = at ?? newest(call);

@@ -23,10 +23,16 @@ export async function update(call: Call): Promise<Response> {
       fieldErrors.invalid('metadata.resourceVersion', 0, 'must be specified for an update'),
     ]);
   }
+  let fresh: AnyObject | undefined = object;
+  const text = JSON.stringify(object); // the retry after a lost race starts from what the client sent
   const next = await updateObject(call, {
     verb: 'update',
     subresource: call.info.subresource,
-    build: () => structuredClone(object) as AnyObject, // the retry after a lost race starts from what the client sent
+    build: () => {
+      const draft = fresh ?? (JSON.parse(text) as AnyObject);
+      fresh = undefined;
+      return draft;
+    },
   });
   return objectAnswer(call, next);
 }

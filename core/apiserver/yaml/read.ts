@@ -1,25 +1,39 @@
 import { errors } from '#api';
 import { messageOf, systemClock } from '#base';
+import { depthMax } from '../json-scan.ts';
 import type { YamlAsJson } from './parse.ts';
 
 /** Above it a thread parses: the library takes a second for 500 KB, and more for what is deeply nested. */
 const inlineBytesMax = 2048;
 const threadMsMax = 5_000;
 /** Threads at once, and requests that wait for one. */
-const threadsMax = 2;
+const threadsMax = 1;
 const waitingMax = 32;
 
 const refused = (why: string) => errors.badRequest(`error converting YAML to JSON: yaml: ${why}`);
 
 /** Throws 400 for what is no YAML that we take, and 429 when too many large texts wait. */
 export async function readYaml(text: string): Promise<YamlAsJson> {
-  if (text.length > inlineBytesMax) return threads.parse(text);
+  if (/(?:[[{]\s*){101}/.test(text)) throw refused(`exceeded max depth of ${depthMax}`);
+  if (text.length > inlineBytesMax || mayBeDeep(text)) return threads.parse(text);
   const { parseYaml } = await import('./parse.ts');
   try {
     return parseYaml(text);
   } catch (error) {
     throw refused(messageOf(error));
   }
+}
+
+/** Deep nesting costs the library hundreds of times more than the text is long. Texts with such marks may be harmless. */
+function mayBeDeep(text: string): boolean {
+  if (/(?:[-?:]\s+){30}/.test(text)) return true;
+  let depth = 0;
+  for (const char of text) {
+    if (char === '[' || char === '{') depth++;
+    else if (char === ']' || char === '}') depth--;
+    if (depth > 30) return true;
+  }
+  return false;
 }
 
 /** A thread lives for one text: large YAML is rare, and what a hostile one leaves behind goes with it. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import type { Pod, Secret } from '#api';
-import { podKind, secretKind, serviceAccountKind } from '#api';
+import type { Secret } from '#api';
+import { podKind, secretKind } from '#api';
 import { systemClock, systemRandom } from '#base';
 import { createAuthenticator } from '../../apiserver/auth/authenticator.ts';
 import { createAuthorizer } from '../../apiserver/auth/authorizer.ts';
@@ -8,9 +8,10 @@ import { createBootstrapTokens } from '../../apiserver/auth/bootstrap-tokens.ts'
 import { createKubeletTokenSigner } from '../../apiserver/auth/kubelet-tokens.ts';
 import { createNodeUses } from '../../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../../apiserver/auth/node-restriction.ts';
-import { createServiceAccountTokens, type Known, type Lookup } from '../../apiserver/auth/service-account-tokens.ts';
+import { createServiceAccountTokens } from '../../apiserver/auth/service-account-tokens.ts';
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
+import { tokenLookup } from '../../apiserver/auth/token-lookup.ts';
 import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
 import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.ts';
 import { openApi } from '../../apiserver/openapi/openapi.ts';
@@ -45,7 +46,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   };
   const tokens = createServiceAccountTokens({
     keys,
-    lookup: lookupOver(reader),
+    lookup: tokenLookup(reader),
     clock: systemClock,
     random: systemRandom,
   });
@@ -136,20 +137,3 @@ const issuerPaths = (documents: Readonly<Record<string, unknown>>): Record<strin
       return [path, () => new Response(JSON.stringify(document), { headers })];
     }),
   );
-
-const lookupOver =
-  (reader: () => Reader): Lookup =>
-  (resource, namespace, name): Known | undefined => {
-    const kind = { serviceaccounts: serviceAccountKind, pods: podKind, secrets: secretKind, nodes: undefined }[
-      resource
-    ];
-    const object = kind && (reader().get(kind as typeof podKind, namespace, name) as Pod | undefined);
-    if (!object) return undefined;
-    const deleted = object.metadata.deletionTimestamp;
-    return {
-      uid: object.metadata.uid!,
-      deletedAtMs: deleted ? Date.parse(deleted) : undefined,
-      serviceAccountName: object.spec?.serviceAccountName,
-      nodeName: object.spec?.nodeName,
-    };
-  };

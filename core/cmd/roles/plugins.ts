@@ -1,13 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { systemClock, systemRandom } from '#base';
+import { readFileSync } from 'node:fs';
+import { spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { Metrics, UserInfo } from '#sdk';
+import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
+import { strategyKit } from '../../apiserver/strategies/kit.ts';
+import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
+import { createInformers } from '../../client/cache-informer.ts';
 import { createClient } from '../../client/http.ts';
 import type { AdmissionList } from '../../host/admission-list.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import { PluginHost } from '../../host/host.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
+import { startControllers } from '../../sdk/controller.ts';
+import { connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 import { noteParts } from '../plugin-reports.ts';
 
@@ -17,6 +24,11 @@ export function ownIdentity(name: string): { readonly token: string; userOf(toke
   const user = { name, groups: ['system:masters', 'system:authenticated'] };
   return { token, userOf: (given) => (given === token ? user : undefined) };
 }
+
+const metadataRules: ApiPartContext['checkMetadata'] = (object, current) => checkMetadata(object, current);
+
+/** The host's own kind comes by the same door as everybody's. */
+const ownKinds = { name: 'plugin-host', enabled: true, api: () => import('../../host/api-part.ts') };
 
 /** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
 export function startApiParts(
@@ -35,8 +47,34 @@ export function startApiParts(
   return run(
     context,
     'apiserver',
-    apiParts(context.catalog, { kinds, reader, callWebhook, schema, hooks }, seamsOf(context, client)),
+    apiParts(
+      [ownKinds, ...context.catalog],
+      { kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+      seamsOf(context, client),
+    ),
   );
+}
+
+/** Plugin objects: what they say runs as processes of this one. */
+export async function startPluginHost({ home, config, log, scope }: RoleContext): Promise<void> {
+  const client = connect(home, config, 'plugin-host');
+  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
+  const seams = { clock: systemClock, random: systemRandom, log };
+  const host = scope.use(
+    new PluginHost({
+      client,
+      ...seams,
+      files: systemFiles,
+      spawn: spawnDuplex,
+      fetch: (request) => fetch(request, { tls: { ca } }),
+      baseUrl: `https://127.0.0.1:${config.port}`,
+      folder: home.path('plugins'),
+      runFolder: home.path('run', 'p'),
+      clusterId: config.clusterId,
+    }),
+  );
+  const informers = createInformers({ client, ...seams, signal: scope.signal });
+  scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'plugin-host' }));
 }
 
 export const startControllersParts = (

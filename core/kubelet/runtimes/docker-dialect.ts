@@ -36,6 +36,7 @@ export const podmanDialect = (limits: string, pidMax: string): Dialect => ({
   product: 'Podman',
   adapt: async (engine, body, join) => ({
     ...body,
+    Healthcheck: undefined, // asked for none, Podman still makes a timer of systemd that runs every 30 s for each container
     // A container that joins a network keeps a host name of its own; with Docker the name comes with the network, and asking for one is an error.
     ...(join?.network === 'pod' ? { Hostname: (await inspectContainer(engine, join.id)).Config.Hostname } : {}),
     HostConfig: {

@@ -65,3 +65,11 @@ test('our own start is no news, somebody else’s is', () => {
   expect(memory.onEvent('a', 'start')).toBe(true);
   expect(memory.onEvent('b', 'start')).toBe(true);
 });
+
+test.each(['destroy', 'remove'])('what is gone is not remembered as ended: %s', (gone) => {
+  const memory = seeing();
+  memory.onEvent('a', 'die');
+  expect(memory.lags(details('a', 'running'))).toBe(true);
+  memory.onEvent('a', gone);
+  expect(memory.lags(details('a', 'running'))).toBe(false);
+});

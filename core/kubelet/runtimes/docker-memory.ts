@@ -98,6 +98,7 @@ export class DockerMemory {
     } else {
       this.#started.delete(id);
       if (action === 'die') this.#ended.add(id);
+      else if (action === 'destroy' || action === 'remove') this.#ended.delete(id); // by either engine's name
     }
     this.drop(id);
     return true;

@@ -55,7 +55,8 @@ export async function createDockerRuntime(options: DockerRuntimeOptions): Promis
 }
 
 class DockerRuntime implements ContainerRuntime {
-  readonly name = 'docker';
+  /** Of the node's version and of container ids. */
+  readonly name: string;
   readonly #joins = new Map<string, SandboxJoin>();
   readonly #memory = new DockerMemory();
   readonly #feed = new ChangeFeed();
@@ -67,7 +68,9 @@ class DockerRuntime implements ContainerRuntime {
     readonly options: DockerRuntimeOptions,
     readonly oomScoreFloor: number,
     readonly dialect: Dialect,
-  ) {}
+  ) {
+    this.name = dialect.product.toLowerCase();
+  }
 
   async version() {
     return (await this.engine.call<{ Version: string }>('GET', '/version')).Version;

@@ -16,8 +16,8 @@ interface Terms {
   readonly apart: readonly Term[];
   readonly preferred: readonly Term[];
 }
-/** Counts of pods by `key\nvalue` of a topology domain; a domain with none is absent. */
-type Domains = Map<string, number>;
+/** Counts by key and value of a topology domain; a domain with none is absent, and a key without domains. */
+type Domains = Map<string, Map<string, number>>;
 interface Counted {
   readonly terms: Terms;
   /** Pods that match all terms of `near`, in the domains of each term. */
@@ -79,16 +79,19 @@ function matches(term: Term, pod: Readonly<Pod>, cluster: ClusterView): boolean 
     (!!term.namespaceSelector && matchesLabels(term.namespaceSelector, cluster.namespaceLabels(namespace)));
   return isInside && matchesLabels(term.selector, pod.metadata.labels);
 }
-const domainOf = (key: string, { node }: NodeInfo): string | undefined => {
-  const value = node.metadata.labels?.[key];
-  return value === undefined ? undefined : `${key}\n${value}`;
-};
+const valueAt = (key: string, { node }: NodeInfo): string | undefined => node.metadata.labels?.[key];
+function amount(domains: Domains, key: string, info: NodeInfo): number {
+  const value = valueAt(key, info);
+  return value === undefined ? 0 : (domains.get(key)?.get(value) ?? 0);
+}
 function add(domains: Domains, key: string, info: NodeInfo, by: number): void {
-  const domain = domainOf(key, info);
-  if (domain === undefined) return;
-  const count = (domains.get(domain) ?? 0) + by;
-  if (count === 0) domains.delete(domain);
-  else domains.set(domain, count);
+  const value = valueAt(key, info);
+  if (value === undefined) return;
+  let values = domains.get(key);
+  if (!values) domains.set(key, (values = new Map()));
+  const count = (values.get(value) ?? 0) + by;
+  if (count !== 0) values.set(value, count);
+  else if (values.delete(value) && values.size === 0) domains.delete(key);
 }
 
 /** What one running pod means for the new one. */
@@ -119,10 +122,10 @@ export const podAffinity: SchedulerPlugin = {
     const { terms, near, apart, guarded } = state.data.get(counted) as Counted;
     if (terms.near.length > 0 && !isNear(pod, info, terms.near, near, state.cluster))
       return refuse("node(s) didn't match pod affinity rules");
-    if (apart.size > 0 && terms.apart.some((term) => apart.has(domainOf(term.key, info) ?? '')))
+    if (apart.size > 0 && terms.apart.some((term) => amount(apart, term.key, info) > 0))
       return refuse("node(s) didn't match pod anti-affinity rules", true);
-    for (const domain of guarded.keys())
-      if (domainOf(domain.slice(0, domain.indexOf('\n')), info) === domain)
+    for (const key of guarded.keys())
+      if (amount(guarded, key, info) > 0)
         return refuse("node(s) didn't satisfy existing pods anti-affinity rules", true);
     return accept;
   },
@@ -140,8 +143,8 @@ export const podAffinity: SchedulerPlugin = {
   },
   score(_pod, info, state) {
     let sum = 0;
-    for (const [domain, weight] of state.data.get(scored) as Domains)
-      if (domainOf(domain.slice(0, domain.indexOf('\n')), info) === domain) sum += weight;
+    const scores = state.data.get(scored) as Domains;
+    for (const key of scores.keys()) sum += amount(scores, key, info);
     return sum;
   },
   normalize(scores, _fitting, state) {
@@ -160,8 +163,7 @@ function isNear(
   near: Domains,
   cluster: ClusterView,
 ): boolean {
-  const domains = terms.map((term) => domainOf(term.key, info));
-  if (domains.includes(undefined)) return false;
-  if (domains.every((domain) => near.has(domain!))) return true;
+  if (terms.some((term) => valueAt(term.key, info) === undefined)) return false;
+  if (terms.every((term) => amount(near, term.key, info) > 0)) return true;
   return near.size === 0 && terms.every((term) => matches(term, pod, cluster));
 }

@@ -11,6 +11,8 @@ interface Constraint {
   readonly honourAffinity: boolean;
   readonly honourTaints: boolean;
   readonly matches: (other: Readonly<Pod>) => boolean;
+  /** Siblings of one controller are what is asked for most: each node's are counted once. */
+  readonly owner?: string;
 }
 interface Counted {
   readonly constraints: readonly Constraint[];
@@ -58,7 +60,20 @@ function softConstraints(pod: Readonly<Pod>): Constraint[] {
   const owner = ownerOf(pod);
   if (!owner) return [];
   const shared = { minDomains: 1, honourAffinity: true, honourTaints: false };
-  return defaults.map((one) => ({ ...one, ...shared, matches: (other) => ownerOf(other) === owner }));
+  return defaults.map((one) => ({ ...one, ...shared, owner, matches: (other) => ownerOf(other) === owner }));
+}
+/** By controller; kept with the node's info, which is made anew when anything on the node changes. */
+const siblingsOn = new WeakMap<NodeInfo, ReadonlyMap<string, number>>();
+function siblings(info: NodeInfo): ReadonlyMap<string, number> {
+  let known = siblingsOn.get(info);
+  if (known) return known;
+  const counts = new Map<string, number>();
+  for (const pod of info.pods) {
+    const owner = pod.metadata.deletionTimestamp ? undefined : ownerOf(pod);
+    if (owner !== undefined) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  }
+  siblingsOn.set(info, (known = counts));
+  return known;
 }
 
 const valueAt = (key: string, { node }: NodeInfo): string | undefined => node.metadata.labels?.[key];
@@ -72,7 +87,9 @@ function counts(pod: Readonly<Pod>, constraint: Constraint, { node }: NodeInfo):
 const isCounted = (constraint: Constraint, pod: Readonly<Pod>, other: Readonly<Pod>): boolean =>
   !other.metadata.deletionTimestamp && other.metadata.namespace === pod.metadata.namespace && constraint.matches(other);
 const matchingOn = (constraint: Constraint, pod: Readonly<Pod>, info: NodeInfo): number =>
-  info.pods.reduce((sum, other) => sum + (isCounted(constraint, pod, other) ? 1 : 0), 0);
+  constraint.owner === undefined
+    ? info.pods.reduce((sum, other) => sum + (isCounted(constraint, pod, other) ? 1 : 0), 0)
+    : (siblings(info).get(constraint.owner) ?? 0);
 
 /** Pods spread over the values of a node label: `maxSkew` is the most that one may have over the emptiest. */
 export const topologySpread: SchedulerPlugin = {

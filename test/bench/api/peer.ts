@@ -15,7 +15,7 @@ const watchers = 500;
  * before, and removes it again. Memory of both is compared when the other one runs on this machine.
  */
 export async function* besidePeer(peer: Target, smoke: boolean): AsyncIterable<Row> {
-  const [pairs, seconds, count] = smoke ? [1, 0.1, 50] : [10, 1.5, listedPods];
+  const [pairs, seconds, count] = smoke ? [1, 0.1, 50] : [10, 1, listedPods];
   await using server = await startServer();
   const both = [server, peer];
   try {

@@ -1,8 +1,9 @@
 import { type Target as Goal, interleave, type Row, ratioRow } from '../parts/row.ts';
 import { type LoadRequest, type LoadResult, load, perSecond, type Target } from './load.ts';
 import { namespace, podsPath, podText } from './pod.ts';
+import { perCoreRow } from './processor.ts';
 import { fill } from './reads.ts';
-import type { BareServer } from './servers.ts';
+import type { BareServer, BenchServer } from './servers.ts';
 
 export const writers = 64;
 let round = 0;
@@ -10,20 +11,22 @@ let round = 0;
 /** Creates and updates at 64 writers against a handler that parses and commits the same text. */
 export async function* writes(
   name: string,
-  server: Target,
+  server: BenchServer,
   bare: BareServer,
   smoke: boolean,
   judged: boolean,
 ): AsyncIterable<Row> {
-  const [pairs, seconds] = smoke ? [1, 0.1] : [judged ? 10 : 5, 1.5];
+  const [pairs, seconds] = smoke ? [1, 0.1] : [judged ? 10 : 5, 1];
   const rate: Goal | undefined = judged ? '>= 0.5' : undefined;
   const tail: Goal | undefined = judged ? '<= 3' : undefined;
   const create = (target: Target) => run(target, createOf(target === bare ? '/objects' : podsPath), seconds);
   yield* rows(`${name}.create.64`, pairs, create, server, bare, rate, tail);
+  yield await perCoreRow(`${name}.create.64`, smoke ? 1 : 5, create, server, bare);
   await fill(server, `updated-${name}`, writers);
   const update = (target: Target) =>
     run(target, updateOf(`updated-${name}`, target === bare ? '/objects' : podsPath), seconds);
   yield* rows(`${name}.update.64`, pairs, update, server, bare, rate, tail);
+  yield await perCoreRow(`${name}.update.64`, smoke ? 1 : 5, update, server, bare);
 }
 
 /** A new name in every run: pods stay. */

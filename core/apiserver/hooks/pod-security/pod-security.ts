@@ -8,15 +8,16 @@ import {
   type Pod,
   podKind,
 } from '#api';
+import { tableOf } from '#base';
 import type { AdmissionHook, AdmissionRequest, Reader } from '../../contract.ts';
 import { baselineChecks, type Check, restrictedChecks, type Violation } from './checks.ts';
 
 const prefix = 'pod-security.kubernetes.io/';
-const checksOf: Readonly<Record<string, readonly Check[]>> = {
+const checksOf = tableOf<readonly Check[]>({
   privileged: [],
   baseline: baselineChecks,
   restricted: restrictedChecks,
-};
+});
 type Mode = 'enforce' | 'audit' | 'warn';
 interface Level {
   readonly level: string;

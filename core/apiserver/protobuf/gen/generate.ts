@@ -18,9 +18,9 @@ const groups = [
 const meta = ['DeleteOptions', 'Status', 'WatchEvent', 'PartialObjectMetadata', 'PartialObjectMetadataList', 'APIGroup', 'APIGroupList', 'APIResourceList', 'APIVersions']; // biome-ignore format: a table
 const scalars: Readonly<Record<string, string>> = {
   string: 's', bool: 'b', int: 'i', int32: 'i', int64: 'i', uint32: 'i', uint64: 'i', float64: 'd', '[]byte': 'y',
-  'meta/v1.Time': 't', 'meta/v1.MicroTime': 'm', 'meta/v1.FieldsV1': 'f', 'meta/v1.Duration': 'u',
+  'meta/v1.Time': 't', 'meta/v1.MicroTime': 'm', 'meta/v1.FieldsV1': 'f', 'meta/v1.Duration': 'u', 'meta/v1.Verbs': 'l',
   'api/resource.Quantity': 'q', 'util/intstr.IntOrString': 'x', 'runtime.RawExtension': 'r', 'types.UID': 's', 'types.NodeName': 's',
-  'meta/v1.Verbs': 'V', 'apiextensions/v1.JSON': 'j', 'apiextensions/v1.JSONSchemaPropsOrBool': 'B', 'apiextensions/v1.JSONSchemaPropsOrArray': 'A',
+  'apiextensions/v1.JSON': 'j', 'apiextensions/v1.JSONSchemaPropsOrBool': 'B', 'apiextensions/v1.JSONSchemaPropsOrArray': 'A',
   'apiextensions/v1.JSONSchemaPropsOrStringArray': 'S',
 }; // biome-ignore format: a table
 const modules = {

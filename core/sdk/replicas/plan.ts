@@ -1,6 +1,30 @@
-import { matchesSet, type Pod, type ReplicationController, type ReplicationControllerStatus } from '#api';
+import { type KubeObject, matchesSet, type Pod, type PodTemplateSpec } from '#api';
 import { timeText } from '#base';
 import { isActive, isReady, readySinceMs } from './pods.ts';
+
+/** What keeps a number of pods of one template: a replication controller, a replica set. */
+export interface Replicated extends KubeObject {
+  spec?: { replicas?: number; minReadySeconds?: number; template?: PodTemplateSpec };
+  status?: ReplicasStatus;
+}
+interface Condition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+  lastTransitionTime?: string;
+}
+export interface ReplicasStatus {
+  replicas: number;
+  fullyLabeledReplicas?: number;
+  readyReplicas?: number;
+  availableReplicas?: number;
+  terminatingReplicas?: number;
+  observedGeneration?: number;
+  conditions?: Condition[];
+}
+/** Whether the owner's selector takes a pod with these labels. */
+export type Selects = (labels: Readonly<Record<string, string>> | undefined) => boolean;
 
 export const burstReplicas = 500; // what one pass creates or deletes at most, as upstream
 
@@ -10,13 +34,13 @@ export interface Claims {
   readonly release: readonly Readonly<Pod>[];
 }
 /** Whose pods are these? Matching pods without a controller are adopted, own ones that no longer match are released. */
-export function planClaims(rc: Readonly<ReplicationController>, pods: readonly Readonly<Pod>[]): Claims {
+export function planClaims(rc: Readonly<Replicated>, selects: Selects, pods: readonly Readonly<Pod>[]): Claims {
   const owned: Readonly<Pod>[] = [];
   const adopt: Readonly<Pod>[] = [];
   const release: Readonly<Pod>[] = [];
   for (const pod of pods) {
     const controller = pod.metadata.ownerReferences?.find((owner) => owner.controller);
-    const matches = matchesSet(rc.spec?.selector, pod.metadata.labels);
+    const matches = selects(pod.metadata.labels);
     if (controller?.uid === rc.metadata.uid) {
       if (matches) owned.push(pod);
       else if (!rc.metadata.deletionTimestamp) release.push(pod);
@@ -29,7 +53,7 @@ export interface ReplicaPlan {
   readonly create: number;
   readonly remove: readonly Readonly<Pod>[];
 }
-export function planReplicas(rc: Readonly<ReplicationController>, owned: readonly Readonly<Pod>[]): ReplicaPlan {
+export function planReplicas(rc: Readonly<Replicated>, owned: readonly Readonly<Pod>[]): ReplicaPlan {
   const active = owned.filter(isActive);
   const wanted = rc.spec?.replicas ?? 1;
   if (active.length < wanted) return { create: Math.min(wanted - active.length, burstReplicas), remove: [] };
@@ -64,12 +88,12 @@ export function rankForDeletion(pods: readonly Readonly<Pod>[]): Readonly<Pod>[]
 }
 
 export interface StatusPlan {
-  readonly status: ReplicationControllerStatus;
+  readonly status: ReplicasStatus;
   /** When a ready pod will count as available (minReadySeconds). */
   readonly againInMs?: number;
 }
 export function planStatus(
-  rc: Readonly<ReplicationController>,
+  rc: Readonly<Replicated>,
   owned: readonly Readonly<Pod>[],
   failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined,
   nowMs: number,
@@ -105,7 +129,7 @@ export function planStatus(
   };
 }
 
-export function sameStatus(left: ReplicationControllerStatus | undefined, right: ReplicationControllerStatus): boolean {
+export function sameStatus(left: ReplicasStatus | undefined, right: ReplicasStatus): boolean {
   const counts = [
     'replicas',
     'fullyLabeledReplicas',

@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PintleError } from '#base';
+
+/** A folder with the smallest plugin that does something: it builds and installs as it is. */
+export async function newPlugin(path: string): Promise<void> {
+  const name = path.split('/').filter(Boolean).at(-1) ?? '';
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
+    throw new PintleError(
+      'BAD_PLUGIN_NAME',
+      `${name || 'an empty name'} is no name of a plugin`,
+      'use lower-case letters, digits and hyphens',
+    );
+  if (existsSync(path))
+    throw new PintleError('BAD_PLUGIN_NAME', `${path} is there already`, 'name a folder that does not exist');
+  await mkdir(path, { recursive: true });
+  await writeFile(join(path, 'plugin.ts'), template(name));
+  process.stdout.write(`made ${join(path, 'plugin.ts')}\n  next: ./pintle plugin install ${path}\n`);
+}
+
+const kindOf = (name: string): string =>
+  name
+    .split('-')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('')
+    .replace(/^(?=\d)/, 'X');
+
+const template = (name: string): string => `import { crd, plugin, t } from "pintle/sdk";
+
+const ${kindOf(name)} = crd({
+  group: "${name}.example.com", kind: "${kindOf(name)}", version: "v1",
+  spec: t.object({ text: t.string() }),
+  status: t.object({ said: t.string() }),
+  columns: { Said: ".status.said" },
+});
+
+export default plugin({
+  name: "${name}", version: "0.1.0", sdk: "^1.0",
+  needs: {}, // what it may do beyond its own kinds, such as { pods: ["list", "watch"] }
+  resources: [${kindOf(name)}],
+  setup({ reconcile }) {
+    reconcile(${kindOf(name)}, {}, async ({ spec }, { status }) => {
+      await status({ said: spec.text });
+    });
+  },
+});
+`;

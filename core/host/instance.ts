@@ -1,0 +1,238 @@
+import { type Clock, type Log, messageOf } from '#base';
+import type { Bundle } from './bundle.ts';
+import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
+import type { Launched } from './launch.ts';
+import { protocolVersion } from './manifest.ts';
+import { beatEveryMs, type FromPlugin, linesOf, type ToPlugin } from './protocol.ts';
+import { undeclared } from './provides.ts';
+
+export interface InstanceState {
+  readonly phase: 'Starting' | 'Active' | 'Unresponsive' | 'Backoff' | 'Quarantined' | 'Stopped';
+  readonly message: string;
+  readonly restarts: number;
+  readonly sandbox: readonly string[];
+  readonly memoryBytes?: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+export interface InstanceOptions {
+  readonly bundle: Bundle;
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly launch: () => Promise<Launched>;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onChange: (state: InstanceState) => void;
+}
+type FromChild = FromPlugin | { readonly type: 'sandbox'; readonly facts: readonly string[] };
+/** setup() may take 10 s; the rest is the start of the process on a busy host. */
+const readyMsMax = 15_000;
+const drainMsMax = 10_000;
+const logLinesPerSecondMax = 100;
+const errorBytesMax = 4_096;
+
+/** Keeps one version of one plugin running: starts it, hears its heartbeat, starts it again, gives up. */
+export class PluginInstance implements AsyncDisposable {
+  state: InstanceState = { phase: 'Starting', message: '', restarts: 0, sandbox: [], metrics: {} };
+  readonly #stop = new AbortController();
+  #life: Life = freshLife;
+  #running: Promise<void> | undefined;
+  readonly #settled = Promise.withResolvers<void>();
+
+  constructor(readonly options: InstanceOptions) {}
+
+  /** Resolves when it is ready for the first time, or has no chance left. */
+  start(): Promise<void> {
+    this.#running ??= this.#keep();
+    return this.#settled.promise;
+  }
+  /** Asks it to end, waits 10 s, ends it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    this.#change({ phase: 'Stopped' });
+  }
+
+  async #keep(): Promise<void> {
+    const { clock, log } = this.options;
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      const end = await this.#live().catch((error: unknown) => ({ wasReady: false, why: messageOf(error) }));
+      if (signal.aborted) break;
+      const verdict = afterEnd(this.#life, { nowMs: clock.now(), wasReady: end.wasReady });
+      this.#life = verdict.life;
+      log.warn('plugin ended', { why: end.why, next: verdict.type });
+      if (verdict.type === 'quarantine') {
+        this.#change({ phase: 'Quarantined', message: `${verdict.reason}; the last: ${end.why}` });
+        break;
+      }
+      this.#change({ phase: 'Backoff', message: end.why, restarts: this.state.restarts + 1 });
+      await clock.sleep(verdict.afterMs, signal);
+    }
+    this.#settled.resolve();
+  }
+
+  /** One life of its process. */
+  async #live(): Promise<{ wasReady: boolean; why: string }> {
+    const launched = await this.options.launch();
+    const { child } = launched;
+    this.#change({ phase: 'Starting', sandbox: launched.facts });
+    const over = new AbortController();
+    const one = new OneLife(this, launched, over.signal);
+    const errors = tailOf(child.stderr);
+    const stopping = () => void one.stop();
+    this.#stop.signal.addEventListener('abort', stopping, { once: true });
+    if (this.#stop.signal.aborted) stopping();
+    try {
+      void one.watchSilence();
+      await one.listen().catch((error: unknown) => one.end(messageOf(error)));
+      const code = await child.exited;
+      const said = (await errors).trim().split('\n').at(-1);
+      return {
+        wasReady: one.isReady,
+        why: one.why ?? (said ? `ended with code ${code}: ${said}` : `ended with code ${code}`),
+      };
+    } finally {
+      over.abort();
+      this.#stop.signal.removeEventListener('abort', stopping);
+      await launched.clear();
+    }
+  }
+
+  ready(): void {
+    this.#change({ phase: 'Active', message: '' });
+    this.#settled.resolve();
+  }
+  update(change: Partial<InstanceState>): void {
+    this.#change(change);
+  }
+  #change(change: Partial<InstanceState>): void {
+    const before = this.state;
+    this.state = { ...before, ...change };
+    if (
+      before.phase !== this.state.phase ||
+      before.restarts !== this.state.restarts ||
+      before.sandbox !== this.state.sandbox
+    )
+      this.options.onChange(this.state);
+  }
+}
+
+/** What is said in one life. */
+class OneLife {
+  isReady = false;
+  why: string | undefined;
+  #heardMs: number;
+  #ended = false;
+  #logSecond = 0;
+  #logLines = 0;
+  #memoryMs = 0;
+
+  constructor(
+    private readonly owner: PluginInstance,
+    private readonly launched: Launched,
+    private readonly over: AbortSignal,
+  ) {
+    this.#heardMs = owner.options.clock.monotonicMs();
+  }
+
+  end(why: string): void {
+    this.#ended = true;
+    this.why ??= why;
+    this.launched.child.kill('SIGKILL');
+  }
+  async stop(): Promise<void> {
+    const { clock } = this.owner.options;
+    this.#send({ type: 'stop' });
+    try {
+      this.launched.child.stdin.end();
+    } catch {} // it has gone already
+    await Promise.race([this.launched.child.exited, clock.sleep(drainMsMax, this.over)]);
+    this.launched.child.kill('SIGKILL');
+  }
+  async watchSilence(): Promise<void> {
+    const { clock } = this.owner.options;
+    const beganMs = clock.monotonicMs();
+    while (!this.over.aborted) {
+      await clock.sleep(beatEveryMs, this.over);
+      const nowMs = clock.monotonicMs();
+      if (!this.isReady) {
+        if (nowMs - beganMs > readyMsMax) this.end(`it was not ready within ${readyMsMax / 1000} s`);
+        continue;
+      }
+      const silence = afterSilence(nowMs - this.#heardMs);
+      if (silence === 'dead') this.end('no heartbeat for 15 s');
+      else if (silence === 'unresponsive')
+        this.owner.update({ phase: 'Unresponsive', message: 'no heartbeat for 5 s' });
+      else if (this.owner.state.phase === 'Unresponsive') this.owner.ready();
+    }
+  }
+
+  async listen(): Promise<void> {
+    for await (const line of linesOf(this.launched.child.stdout)) {
+      if (this.#ended) return; // what it said before the signal reached it counts no more
+      await this.#hear(JSON.parse(line) as FromChild);
+    }
+  }
+  async #hear(message: FromChild): Promise<void> {
+    const { clock, bundle, log } = this.owner.options;
+    this.#heardMs = clock.monotonicMs();
+    switch (message.type) {
+      case 'sandbox':
+        return this.owner.update({ sandbox: [...message.facts, ...this.launched.facts] });
+      case 'hello':
+        return this.#greet(message);
+      case 'ready': {
+        const more = undeclared(bundle.manifest.provides, message.provides);
+        if (more.length > 0) return this.end(`it registered what its manifest does not declare: ${more.join(', ')}`);
+        this.isReady = true;
+        return this.owner.ready();
+      }
+      case 'failed':
+        this.why ??= String(message.message).slice(0, 1_000);
+        return;
+      case 'beat':
+        return this.#beat(message.metrics);
+      case 'log':
+        if (this.#mayLog())
+          log[message.level === 'error' || message.level === 'warn' ? message.level : 'info'](
+            String(message.message).slice(0, 4_096),
+            message.fields,
+          );
+    }
+  }
+  #greet({ protocol, name, version }: Extract<FromChild, { type: 'hello' }>): void {
+    const { manifest } = this.owner.options.bundle;
+    if (protocol !== protocolVersion) return this.end(`it speaks protocol ${protocol}, this host ${protocolVersion}`);
+    if (name !== manifest.name || version !== manifest.version)
+      return this.end(`it says it is ${name} ${version}, its manifest ${manifest.name} ${manifest.version}`);
+    const { apiSocket } = this.launched;
+    this.#send({ type: 'start', protocol: protocolVersion, apiSocket, config: this.owner.options.config });
+  }
+  async #beat(metrics: Readonly<Record<string, number>>): Promise<void> {
+    const nowMs = this.owner.options.clock.monotonicMs();
+    if (nowMs - this.#memoryMs > 10 * beatEveryMs) {
+      this.#memoryMs = nowMs;
+      this.owner.update({ memoryBytes: await this.launched.memoryBytes() });
+    }
+    this.owner.update({ metrics });
+  }
+  /** A flood of lines must not become a flood of our own log. */
+  #mayLog(): boolean {
+    const second = Math.floor(this.owner.options.clock.monotonicMs() / 1_000);
+    if (second !== this.#logSecond) [this.#logSecond, this.#logLines] = [second, 0];
+    return ++this.#logLines <= logLinesPerSecondMax;
+  }
+  #send(message: ToPlugin): void {
+    try {
+      void Promise.resolve(this.launched.child.stdin.write(Buffer.from(`${JSON.stringify(message)}\n`))).catch(
+        () => {},
+      );
+    } catch {} // it has gone: listen() ends
+  }
+}
+
+/** The last bytes of a stream, read to its end so that its writer never waits. */
+async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  let tail = Buffer.alloc(0);
+  for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
+  return tail.toString('utf8');
+}

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { type DuplexChild, type Files, ownProgram, ownUserId, PintleError, programPath, type spawnDuplex } from '#base';
+import type { Bundle } from './bundle.ts';
+import { prepareCgroup, removeCgroup } from './cgroup.ts';
+import type { Isolation } from './manifest.ts';
+
+export interface Places {
+  /** Writable for the plugin, kept between starts. */
+  readonly state: string;
+  /** Holds the API socket. */
+  readonly api: string;
+  /** An empty folder for the sandbox's root. */
+  readonly root: string;
+}
+export interface Launched {
+  readonly child: DuplexChild;
+  /** The API socket as the plugin sees it. */
+  readonly apiSocket: string;
+  /** Beside what the launcher reports itself. */
+  readonly facts: readonly string[];
+  readonly memoryBytes: () => Promise<number | undefined>;
+  /** After the child has ended. */
+  readonly clear: () => Promise<void>;
+}
+export interface LaunchOptions {
+  readonly spawn: typeof spawnDuplex;
+  readonly files: Files;
+  /** Tells clusters of one machine apart. */
+  readonly clusterId: string;
+}
+const sandboxProgram = join(import.meta.dir, '../base/sandbox.ts');
+export const socketName = 'api.sock';
+const openFilesMax = 512;
+const processesMax = 64;
+
+/** A user of its own for each plugin of each cluster, far above those of people and containers. */
+const userIdOf = (clusterId: string, name: string): number =>
+  700_000_000 + (createHash('sha256').update(`${clusterId}/${name}`).digest().readUInt32BE() % 100_000_000);
+
+/** Starts a bundle's program. Throws SANDBOX_IMPOSSIBLE when this host cannot give the level. */
+export async function launchPlugin(
+  bundle: Bundle,
+  isolation: Isolation,
+  places: Places,
+  options: LaunchOptions,
+): Promise<Launched> {
+  const { files } = options;
+  for (const folder of Object.values(places)) await files.mkdir(folder, { recursive: true, mode: 0o700 });
+  if (isolation === 'process') {
+    const entry = join(bundle.folder, bundle.manifest.entry);
+    const env = { HOME: places.state, TMPDIR: places.state, PATH: '/usr/bin:/bin' };
+    const child = options.spawn([ownProgram(), entry], { cwd: places.state, env, onlyThisEnv: true });
+    return {
+      child,
+      apiSocket: join(places.api, socketName),
+      facts: ['own process', 'clean environment'],
+      memoryBytes: async () => undefined,
+      clear: async () => {},
+    };
+  }
+  return launchSandbox(bundle, places, options);
+}
+
+async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOptions): Promise<Launched> {
+  const unshare = programPath('unshare');
+  if (!unshare)
+    throw new PintleError(
+      'SANDBOX_IMPOSSIBLE',
+      'this host has no program unshare, which the sandbox needs',
+      'install util-linux',
+    );
+  const { manifest } = bundle;
+  const isRoot = ownUserId() === 0;
+  const uid = isRoot ? userIdOf(options.clusterId, manifest.name) : undefined;
+  if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
+  const group = `pintle-${options.clusterId}-${manifest.name}`;
+  const cgroup = isRoot
+    ? await prepareCgroup(options.files, group, {
+        memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,
+        processesMax,
+      })
+    : undefined;
+  const run = {
+    root: places.root,
+    bundle: bundle.folder,
+    state: places.state,
+    api: places.api,
+    program: ownProgram(),
+    arguments: [`/plugin/${manifest.entry}`],
+    ...(uid === undefined ? {} : { uid }),
+    cgroups: cgroup?.joins ?? [],
+    openFilesMax,
+    processesMax: isRoot ? processesMax : 0,
+  };
+  const user = isRoot ? [] : ['-U', '-r'];
+  const child = options.spawn(
+    [unshare, ...user, '-m', '-n', '--propagation', 'private', '--', ownProgram(), sandboxProgram, JSON.stringify(run)],
+    { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true },
+  );
+  return {
+    child,
+    apiSocket: `/api/${socketName}`,
+    facts: cgroup?.facts ?? ['no memory limit: that needs root'],
+    memoryBytes: async () => cgroup?.memoryBytes(),
+    clear: async () => void (cgroup && (await removeCgroup(group))),
+  };
+}

@@ -1,0 +1,133 @@
+import {
+  clusterRoleBindingKind,
+  clusterRoleKind,
+  isReason,
+  type Kind,
+  type KubeObject,
+  namespaceKind,
+  serviceAccountKind,
+} from '#api';
+import type { Clock } from '#base';
+import type { Client } from '#client';
+import type { PluginManifest } from './manifest.ts';
+import { accountNamespace, identityOf } from './rbac.ts';
+import { StepError } from './status.ts';
+
+type Needs = Readonly<Record<string, readonly string[]>>;
+const fieldManager = 'pintle-plugin-host';
+const ownerLabel = 'plugins.pintle.dev/plugin';
+const establishedMsMax = 10_000;
+const definitionKind: Kind<KubeObject> = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  singular: 'customresourcedefinition',
+  namespaced: false,
+  type: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition',
+};
+
+/** Account, role and binding, as approved: what is not approved any more goes. */
+export async function provisionIdentity(client: Client, manifest: PluginManifest, approved: Needs): Promise<void> {
+  const { namespace, account, role, binding } = identityOf(manifest, approved);
+  const apply = <T>(kind: Kind<T>, object: T) => client.apply(kind, object, { fieldManager, force: true });
+  await apply(namespaceKind, namespace);
+  await apply(serviceAccountKind, account);
+  await apply(clusterRoleKind, role);
+  await apply(clusterRoleBindingKind, binding);
+}
+
+export async function removeIdentity(client: Client, name: string): Promise<void> {
+  const gone = async (work: Promise<void>): Promise<void> => {
+    await work.catch((error: unknown) => {
+      if (!isReason(error, 'NotFound')) throw error;
+    });
+  };
+  await gone(client.delete(clusterRoleBindingKind, { name: `pintle:plugin:${name}` }));
+  await gone(client.delete(clusterRoleKind, { name: `pintle:plugin:${name}` }));
+  await gone(client.delete(serviceAccountKind, { namespace: accountNamespace, name }));
+}
+
+/** Groups of the platform itself: nobody defines kinds there. */
+const isForeign = (group: string): boolean =>
+  !group.includes('.') || /(^|\.)(k8s\.io|kubernetes\.io|pintle\.dev)$/.test(group);
+
+/** The plugin's own kinds, established. Throws StepError Resolved. */
+export async function provisionKinds(
+  client: Client,
+  manifest: PluginManifest,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const definition of manifest.resources) {
+    const { group } = (definition as unknown as { spec: { group: string } }).spec;
+    const name = definition.metadata.name!;
+    if (isForeign(group))
+      throw new StepError('Resolved', 'ForeignGroup', `${name}: the group ${group} is the platform's own`);
+    const there = await client.get(definitionKind, { name }).catch((error: unknown) => {
+      if (isReason(error, 'NotFound')) return undefined;
+      throw error;
+    });
+    const owner = there?.metadata.labels?.[ownerLabel];
+    if (there && owner !== manifest.name)
+      throw new StepError('Resolved', 'KindTaken', `${name} belongs to ${owner ? `plugin ${owner}` : 'somebody else'}`);
+    const labelled = {
+      ...definition,
+      metadata: { ...definition.metadata, labels: { ...definition.metadata.labels, [ownerLabel]: manifest.name } },
+    };
+    await client.apply(definitionKind, labelled, { fieldManager, force: true }).catch((error: unknown) => {
+      if (isReason(error, 'NotFound'))
+        throw new StepError(
+          'Resolved',
+          'CustomResourcesNotServed',
+          `this cluster serves no CustomResourceDefinitions, which ${name} is`,
+          false,
+        );
+      throw error;
+    });
+  }
+  const endMs = clock.monotonicMs() + establishedMsMax;
+  for (const { metadata } of manifest.resources) {
+    while (!(await isEstablished(client, metadata.name!))) {
+      if (clock.monotonicMs() > endMs || signal.aborted)
+        throw new StepError('Resolved', 'NotEstablished', `${metadata.name} was not established within 10 s`, false);
+      await clock.sleep(50, signal);
+    }
+  }
+}
+
+async function isEstablished(client: Client, name: string): Promise<boolean> {
+  const { status } = (await client.get(definitionKind, { name })) as KubeObject & {
+    status?: { conditions?: { type: string; status: string }[] };
+  };
+  return status?.conditions?.some((one) => one.type === 'Established' && one.status === 'True') ?? false;
+}
+
+export async function removeKinds(client: Client, manifest: PluginManifest): Promise<void> {
+  for (const { metadata } of manifest.resources)
+    await client.delete(definitionKind, { name: metadata.name! }).catch((error: unknown) => {
+      if (!isReason(error, 'NotFound')) throw error;
+    });
+}
+
+/** Tokens of a plugin's account, renewed at half their hour. */
+export function accountTokens(client: Client, name: string, clock: Clock): () => Promise<string> {
+  const seconds = 3_600;
+  let current: Promise<string> | undefined;
+  let untilMs = 0;
+  return () => {
+    if (current && clock.monotonicMs() < untilMs) return current;
+    untilMs = clock.monotonicMs() + (seconds * 1_000) / 2;
+    const path = `/api/v1/namespaces/${accountNamespace}/serviceaccounts/${name}/token`;
+    const asked = client
+      .request<{ status: { token: string } }>('POST', path, {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenRequest',
+        spec: { expirationSeconds: seconds },
+      })
+      .then(({ status }) => status.token);
+    asked.catch(() => (untilMs = 0)); // the next request asks again
+    current = asked;
+    return asked;
+  };
+}

@@ -1,0 +1,4 @@
+export * from './controller.ts';
+export * from './plan.ts';
+export * from './pods.ts';
+export * from './refusals.ts';

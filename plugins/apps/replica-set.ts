@@ -1,0 +1,12 @@
+import { matchesLabels, selectorOf } from '#api';
+import { type Replicated, replicasController } from '#sdk';
+import { type ReplicaSet, replicaSetKind } from './kinds.ts';
+
+export const replicaSetController = replicasController<ReplicaSet & Replicated>({
+  name: 'replicaset-controller',
+  kind: replicaSetKind as never,
+  selector: ({ spec }) => {
+    const selector = selectorOf(spec?.selector ?? {});
+    return (labels) => spec?.selector !== undefined && matchesLabels(selector, labels);
+  },
+});
