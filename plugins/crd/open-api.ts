@@ -11,7 +11,10 @@ export function documentOf(raw: Json, gvk: { group: string; version: string; kin
     ...(isObject(schema['properties']) ? schema['properties'] : {}),
     apiVersion: { type: 'string', description: 'APIVersion defines the group and version of this form of the object.' },
     kind: { type: 'string', description: 'What sort of object this is.' },
-    metadata: dialect === 3 ? { allOf: [reference], description: 'Names, labels, owners and versions.' } : reference,
+    metadata:
+      dialect === 3
+        ? { allOf: [reference], description: "Standard object's metadata: names, labels, owners and versions." }
+        : reference,
   };
   return { ...schema, type: 'object', properties, 'x-kubernetes-group-version-kind': [gvk] };
 }
@@ -31,12 +34,7 @@ function forV2(schema: Json): Json {
     } else if ((key === 'items' || key === 'additionalProperties') && isObject(value)) {
       if (schema['nullable'] === true) continue;
       result[key] = forV2(value);
-    } else if (
-      key === 'type' &&
-      (schema['nullable'] === true ||
-        schema['x-kubernetes-int-or-string'] === true ||
-        (open && !schema['properties'] && false))
-    )
+    } else if (key === 'type' && (schema['nullable'] === true || schema['x-kubernetes-int-or-string'] === true))
       continue;
     else result[key] = value;
   }
