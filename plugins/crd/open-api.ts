@@ -5,7 +5,7 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 export function documentOf(raw: Json, gvk: { group: string; version: string; kind: string }, dialect: 2 | 3): Json {
-  const schema = dialect === 3 ? raw : forV2(raw);
+  const schema = dialect === 3 ? raw : { ...forV2(raw), 'x-kubernetes-preserve-unknown-fields': undefined }; // kubectl's checks stop at an open root
   const reference = { $ref: `${dialect === 3 ? '#/components/schemas/' : '#/definitions/'}${metadataType}` };
   const properties = {
     ...(isObject(schema['properties']) ? schema['properties'] : {}),
