@@ -57,7 +57,7 @@ test('no path of a single machine is written down', () => {
     '.ci/run',
   ];
   const bad = files.filter(
-    (file) => !/\.json$/.test(file) && /\/work\/|\/root\//.test(read(file)) && !file.endsWith('docs.test.ts'),
+    (file) => !/\.json$/.test(file) && /\/work\/|(?<!\/proc\/self)\/root\//.test(read(file)) && !file.endsWith('docs.test.ts'),
   );
   expect(bad).toEqual([]);
 });
