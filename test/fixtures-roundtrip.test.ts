@@ -53,7 +53,7 @@ describe.skipIf(kinds.length === 0)('upstream’s fixtures', () => {
     const store = await createMemoryStore();
     for (const kind of kept) {
       const object = await read(kind, 'json');
-      await store.create(storeKey(kind, 'namespaceValue', 'nameValue'), encodeStored(kind, object));
+      await store.create(storeKey(kind, 'namespaceValue', 'nameValue'), encodeStored({ kind: kind }, object));
     }
     server = await createApiServer({
       store,

@@ -10,12 +10,17 @@ export interface Field {
     | 'array'
     | 'map'
     | 'ref'
+    | 'struct'
     | 'quantity'
     | 'int-or-string';
   /** `date-time`, `micro-time`, `int32`, `int64`, `byte`, `double` */
   readonly format?: string;
   /** With type `ref`: the full id of a type in the table. */
   readonly ref?: string;
+  /** With type `struct`, of custom kinds: the fields, in place. */
+  readonly fields?: Readonly<Record<string, Field>>;
+  /** With `struct`: how fields are seen that are not named; absent: as one piece. */
+  readonly rest?: Field;
   /** With `array` and `map`: the element. */
   readonly items?: Field;
   readonly default?: unknown;

@@ -12,7 +12,7 @@ const cached = (stored: Uint8Array) =>
   new CachedObject(served, '/registry/core/configmaps/n/a', '42' as ResourceVersion, stored);
 
 for (const [name, stored] of [
-  ['in the canonical form', encodeStored(kind, map({ text: 'größer 🚀' }))],
+  ['in the canonical form', encodeStored(served, map({ text: 'größer 🚀' }))],
   ['in another form', Buffer.from(JSON.stringify({ kind: 'ConfigMap', apiVersion: 'v1', ...map({ text: 'x' }) }))],
 ] as const)
   test(`stored bytes ${name} come back exactly after the version was put into them`, () => {
@@ -29,7 +29,7 @@ for (const [name, stored] of [
 
 test('what the pool forgets is decoded again', () => {
   const pool = new DecodedPool(1);
-  const [one, two] = [cached(encodeStored(kind, map({}))), cached(encodeStored(kind, map({ b: '2' })))];
+  const [one, two] = [cached(encodeStored(served, map({}))), cached(encodeStored(served, map({ b: '2' })))];
   one.decodeIn(pool);
   two.decodeIn(pool);
   const first = one.object;

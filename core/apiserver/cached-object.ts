@@ -1,4 +1,5 @@
-import { apiVersionOf, type ResourceVersion } from '#api';
+import { apiVersionOf, errors, type ResourceVersion } from '#api';
+import type { KindSchema } from '#sdk';
 import type { Entry } from '../store/store.ts';
 import type { AnyKind, AnyObject, ServedKind } from './contract.ts';
 import { conversionOf } from './conversions.ts';
@@ -21,7 +22,7 @@ export const headOf = (kind: AnyKind): string =>
   `{"apiVersion":${JSON.stringify(apiVersionOf(kind))},"kind":${JSON.stringify(kind.kind)},"metadata":{`;
 
 /** The stored text: canonical order and no resourceVersion, which exists only after the commit. */
-export function encodeStored(kind: AnyKind, object: AnyObject): Uint8Array {
+export function encodeStored({ kind }: Pick<ServedKind, 'kind'>, object: AnyObject): Uint8Array {
   const stored = kind.storedAs ?? kind;
   const form = (conversionOf(kind)?.toStored(object) as AnyObject | undefined) ?? object;
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = form;
@@ -34,6 +35,19 @@ export function encodeStored(kind: AnyKind, object: AnyObject): Uint8Array {
   return Buffer.from(text);
 }
 
+/** The same where versions differ by more than their name. */
+export async function encodeConverted(served: ServedKind, object: AnyObject): Promise<Uint8Array> {
+  const { conversion, kind } = served;
+  if (!conversion || !kind.storedAs) return encodeStored(served, object);
+  const [form] = await conversion.convert([object], apiVersionOf(kind.storedAs));
+  return encodeStored({ kind: kind.storedAs }, form!);
+}
+/** What a stored text says of itself. */
+const storedApiVersion = (stored: Uint8Array): string | undefined =>
+  /^\{"apiVersion":"([^"]*)"/.exec(
+    Buffer.from(stored.buffer, stored.byteOffset, Math.min(stored.length, 400)).toString(),
+  )?.[1];
+
 /** One state of one object: its bytes once, with the version in them as soon as anybody reads it; decoded on demand. */
 export class CachedObject implements Decoded {
   readonly namespace: string;
@@ -42,6 +56,8 @@ export class CachedObject implements Decoded {
   #stored: Uint8Array | undefined;
   #bytes: Uint8Array | undefined;
   #object: AnyObject | undefined;
+  /** In the version that is served, where a conversion made it. */
+  #converted: AnyObject | undefined;
   #pool: DecodedPool | undefined;
   #used = false;
   #fields: Readonly<Record<string, string>> | undefined;
@@ -65,7 +81,28 @@ export class CachedObject implements Decoded {
   }
   /** The same state under another version: the last state of what was deleted. */
   at(version: ResourceVersion): CachedObject {
-    return new CachedObject(this.served, this.key, version, this.stored);
+    const same = new CachedObject(this.served, this.key, version, this.stored);
+    same.#converted = this.#converted;
+    return same;
+  }
+  /** Stored in another version, and not converted yet: only its metadata can be read. */
+  get needsConversion(): boolean {
+    const { conversion, kind } = this.served;
+    if (!conversion || this.#converted || this.#bytes) return false;
+    return storedApiVersion(this.#stored!) !== apiVersionOf(kind);
+  }
+  /** Converts those that need it, in one call. All of one kind. */
+  static async convert(objects: readonly CachedObject[]): Promise<void> {
+    const waiting = objects.filter((object) => object.needsConversion);
+    const { conversion, kind } = waiting[0]?.served ?? {};
+    if (!conversion || !kind) return;
+    const stored = waiting.map((object) => JSON.parse(decoder.decode(object.stored)) as AnyObject);
+    const converted = await conversion.convert(stored, apiVersionOf(kind));
+    for (const [index, object] of waiting.entries()) object.#converted = converted[index];
+  }
+  /** What can be read of it without waiting for a conversion. */
+  get readable(): Readonly<AnyObject> {
+    return this.needsConversion ? this.#unversioned() : this.object;
   }
   /** Set when the store could not open what is sealed: the id of the key, empty when even that is damaged. Only its name is known then. */
   get sealedWith(): string | undefined {
@@ -79,8 +116,9 @@ export class CachedObject implements Decoded {
     if (this.#bytes) return this.#bytes;
     const stored = this.#stored!;
     const head = headOf(this.served.kind);
-    this.#bytes = splice(head, this.version, this.#served());
-    if (startsWith(stored, head) && !conversionOf(this.served.kind)) this.#stored = undefined;
+    const served = this.#served();
+    this.#bytes = splice(head, this.version, served);
+    if (served === stored && startsWith(stored, head)) this.#stored = undefined;
     return this.#bytes;
   }
   get object(): Readonly<AnyObject> {
@@ -110,6 +148,7 @@ export class CachedObject implements Decoded {
   #served(): Uint8Array {
     const { kind } = this.served;
     const conversion = conversionOf(kind);
+    if (this.served.schema) return this.#custom(this.served.schema);
     if (!conversion) return this.stored;
     const {
       apiVersion: _version,
@@ -118,6 +157,18 @@ export class CachedObject implements Decoded {
       ...rest
     } = conversion.fromStored(JSON.parse(decoder.decode(this.stored)) as AnyObject);
     return Buffer.from(JSON.stringify({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata, ...rest }));
+  }
+  /** Stored under another schema or version: brought to the one that is served. */
+  #custom(schema: KindSchema): Uint8Array {
+    const { kind } = this.served;
+    if (this.needsConversion) throw errors.internal(`${this.key} was not converted to ${apiVersionOf(kind)}`);
+    const object = this.#converted
+      ? structuredClone(this.#converted)
+      : (JSON.parse(decoder.decode(this.stored)) as AnyObject);
+    const isOther = object.apiVersion !== apiVersionOf(kind);
+    const pruned = schema.prune(object).length > 0;
+    if (!schema.applyDefaults(object) && !pruned && !isOther && !this.#converted) return this.stored;
+    return encodeStored({ kind: { ...kind, storedAs: undefined } }, object);
   }
   /** A copy that its owner may change. */
   draft(): AnyObject {
@@ -135,7 +186,9 @@ export class CachedObject implements Decoded {
   }
   /** Neither kept nor with a version: most objects are never read after they were indexed. */
   #unversioned(): AnyObject {
-    return JSON.parse(decoder.decode(this.#bytes ?? this.#served())) as AnyObject;
+    return JSON.parse(
+      decoder.decode(this.#bytes ?? (this.needsConversion ? this.stored : this.#served())),
+    ) as AnyObject;
   }
   /** `known`: this state decoded, from somebody who has it anyway. It is not kept. */
   readSelectable(known?: Readonly<AnyObject>): void {

@@ -1,8 +1,9 @@
-import type { PolicyRule, RoleRef } from '#api';
+import type { Field, PolicyRule, RoleRef } from '#api';
 import type { Clock, Log, Random } from '#base';
 import type {
   AdmissionHook,
   AnyStrategy,
+  CallWebhook,
   JsonObject,
   KindRegistry,
   Reader,
@@ -77,7 +78,8 @@ export interface Patches {
   applyStrategicPatch(typeId: string, document: JsonObject, patch: JsonObject): JsonObject;
   /** `live` undefined: creation by apply. The result carries new metadata.managedFields. */
   serverSideApply(
-    typeId: string,
+    /** A built-in type's id, or how a custom one is owned. */
+    type: string | Field,
     live: JsonObject | undefined,
     config: JsonObject,
     options: {
@@ -89,7 +91,8 @@ export interface Patches {
   ): JsonObject;
   /** After a create, update or patch that is no apply: sets `next.metadata.managedFields`, in place. */
   trackUpdate(
-    typeId: string,
+    /** A built-in type's id, or how a custom one is owned. */
+    type: string | Field,
     live: JsonObject | undefined,
     next: JsonObject,
     options: { readonly manager: string; readonly subresource?: string; readonly nowMs: number },
@@ -179,6 +182,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Ranges of the cluster's own in which webhooks' endpoints may lie although they are loopback. */
+  readonly webhookRanges?: readonly string[];
   /** Seals Secrets in the store, and keeps all of them sealed with the first key. Absent: they are stored as they are. */
   readonly secretKeys?: RootKeys;
   /** How far that is, after every few hundred Secrets of a pass. */
@@ -194,4 +199,5 @@ export interface ApiServer extends AsyncDisposable {
   }): Promise<{ port: number }>;
   readonly kinds: KindRegistry;
   readonly reader: Reader;
+  readonly callWebhook: CallWebhook;
 }

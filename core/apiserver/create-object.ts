@@ -1,9 +1,11 @@
 import { errors, fieldErrors, invalidObject, isReason, type ResourceVersion } from '#api';
 import { randomSuffix, randomUuid, timeText } from '#base';
 import { AdmissionRun } from './admit.ts';
-import { CachedObject, encodeStored, storeKey } from './cached-object.ts';
+import { CachedObject, encodeConverted, storeKey } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, managerOf, resourceText } from './core.ts';
+import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
+import { checkMetadata } from './strategies/rules/metadata.ts';
 
 /** Attempts for a generated name before AlreadyExists reaches the client, as upstream. */
 const generateAttemptsMax = 8;
@@ -15,11 +17,11 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
   prepareMetadata(call, object);
   const admission = new AdmissionRun(call, 'CREATE');
   try {
-    core.schema?.default(served.kind.type, object);
+    applyKindDefaults(core, served, object);
     served.strategy.defaults?.(object);
     // Before admission: what hooks add belongs to nobody, so that an apply without it does not take it away.
     if (!object.metadata.managedFields) {
-      core.patches.trackUpdate(served.kind.type, undefined, object, { manager: managerOf(call), nowMs: call.nowMs });
+      core.patches.trackUpdate(patchTypeOf(served), undefined, object, { manager: managerOf(call), nowMs: call.nowMs });
     }
     await admission.mutate(object);
     served.strategy.defaults?.(object);
@@ -50,18 +52,18 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
 async function store(call: Call, object: AnyObject): Promise<CachedObject> {
   const { core, served } = call;
   const key = storeKey(served.kind, object.metadata.namespace ?? '', object.metadata.name!);
-  const bytes = encodeStored(served.kind, object);
+  const bytes = await encodeConverted(served, object);
   if (call.dryRun) {
     if (call.resources.get(object.metadata.namespace ?? '', object.metadata.name!)) {
       throw errors.alreadyExists(resourceText(served.kind), object.metadata.name!);
     }
-    return new CachedObject(served, key, '' as ResourceVersion, bytes);
+    return converted(new CachedObject(served, key, '' as ResourceVersion, bytes));
   }
   const settled = call.resources.expect(key, bytes, object);
   try {
     const entry = await core.store.create(key, bytes);
     await core.cache.waitFor(entry.version);
-    return call.resources.written(entry);
+    return await converted(call.resources.written(entry));
   } finally {
     settled();
   }
@@ -96,6 +98,12 @@ function prepareMetadata(call: Call, object: AnyObject): void {
   metadata.creationTimestamp = timeText(call.nowMs);
 }
 
+/** Ready to be answered. */
+export async function converted(object: CachedObject): Promise<CachedObject> {
+  await CachedObject.convert([object]);
+  return object;
+}
+
 export function validateObject(
   call: Call,
   object: AnyObject,
@@ -103,7 +111,9 @@ export function validateObject(
   subresource?: string,
 ): void {
   const { kind, strategy } = call.served;
+  const isPlain = call.served.schema !== undefined || call.served.plainMetadata === true;
   const mistakes = [
+    ...(isPlain ? checkMetadata(object, current, undefined, true) : []),
     ...(call.core.schema?.has(kind.type) ? call.core.schema.validate(kind.type, object) : []),
     ...strategy.validate(object, current, subresource),
   ];

@@ -2,10 +2,12 @@ import { apiVersionOf, errors, type FieldError, invalidObject, StatusError } fro
 import type { Body } from './body.ts';
 import type { AnyKind, AnyObject, JsonObject } from './contract.ts';
 import type { Call } from './core.ts';
+import { decodeKind } from './kind-schema.ts';
 
 /** A body as an object of this kind: checked, pruned, with what fieldValidation asks reported. Throws 400. */
 export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served.kind): AnyObject {
   const object = body.value;
+  if (call.served.schema && kind === call.served.kind) checkCustomType(object, kind);
   checkType(object, kind);
   object['apiVersion'] = apiVersionOf(kind);
   object['kind'] = kind.kind;
@@ -37,6 +39,7 @@ export function decodePatched(call: Call, object: JsonObject, faults: readonly s
 }
 
 function decodeFields(call: Call, kind: AnyKind, object: JsonObject): { unknown: string[]; errors: FieldError[] } {
+  if (kind === call.served.kind) return decodeKind(call.core, call.served, object);
   const schema = call.core.schema;
   return schema?.has(kind.type) ? schema.decode(kind.type, object) : { unknown: [], errors: [] };
 }
@@ -54,6 +57,25 @@ function checkType(object: JsonObject, kind: AnyKind): void {
     );
   }
 }
+
+/** Upstream words it otherwise where it knows no Go type. */
+function checkCustomType(object: JsonObject, kind: AnyKind): void {
+  const { apiVersion, kind: name } = object;
+  const wanted = apiVersionOf(kind);
+  const missing = !name ? 'Kind' : !apiVersion ? 'apiVersion' : undefined;
+  if (missing) {
+    const text = JSON.stringify(object);
+    const start = text.length > shownBytes ? `${text.slice(0, shownBytes)} ...` : text;
+    throw errors.badRequest(
+      `the object provided is unrecognized (must be of type ${kind.kind}): Object '${missing}' is missing in '${text}' (${start})`,
+    );
+  }
+  if (name === kind.kind && apiVersion !== wanted)
+    throw errors.badRequest(
+      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${wanted})`,
+    );
+}
+const shownBytes = 30;
 
 const versionPart = (apiVersion: unknown): string => String(apiVersion ?? '').replace(/^.*\//, '');
 /** Upstream does not say whose patch it is. */

@@ -1,9 +1,10 @@
 import { errors, type FieldError, fieldErrors, invalidObject, isReason, StatusError } from '#api';
 import { timeText } from '#base';
 import { AdmissionRun } from './admit.ts';
-import { CachedObject, encodeStored } from './cached-object.ts';
+import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject, JsonObject } from './contract.ts';
 import { type Call, conflictOf, resourceText } from './core.ts';
+import { converted } from './create-object.ts';
 import { integerOf } from './list-options.ts';
 import { isReadyToGo } from './update-object.ts';
 import { dryRunMistakes } from './write-options.ts';
@@ -82,6 +83,7 @@ export async function deleteObject(
       if (sealed) return await deleteUnreadable(call, sealed, options);
       throw errors.notFound(resourceText(served.kind), name);
     }
+    await CachedObject.convert([current]);
     checkPreconditions(call, current, options);
     const admission = new AdmissionRun(call, 'DELETE');
     await admission.validate(undefined, current.object);
@@ -95,12 +97,12 @@ export async function deleteObject(
         await core.cache.waitFor(gone.version);
         return { object: last.at(gone.version), gone: true };
       }
-      const bytes = encodeStored(served.kind, marked);
+      const bytes = await encodeConverted(served, marked);
       if (call.dryRun || options.dryRun)
-        return { object: new CachedObject(served, current.key, current.version, bytes), gone: false };
+        return { object: await converted(new CachedObject(served, current.key, current.version, bytes)), gone: false };
       const entry = await core.store.update(current.key, bytes, current.version);
       await core.cache.waitFor(entry.version);
-      return { object: CachedObject.of(served, entry), gone: false };
+      return { object: await converted(CachedObject.of(served, entry)), gone: false };
     } catch (error) {
       if (isReason(error, 'NotFound')) throw errors.notFound(resourceText(served.kind), name);
       if (!isReason(error, 'Conflict')) throw error;
@@ -114,7 +116,7 @@ export async function deleteObject(
 const lastState = (current: CachedObject, marked: AnyObject): CachedObject => {
   const { served, key, version } = current;
   if (!served.strategy.gracePeriodSeconds) return current;
-  return new CachedObject(served, key, version, encodeStored(served.kind, marked));
+  return new CachedObject(served, key, version, encodeStored(served, marked));
 };
 
 /** Of such an object only the name is known: nobody can be waiting for it, and a condition on its uid cannot be met. */
@@ -134,7 +136,7 @@ async function deleteUnreadable(call: Call, sealed: CachedObject, options: Delet
 export function nameOnly({ served, key, version, namespace, name }: CachedObject): CachedObject {
   const metadata = { name, ...(served.kind.namespaced && { namespace }) };
   const object = { apiVersion: '', kind: served.kind.kind, metadata } as AnyObject;
-  return new CachedObject(served, key, version, encodeStored(served.kind, object));
+  return new CachedObject(served, key, version, encodeStored(served, object));
 }
 
 function checkPreconditions(call: Call, current: CachedObject, { preconditions }: DeleteOptions): void {
@@ -167,6 +169,7 @@ function markDeleted(call: Call, current: CachedObject, options: DeleteOptions):
   const isFirst = !metadata.deletionTimestamp;
   const before = JSON.stringify([metadata.deletionTimestamp, metadata.deletionGracePeriodSeconds, metadata.finalizers]);
   if (isFirst) {
+    call.served.strategy.prepareForDelete?.(next);
     const grace = call.served.strategy.gracePeriodSeconds?.(next, options.gracePeriodSeconds) ?? 0;
     metadata.deletionTimestamp = timeText(call.nowMs + grace * 1000);
     metadata.deletionGracePeriodSeconds = grace;

@@ -111,13 +111,16 @@ async function answerResource(
     user,
     served,
     resources,
-    wanted: negotiate(request, info.query, { protobuf: core.encodings.has(served.kind), verb: info.verb }),
+    wanted: negotiate(request, info.query, {
+      protobuf: !served.schema && core.encodings.has(served.kind),
+      verb: info.verb,
+    }),
     nowMs: core.clock.now(),
     dryRun: info.query.getAll('dryRun').some(Boolean),
     warnings: new Set(),
     upgrade,
   };
-  const deprecation = deprecations[`${info.group}/${info.version}/${info.resource}`];
+  const deprecation = served.deprecation ?? deprecations[`${info.group}/${info.version}/${info.resource}`];
   if (deprecation) {
     call.warnings.add(deprecation);
     core.metrics.deprecated(info);

@@ -38,7 +38,7 @@ export class Kinds implements KindRegistry {
     this.generation++;
   }
   async remove(kind: AnyKind): Promise<void> {
-    this.#served.delete(keyOfKind(kind));
+    if (!this.#served.delete(keyOfKind(kind))) return;
     this.cache.remove(kind);
     this.#all = undefined;
     this.generation++;

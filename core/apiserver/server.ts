@@ -24,6 +24,7 @@ import { keepSealed } from './sealing/resealing.ts';
 import { SealedStore } from './sealing/sealed-store.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
+import { createWebhookCaller } from './webhooks.ts';
 
 export type { ApiServer, ApiServerOptions } from './contract.ts';
 
@@ -81,6 +82,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return {
     kinds,
     reader,
+    callWebhook: createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] }),
     async fetch(request) {
       const answer = await handle(request, () => false);
       return answer ?? new Response(null, { status: 500 });
@@ -117,15 +119,15 @@ const replicationControllerScale = {
 
 const readerOf = (cache: WatchCache): Reader => ({
   get: <T>(kind: Kind<T>, namespace: string, name: string) =>
-    cache.cacheOf(kind as AnyKind)?.get(namespace, name)?.object as Readonly<T> | undefined,
+    cache.cacheOf(kind as AnyKind)?.get(namespace, name)?.readable as Readonly<T> | undefined,
   list: <T>(kind: Kind<T>, namespace = '') =>
-    (cache.cacheOf(kind as AnyKind)?.all(namespace) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
+    (cache.cacheOf(kind as AnyKind)?.all(namespace) ?? []).map((entry) => entry.readable as unknown as Readonly<T>),
   onChange<T>(kind: Kind<T>, handler: (next: Readonly<T> | undefined, previous: Readonly<T> | undefined) => void) {
     const resources = cache.cacheOf(kind as AnyKind);
     if (resources) follow(resources, handler as Parameters<typeof follow>[1]);
   },
   indexed: <T>(kind: Kind<T>, value: string) =>
-    (cache.cacheOf(kind as AnyKind)?.indexed(value) ?? []).map((entry) => entry.object as unknown as Readonly<T>),
+    (cache.cacheOf(kind as AnyKind)?.indexed(value) ?? []).map((entry) => entry.readable as unknown as Readonly<T>),
 });
 
 /** Keeps what it told, so that a history that was lost can be made up for. */

@@ -1,9 +1,10 @@
 import { errors, fieldErrors, invalidObject, isReason, type ObjectMeta, type ResourceVersion } from '#api';
 import { AdmissionRun } from './admit.ts';
-import { CachedObject, encodeStored } from './cached-object.ts';
+import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, conflictOf, managerOf, mustGet, resourceText } from './core.ts';
-import { strategyRequest, validateObject } from './create-object.ts';
+import { converted, strategyRequest, validateObject } from './create-object.ts';
+import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
 /** Attempts against concurrent writers when the client named no version. */
 const attemptsMax = 8;
@@ -22,7 +23,7 @@ export interface Change {
 /** Reads, builds, admits, validates and stores; retries conflicts that are not the client's. */
 export async function updateObject(call: Call, change: Change): Promise<CachedObject> {
   for (let attempt = 1; ; attempt++) {
-    const current = mustGet(call);
+    const current = await converted(mustGet(call));
     const next = await change.build(current);
     try {
       return await writeUpdate(call, change, current, next);
@@ -43,10 +44,10 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   keepMetadata(call, next, before, change.tracked === true);
   const admission = new AdmissionRun(call, 'UPDATE', change.subresource);
   try {
-    core.schema?.default(served.kind.type, next);
+    applyKindDefaults(core, served, next);
     served.strategy.defaults?.(next);
     if (!change.tracked) {
-      core.patches.trackUpdate(served.kind.type, before, next, {
+      core.patches.trackUpdate(patchTypeOf(served), before, next, {
         manager: managerOf(call),
         subresource: change.subresource,
         nowMs: call.nowMs,
@@ -69,19 +70,19 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
 
 async function store(call: Call, current: CachedObject, next: AnyObject, pinned: boolean): Promise<CachedObject> {
   const { core, served } = call;
-  const bytes = encodeStored(served.kind, next);
+  const bytes = await encodeConverted(served, next);
   if (isSame(served, current, next, bytes)) return current; // no change, no new version
-  if (call.dryRun) return new CachedObject(served, current.key, current.version, bytes);
+  if (call.dryRun) return converted(new CachedObject(served, current.key, current.version, bytes));
   const settled = call.resources.expect(current.key, bytes, next);
   try {
     if (isReadyToGo(next)) {
       const gone = await core.store.delete(current.key, current.version);
       await core.cache.waitFor(gone.version);
-      return new CachedObject(served, current.key, gone.version, bytes);
+      return converted(new CachedObject(served, current.key, gone.version, bytes));
     }
     const entry = await core.store.update(current.key, bytes, current.version);
     await core.cache.waitFor(entry.version);
-    return call.resources.written(entry);
+    return await converted(call.resources.written(entry));
   } catch (error) {
     if (isReason(error, 'NotFound')) throw pinned ? errors.notFound(resourceText(served.kind), current.name) : lostRace;
     if (!isReason(error, 'Conflict')) throw error;
@@ -154,11 +155,11 @@ function isSame(served: CachedObject['served'], current: CachedObject, next: Any
   if (Buffer.compare(bytes, current.stored) === 0) return true;
   const mine = next.metadata.managedFields;
   const old = current.object.metadata.managedFields;
-  if (!mine || !old || mine.length !== old.length) return false;
+  if (!mine || !old || mine.length !== old.length || served.conversion) return false;
   const untimed = (list: typeof mine) => JSON.stringify(list.map((entry) => ({ ...entry, time: undefined })));
   if (untimed(mine) !== untimed(old)) return false;
   const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };
-  return Buffer.compare(encodeStored(served.kind, timed), current.stored) === 0;
+  return Buffer.compare(encodeStored(served, timed), current.stored) === 0;
 }
 
 export type { ResourceVersion };

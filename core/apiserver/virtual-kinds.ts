@@ -57,7 +57,7 @@ async function componentStatus(call: Call): Promise<Response> {
   );
   const body = { metadata: { name: 'store' }, conditions: [{ type: 'Healthy', ...health }] };
   const object = { apiVersion: apiVersionOf(kind), kind: kind.kind, ...body } as unknown as AnyObject;
-  const stored = encodeStored(kind, object);
+  const stored = encodeStored(served, object);
   const one = new CachedObject(served, storeKey(kind, '', 'store'), '' as ResourceVersion, stored);
   if (info.verb === 'list') return valueAnswer(call, viewList(viewOf(call), served, [one], {}));
   if (info.name !== one.name) throw errors.notFound(kind.singular, info.name);

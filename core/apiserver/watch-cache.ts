@@ -1,11 +1,13 @@
 import { compareVersions, errors, isReason, type ResourceVersion, StatusError } from '#api';
 import { type Clock, type Log, messageOf } from '#base';
 import type { Store } from '../store/store.ts';
-import { CachedObject, resourceKey } from './cached-object.ts';
+import { CachedObject } from './cached-object.ts';
 import type { AnyKind, ServedKind } from './contract.ts';
 import { ResourceCache } from './resource-cache.ts';
 
 const everythingPrefix = '/registry/';
+/** Each version of a kind has a cache of its own over the same stored bytes. */
+const cacheKey = ({ group, version, plural }: AnyKind): string => `${group}/${version}/${plural}`;
 const pageEntries = 500;
 /** History fetched at the start, so that watches resume over a restart of this server. */
 const replayVersions = 2000n;
@@ -44,7 +46,7 @@ export class WatchCache implements AsyncDisposable {
     if (compareVersions(version, this.#oldest) > 0) this.#oldest = version;
   }
   cacheOf(kind: AnyKind): ResourceCache | undefined {
-    return this.#caches.get(resourceKey(kind));
+    return this.#caches.get(cacheKey(kind));
   }
   caches(): Iterable<ResourceCache> {
     return this.#caches.values();
@@ -54,31 +56,43 @@ export class WatchCache implements AsyncDisposable {
     const now = await this.store.version();
     this.#since = await historyStart(now, (since) => this.#isExpired(since));
     for (const served of kinds)
-      if (!served.kind.virtual) this.#adopt(resourceKey(served.kind), new ResourceCache(served, this.#since));
+      if (!served.kind.virtual) {
+        const cache = new ResourceCache(served, this.#since);
+        this.#caches.set(cacheKey(served.kind), cache);
+        this.#feed(cache);
+      }
     this.#pump = this.#run();
     for (const cache of this.#caches.values()) await this.#load(cache);
     this.#advance(now);
   }
 
-  /** At run time. Its history begins now. */
+  /** At run time, or instead of a former one, whose watches end. Its history begins now. */
   async add(served: ServedKind): Promise<ResourceCache> {
-    const key = resourceKey(served.kind);
+    const key = cacheKey(served.kind);
     const known = this.#caches.get(key);
-    if (known) return known;
+    if (known?.served === served) return known;
     const cache = new ResourceCache(served, await this.store.version());
-    this.#adopt(key, cache);
-    await this.#load(cache);
+    this.#feed(cache);
+    try {
+      await this.#load(cache);
+    } catch (error) {
+      this.#starve(cache);
+      throw error;
+    }
+    this.#caches.set(key, cache);
+    if (known) this.#starve(known);
     return cache;
   }
   remove(kind: AnyKind): void {
-    const cache = this.#caches.get(resourceKey(kind));
-    this.#caches.delete(resourceKey(kind));
-    if (cache) {
-      const others = (this.#byPrefix.get(cache.prefix) ?? []).filter((other) => other !== cache);
-      if (others.length > 0) this.#byPrefix.set(cache.prefix, others);
-      else this.#byPrefix.delete(cache.prefix);
-    }
-    for (const sink of [...(cache?.sinks ?? [])]) sink.onLost();
+    const cache = this.#caches.get(cacheKey(kind));
+    this.#caches.delete(cacheKey(kind));
+    if (cache) this.#starve(cache);
+  }
+  #starve(cache: ResourceCache): void {
+    const others = (this.#byPrefix.get(cache.prefix) ?? []).filter((other) => other !== cache);
+    if (others.length > 0) this.#byPrefix.set(cache.prefix, others);
+    else this.#byPrefix.delete(cache.prefix);
+    for (const sink of [...cache.sinks]) sink.onLost();
   }
 
   /**
@@ -138,8 +152,7 @@ export class WatchCache implements AsyncDisposable {
     for (const cache of this.#caches.values()) for (const sink of [...cache.sinks]) sink.onLost();
   }
 
-  #adopt(key: string, cache: ResourceCache): void {
-    this.#caches.set(key, cache);
+  #feed(cache: ResourceCache): void {
     this.#byPrefix.set(cache.prefix, [...(this.#byPrefix.get(cache.prefix) ?? []), cache]);
   }
 

@@ -1,5 +1,6 @@
-import { apiVersionOf, compareVersions, type ResourceVersion, type Status } from '#api';
-import type { CachedObject } from './cached-object.ts';
+import { apiVersionOf, compareVersions, errors, type ResourceVersion, type Status, StatusError } from '#api';
+import { messageOf } from '#base';
+import { CachedObject } from './cached-object.ts';
 import type { ApiMetrics } from './metrics.ts';
 import { jsonType, protobufType } from './negotiate.ts';
 import { watchFrame } from './protobuf/encodings.ts';
@@ -187,10 +188,32 @@ export class WatchStream implements EventSink {
   }
 
   #isLengthBegun = false;
+  #converting = false;
+
+  /** True: objects of another version are on their way, and the stream goes on when they are there. */
+  #isConverting(): boolean {
+    if (this.#converting) return true;
+    const waiting = this.#backlog.slice(this.#next).flatMap(({ object }) => (object?.needsConversion ? [object] : []));
+    if (waiting.length === 0) return false;
+    this.#converting = true;
+    const goOn = () => {
+      this.#converting = false;
+      this.#flush();
+    };
+    CachedObject.convert(waiting).then(goOn, (error: unknown) => {
+      const status = error instanceof StatusError ? error : errors.internal(messageOf(error));
+      this.#backlog = [];
+      this.#next = 0;
+      this.#converting = false;
+      this.fail(status.toStatus());
+    });
+    return true;
+  }
 
   #flush(): void {
     if (this.#closed) return;
     while (this.#next < this.#backlog.length && (this.#controller.desiredSize ?? 0) > 0) {
+      if (this.cache.served.conversion && this.#isConverting()) return;
       const parts: Uint8Array[] = [];
       const first = this.#next;
       let size = 0;

@@ -50,7 +50,7 @@ function having<K extends 'api' | 'controllers' | 'node'>(
 /** Parts of the API server. Kinds that a part added go with it. */
 export const apiParts = (
   plugins: readonly BuiltinPlugin[],
-  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata'> & {
+  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
     readonly hooks: AdmissionList;
   },
   seams: Seams,
@@ -64,6 +64,7 @@ export const apiParts = (
       signal: scope.signal,
       reader: server.reader,
       schema: server.schema,
+      callWebhook: server.callWebhook,
       kit: server.kit,
       checkMetadata: server.checkMetadata,
       objects: partObjects(seams.client),

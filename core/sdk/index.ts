@@ -8,6 +8,7 @@ export * from './recorder.ts';
 export * from './replicas/index.ts';
 export * from './runtime.ts';
 export * from './scheduling.ts';
+export * as schemas from './schema/index.ts';
 export * from './serving.ts';
 export * from './strategy.ts';
 export * from './strategy-kit.ts';

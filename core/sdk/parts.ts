@@ -3,7 +3,7 @@ import type { Clock, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
-import type { AdmissionHook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
+import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
 import type { StrategyKit } from './strategy-kit.ts';
 
 /**
@@ -43,6 +43,8 @@ export interface ApiPartContext extends PartContext {
   };
   /** What the built-in kinds' strategies are made of. */
   readonly kit: StrategyKit;
+  /** Conversion and admission by others. Absent where the server cannot reach services. */
+  readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
   admit(hook: AdmissionHook): void;
 }

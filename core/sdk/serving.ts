@@ -98,21 +98,40 @@ export interface KindSchema {
   applyDefaults(object: JsonObject): boolean;
   /** How server-side apply sees it. */
   readonly owned: Field;
-  /** The schema document, without what every resource has. */
+  /** The schema document, with what every resource has. */
   openApi(dialect: 2 | 3): JsonObject;
 }
-/** Between the versions of a kind. Objects come and go whole, in order, with apiVersion set. Rejects with what went wrong. */
+export interface WebhookTarget {
+  readonly url?: string;
+  readonly service?: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly path?: string;
+    readonly port?: number;
+  };
+  /** PEM in base64; absent: the machine's own authorities. */
+  readonly caBundle?: string;
+}
+/** Posts JSON and gives the JSON answer. Rejects with StatusError (500) that says where it went and why it failed. */
+export type CallWebhook = (
+  target: WebhookTarget,
+  body: unknown,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+) => Promise<unknown>;
+
+/** Between the versions of a kind. Objects come and go whole and in order; rejects with StatusError. */
 export interface KindConversion {
   convert(objects: readonly AnyObject[], apiVersion: string): Promise<AnyObject[]>;
 }
-
 /** A kind that this server serves now. Registered and withdrawn at run time. */
 export interface ServedKind {
   readonly kind: AnyKind;
   readonly strategy: AnyStrategy;
   readonly schema?: KindSchema;
-  /** Absent: versions differ by name only. */
+  /** Absent: the versions of a kind differ by name only. */
   readonly conversion?: KindConversion;
+  /** The server checks metadata itself, by the rules of custom kinds. Always so where there is a schema. */
+  readonly plainMetadata?: boolean;
   /** Scale subresource of kinds that have one; paths without the leading dot, such as `spec.replicas`. */
   readonly scale?: {
     readonly specReplicas: string;
@@ -124,6 +143,7 @@ export interface ServedKind {
   readonly deprecation?: string;
 }
 export interface KindRegistry {
+  /** Serves a kind, or replaces how it is served; watches of the former end. */
   add(served: ServedKind): Promise<void>;
   remove(kind: AnyKind): Promise<void>;
   all(): readonly ServedKind[];

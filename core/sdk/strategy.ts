@@ -34,6 +34,8 @@ export interface Strategy<T extends KubeObject> {
   prepareForCreate(draft: T, request: StrategyRequest): void;
   /** Keeps what this verb or subresource may not change; raises metadata.generation where spec changed. */
   prepareForUpdate(next: T, current: Readonly<T>, request: StrategyRequest): void;
+  /** A deletion begins: what must happen before it ends (finalizers, status). Metadata is marked afterwards. */
+  prepareForDelete?(draft: T): void;
   /** Every mistake at once, upstream's paths, reasons and wording. `current` is absent for a creation. */
   validate(next: Readonly<T>, current?: Readonly<T>, subresource?: string): FieldError[];
   warnings?(next: Readonly<T>, current?: Readonly<T>): string[];

@@ -2,5 +2,6 @@ import type { Catalog } from '../../core/cmd/catalog.ts';
 
 /** The distribution: every built-in plugin, in order. `api`, `controllers` and `node` are loaded by the process that runs them. */
 export const catalog: Catalog = [
+  { name: 'crd', enabled: true, api: () => import('../crd/api.ts') },
   { name: 'apps', enabled: true, api: () => import('../apps/api.ts'), controllers: () => import('../apps/plugin.ts') },
 ];

@@ -205,7 +205,11 @@ export const factsText = (version: string, types: Facts['types']): string =>
 
 if (import.meta.main) {
   const staging = `v0.${moduleVersion.slice(2)}`;
-  const omitted = readOmitted(moduleFolder(`k8s.io/api@${staging}`), moduleFolder(`k8s.io/apimachinery@${staging}`));
+  const omitted = readOmitted(
+    moduleFolder(`k8s.io/api@${staging}`),
+    moduleFolder(`k8s.io/apimachinery@${staging}`),
+    moduleFolder(`k8s.io/apiextensions-apiserver@${staging}`),
+  );
   const facts = factsOf(readSchemas(moduleFolder(`k8s.io/kubernetes@v${moduleVersion}`)), omitted);
   writeFileSync(join(targetFolder(import.meta.dir), 'facts.json'), factsText(facts.version, facts.types));
   writeFileSync(join(targetFolder(import.meta.dir), 'types.ts'), typesText(facts));

@@ -30,7 +30,11 @@ function structsOf(source: string): Map<string, GoField[]> {
 }
 
 /** For a type's id such as `io.k8s.api.core.v1.Pod`: the names of its fields that are left out when zero. */
-export function readOmitted(apiFolder: string, machineryFolder: string): (id: string) => ReadonlySet<string> {
+export function readOmitted(
+  apiFolder: string,
+  machineryFolder: string,
+  extensionsFolder = '',
+): (id: string) => ReadonlySet<string> {
   const packages = new Map<string, Map<string, GoField[]>>();
   const load = (folder: string): Map<string, GoField[]> => {
     const known = packages.get(folder);
@@ -46,7 +50,7 @@ export function readOmitted(apiFolder: string, machineryFolder: string): (id: st
     const [group, version, name] = id.split('.').slice(-3) as [string, string, string];
     const folder = id.startsWith('io.k8s.api.')
       ? join(apiFolder, group, version)
-      : join(machineryFolder, 'pkg/apis', group, version);
+      : join(id.includes('.apiextensions-apiserver.') ? extensionsFolder : machineryFolder, 'pkg/apis', group, version);
     const structs = load(folder);
     const omitted = new Set<string>();
     const collect = (struct: string): void => {

@@ -22,6 +22,7 @@ const everywhere: Readonly<Record<string, string>> = {
   apiVersion: 'Group and version of this form of the object.',
   kind: 'What sort of object this is.',
   metadata: 'Names, labels, owners and versions.',
+  creationTimestamp: 'CreationTimestamp is a timestamp: when the server stored the object first.',
   spec: 'What is wanted.',
   status: 'What was last observed.',
   labels: 'Short names and values to select by.',

@@ -35,7 +35,12 @@ export class Documents {
     if (!hash) {
       const described = kinds
         .filter(({ kind }) => group === undefined || (kind.group === group && kind.version === version))
-        .map(({ kind, strategy, scale }) => [kind, strategy.subresources, scale && { ...scale, selector: undefined }]);
+        .map(({ kind, strategy, scale, schema }) => [
+          { ...kind, storedAs: undefined },
+          strategy.subresources,
+          scale && { ...scale, selector: undefined },
+          schema?.revision,
+        ]);
       const text = JSON.stringify([formRevision, facts().version, key, described]);
       hash = new Bun.CryptoHasher('sha512').update(text).digest('hex').toUpperCase();
       known.set(key, hash);

@@ -11,7 +11,32 @@ const common = ['DeleteOptions', 'Status', 'ObjectMeta', 'ListMeta'].map(
   (name) => `io.k8s.apimachinery.pkg.apis.meta.v1.${name}`,
 );
 const typesOf = (kinds: readonly ServedKind[]): string[] =>
-  kinds.flatMap(({ kind }) => (facts().types[`${kind.type}List`] ? [kind.type, `${kind.type}List`] : [kind.type]));
+  builtins(kinds).flatMap(({ kind }) =>
+    facts().types[`${kind.type}List`] ? [kind.type, `${kind.type}List`] : [kind.type],
+  );
+
+const builtins = (kinds: readonly ServedKind[]) => kinds.filter(({ schema }) => !schema);
+
+/** Of kinds that bring their own schema: the kind and its list. */
+function* customEntries(kinds: readonly ServedKind[], version: 2 | 3, prefix: string): Generator<[string, unknown]> {
+  for (const { kind, schema } of kinds) {
+    if (!schema) continue;
+    yield [kind.type, schema.openApi(version)];
+    const text = { type: 'string' };
+    const metadata = { $ref: `${prefix}io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta` };
+    const items = { type: 'array', items: { $ref: prefix + kind.type } };
+    const gvk = { group: kind.group, version: kind.version, kind: `${kind.kind}List` };
+    yield [
+      `${kind.type}List`,
+      {
+        type: 'object',
+        required: ['items'],
+        properties: { apiVersion: text, kind: text, metadata, items },
+        'x-kubernetes-group-version-kind': [gvk],
+      },
+    ];
+  }
+}
 
 export const openApi: OpenApi = {
   openApiV3(group, version, kinds) {
@@ -24,7 +49,7 @@ function* v3Text(kinds: readonly ServedKind[]): Generator<string> {
   yield `{"openapi":"3.0.0","info":${JSON.stringify(info())},"paths":{`;
   yield* members(pathEntries(kinds, 3, v3Prefix));
   yield '},"components":{"schemas":{';
-  yield* members(schemaEntries([...typesOf(kinds), ...common], { prefix: v3Prefix, version: 3 }));
+  yield* members(schemasOf(kinds, v3Prefix, 3));
   yield '}}}';
 }
 
@@ -32,8 +57,13 @@ function* v2Text(kinds: readonly ServedKind[]): Generator<string> {
   yield `{"swagger":"2.0","info":${JSON.stringify(info())},"paths":{`;
   yield* members(pathEntries(kinds, 2, v2Prefix));
   yield '},"definitions":{';
-  yield* members(schemaEntries([...typesOf(kinds), ...common], { prefix: v2Prefix, version: 2 }));
+  yield* members(schemasOf(kinds, v2Prefix, 2));
   yield '}}';
+}
+
+function* schemasOf(kinds: readonly ServedKind[], prefix: string, version: 2 | 3): Generator<[string, unknown]> {
+  yield* schemaEntries([...typesOf(kinds), ...common], { prefix, version });
+  yield* customEntries(kinds, version, prefix);
 }
 
 function* pathEntries(kinds: readonly ServedKind[], version: 2 | 3, prefix: string): Generator<[string, unknown]> {

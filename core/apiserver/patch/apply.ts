@@ -1,4 +1,4 @@
-import { errors, fieldErrors, invalidObject, type ManagedFieldsEntry } from '#api';
+import { errors, type Field, fieldErrors, invalidObject, type ManagedFieldsEntry } from '#api';
 import type { JsonObject, Patches } from '../contract.ts';
 import { createdFields } from './created-fields.ts';
 import { FieldSet } from './field-set.ts';
@@ -76,7 +76,7 @@ function onlyWritable(config: JsonObject, subresource: string): JsonObject {
 }
 
 /** An object that nobody tracked yet belongs to one collective manager, so that the first apply meets conflicts. */
-function liveManagers(typeId: string, live: JsonObject | undefined): Manager[] {
+function liveManagers(typeId: string | Field, live: JsonObject | undefined): Manager[] {
   const managers = readManagers(live);
   if (!live || managers.length > 0) return managers;
   const set = ownable(fieldsOf(rootShape(typeId), live), '');
@@ -136,7 +136,7 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
   writeManagers(next, [...managers.filter((manager) => manager !== mine), entry]);
 };
 
-function trackCreation(typeId: string, next: JsonObject, options: { manager: string; nowMs: number }): void {
+function trackCreation(typeId: string | Field, next: JsonObject, options: { manager: string; nowMs: number }): void {
   const fieldsV1 = createdFields(typeId, next);
   if (!fieldsV1) return;
   const entry: ManagedFieldsEntry = {

@@ -8,7 +8,7 @@ import { isImplicit, namedPart, partsOf, rootShape, type Shape } from './typed.t
  * The fieldsV1 of whoever creates this object: what comparing it with nothing would give, made in one pass and without sets,
  * because every creation needs it. Undefined when nothing of it can be owned.
  */
-export function createdFields(typeId: string, object: JsonObject): JsonObject | undefined {
+export function createdFields(typeId: string | Field, object: JsonObject): JsonObject | undefined {
   const shape = rootShape(typeId);
   if (shape.kind !== 'struct' && shape.kind !== 'map') return undefined;
   const result: JsonObject = {};

@@ -6,11 +6,13 @@ import { isObject, setOwn } from './merge.ts';
 /** How server-side apply sees a value: one piece, named parts, or elements found by their keys. */
 export type Shape =
   | { readonly kind: 'leaf' }
-  | { readonly kind: 'struct'; readonly typeId: string }
+  | { readonly kind: 'struct'; readonly type: Fields }
   | { readonly kind: 'map'; readonly items: Field }
   | { readonly kind: 'keyed'; readonly keys: readonly string[]; readonly items: Field }
   | { readonly kind: 'set' };
 const leaf: Shape = { kind: 'leaf' };
+/** Of a type in the facts table, or of a custom kind. */
+type Fields = Pick<Field, 'fields' | 'rest'>;
 
 const shapes = new WeakMap<Field, Shape>();
 export function shapeOf(field: Field | undefined): Shape {
@@ -23,16 +25,21 @@ function shapeFor(field: Field): Shape {
   if (field.mapType === 'atomic') return leaf;
   if (field.type === 'ref') {
     const type = facts().types[field.ref!];
-    return !type || type.open || type.mapType === 'atomic' ? leaf : { kind: 'struct', typeId: field.ref! };
+    return !type || type.open || type.mapType === 'atomic' ? leaf : { kind: 'struct', type };
   }
+  if (field.type === 'struct') return { kind: 'struct', type: field };
   if (field.type === 'map') return { kind: 'map', items: field.items! };
   if (field.type === 'array' && field.listType === 'map')
     return { kind: 'keyed', keys: field.listMapKeys ?? [], items: field.items! };
   if (field.type === 'array' && field.listType === 'set') return { kind: 'set' };
   return leaf;
 }
-export const rootShape = (typeId: string): Shape =>
-  facts().types[typeId] ? { kind: 'struct', typeId } : { kind: 'map', items: { type: 'any' } };
+/** Of a built-in type by its id, or of a custom one by its fields. */
+export function rootShape(type: string | Field): Shape {
+  if (typeof type !== 'string') return shapeOf(type);
+  const known = facts().types[type];
+  return known ? { kind: 'struct', type: known } : { kind: 'map', items: { type: 'any' } };
+}
 export const fieldOf = (typeId: string, name: string): Field | undefined => {
   const fields = facts().types[typeId]?.fields;
   return fields && Object.hasOwn(fields, name) ? fields[name] : undefined;
@@ -48,14 +55,15 @@ const namedParts = new WeakMap<object, Map<string, NamedPart>>();
 /** What stands under this name in a struct or a map. */
 export function namedPart(shape: Shape & { kind: 'struct' | 'map' }, name: string): NamedPart {
   if (shape.kind === 'map') return { key: `f:${name}`, shape: shapeOf(shape.items), field: shape.items };
-  const type = facts().types[shape.typeId]!;
+  const { type } = shape;
   let parts = namedParts.get(type);
   if (!parts) namedParts.set(type, (parts = new Map()));
   let part = parts.get(name);
   if (part) return part;
-  const field = fieldOf(shape.typeId, name);
+  const declared = type.fields && Object.hasOwn(type.fields, name) ? type.fields[name] : undefined;
+  const field = declared ?? type.rest;
   part = { key: `f:${name}`, shape: shapeOf(field), field };
-  if (field) parts.set(name, part);
+  if (declared) parts.set(name, part);
   return part;
 }
 
@@ -91,7 +99,8 @@ export function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown)
   if (!isObject(element)) return undefined;
   const keys: JsonObject = {};
   for (const name of [...shape.keys].sort()) {
-    const value = element[name] ?? (shape.items.ref ? fieldOf(shape.items.ref, name)?.default : undefined);
+    const value =
+      element[name] ?? (shape.items.ref ? fieldOf(shape.items.ref, name) : shape.items.fields?.[name])?.default;
     if (value !== undefined) keys[name] = value;
   }
   return `k:${JSON.stringify(keys)}`;
@@ -201,7 +210,7 @@ function diffNamed(
   const each = (name: string) => {
     parts++;
     const [left, right] = [ownOf(old, name), ownOf(now, name)];
-    if (left === right || (left === undefined && right === null)) return;
+    if (left === right || (left === undefined && right === null && !keepsNulls(shape))) return;
     const part = namedPart(shape, name);
     const [more, less] = [new FieldSet(), new FieldSet()];
     diff(part.shape, left, right, more, less, part.field, here);
@@ -219,6 +228,8 @@ function diffNamed(
   if (!here.after) removed.own = true;
 }
 const isBranch = (value: unknown): boolean => typeof value === 'object' && value !== null;
+/** Go drops a null where it knows the type; custom kinds may mean it. */
+const keepsNulls = (shape: Shape): boolean => shape.kind === 'struct' && (shape.type as Field).type === 'struct';
 const none: JsonObject = {};
 const isEmpty = (object: JsonObject): boolean => Object.keys(object).length === 0;
 const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);

@@ -118,6 +118,10 @@ function fieldValue(type: string, field: Field, table: Table, depth: number): un
         : safe(firstOf(field.bytes, 2)?.integer ?? 0n);
     case 'l': // a list that is a message of its own, as APIResource's verbs
       return [...fieldsOf(field.bytes)].filter((one) => one.number === 1).map((one) => text(one.bytes));
+    case 'B':
+    case 'A':
+    case 'S':
+      return eitherValue(type, field.bytes, table, depth);
     default: {
       const raw = text(firstOf(field.bytes, 1)?.bytes ?? new Uint8Array()); // FieldsV1 and RawExtension hold JSON
       if (raw === '') return undefined;
@@ -129,6 +133,17 @@ function fieldValue(type: string, field: Field, table: Table, depth: number): un
       }
     }
   }
+}
+
+const schemaProps = 'apiextensions/v1.JSONSchemaProps';
+/** In schemas: one schema, or else a boolean, more schemas, names. */
+function eitherValue(type: 'A' | 'B' | 'S', bytes: Uint8Array, table: Table, depth: number): unknown {
+  const schema = (one: Field) => decodeStruct(schemaProps, one.bytes, table, depth + 1);
+  const own = firstOf(bytes, type === 'B' ? 2 : 1);
+  if (type === 'B') return own ? schema(own) : (firstOf(bytes, 1)?.integer ?? 0n) !== 0n;
+  if (own) return schema(own);
+  const rest = [...fieldsOf(bytes)].filter(({ number }) => number === 2);
+  return type === 'A' ? rest.map(schema) : rest.map((one) => text(one.bytes));
 }
 
 interface Field {

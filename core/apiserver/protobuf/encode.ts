@@ -141,11 +141,28 @@ export class ProtobufEncoder {
         const items = this.#writeOf('[]s', 1);
         return (writer, value) => items(writer, value ?? []);
       }
+      case 'A':
+      case 'B':
+      case 'S':
+        return this.#either(type);
       default:
         return (writer, value) => {
           if (value !== undefined) writeText(writer, 1, JSON.stringify(value)); // FieldsV1 and RawExtension hold JSON
         };
     }
+  }
+
+  /** In schemas: one schema, or else a boolean, more schemas, names. */
+  #either(type: 'A' | 'B' | 'S'): Write {
+    const schema = '@apiextensions/v1.JSONSchemaProps';
+    const allows = this.#writeOf('b', 1);
+    const rest = this.#writeOf(type === 'S' ? '[]s' : `[]${schema}`, 2);
+    return (writer, value) => {
+      const isOne = typeof value === 'object' && value !== null && !Array.isArray(value);
+      if (isOne) this.#writeOf(schema, type === 'B' ? 2 : 1)(writer, value);
+      if (type === 'B') allows(writer, isOne || value === true);
+      else if (Array.isArray(value)) rest(writer, value);
+    };
   }
 }
 

@@ -11,7 +11,7 @@ const kind = configMapKind as AnyKind;
 const served: ServedKind = { kind, strategy: defaultStrategy(kind) };
 const map = (name: string, data = { a: 'ä' }): CachedObject => {
   const object = { metadata: { name, namespace: 'n', creationTimestamp: '2026-01-02T03:04:05Z' }, data };
-  const bytes = encodeStored(kind, object as unknown as AnyObject);
+  const bytes = encodeStored(served, object as unknown as AnyObject);
   return new CachedObject(served, storeKey(kind, 'n', name), '7' as ResourceVersion, bytes);
 };
 
@@ -44,4 +44,21 @@ test('what has no form is not encoded', () => {
 test('a frame: its length, the type, the object', () => {
   const frame = watchFrame('ADDED', Uint8Array.from([1, 2, 3]));
   expect([...frame]).toEqual([0, 0, 0, 14, 0x0a, 5, ...Buffer.from('ADDED'), 0x12, 5, 0x0a, 3, 1, 2, 3]);
+});
+
+test('the verbs of discovery are a message of their own, and schemas hold one schema or something else', () => {
+  const resources = [{ name: 'a', singularName: '', namespaced: false, kind: 'A', verbs: ['get', 'list'] }];
+  const discovery = { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: 'g/v1', resources };
+  const bytes = new Encodings().value(discovery)!;
+  expect(Buffer.from(bytes).toString('latin1')).toContain('\x22\x0b\x0a\x03get\x0a\x04list');
+  expect(decodeProtobuf(bytes, table)['resources']).toEqual([{ name: 'a', kind: 'A', verbs: ['get', 'list'] }]);
+  const schema = {
+    type: 'object',
+    additionalProperties: true,
+    items: { type: 'string' },
+    not: { additionalProperties: { type: 'string' } },
+  };
+  const versions = [{ name: 'v1', schema: { openAPIV3Schema: { ...schema, default: { a: 0 }, enum: [1, 'x'] } } }];
+  const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', spec: { versions } };
+  expect(decodeProtobuf(new Encodings().value(definition)!, table)).toMatchObject(definition);
 });

@@ -3,6 +3,7 @@ import { mediaTypeOf, parseJson, readObject, readText } from '../body.ts';
 import type { CachedObject } from '../cached-object.ts';
 import type { AnyObject, JsonObject, ServedKind } from '../contract.ts';
 import { type Call, mustGet } from '../core.ts';
+import { converted } from '../create-object.ts';
 import { unsupportedMedia } from '../negotiate.ts';
 import { updateObject } from '../update-object.ts';
 import { valueAnswer } from '../write-answer.ts';
@@ -14,7 +15,7 @@ interface Scale extends JsonObject {
 
 /** GET, PUT and PATCH of autoscaling/v1 Scale over an object that has replicas. */
 export async function scale(call: Call): Promise<Response> {
-  if (call.info.verb === 'get') return valueAnswer(call, scaleOf(call.served, mustGet(call)));
+  if (call.info.verb === 'get') return valueAnswer(call, scaleOf(call.served, await converted(mustGet(call))));
   const build = call.info.verb === 'update' ? await fromBody(call) : await fromPatch(call);
   const next = await updateObject(call, {
     verb: call.info.verb as 'update' | 'patch',

@@ -1,5 +1,6 @@
 import { isResourceVersion, StatusError } from '#api';
 import { type Call, mustGet } from '../core.ts';
+import { converted } from '../create-object.ts';
 import { versionMistake } from '../list-options.ts';
 import { objectAnswer } from '../write-answer.ts';
 
@@ -9,5 +10,5 @@ export async function get(call: Call): Promise<Response> {
     if (!isResourceVersion(asked)) throw new StatusError(500, '', versionMistake(asked)); // as upstream, not 400
     await call.core.cache.waitFor(asked);
   }
-  return objectAnswer(call, mustGet(call));
+  return objectAnswer(call, await converted(mustGet(call)));
 }

@@ -24,6 +24,7 @@ interface Listing {
 export async function list(call: Call): Promise<Response> {
   const selection = selectionOf(call.served, call.info);
   const listing = await listingOf(call, selection);
+  if (call.served.conversion) await CachedObject.convert(listing.objects);
   for (const object of call.resources.allUnreadable(selection.namespace).slice(0, sealedShownMax))
     if (!selection.name || selection.name === object.name) call.warnings.add(unreadableError(object).message);
   const metadata = {

@@ -5,6 +5,7 @@ import type { AnyObject, JsonObject } from '../contract.ts';
 import { type Call, managerOf } from '../core.ts';
 import { createObject } from '../create-object.ts';
 import { decodePatched } from '../decode.ts';
+import { decodeKind, patchTypeOf } from '../kind-schema.ts';
 import { unsupportedMedia } from '../negotiate.ts';
 import { isTrue } from '../request-info.ts';
 import { updateObject } from '../update-object.ts';
@@ -73,18 +74,18 @@ function patched(call: Call, media: string, current: AnyObject, body: unknown): 
 /** An applied configuration is typed by the schema: what is not in it is refused, whatever fieldValidation says. */
 function refuseUnknown(call: Call, config: JsonObject): void {
   const { kind } = call.served;
-  const { schema } = call.core;
-  if (!schema?.has(kind.type)) return;
-  const lines = schema
-    .decode(kind.type, structuredClone(config))
-    .unknown.map((path) => `.${path}: field not declared in schema`);
+  const copy = structuredClone(config);
+  copy['metadata'] ??= {};
+  const lines = decodeKind(call.core, call.served, copy).unknown.map(
+    (path) => `.${path}: field not declared in schema`,
+  );
   if (lines.length === 0) return;
-  const { namespace = '' } = (config['metadata'] ?? {}) as { namespace?: string };
+  const { namespace = '', name = '' } = (config['metadata'] ?? {}) as { namespace?: string; name?: string };
   const text = lines.length === 1 ? lines[0]! : `errors:\n  ${lines.join('\n  ')}`;
   throw new StatusError(
     500,
     '',
-    `failed to create typed patch object (${namespace}/${call.info.name}; ${kind.group}/${kind.version}, Kind=${kind.kind}): ${text}`,
+    `failed to create typed patch object (${namespace}/${name}; ${kind.group}/${kind.version}, Kind=${kind.kind}): ${text}`,
   );
 }
 
@@ -107,7 +108,7 @@ async function apply(call: Call, config: JsonObject): Promise<Response> {
   };
   const namespace = kind.namespaced ? info.namespace : '';
   if (!call.resources.get(namespace, info.name) && !info.subresource) {
-    const made = decodePatched(call, core.patches.serverSideApply(kind.type, undefined, config, options));
+    const made = decodePatched(call, core.patches.serverSideApply(patchTypeOf(served), undefined, config, options));
     made.metadata.name = info.name;
     return objectAnswer(call, await createObject(call, made), 201);
   }
@@ -116,7 +117,10 @@ async function apply(call: Call, config: JsonObject): Promise<Response> {
     subresource: info.subresource,
     tracked: true,
     build: (current) => {
-      const result = decodePatched(call, core.patches.serverSideApply(kind.type, current.draft(), config, options));
+      const result = decodePatched(
+        call,
+        core.patches.serverSideApply(patchTypeOf(served), current.draft(), config, options),
+      );
       if (!(config['metadata'] as JsonObject | undefined)?.['resourceVersion']) delete result.metadata.resourceVersion;
       return result;
     },

@@ -55,7 +55,6 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const itself = ownIdentity('system:apiserver');
   const hooks = new AdmissionList();
   const schema = createSchemaEngine();
-  const [from, to] = config.nodePorts.split('-').map(Number);
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -78,7 +77,8 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     strategies: strategies as readonly AnyStrategy[],
     streams: streamsOf(home, config, keys),
     serviceRange: config.serviceCidr,
-    nodePorts: [from!, to!],
+    ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
+    nodePorts: rangeOf(config.nodePorts),
     advertise: {
       ip: config.nodeIp,
       port: config.port,
@@ -110,6 +110,11 @@ async function openStore({ home, config, log }: RoleContext): Promise<Store> {
   const secrets = tls ? { tls: readStoreTls(tls) } : { plaintext: true };
   return openEtcdStore({ endpoints, prefix, ...secrets, clock: systemClock, log });
 }
+
+const rangeOf = (text: string): [from: number, to: number] => {
+  const [from, to] = text.split('-').map(Number);
+  return [from!, to!];
+};
 
 /** Without root the cluster's own addresses are loopback ones. */
 const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.');

@@ -42,14 +42,14 @@ export function startApiParts(
     token: parts.token,
     userAgent: 'pintle-apiserver',
   });
-  const { kinds, reader } = server;
+  const { kinds, reader, callWebhook } = server;
   const { schema, hooks } = parts;
   return run(
     context,
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+      { kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
       seamsOf(context, client),
     ),
   );

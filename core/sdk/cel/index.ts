@@ -36,23 +36,34 @@ export const standardLibrary: readonly Overload[] = [
 export interface Expression extends Program {
   readonly type: Type;
   readonly source: string;
+  /** Whether the expression names this variable. */
+  uses(variable: string): boolean;
 }
+
+type Overloads = Map<string, Overload[]>;
+const byName = (library: readonly Overload[], onto: Overloads = new Map()): Overloads => {
+  for (const overload of library) onto.set(overload.name, [...(onto.get(overload.name) ?? []), overload]);
+  return onto;
+};
+/** The same for everybody: there are thousands of rules in a cluster, and one library. */
+const standardOverloads = byName(standardLibrary);
 
 /** A place for expressions: the variables they may name, and functions beside the standard ones. */
 export function celEnvironment(variables: Readonly<Record<string, Type>>, more: readonly Overload[] = []) {
-  const overloads = new Map<string, Overload[]>();
-  for (const overload of [...standardLibrary, ...more]) {
-    const same = overloads.get(overload.name);
-    if (same) same.push(overload);
-    else overloads.set(overload.name, [overload]);
-  }
+  const overloads = more.length ? byName(more, new Map(standardOverloads)) : standardOverloads;
   const environment: Environment = { variables: new Map(Object.entries(variables)), overloads };
   return {
     /** Throws CelError with all mistakes. */
     compile(source: string): Expression {
       const checked = check(parse(source), environment, source);
       const program = compileProgram(checked, Object.keys(variables));
-      return { type: checked.type, source, evaluate: (values, costMax) => program.evaluate(values, costMax) };
+      const names = new Set([...checked.types.keys()].map((node) => (node.type === 'ident' ? node.name : '')));
+      return {
+        type: checked.type,
+        source,
+        uses: (variable) => names.has(variable),
+        evaluate: (values, costMax) => program.evaluate(values, costMax),
+      };
     },
   };
 }

@@ -13,16 +13,20 @@ const groups = [
   'core/v1', 'events/v1', 'discovery/v1', 'coordination/v1', 'rbac/v1', 'authentication/v1', 'authorization/v1', 'certificates/v1',
   'admissionregistration/v1', 'apiregistration/v1', 'scheduling/v1', 'node/v1', 'flowcontrol/v1', 'policy/v1', 'storage/v1',
   'storagemigration/v1', 'networking/v1', 'resource/v1', 'autoscaling/v1', 'autoscaling/v2', 'apps/v1', 'batch/v1',
+  'apiextensions/v1',
 ]; // biome-ignore format: a table
 const meta = ['DeleteOptions', 'Status', 'WatchEvent', 'PartialObjectMetadata', 'PartialObjectMetadataList', 'APIGroup', 'APIGroupList', 'APIResourceList', 'APIVersions']; // biome-ignore format: a table
 const scalars: Readonly<Record<string, string>> = {
   string: 's', bool: 'b', int: 'i', int32: 'i', int64: 'i', uint32: 'i', uint64: 'i', float64: 'd', '[]byte': 'y',
   'meta/v1.Time': 't', 'meta/v1.MicroTime': 'm', 'meta/v1.FieldsV1': 'f', 'meta/v1.Duration': 'u', 'meta/v1.Verbs': 'l',
   'api/resource.Quantity': 'q', 'util/intstr.IntOrString': 'x', 'runtime.RawExtension': 'r', 'types.UID': 's', 'types.NodeName': 's',
+  'apiextensions/v1.JSON': 'j', 'apiextensions/v1.JSONSchemaPropsOrBool': 'B', 'apiextensions/v1.JSONSchemaPropsOrArray': 'A',
+  'apiextensions/v1.JSONSchemaPropsOrStringArray': 'S',
 }; // biome-ignore format: a table
 const modules = {
   api: moduleFolder(`k8s.io/api@v${moduleVersion}`),
   machinery: moduleFolder(`k8s.io/apimachinery@v${moduleVersion}`),
+  extensions: moduleFolder(`k8s.io/apiextensions-apiserver@v${moduleVersion}`),
   aggregator: moduleFolder(`k8s.io/kube-aggregator@v${moduleVersion}`),
 };
 interface Package {
@@ -37,6 +41,7 @@ function packageOf(path: string): Package {
   const places = [
     join(modules.api, path),
     join(modules.machinery, 'pkg/apis', path),
+    join(modules.extensions, 'pkg/apis', path),
     join(modules.machinery, 'pkg', path),
     join(modules.aggregator, 'pkg/apis', path),
   ];
@@ -79,6 +84,7 @@ function visit(path: string, name: string): void {
   if (table[id]) return;
   const fields: Record<string, string> = {};
   table[id] = fields;
+  if (new RegExp(`^type ${name} struct ?\\{\\}`, 'm').test(packageOf(path).source)) return;
   const body = new RegExp(`^type ${name} struct \\{\\n([\\s\\S]*?)^\\}`, 'm').exec(packageOf(path).source)?.[1];
   if (body === undefined) throw new Error(`no struct ${id}`);
   for (const line of body.split('\n')) {

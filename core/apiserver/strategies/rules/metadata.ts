@@ -65,11 +65,15 @@ const pathSegment: NameRule = (name) => {
   return ['/', '%'].filter((part) => name.includes(part)).map((part) => `may not contain '${part}'`);
 };
 
-/** Everything about metadata that does not depend on the kind, but for the rule of its name. */
+/**
+ * Everything about metadata that does not depend on the kind, but for the rule of its name.
+ * `plainFinalizers`: they need no domain, as of custom kinds.
+ */
 export function checkMetadata(
   object: Readonly<KubeObject>,
   current: Readonly<KubeObject> | undefined,
   nameRule: NameRule = dnsSubdomain,
+  plainFinalizers = false,
 ): FieldError[] {
   const mistakes: Mistakes = [];
   const meta = object.metadata;
@@ -84,7 +88,8 @@ export function checkMetadata(
   checkAnnotations(mistakes, meta.annotations, 'metadata.annotations');
   checkOwners(mistakes, meta);
   for (const [index, finalizer] of (meta.finalizers ?? []).entries())
-    checkFinalizer(mistakes, finalizer, `metadata.finalizers[${index}]`);
+    if (!plainFinalizers || !finalizer) checkFinalizer(mistakes, finalizer, `metadata.finalizers[${index}]`);
+    else checkName(mistakes, `metadata.finalizers[${index}]`, finalizer, qualifiedName);
   if (!current && meta.finalizers?.includes('orphan') && meta.finalizers.includes('foregroundDeletion'))
     mistakes.push(
       fieldErrors.invalid(

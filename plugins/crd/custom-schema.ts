@@ -1,0 +1,43 @@
+import type { Field } from '#api';
+import { type KindSchema, schemas } from '#sdk';
+import type { Version } from './kind.ts';
+import { documentOf } from './open-api.ts';
+
+type Json = Record<string, unknown>;
+const nothing: Json = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+
+export interface CustomSchema extends KindSchema {
+  /** Compiled on first use: a cluster has thousands of schemas, and writes objects of few. */
+  node(): schemas.SchemaNode;
+}
+
+export function customSchema(
+  version: Version,
+  gvk: { group: string; version: string; kind: string },
+  revision: string,
+): CustomSchema {
+  const raw = (version.schema?.openAPIV3Schema as Json | undefined) ?? nothing;
+  let compiled: schemas.SchemaNode | undefined;
+  const node = () => (compiled ??= schemas.compileSchema(raw));
+  return {
+    revision,
+    node,
+    prune: (object) => schemas.prune(node(), object),
+    applyDefaults: (object) => schemas.applyDefaults(withoutMetadata(node()), object),
+    get owned(): Field {
+      return schemas.ownedFields(node(), true);
+    },
+    openApi: (dialect) => documentOf(raw, gvk, dialect),
+  };
+}
+
+const trimmed = new WeakMap<schemas.SchemaNode, schemas.SchemaNode>();
+/** Metadata is the server's own: a schema says nothing about its defaults. */
+function withoutMetadata(node: schemas.SchemaNode): schemas.SchemaNode {
+  const known = trimmed.get(node);
+  if (known) return known;
+  const properties = node.properties && new Map([...node.properties].filter(([name]) => name !== 'metadata'));
+  const made = { ...node, properties };
+  trimmed.set(node, made);
+  return made;
+}
