@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { PintleError } from '#base';
+import { readRunState } from './components.ts';
 import { throwIfBroken } from './failure.ts';
 import type { Config, Home } from './home.ts';
-import { waitUntil } from './processes.ts';
+import { isAlive, waitUntil } from './processes.ts';
 
 /** A raw call with the admin token; resolves to undefined while nobody answers. */
 export async function ask(
@@ -23,14 +24,22 @@ export async function ask(
   }
 }
 
+/** What a killed supervisor left answers too, until the next one ends it: only an API server of the living one counts. */
+function hasOwnApiserver(home: Home): boolean {
+  const state = readRunState(home);
+  const apiserver = state?.components.find(({ name }) => name === 'apiserver');
+  return isAlive(state?.supervisor) && isAlive(apiserver?.process);
+}
+
 /** Waits until the API answers and this host's node is Ready. Throws early when a component cannot start. */
 export async function waitForNode(home: Home, config: Config, limitMs: number, signal?: AbortSignal): Promise<void> {
   let seen = 'the API server does not answer';
   const ready = await waitUntil(
     async () => {
       if (signal?.aborted) return true;
-      const response = await ask(home, config, `/api/v1/nodes/${config.nodeName}`);
       throwIfBroken(home);
+      if (!hasOwnApiserver(home)) return false;
+      const response = await ask(home, config, `/api/v1/nodes/${config.nodeName}`);
       if (!response) return false;
       if (!response.ok) {
         seen = `the API server answers ${response.status} for node ${config.nodeName}`;
