@@ -29,6 +29,7 @@ const documents = [
   'apis__networking.k8s.io__v1',
   'apis__resource.k8s.io__v1',
   'apis__rbac.authorization.k8s.io__v1',
+  'apis__apiextensions.k8s.io__v1',
 ];
 /** JSON shapes that are not objects although upstream names a type for them. */
 const special: Record<string, Field> = {
