@@ -119,8 +119,7 @@ test('a token is renewed at 80 % of its life, whatever the wall clock says', asy
   await eventually(read, (text) => text === 'token-3');
 });
 
-test('fsGroup owns what volumes hold, and files are no wider than asked', async () => {
-  if (process.getuid?.() !== 0) return console.log('skipped: fsGroup needs root to give files away');
+test.skipIf(process.getuid?.() !== 0)('fsGroup owns what volumes hold, and files are no wider than asked', async () => {
   await node.start({ isRoot: true });
   await node.create('group', {
     securityContext: { fsGroup: 1234 },
@@ -140,32 +139,34 @@ test('fsGroup owns what volumes hold, and files are no wider than asked', async 
   expect([file.gid, file.mode & 0o777]).toEqual([1234, 0o440]);
 });
 
-test('files belong to whom the volume names, tokens to the one user of the pod', async () => {
-  if (process.getuid?.() !== 0) return console.log('skipped: owners of files need root to give files away');
-  await node.start({ isRoot: true });
-  const sources = [
-    { serviceAccountToken: { path: 'token' } },
-    {
-      downwardAPI: { items: [{ path: 'n', mode: 0o440, user: 77, fieldRef: { fieldPath: 'metadata.name' } }] },
-    },
-  ];
-  const items = [{ path: 'n', fieldRef: { fieldPath: 'metadata.name' } }];
-  await node.create('owned', {
-    securityContext: { runAsUser: 4321 },
-    volumes: [
-      { name: 'p', projected: { sources } },
-      { name: 'd', downwardAPI: { defaultUser: 55, items } },
-    ],
-  });
-  const { metadata } = await node.until('owned', ready);
-  const of = async (path: string) => {
-    const { uid, mode } = await stat(join(node.folder, 'pods', metadata.uid!, 'volumes', path));
-    return [uid, mode & 0o777];
-  };
-  expect(await of('p/token')).toEqual([4321, 0o600]);
-  expect(await of('p/n')).toEqual([77, 0o440]);
-  expect(await of('d/n')).toEqual([55, 0o644]);
-});
+test.skipIf(process.getuid?.() !== 0)(
+  'files belong to whom the volume names, tokens to the one user of the pod',
+  async () => {
+    await node.start({ isRoot: true });
+    const sources = [
+      { serviceAccountToken: { path: 'token' } },
+      {
+        downwardAPI: { items: [{ path: 'n', mode: 0o440, user: 77, fieldRef: { fieldPath: 'metadata.name' } }] },
+      },
+    ];
+    const items = [{ path: 'n', fieldRef: { fieldPath: 'metadata.name' } }];
+    await node.create('owned', {
+      securityContext: { runAsUser: 4321 },
+      volumes: [
+        { name: 'p', projected: { sources } },
+        { name: 'd', downwardAPI: { defaultUser: 55, items } },
+      ],
+    });
+    const { metadata } = await node.until('owned', ready);
+    const of = async (path: string) => {
+      const { uid, mode } = await stat(join(node.folder, 'pods', metadata.uid!, 'volumes', path));
+      return [uid, mode & 0o777];
+    };
+    expect(await of('p/token')).toEqual([4321, 0o600]);
+    expect(await of('p/n')).toEqual([77, 0o440]);
+    expect(await of('d/n')).toEqual([55, 0o644]);
+  },
+);
 
 test('owners of files are refused where nobody can give files away', async () => {
   await node.start({ isRoot: false });

@@ -94,12 +94,6 @@ test('functions stay short', () => {
   expect(Object.keys(longFunctions).filter((name) => !(name in found))).toEqual([]);
 });
 
-/** `file name` → why nobody names it yet. */
-const unnamed: Record<string, string> = {
-  'core/client/kubeconfig.ts loadKubeconfig': 'for programs that stand outside a home (2026-11)',
-  'net/pods/forwarding.ts detectFirewalls': 'doctor is about to report it (2026-11)',
-};
-
 test('what is exported is named somewhere', () => {
   const uses = new Map<string, number>();
   for (const file of new Bun.Glob('{core,net,plugins,test}/**/*.ts').scanSync(root))
@@ -108,8 +102,7 @@ test('what is exported is named somewhere', () => {
   const dead = sources.flatMap(({ file, text }) =>
     Array.from(text.matchAll(/^export (?:async )?(?:function\*?|const|class|interface|type) ([\w$]+)/gm))
       .filter(([, name]) => uses.get(name!) === 1)
-      .map(([, name]) => `${file} ${name}`)
-      .filter((line) => !unnamed[line]),
+      .map(([, name]) => `${file} ${name}`),
   );
   expect(dead).toEqual([]);
 });

@@ -100,6 +100,8 @@ export class PodStarter {
       const spec = await this.#spec(pod, container, attempt, image, place);
       signal.throwIfAborted();
       if (after) crashes.next(crashKey(pod, name), after.finishedAtMs ?? clock.now());
+      for (const what of runtime.leavesOut?.(spec) ?? [])
+        events.event(pod, 'Warning', 'UnsupportedField', `The container runs without ${what}`, path);
       id = await gate.run(() => runtime.create(spec));
       events.event(pod, 'Normal', 'Created', 'Container created', path);
       const created = id;

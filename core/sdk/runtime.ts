@@ -176,6 +176,8 @@ export interface ContainerRuntime extends AsyncDisposable {
   ensureSandbox(spec: SandboxSpec): Promise<SandboxState>;
   /** The pod has ended: frees what the sandbox holds (processes, network, address). Its containers stay, for their logs. */
   endSandbox(podUid: string): Promise<void>;
+  /** What a container goes without here that is no reason to refuse it; the kubelet tells it by an event. */
+  leavesOut?(spec: ContainerSpec): readonly string[];
   /** Stops and removes the sandbox and every container in it. */
   removeSandbox(podUid: string): Promise<void>;
   /** Resolves to the container's id. Throws ContainerError. */

@@ -1,3 +1,4 @@
+// Whole: one machine in memory whose verbs share all of its state.
 import type { Clock } from '#base';
 import { randomUuid } from '#base';
 import {

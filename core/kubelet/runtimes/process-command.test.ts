@@ -1,5 +1,13 @@
 import { expect, test } from 'bun:test';
-import { type Ability, commandOf, credentialOptions, hostSight, ownSight, refusals } from './process-command.ts';
+import {
+  type Ability,
+  commandOf,
+  credentialOptions,
+  hostSight,
+  leftOut,
+  ownSight,
+  refusals,
+} from './process-command.ts';
 
 const image = {
   names: ['i'],
@@ -121,4 +129,13 @@ test('a container with its own root finds programs in its volumes and its image'
   expect(made(['/data/sh'])).toMatchObject({ argv: ['/data/sh'], cwd: '/.pintle/work' });
   expect(made(['env'])).toMatchObject({ argv: ['/.pintle/image/bin/env'] });
   expect(made(['/data/none'])).toBe('exec: "/data/none": stat /data/none: no such file or directory');
+});
+
+const tokenPath = '/var/run/secrets/kubernetes.io/serviceaccount';
+test.each([
+  ['no token is asked for', plain.mounts, user, 0],
+  ['no root of its own', [{ hostPath: '/t', containerPath: tokenPath, readOnly: true }], user, 1],
+  ['a root of its own', [{ hostPath: '/t', containerPath: tokenPath, readOnly: true }], root, 0],
+])('what a program goes without: %s', (_name, mounts, able, count) => {
+  expect(leftOut({ ...plain, mounts }, able)).toHaveLength(count);
 });

@@ -3,10 +3,16 @@ import { isAbsolute, join, posix } from 'node:path';
 import type { ContainerSpec } from '#sdk';
 import type { FoundImage } from './process-images.ts';
 
+const tokenFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** Files that every pod is given; a program that has no root of its own sees the host's instead, which is no loss worth a refusal. */
 const spareMounts = ['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/dev/termination-log'];
-const isSpare = (path: string) =>
-  spareMounts.includes(path) || path.startsWith('/var/run/secrets/kubernetes.io/serviceaccount');
+const isSpare = (path: string) => spareMounts.includes(path) || path.startsWith(tokenFolder);
+
+/** What such a program goes without although its pod says otherwise: the token that every pod is given. */
+export const leftOut = (spec: ContainerSpec, able: Ability): string[] =>
+  able.ownRoot || !spec.mounts.some(({ containerPath }) => containerPath.startsWith(tokenFolder))
+    ? []
+    : [`the service account's token at ${tokenFolder} (this machine gives no mount namespace)`];
 
 /** What this process may do. */
 export interface Ability {

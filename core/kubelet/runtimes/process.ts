@@ -36,6 +36,7 @@ import {
   credentialOptions,
   hostSight,
   imagePlace,
+  leftOut,
   ownSight,
   refusals,
   workPlace,
@@ -151,6 +152,10 @@ class ProcessRuntime implements ContainerRuntime {
     await Promise.all(this.#records.containers(podUid).map((record) => this.remove(record.id)));
     this.#records.removePod(podUid);
     this.#feed.publish(podUid);
+  }
+
+  leavesOut(spec: ContainerSpec): readonly string[] {
+    return leftOut(spec, this.#able);
   }
 
   async create(spec: ContainerSpec): Promise<string> {

@@ -1,3 +1,4 @@
+// Whole: one case for each kind of node, and the folds of the macros that one of them needs.
 import type { Literal, Node } from './ast.ts';
 import type { Checked } from './check.ts';
 import { optionalAt } from './library/lists.ts';

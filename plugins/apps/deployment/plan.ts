@@ -103,7 +103,6 @@ export function shareOut(
 function proportion(set: Readonly<ReplicaSet>, wanted: number, allowed: number, left: number, change: number): number {
   const noted = Number(set.metadata.annotations?.[annotations.max] ?? 0) || wanted;
   const share = Math.round((sizeOf(set) * allowed) / noted) - sizeOf(set);
-  void wanted;
   return change > 0 ? Math.max(0, Math.min(share, left)) : Math.min(0, Math.max(share, left));
 }
 

@@ -30,29 +30,28 @@ export function regex(pattern: string): RE2JS {
 const matches = (text: string, pattern: string): boolean => regex(pattern).matcher(text).find();
 
 const chars = (text: string): string[] => (/[\ud800-\udfff]/.test(text) ? [...text] : text.split(''));
-const upTo = (at: Int, length: number, text: string): number => {
+const upTo = (at: Int, length: number): number => {
   const index = Number(at);
   if (index < 0 || index > length) throw failure(`index out of range: ${index}`);
-  void text;
   return index;
 };
 function indexOf(text: string, part: string, from: Int = 0): number {
   const [all, wanted] = [chars(text), chars(part)];
-  for (let at = upTo(from, all.length, text); at + wanted.length <= all.length; at++)
+  for (let at = upTo(from, all.length); at + wanted.length <= all.length; at++)
     if (wanted.every((char, i) => all[at + i] === char)) return at;
   return -1;
 }
 function lastIndexOf(text: string, part: string, from?: Int): number {
   const [all, wanted] = [chars(text), chars(part)];
-  const start = from === undefined ? all.length : upTo(from, all.length, text);
+  const start = from === undefined ? all.length : upTo(from, all.length);
   for (let at = Math.min(start, all.length - wanted.length); at >= 0; at--)
     if (wanted.every((char, i) => all[at + i] === char)) return at;
   return -1;
 }
 function substring(text: string, from: Int, to?: Int): string {
   const all = chars(text);
-  const start = upTo(from, all.length, text);
-  const end = to === undefined ? all.length : upTo(to, all.length, text);
+  const start = upTo(from, all.length);
+  const end = to === undefined ? all.length : upTo(to, all.length);
   if (start > end) throw failure(`invalid substring range. start: ${start}, end: ${end}`);
   return all.slice(start, end).join('');
 }
@@ -80,7 +79,7 @@ const ascii = (pattern: RegExp, turn: (char: string) => string) => (text: string
 const trim = (text: string): string => text.replace(/^[\s\u0085]+|[\s\u0085]+$/gu, '');
 function charAt(text: string, at: Int): string {
   const all = chars(text);
-  return all[upTo(at, all.length, text)] ?? '';
+  return all[upTo(at, all.length)] ?? '';
 }
 const quote = (text: string): string =>
   `"${text.replace(/["\\\u0007\b\f\n\r\t\v]/g, (char) => escapes[char] ?? char)}"`;
