@@ -5,7 +5,6 @@ import { checksOf } from './doctor/checks.ts';
 import type { Machine } from './doctor/machine.ts';
 import { nodeNameOf } from './first-start.ts';
 import { debianMirror, packagesMissing } from './install.ts';
-import { countsOf } from './test.ts';
 
 const machine: Machine = {
   linux: true,
@@ -85,13 +84,4 @@ test('the Debian mirror comes from the system’s own sources, in both formats',
 test('node names', () => {
   expect(nodeNameOf('My_Host.')).toBe('my-host');
   expect(nodeNameOf('---')).toBe('node');
-});
-
-test('counts of a test run', () => {
-  expect(countsOf('\n 12 pass\n 1 skip\n 2 todo\n 3 fail\n 99 expect() calls\n')).toEqual({
-    passed: 12,
-    failed: 3,
-    skipped: 3,
-  });
-  expect(countsOf('')).toEqual({ passed: 0, failed: 0, skipped: 0 });
 });
