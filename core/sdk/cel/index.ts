@@ -1,4 +1,6 @@
 import { check, type Environment } from './check.ts';
+import { estimateCost } from './estimate/estimate.ts';
+import type { Range } from './estimate/range.ts';
 import { conversions } from './library/conversions.ts';
 import { namedFormats } from './library/format.ts';
 import { lists, optionals } from './library/lists.ts';
@@ -65,5 +67,7 @@ export function celEnvironment(variables: Readonly<Record<string, Type>>, more: 
         evaluate: (values, costMax) => program.evaluate(values, costMax),
       };
     },
+    /** What the expression may cost; `self` declares the sizes. Throws CelError. */
+    estimate: (source: string, self: Type): Range => estimateCost(check(parse(source), environment, source), self),
   };
 }
