@@ -9,6 +9,7 @@ import { operators } from './library/operators.ts';
 import { quantities } from './library/quantity.ts';
 import { semvers } from './library/semver.ts';
 import { strings } from './library/strings.ts';
+import { textFormats } from './library/text-format.ts';
 import { time } from './library/time.ts';
 import type { Overload } from './overload.ts';
 import { parse } from './parser.ts';
@@ -33,6 +34,7 @@ export const standardLibrary: readonly Overload[] = [
   ...network,
   ...semvers,
   ...namedFormats,
+  ...textFormats,
 ];
 
 export interface Expression extends Program {

@@ -298,4 +298,3 @@ function below(type: Exclude<Type, { k: 'sized' }>, step: string): Type | undefi
 /** Undeclared is 0: numbers, and the keys of maps. */
 const elementsMax = (type: Type): number =>
   type.k === 'list' || type.k === 'map' || type.k === 'sized' ? (type.bounds?.max ?? 0) : 0;
-
