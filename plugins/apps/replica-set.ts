@@ -1,5 +1,4 @@
-import { matchesLabels, selectorOf } from '#api';
-import { type Replicated, replicasController } from '#sdk';
+import { matchesLabels, type Replicated, replicasController, selectorOf } from '#sdk';
 import { type ReplicaSet, replicaSetKind } from './kinds.ts';
 
 export const replicaSetController = replicasController<ReplicaSet & Replicated>({

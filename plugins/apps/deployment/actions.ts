@@ -1,4 +1,4 @@
-import { apiVersionOf, isReason, keyOf } from '#api';
+import { apiVersionOf, isReason, keyOf } from '#sdk';
 import { type Deployment, deploymentKind, type ReplicaSet, replicaSetKind } from '../kinds.ts';
 import { hashLabel, sameTemplate, templateHash } from '../template.ts';
 import type { Pass } from './controller.ts';

@@ -1,5 +1,15 @@
-import { apiVersionOf, isReason, type KubeObject, keyOf, matchesLabels, type Pod, podKind, selectorOf } from '#api';
-import type { ControllerSpec, ReconcileContext } from '#sdk';
+import {
+  apiVersionOf,
+  type ControllerSpec,
+  isReason,
+  type KubeObject,
+  keyOf,
+  matchesLabels,
+  type Pod,
+  podKind,
+  type ReconcileContext,
+  selectorOf,
+} from '#sdk';
 import { type Deployment, deploymentKind, type ReplicaSet, replicaSetKind } from '../kinds.ts';
 import { ensureNewSet, resize } from './actions.ts';
 import { forgetOld, isScaling, newSetSize, shareOut, shrinkOld } from './plan.ts';

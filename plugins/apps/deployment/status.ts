@@ -1,4 +1,4 @@
-import { timeText } from '#base';
+import { timeText } from '#sdk';
 import type { DeploymentCondition } from '../gen/types.ts';
 import type { Deployment, ReplicaSet } from '../kinds.ts';
 import { availableOf, bounds, existingOf, readyOf, type Sets, sizesOf } from './replica-sets.ts';
