@@ -5,6 +5,8 @@ import type { Client, Fetch } from '#client';
 import { type ControllerSpec, type ReconcileContext, specOf, TerminalError } from '#sdk';
 import { type Bundle, readBundle } from './bundle.ts';
 import { type Gateway, openGateway } from './gateway.ts';
+import { HookBoard } from './hooks/board.ts';
+import { hooksOf } from './hooks/points.ts';
 import { PluginInstance } from './instance.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
 import { launchPlugin, socketName } from './launch.ts';
@@ -29,6 +31,8 @@ export interface HostOptions {
   /** Sockets and roots; short, because a socket's path has at most 107 bytes. */
   readonly runFolder: string;
   readonly clusterId: string;
+  /** Where its hooks are called; of its own when nobody else is to call them. */
+  readonly hooks?: HookBoard;
   /** How long it must be ready before it counts as healthy; default 5 s. */
   readonly healthMs?: number;
 }
@@ -45,6 +49,7 @@ interface Running {
   readonly instance: PluginInstance;
   readonly gateway: Gateway;
   readonly bundle: Bundle;
+  readonly spec: PluginSpec;
   readonly beganMs: number;
   healthy: boolean;
 }
@@ -54,6 +59,8 @@ interface Entry {
   failedFingerprint?: string;
   rolledBack?: string;
   lastGood?: PluginStatus['lastGood'];
+  /** Hooks that were attached by a former life of this host: they hold until this one knows better. */
+  formerHooks?: PluginStatus['hooks'];
   written?: string;
   writing: Promise<void>;
 }
@@ -62,7 +69,10 @@ interface Entry {
 export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
-  constructor(private readonly options: HostOptions) {}
+  readonly #hooks: HookBoard;
+  constructor(private readonly options: HostOptions) {
+    this.#hooks = options.hooks ?? new HookBoard(options.clock);
+  }
 
   get controller(): ControllerSpec<never> {
     return specOf<PluginObject>({
@@ -86,6 +96,7 @@ export class PluginHost implements AsyncDisposable {
     const entry = this.#entries.get(name) ?? { writing: Promise.resolve() };
     this.#entries.set(name, entry);
     if (!current) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       this.#entries.delete(name);
       return;
@@ -93,7 +104,9 @@ export class PluginHost implements AsyncDisposable {
     if (current.metadata.deletionTimestamp) return this.#uninstall(current, entry);
     if (!current.metadata.finalizers?.includes(finalizer)) return this.#setFinalizer(current, true);
     entry.lastGood ??= current.status?.lastGood;
+    entry.formerHooks ??= current.status?.hooks ?? [];
     if (current.spec?.paused) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       await this.#report(name, current, entry);
       return;
@@ -114,6 +127,7 @@ export class PluginHost implements AsyncDisposable {
       entry.failure = error instanceof StepError ? error : new StepError('Loaded', 'Failed', messageOf(error), false);
       events.event(current, 'Warning', entry.failure.reason, entry.failure.message);
       if (entry.failure.lasting) entry.failedFingerprint = fingerprint;
+      if (!entry.running) this.#detach(name, entry);
       await this.#report(name, current, entry);
       if (entry.failure.lasting) throw new TerminalError(entry.failure.message);
       throw error;
@@ -160,7 +174,15 @@ export class PluginHost implements AsyncDisposable {
       log,
       onChange: () => void this.#changed(name, entry),
     });
-    entry.running = { fingerprint, instance, gateway, bundle, beganMs: options.clock.monotonicMs(), healthy: false };
+    entry.running = {
+      fingerprint,
+      instance,
+      gateway,
+      bundle,
+      spec,
+      beganMs: options.clock.monotonicMs(),
+      healthy: false,
+    };
     await instance.start();
   }
 
@@ -202,14 +224,31 @@ export class PluginHost implements AsyncDisposable {
     const { running } = entry;
     if (!running || this.#over.signal.aborted) return;
     const { clock, client, healthMs = healthMsDefault } = this.options;
+    const { phase } = running.instance.state;
+    if (phase === 'Quarantined') this.#detach(name, entry);
+    const { manifest, digest } = running.bundle;
+    // What was healthy before, or takes over hooks that are in force, answers them at once: without it they fail.
+    const wasGood = entry.lastGood?.digest === digest && (entry.formerHooks?.length ?? 0) > 0;
+    if (phase === 'Active' && (wasGood || this.#hooks.isAttached(name))) this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
-    if (running.instance.state.phase !== 'Active' || running.healthy) return;
+    if (phase !== 'Active' || running.healthy) return;
     await clock.sleep(healthMs, this.#over.signal);
     if (entry.running !== running || running.instance.state.phase !== 'Active') return;
     running.healthy = true;
-    const { manifest, digest } = running.bundle;
+    this.#attach(name, entry, running);
     entry.lastGood = { version: manifest.version, digest };
     await this.#refresh(name, entry, client);
+  }
+  #attach(name: string, entry: Entry, running: Running): void {
+    entry.formerHooks = [];
+    const hooks = hooksOf(running.bundle.manifest, running.spec);
+    if (this.#hooks.isAttached(name, running.instance)) return;
+    if (hooks.length > 0) this.#hooks.attach(name, running.instance, hooks);
+    else this.#hooks.detach(name);
+  }
+  #detach(name: string, entry: Entry): void {
+    entry.formerHooks = [];
+    this.#hooks.detach(name);
   }
   async #refresh(name: string, entry: Entry, client: Client): Promise<void> {
     const current = await client.get(pluginKind as Kind<PluginObject>, { name }).catch(() => undefined);
@@ -247,6 +286,8 @@ export class PluginHost implements AsyncDisposable {
       lastGood: entry.lastGood,
       rolledBack: entry.rolledBack,
       uncarried: running && uncarried(running.bundle.manifest.provides),
+      hooks: this.#hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
+      registered: running?.bundle.manifest,
     };
     const status = statusOf(seen, plugin.status, timeText(this.options.clock.now()));
     const text = JSON.stringify({
@@ -267,6 +308,7 @@ export class PluginHost implements AsyncDisposable {
     const manifest =
       entry.running?.bundle.manifest ??
       (await this.#verified(name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+    this.#detach(name, entry);
     await this.#stop(entry);
     if (plugin.spec?.dataPolicy === 'Delete' && manifest) await removeKinds(client, manifest);
     await removeIdentity(client, name);
@@ -282,5 +324,5 @@ export class PluginHost implements AsyncDisposable {
   }
 }
 
-const fingerprintOf = ({ digest, config, approvedNeeds, isolation }: PluginSpec): string =>
-  JSON.stringify([digest, config, approvedNeeds, isolation]);
+const fingerprintOf = ({ digest, config, approvedNeeds, isolation, hookPriority, failClosed }: PluginSpec): string =>
+  JSON.stringify([digest, config, approvedNeeds, isolation, hookPriority, failClosed]);

@@ -8,6 +8,8 @@ export type ToPlugin =
       /** Unix socket that answers the Kubernetes API as this plugin's account. */
       readonly apiSocket: string;
       readonly config: Readonly<Record<string, unknown>>;
+      /** Version of the calls over descriptor 3; absent: the host makes none. */
+      readonly hooks?: number;
     }
   | { readonly type: 'stop' };
 export type FromPlugin =
@@ -24,6 +26,8 @@ export type FromPlugin =
       readonly fields?: Readonly<Record<string, unknown>>;
     };
 
+/** Of the calls over the socket pair; `hello` is the first and names it. */
+export const hooksProtocol = 1;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 

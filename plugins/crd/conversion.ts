@@ -1,4 +1,4 @@
-import { apiVersionOf, errors, type KubeObject } from '#api';
+import { apiVersionOf, errors, isReason, type KubeObject } from '#api';
 import type { AnyObject, CallWebhook, KindConversion } from '#sdk';
 import type { Definition } from './kind.ts';
 
@@ -31,6 +31,7 @@ export function conversionOf(
       try {
         answer = await call(target, review, { timeoutMs });
       } catch (error) {
+        if (isReason(error, 'ServiceUnavailable')) throw error; // a plugin that converts its own kind does not run
         throw fail(`failed: ${(error as Error).message.replace(/^Internal error occurred: /, '')}`);
       }
       const converted = convertedOf(answer, uid, waiting, apiVersion, fail);

@@ -9,7 +9,7 @@ import { createEventRecorder } from '../../sdk/recorder.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
-import { startControllersParts, startPluginHost } from './plugins.ts';
+import { openHooks, startControllersParts, startPluginHost } from './plugins.ts';
 
 /** Scheduler and core controllers, each with its own identity and one set of informers for all. */
 export async function startControllersRole(context: RoleContext): Promise<void> {
@@ -33,6 +33,6 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
   await startControllersParts(context, client, informers, new PluginMetrics());
-  await startPluginHost(context);
+  await startPluginHost(context, await openHooks(context));
   log.info('scheduler and controllers run');
 }
