@@ -25,7 +25,7 @@ export interface ChannelOptions {
   readonly clock: Clock;
   /** What the other side asks. A throw becomes the other side's `remote` failure. */
   answer(method: string, body: unknown): unknown;
-  /** A longer frame of the other side ends the channel before it is read. Default 4 MiB. */
+  /** A longer frame of the other side ends the channel before it is read; own ones are not sent. Default 4 MiB. */
   readonly frameBytesMax?: number;
   /** Own calls that wait at the same time, and calls of the other side in work. Default 64. */
   readonly callsMax?: number;
@@ -197,13 +197,18 @@ class End implements Channel {
     }
     try {
       this.#send(answer);
-    } catch {} // it has gone, or does not read what it asks for
+    } catch (error) {
+      if (!this.isOpen || 'e' in answer) return; // it has gone, or does not read what it asks for
+      this.#send({ i, e: messageOf(error) });
+    }
   }
 
   #send(message: Message): void {
     if (this.#why !== undefined) throw new CallError('closed', this.#why);
     const text = JSON.stringify(message);
     const length = Buffer.byteLength(text);
+    const most = this.options.frameBytesMax ?? frameBytesMaxDefault;
+    if (length > most) throw new CallError('busy', `a message of ${length} bytes; ${most} is the most`);
     if (this.#unsentBytes + length > waitingBytesMax)
       throw new CallError('busy', 'the other side does not read what it is sent');
     const frame = Buffer.allocUnsafe(headerBytes + length);

@@ -39,6 +39,7 @@ export interface HostOptions {
 const finalizer = 'plugins.pintle.dev/host';
 const healthMsDefault = 5_000;
 const probationMs = 10 * 60_000;
+const figuresEveryMs = 10_000;
 
 export const bundleFolder = (folder: string, name: string, digest: string): string =>
   join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
@@ -80,6 +81,9 @@ export class PluginHost implements AsyncDisposable {
       watches: pluginKind,
       workersMax: 4,
       reconciler: { reconcile: (key, current, context) => this.#reconcile(key.name, current, context) },
+      run: async ({ clock, signal }) => {
+        for (; !signal.aborted; await clock.sleep(figuresEveryMs, signal)) await this.refreshHooks();
+      },
     });
   }
 
@@ -249,6 +253,11 @@ export class PluginHost implements AsyncDisposable {
   #detach(name: string, entry: Entry): void {
     entry.formerHooks = [];
     this.#hooks.detach(name);
+  }
+  /** Writes the figures of hooks into the status of each plugin that has some. */
+  async refreshHooks(): Promise<void> {
+    for (const [name, entry] of this.#entries)
+      if (this.#hooks.isAttached(name)) await this.#refresh(name, entry, this.options.client);
   }
   async #refresh(name: string, entry: Entry, client: Client): Promise<void> {
     const current = await client.get(pluginKind as Kind<PluginObject>, { name }).catch(() => undefined);
