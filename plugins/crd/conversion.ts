@@ -1,5 +1,12 @@
-import { apiVersionOf, errors, isReason, type KubeObject } from '#api';
-import type { AnyObject, CallWebhook, KindConversion } from '#sdk';
+import {
+  type AnyObject,
+  apiVersionOf,
+  type CallWebhook,
+  errors,
+  isReason,
+  type KindConversion,
+  type KubeObject,
+} from '#sdk';
 import type { Definition } from './kind.ts';
 
 type Json = Record<string, unknown>;
