@@ -1,8 +1,12 @@
 // Hooks of plugins in processes of their own, called by the real API server over socket and socket pair.
 import { afterAll, expect, test } from 'bun:test';
-import type { Kind, KubeObject } from '#api';
+import { eventKind, type Kind, type KubeObject, type Node, nodeKind, podKind, serviceAccountKind } from '#api';
 import { Scope } from '#base';
+import { createInformers } from '../core/client/cache-informer.ts';
+import { advisersOf } from '../core/host/hooks/advisers.ts';
 import { pluginKind } from '../core/host/kind.ts';
+import { startScheduler } from '../core/scheduler/scheduler.ts';
+import { createEventRecorder } from '../core/sdk/recorder.ts';
 import {
   built,
   type Cluster,
@@ -11,6 +15,7 @@ import {
   phase,
   removePlace,
   sandboxed,
+  seams,
   statusOf,
   until,
 } from './fixtures/plugin-cluster.ts';
@@ -177,3 +182,71 @@ test('convert: other versions on read, write and list; without the plugin the st
     '503 ServiceUnavailable: plugin "guard" did not convert',
   );
 }, 60_000);
+
+test('schedule: one call for each pod with all candidate nodes, filter, score and permit; skipped when it is late', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const { client } = to;
+  await client.create(serviceAccountKind, {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'default', namespace: 'default' },
+  });
+  for (const [name, blocked] of [['a'], ['b'], ['c', true]] as const)
+    await client.create(nodeKind, {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name, labels: { rank: name } },
+      spec: blocked ? { unschedulable: true } : {},
+      status: {
+        allocatable: { cpu: '8', memory: '8Gi', pods: '110' },
+        conditions: [{ type: 'Ready', status: 'True' }],
+      },
+    } as Node);
+  await install(
+    to,
+    await hookPlugin(`let asked = 0; let denied = 0;
+schedule({ name: "rank", weight: 50,
+  filter: (pod, nodes) => nodes.map((node) => pod.metadata.name.startsWith("none") ? "asked about " + nodes.map((one) => one.metadata.name).join("+") : true),
+  score: (pod, nodes) => pod.metadata.name.startsWith("hang") ? new Promise(() => {}) : nodes.map(({ metadata }) => metadata.labels.rank === pod.metadata.annotations?.want ? 100 : 0),
+  permit: (pod, node) => pod.metadata.name.startsWith("twice") && denied++ === 0 ? "not " + node + " yet" : true });`),
+  );
+  await attached(to);
+  const informers = createInformers({ client, ...seams, signal: scope.signal });
+  const events = scope.use(createEventRecorder({ client, ...seams, component: 'default-scheduler' }));
+  scope.use(await startScheduler({ client, informers, events, ...seams, advisers: () => advisersOf(to.board) }));
+  const pod = (name: string, want = '') =>
+    client.create(podKind, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default', annotations: { want } },
+      spec: { containers: [{ name: 'c', image: 'i' }] },
+    });
+  const get = (name: string) => client.get(podKind, { namespace: 'default', name });
+  const nodeOf = (name: string) => until(`${name} is bound`, async () => (await get(name)).spec?.nodeName);
+  const told = (name: string) =>
+    until(`${name} is refused`, async () =>
+      (await client.list(eventKind)).items.find(
+        (event) => event.involvedObject.name === name && event.reason === 'FailedScheduling',
+      ),
+    );
+  for (const want of ['a', 'b', 'b', 'a', 'b']) {
+    const name = `p${Math.random()}`;
+    await pod(name, want);
+    expect(await nodeOf(name)).toBe(want);
+  }
+  await pod('none-1');
+  expect((await told('none-1')).message).toStartWith(
+    '0/3 nodes are available: 1 node(s) were unschedulable, 2 node(s) refused by plugin guard/rank: asked about a+b.',
+  );
+  await pod('twice-1', 'b');
+  expect((await told('twice-1')).message).toBe('plugin guard/rank does not permit node b: not b yet');
+  expect(await nodeOf('twice-1')).toBe('b');
+  await pod('hang-1');
+  expect(['a', 'b']).toContain(await nodeOf('hang-1'));
+  expect(to.board.statusOf('guard')?.find(({ name }) => name === 'schedule rank')?.timeouts).toBe(1);
+  const required = { ...to.board.statusOf('guard')![0]!, failurePolicy: 'Fail' as const };
+  to.board.attach('guard', { isResponsive: false, channel: undefined }, [required]);
+  await pod('required-1');
+  expect((await told('required-1')).message).toContain('2 plugin guard/rank gave no answer');
+}, 90_000);

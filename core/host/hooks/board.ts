@@ -30,7 +30,10 @@ const methodsOf: Readonly<Record<string, readonly HookMethod[]>> = {
 /** The hooks that are attached in this host, and the way to who answers them. Attaching again moves them at once. */
 export class HookBoard {
   readonly #attached = new Map<string, Attached>();
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    private readonly limits: typeof hookLimits = hookLimits,
+  ) {}
 
   attach(plugin: string, target: HookTarget, hooks: readonly HookStatus[]): void {
     const stats = new Map(hooks.map(({ name }) => [name, new HookStats()]));
@@ -84,7 +87,7 @@ export class HookBoard {
     const beganMs = this.clock.monotonicMs();
     if (!target.channel || !target.isResponsive) throw new CallError('closed', `plugin ${plugin} does not run`);
     if (breaker.isOpen(beganMs)) throw new CallError('timeout', `plugin ${plugin} gave no answer to the last calls`);
-    const { budgetMs, limitMs } = hookLimits[method];
+    const { budgetMs, limitMs } = this.limits[method];
     try {
       const answer = await target.channel.call(method, asked, limitMs);
       breaker.note(false, beganMs);

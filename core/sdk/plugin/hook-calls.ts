@@ -1,4 +1,5 @@
 import type { KubeObject } from '../../api/meta.ts';
+import type { Advice } from '../scheduling.ts';
 import type { UserInfo } from '../strategy.ts';
 import type { RestCall, RestKind } from './contributions.ts';
 import type { CustomObject, CustomResource } from './crd.ts';
@@ -14,7 +15,7 @@ export interface HookCalls {
   mutate: { asked: AdmissionCall; answer: Pick<CustomObject, 'metadata' | 'spec'> };
   schedule: {
     asked: { rule: string; pod: KubeObject; nodes: readonly KubeObject[] };
-    answer: { filter?: readonly (true | string)[]; scores?: readonly number[] };
+    answer: Advice;
   };
   permit: { asked: { rule: string; pod: KubeObject; node: string }; answer: true | string };
   convert: { asked: { objects: readonly CustomObject[]; apiVersion: string }; answer: readonly CustomObject[] };
@@ -119,13 +120,18 @@ function ruleOf({ scheduling }: Contributions, name: string) {
 async function schedule(
   contributions: Contributions,
   { rule: name, pod, nodes }: HookCalls['schedule']['asked'],
-): Promise<HookCalls['schedule']['answer']> {
+): Promise<Advice> {
   const rule = ruleOf(contributions, name);
   const podView = viewOf(pod) as never;
   const nodeViews = nodes.map((node) => viewOf(node));
   const filter = await rule.filter?.(podView, nodeViews as never);
   const scores = await rule.score?.(podView, nodeViews as never);
-  return { ...(filter ? { filter } : {}), ...(scores ? { scores } : {}) };
+  return {
+    ...(filter ? { filter } : {}),
+    ...(scores ? { scores } : {}),
+    ...(rule.weight === undefined ? {} : { weight: rule.weight }),
+    ...(rule.permit ? { permits: true } : {}),
+  };
 }
 
 async function rest(
