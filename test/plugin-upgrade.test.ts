@@ -15,7 +15,7 @@ import {
   runsVersion,
   startHost,
   until,
-} from './fixtures/plugin-cluster.ts';
+} from './fixtures/plugin-hosts.ts';
 
 let place: string;
 beforeAll(() => {

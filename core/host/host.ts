@@ -1,19 +1,21 @@
 import { join } from 'node:path';
 import type { Kind } from '#api';
-import { messageOf, PintleError, timeText } from '#base';
+import { messageOf, timeText } from '#base';
 import type { Client } from '#client';
 import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf, TerminalError } from '#sdk';
-import { type Bundle, readBundle } from './bundle.ts';
+import { HookBoard } from './hooks/board.ts';
+import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
-import type { Isolation } from './manifest.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
 import { uncarried } from './provides.ts';
 import { provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
-import { unapproved } from './rbac.ts';
 import { type Seen, StepError, statusOf } from './status.ts';
+import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
 export interface HostOptions extends VersionHost {
+  /** Where its hooks are called; of its own when nobody else is to call them. */
+  readonly hooks?: HookBoard;
   /** How long it must be ready before it counts as healthy; default 5 s. */
   readonly healthMs?: number;
   /** Before each step of a start or an upgrade, by its name; for tests that stop the host there. */
@@ -22,9 +24,7 @@ export interface HostOptions extends VersionHost {
 export type StartStep = 'verify' | 'kinds' | 'identity' | 'start' | 'health' | 'fence' | 'promote' | 'drain';
 const finalizer = 'plugins.pintle.dev/host';
 const healthMsDefault = 5_000;
-
-export const bundleFolder = (folder: string, name: string, digest: string): string =>
-  join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
+const figuresEveryMs = 10_000;
 
 type Known = NonNullable<PluginStatus['lastGood']>;
 interface Entry {
@@ -40,6 +40,8 @@ interface Entry {
   /** Was good before lastGood; what `rollback` and probation go back to. */
   previous?: Known;
   upgrade?: Upgrade;
+  /** Hooks that were attached by a former life of this host: they hold until this one knows better. */
+  formerHooks?: PluginStatus['hooks'];
   written?: string;
   writing: Promise<void>;
 }
@@ -48,7 +50,10 @@ interface Entry {
 export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
-  constructor(private readonly options: HostOptions) {}
+  readonly #hooks: HookBoard;
+  constructor(private readonly options: HostOptions) {
+    this.#hooks = options.hooks ?? new HookBoard(options.clock);
+  }
 
   get controller(): ControllerSpec<never> {
     return specOf<PluginObject>({
@@ -56,6 +61,9 @@ export class PluginHost implements AsyncDisposable {
       watches: pluginKind,
       workersMax: 4,
       reconciler: { reconcile: (key, current, context) => this.#reconcile(key.name, current, context) },
+      run: async ({ clock, signal }) => {
+        for (; !signal.aborted; await clock.sleep(figuresEveryMs, signal)) await this.refreshHooks();
+      },
     });
   }
 
@@ -72,6 +80,7 @@ export class PluginHost implements AsyncDisposable {
     const entry = this.#entries.get(name) ?? { writing: Promise.resolve(), draining: Promise.resolve() };
     this.#entries.set(name, entry);
     if (!current) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       this.#entries.delete(name);
       return;
@@ -79,7 +88,9 @@ export class PluginHost implements AsyncDisposable {
     if (current.metadata.deletionTimestamp) return this.#uninstall(current, entry);
     if (!current.metadata.finalizers?.includes(finalizer)) return this.#setFinalizer(current, true);
     this.#recall(entry, current);
+    entry.formerHooks ??= current.status?.hooks ?? [];
     if (current.spec?.paused) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       await this.#report(name, current, entry);
       return;
@@ -119,6 +130,7 @@ export class PluginHost implements AsyncDisposable {
       entry.failure = error instanceof StepError ? error : new StepError('Loaded', 'Failed', messageOf(error), false);
       events.event(current, 'Warning', entry.failure.reason, entry.failure.message);
       if (entry.failure.lasting) entry.failedFingerprint = fingerprint;
+      if (!entry.running) this.#detach(name, entry);
       await this.#report(name, current, entry);
       if (entry.failure.lasting) throw new TerminalError(entry.failure.message);
       throw error;
@@ -154,8 +166,8 @@ export class PluginHost implements AsyncDisposable {
     const { options } = this;
     const spec = { ...plugin.spec!, approvedNeeds };
     await this.#step(name, 'verify');
-    const bundle = await this.#verified(name, digest);
-    const isolation = this.#approved(bundle, spec);
+    const bundle = await verified(options, name, digest);
+    const isolation = approved(bundle, spec);
     await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);
     const former = entry.running;
@@ -197,6 +209,7 @@ export class PluginHost implements AsyncDisposable {
       await former.gateway.fence();
       await this.#step(name, 'promote');
       next.gateway.promote();
+      this.#attach(name, entry, next);
       next.instance.activate();
       entry.running = next;
       if (!entry.rolledBack && entry.lastGood && entry.lastGood.digest !== next.bundle.digest)
@@ -227,31 +240,6 @@ export class PluginHost implements AsyncDisposable {
     await this.options.onStep?.(plugin, step);
   }
 
-  async #verified(name: string, digest: string): Promise<Bundle> {
-    const { folder, files } = this.options;
-    try {
-      const bundle = await readBundle(bundleFolder(folder, name, digest), files, digest);
-      if (bundle.manifest.name === name) return bundle;
-      throw new StepError('Verified', 'OtherName', `the bundle is of plugin ${bundle.manifest.name}`);
-    } catch (error) {
-      if (!(error instanceof PintleError)) throw error;
-      throw new StepError('Verified', error.code === 'BUNDLE_MODIFIED' ? 'Modified' : 'NoBundle', error.message);
-    }
-  }
-
-  #approved({ manifest }: Bundle, { approvedNeeds = {}, isolation }: PluginSpec): Isolation {
-    const missing = unapproved(manifest.needs, approvedNeeds);
-    if (missing.length > 0)
-      throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
-    if (isolation === 'process' && manifest.isolation === 'sandbox')
-      throw new StepError(
-        'Approved',
-        'WeakerIsolation',
-        'spec.isolation may raise the level of the manifest (sandbox), not lower it',
-      );
-    return isolation ?? manifest.isolation;
-  }
-
   async #stop(entry: Entry): Promise<void> {
     const { running, next } = entry;
     entry.running = undefined;
@@ -266,12 +254,35 @@ export class PluginHost implements AsyncDisposable {
     const { running } = entry;
     if (!running || this.#over.signal.aborted) return;
     const { clock, client, healthMs = healthMsDefault } = this.options;
+    const { phase } = running.instance.state;
+    if (phase === 'Quarantined') this.#detach(name, entry);
+    const { digest } = running.bundle;
+    // What was healthy before, or takes over hooks that are in force, answers them at once: without it they fail.
+    const wasGood = entry.lastGood?.digest === digest && (entry.formerHooks?.length ?? 0) > 0;
+    if (phase === 'Active' && (wasGood || this.#hooks.isAttached(name))) this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
-    if (running.instance.state.phase !== 'Active' || running.healthy) return;
+    if (phase !== 'Active' || running.healthy) return;
     await clock.sleep(healthMs, this.#over.signal);
     if (entry.running !== running || running.instance.state.phase !== 'Active') return;
+    this.#attach(name, entry, running);
     this.#good(entry, running);
     await this.#refresh(name, entry, client);
+  }
+  #attach(name: string, entry: Entry, running: Version): void {
+    entry.formerHooks = [];
+    const hooks = hooksOf(running.bundle.manifest, running.spec);
+    if (this.#hooks.isAttached(name, running.instance)) return;
+    if (hooks.length > 0) this.#hooks.attach(name, running.instance, hooks);
+    else this.#hooks.detach(name);
+  }
+  #detach(name: string, entry: Entry): void {
+    entry.formerHooks = [];
+    this.#hooks.detach(name);
+  }
+  /** Writes the figures of hooks into the status of each plugin that has some. */
+  async refreshHooks(): Promise<void> {
+    for (const [name, entry] of this.#entries)
+      if (this.#hooks.isAttached(name)) await this.#refresh(name, entry, this.options.client);
   }
   async #refresh(name: string, entry: Entry, client: Client): Promise<void> {
     const current = await client.get(pluginKind as Kind<PluginObject>, { name }).catch(() => undefined);
@@ -290,7 +301,8 @@ export class PluginHost implements AsyncDisposable {
     const upgrade =
       entry.upgrade ?? (fresh ? undefined : { fallback: entry.lastGood!, untilMs: running.beganMs + probationMs });
     if (!upgrade) return;
-    const verdict = afterUpgrade(upgrade, running.instance.state, this.options.clock.monotonicMs());
+    const nowMs = this.options.clock.monotonicMs();
+    const verdict = afterUpgrade(upgrade, running.instance.state, nowMs, this.#hooks.timeoutShare(name));
     if (verdict.type === 'watch') return;
     entry.upgrade = undefined;
     if (verdict.type === 'passed') return;
@@ -326,6 +338,8 @@ export class PluginHost implements AsyncDisposable {
       },
       rolledBack: entry.rolledBack,
       uncarried: running && uncarried(running.bundle.manifest.provides),
+      hooks: this.#hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
+      registered: running?.bundle.manifest,
     };
     const status = statusOf(seen, plugin.status, timeText(this.options.clock.now()));
     const text = JSON.stringify({
@@ -358,7 +372,8 @@ export class PluginHost implements AsyncDisposable {
     const { client, files, folder, runFolder } = this.options;
     const manifest =
       entry.running?.bundle.manifest ??
-      (await this.#verified(name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+      (await verified(this.options, name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+    this.#detach(name, entry);
     await this.#stop(entry);
     if (plugin.spec?.dataPolicy === 'Delete' && manifest) await removeKinds(client, manifest);
     await removeIdentity(client, name);
@@ -375,5 +390,5 @@ export class PluginHost implements AsyncDisposable {
 }
 
 const knownOf = ({ version, digest, approvedNeeds }: PluginSpec): Known => ({ version, digest, approvedNeeds });
-const fingerprintOf = ({ digest, config, approvedNeeds, isolation }: PluginSpec): string =>
-  JSON.stringify([digest, config, approvedNeeds, isolation]);
+const fingerprintOf = ({ digest, config, approvedNeeds, isolation, hookPriority, failClosed }: PluginSpec): string =>
+  JSON.stringify([digest, config, approvedNeeds, isolation, hookPriority, failClosed]);

@@ -18,6 +18,10 @@ export class PluginMetrics implements Metrics {
     return Object.fromEntries([...this.#series].map(([name, { value }]) => [name, value]));
   }
 
+  names(): string[] {
+    return [...this.#series.keys()];
+  }
+
   #named(name: string, type: 'counter' | 'gauge', help: string) {
     if (!/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) throw new Error(`metrics: "${name}" is no name of a metric`);
     const found = this.#series.get(name);

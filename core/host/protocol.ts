@@ -10,6 +10,8 @@ export type ToPlugin =
       readonly config: Readonly<Record<string, unknown>>;
       /** Another version acts: set up and fill caches, but reconcile nothing before `activate`. */
       readonly standby: boolean;
+      /** Version of the calls over descriptor 3; absent: the host makes none. */
+      readonly hooks?: number;
     }
   | { readonly type: 'activate' }
   | { readonly type: 'stop' };
@@ -27,6 +29,8 @@ export type FromPlugin =
       readonly fields?: Readonly<Record<string, unknown>>;
     };
 
+/** Of the calls over the socket pair; `hello` is the first and names it. */
+export const hooksProtocol = 1;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 

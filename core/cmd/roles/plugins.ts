@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
@@ -10,7 +11,11 @@ import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { createClient } from '../../client/http.ts';
 import type { AdmissionList } from '../../host/admission-list.ts';
+import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import { HookBoard } from '../../host/hooks/board.ts';
+import { convertingByPlugins } from '../../host/hooks/conversion.ts';
+import { knockingAt, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
@@ -27,8 +32,9 @@ export function ownIdentity(name: string): { readonly token: string; userOf(toke
 
 const metadataRules: ApiPartContext['checkMetadata'] = (object, current) => checkMetadata(object, current);
 
-/** The host's own kind comes by the same door as everybody's. */
-const ownKinds = { name: 'plugin-host', enabled: true, api: () => import('../../host/api-part.ts') };
+/** Where API servers of this home ask its plugin host: below a folder of their own user, by a secret of this run. */
+const hookSocket = (home: RoleContext['home']): string => home.path('run', 'p', '.hooks');
+const hookSecret = (home: RoleContext['home']): string => home.path('run', 'p', '.hooks.secret');
 
 /** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
 export function startApiParts(
@@ -42,8 +48,19 @@ export function startApiParts(
     token: parts.token,
     userAgent: 'pintle-apiserver',
   });
-  const { kinds, reader, callWebhook } = server;
+  const { kinds, reader } = server;
   const { schema, hooks } = parts;
+  const { home, scope } = context;
+  const ask = scope.use(
+    knockingAt({
+      path: hookSocket(home),
+      secret: () => systemFiles.readFile(hookSecret(home), 'utf8'),
+      clock: systemClock,
+    }),
+  );
+  const callWebhook = convertingByPlugins(ask, () => kinds.all(), server.callWebhook);
+  // The host's own kind comes by the same door as everybody's.
+  const ownKinds = { name: 'plugin-host', enabled: true, api: async () => ({ default: hostApiPart(ask) }) };
   return run(
     context,
     'apiserver',
@@ -55,8 +72,18 @@ export function startApiParts(
   );
 }
 
+/** The hooks that plugins have attached, and the door for the API servers that call them. */
+export async function openHooks({ home, scope }: RoleContext): Promise<HookBoard> {
+  const board = new HookBoard(systemClock);
+  const secret = randomBytes(32).toString('base64url');
+  await mkdir(home.path('run', 'p'), { recursive: true, mode: 0o700 });
+  await writeFile(hookSecret(home), secret, { mode: 0o600 });
+  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock));
+  return board;
+}
+
 /** Plugin objects: what they say runs as processes of this one. */
-export async function startPluginHost({ home, config, log, scope }: RoleContext): Promise<void> {
+export async function startPluginHost({ home, config, log, scope }: RoleContext, hooks: HookBoard): Promise<void> {
   const client = connect(home, config, 'plugin-host');
   const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -71,6 +98,7 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext)
       folder: home.path('plugins'),
       runFolder: home.path('run', 'p'),
       clusterId: config.clusterId,
+      hooks,
     }),
   );
   const informers = createInformers({ client, ...seams, signal: scope.signal });

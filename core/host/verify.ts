@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { type Files, PintleError } from '#base';
+import { type Bundle, readBundle } from './bundle.ts';
+import type { PluginSpec } from './kind.ts';
+import type { Isolation } from './manifest.ts';
+import { unapproved } from './rbac.ts';
+import { StepError } from './status.ts';
+
+export const bundleFolder = (folder: string, name: string, digest: string): string =>
+  join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
+
+/** The bundle with this digest from the host's store, every file of it as it was built. Throws StepError Verified. */
+export async function verified(
+  { folder, files }: { readonly folder: string; readonly files: Files },
+  name: string,
+  digest: string,
+): Promise<Bundle> {
+  try {
+    const bundle = await readBundle(bundleFolder(folder, name, digest), files, digest);
+    if (bundle.manifest.name === name) return bundle;
+    throw new StepError('Verified', 'OtherName', `the bundle is of plugin ${bundle.manifest.name}`);
+  } catch (error) {
+    if (!(error instanceof PintleError)) throw error;
+    throw new StepError('Verified', error.code === 'BUNDLE_MODIFIED' ? 'Modified' : 'NoBundle', error.message);
+  }
+}
+
+/** The level it runs at. Throws StepError Approved for needs that are not approved, and for a weaker level than it asks for. */
+export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation }: PluginSpec): Isolation {
+  const missing = unapproved(manifest.needs, approvedNeeds);
+  if (missing.length > 0)
+    throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
+  if (isolation === 'process' && manifest.isolation === 'sandbox')
+    throw new StepError(
+      'Approved',
+      'WeakerIsolation',
+      'spec.isolation may raise the level of the manifest (sandbox), not lower it',
+    );
+  return isolation ?? manifest.isolation;
+}
