@@ -7,6 +7,7 @@ import { createApiServer } from '../core/apiserver/server.ts';
 import { createClient } from '../core/client/http.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
 import part from '../plugins/crd/api.ts';
+import { until } from './fixtures/eventually.ts';
 
 type Json = Record<string, unknown>;
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -48,13 +49,6 @@ async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemo
   };
 }
 type Send = Awaited<ReturnType<typeof server>>;
-async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
-  for (const end = performance.now() + 5000; performance.now() < end; await Bun.sleep(5)) {
-    const found = await look();
-    if (found) return found;
-  }
-  throw new Error('not reached within 5 s');
-}
 const conditionsOf = (definition: Json) =>
   Object.fromEntries(
     (
