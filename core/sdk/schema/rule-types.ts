@@ -173,6 +173,7 @@ export function ruleValue(schema: SchemaNode, value: unknown): Value {
     );
   }
   if (typeof value === 'number') return schema.type === 'number' ? new CelDouble(value) : value;
+  if (typeof value === 'bigint' && schema.type === 'number') return new CelDouble(Number(value));
   return typeof value === 'string' ? textValue(schema.format, value) : (value as Value);
 }
 
