@@ -2,7 +2,7 @@ import { crd, plugin, t } from "pintle/sdk";
 import { nextMove } from "./sizes.ts";
 
 const Canary = crd({
-  group: "canary.example.com", kind: "Canary", version: "v1",
+  group: "canary.example.com", kind: "Canary", plural: "canaries", version: "v1",
   spec: t.object({
     stable: t.string().min(1), canary: t.string().min(1), // replication controllers behind one service, in this namespace
     pods: t.int().min(2).max(500), percent: t.int().min(0).max(100), every: t.duration().min("1s").default("5s"),
