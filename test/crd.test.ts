@@ -117,6 +117,11 @@ test('a definition is served once it is established, in discovery and in the doc
     const document = await send('GET', path);
     expect(JSON.stringify(document.body)).toContain('Its colour.');
     expect(JSON.stringify(document.body)).toContain('com.example.v1.FooList');
+    // `kubectl apply` would send the patch that it finds here, and is answered 415 for a custom kind.
+    const paths = document.body['paths'] as Record<string, { patch?: Json }>;
+    const patch = JSON.stringify(paths[`${foos.replace('/default/', '/{namespace}/')}/{name}`]!.patch);
+    expect(patch).toContain('application/merge-patch+json');
+    expect(patch).not.toContain('strategic-merge-patch');
   }
   expect((await send('POST', foos, foo({ color: 'red' }))).code).toBe(201);
   await send('POST', foos, foo({}, { name: 'held', finalizers: ['example.com/hold'] }));
