@@ -1,5 +1,4 @@
-import type { KubeObject } from '#api';
-import type { Column } from '#sdk';
+import type { Column, KubeObject } from '#sdk';
 import { compilePath } from './json-path.ts';
 import type { Definition, Version } from './kind.ts';
 import { isTrue } from './kind.ts';

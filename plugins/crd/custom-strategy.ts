@@ -1,5 +1,4 @@
-import { errors, type FieldError, fieldErrors, type KubeObject } from '#api';
-import { type Strategy, schemas } from '#sdk';
+import { errors, type FieldError, fieldErrors, type KubeObject, type Strategy, schemas } from '#sdk';
 import type { CustomSchema } from './custom-schema.ts';
 import { compilePath } from './json-path.ts';
 import type { Version } from './kind.ts';
