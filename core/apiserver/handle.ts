@@ -1,5 +1,6 @@
 import { errors, podKind } from '#api';
 import type { UserInfo } from '#sdk';
+import { admitConnection } from './admit-connection.ts';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
 import { arrivals, drain, mediaTypeOf } from './body.ts';
@@ -75,6 +76,7 @@ async function route(core: Core, request: Request, info: RequestInfo, upgrade: U
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     arrivals.get(request)?.done(); // its body is a stream of its own
+    await admitConnection(core, request, info, user);
     return stream(core, request, info, user, upgrade);
   }
   const { inFlight } = core.metrics;
