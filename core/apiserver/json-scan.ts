@@ -44,6 +44,9 @@ class Level {
   }
 }
 
+/** Called with the path of every key, those that come again too. Only for texts with mistakes: it costs a text for each key. */
+type OnKey = (path: string, isDuplicate: boolean) => void;
+
 /** One pass over JSON text; see scanJson. The levels are kept from scan to scan: nothing in a scan waits. */
 class Scan {
   readonly #levels = Array.from({ length: depthMax }, () => new Level());
@@ -52,8 +55,9 @@ class Scan {
   #values = 0;
   #owned = 0;
   duplicates: string[] = [];
+  bigNumber: string | undefined;
 
-  run(text: string): void {
+  run(text: string, onKey?: OnKey): void {
     let keyNext = false;
     let level: Level | undefined;
     for (let at = 0; at < text.length; at++) {
@@ -61,7 +65,7 @@ class Scan {
       if (code === 0x22) {
         const end = stringEnd(text, at);
         if (keyNext && level?.isObject) {
-          this.#key(level, text, at, end);
+          this.#key(level, text, at, end, onKey);
           keyNext = false;
         }
         at = end;
@@ -79,7 +83,9 @@ class Scan {
           this.#count(level);
         }
       } else if ((code >= 0x30 && code <= 0x39) || code === 0x2d) {
-        at = checkNumber(text, at);
+        const end = numberEnd(text, at);
+        if (end - at > 3) this.bigNumber ??= checkNumber(text.slice(at, end));
+        at = end - 1;
       }
     }
   }
@@ -87,14 +93,17 @@ class Scan {
     for (let index = 0; index < this.#deepest; index++) this.#levels[index]!.forget();
     this.#depth = this.#deepest = this.#values = this.#owned = 0;
     this.duplicates = [];
+    this.bigNumber = undefined;
   }
 
-  #key(level: Level, text: string, start: number, end: number): void {
+  #key(level: Level, text: string, start: number, end: number, onKey: OnKey | undefined): void {
     this.#count(level);
     const raw = text.slice(start + 1, end);
     level.key = raw.includes('\\') ? unescapeKey(text.slice(start, end + 1)) : raw;
     if (level.key === '__proto__') throw errors.badRequest('the key "__proto__" is not allowed in an object');
-    if (!level.add(level.key) && this.duplicates.length < duplicatesMax) noteOnce(this.duplicates, this.#path());
+    const isNew = level.add(level.key);
+    onKey?.(this.#path(), !isNew);
+    if (!isNew && this.duplicates.length < duplicatesMax) noteOnce(this.duplicates, this.#path());
   }
   #open(level: Level | undefined, isObject: boolean): Level {
     if (this.#depth >= depthMax) throw errors.badRequest(`the body is nested deeper than ${depthMax} levels`);
@@ -117,19 +126,39 @@ class Scan {
     return path;
   }
 }
-const scan = new Scan();
 
 /**
- * One pass over JSON text before it is parsed: refuses nesting deeper than 100, more than 65,536 values, numbers that a
- * double cannot hold and `__proto__` keys; returns the paths of duplicate keys (`spec.containers[0].image`), which JSON.parse would drop silently.
+ * One pass over JSON text before it is parsed: refuses nesting deeper than 100, more than 65,536 values, numbers beyond
+ * 64 bits and `__proto__` keys; returns the paths of duplicate keys (`spec.containers[0].image`), which JSON.parse would drop silently.
  */
-export function scanJson(text: string): { duplicates: string[] } {
+export function scanJson(text: string, onKey?: OnKey): { duplicates: string[]; bigNumber?: string } {
+  const scan = idle.pop() ?? new Scan();
   try {
-    scan.run(text);
-    return { duplicates: scan.duplicates };
+    scan.run(text, onKey);
+    return { duplicates: scan.duplicates, bigNumber: scan.bigNumber };
   } finally {
     scan.end();
+    idle.push(scan);
   }
+}
+/** One, but for a scan inside of `onKey`. */
+const idle: Scan[] = [];
+
+/**
+ * What strict decoding says of a text, in the order of the text, as a decoder that meets one key after the other says it.
+ * What lies in an unknown field is not looked at.
+ */
+export function faultsInOrder(text: string, unknown: readonly string[]): string[] {
+  const strange = new Set(unknown);
+  const lines = new Set<string>();
+  let skipped: string | undefined;
+  scanJson(text, (path, isDuplicate) => {
+    if (skipped !== undefined && (path.startsWith(`${skipped}.`) || path.startsWith(`${skipped}[`))) return;
+    skipped = strange.has(path) ? path : undefined;
+    if (skipped !== undefined) lines.add(`unknown field ${JSON.stringify(path)}`);
+    else if (isDuplicate && lines.size < duplicatesMax) lines.add(`duplicate field ${JSON.stringify(path)}`);
+  });
+  return [...lines];
 }
 
 const noteOnce = (list: string[], text: string): void => {
@@ -153,25 +182,31 @@ function unescapeKey(quoted: string): string {
   }
 }
 
-function checkNumber(text: string, start: number): number {
+function numberEnd(text: string, start: number): number {
   let end = start + 1;
   const last = start + numberCharsMax + 1;
   while (end < last && isNumberCode(text.charCodeAt(end))) end++;
-  if (end - start > 3) {
-    const number = text.slice(start, end);
-    if (number.length > numberCharsMax || !isKept(number))
-      throw errors.badRequest(`the number ${number.slice(0, 40)} is too large to be kept exactly`);
-  }
-  return end - 1;
+  return end;
+}
+/** The number itself, when it is one that only a bigint holds. */
+function checkNumber(number: string): string | undefined {
+  const kept = number.length > numberCharsMax ? 'no' : keeping(number);
+  if (kept === 'no') throw errors.badRequest(`the number ${number.slice(0, 40)} is too large to be kept exactly`);
+  return kept === 'as bigint' ? number : undefined;
 }
 const numberCharsMax = 400;
 /** Digits, point, exponent and signs. */
 const isNumberCode = (code: number): boolean =>
   (code >= 0x30 && code <= 0x39) || code === 0x2e || code === 0x2b || code === 0x2d || code === 0x65 || code === 0x45;
 
-/** Whether reading and writing it gives the same number: 2^53 does, 2^53+1 becomes its neighbour, 1e400 no number at all. */
-function isKept(number: string): boolean {
+const int64Max = 2n ** 63n - 1n;
+/** Whether reading and writing it gives the same number: of 2^53+1 a double makes its neighbour, of 1e400 no number at all. */
+function keeping(number: string): 'as number' | 'as bigint' | 'no' {
   const value = Number(number);
-  if (!/^-?\d+$/.test(number)) return !Number.isNaN(value) ? Number.isFinite(value) : true; // no number: JSON.parse says so
-  return number.length < 16 || (Number.isFinite(value) && BigInt(value) === BigInt(number));
+  if (Number.isNaN(value)) return 'as number'; // no number: JSON.parse says so
+  if (!Number.isFinite(value)) return 'no';
+  if (!/^-?\d+$/.test(number) || Number.isSafeInteger(value)) return 'as number';
+  const integer = BigInt(number);
+  if (integer <= int64Max && integer >= -int64Max - 1n) return 'as bigint';
+  return BigInt(value) === integer || String(value) === number ? 'as number' : 'no';
 }
