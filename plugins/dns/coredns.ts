@@ -1,5 +1,15 @@
 import { join } from 'node:path';
-import { type Clock, type DuplexChild, type Files, type Log, messageOf, programPath, Scope, spawnDuplex } from '#base';
+import {
+  type Clock,
+  type DuplexChild,
+  type Files,
+  type Log,
+  messageOf,
+  programOnPath,
+  programPath,
+  Scope,
+  spawnDuplex,
+} from '#base';
 import { type CorefileOptions, corefileOf, filesOf } from './corefile.ts';
 
 export interface CoreDnsOptions extends Omit<CorefileOptions, 'folder' | 'kubeconfig'> {
@@ -14,8 +24,8 @@ const backoffMs = { first: 100, most: 10_000, resetAfter: 60_000 };
 const stopGraceMs = 3_000;
 const linesLoggedMax = 1_000;
 
-/** Where the program is: next to the cluster's own, else on the machine's paths. */
-export const findCoreDns = (): string | undefined => programPath('coredns');
+/** Where the program is: with the machine's own, else on the PATH of who started the cluster. */
+export const findCoreDns = (): string | undefined => programPath('coredns') ?? programOnPath('coredns');
 
 /**
  * Runs CoreDNS with a generated configuration, starts it again when it ends, and ends it on disposal. A new configuration
@@ -36,7 +46,7 @@ export async function runCoreDns(options: CoreDnsOptions): Promise<AsyncDisposab
     while (!scope.signal.aborted) {
       const startedMs = clock.monotonicMs();
       try {
-        child = spawnDuplex([program, '-conf', corefile], { cwd: folder });
+        child = spawnDuplex([...dieWithUs(), program, '-conf', corefile], { cwd: folder });
         void child.stdin.end();
         void passOn(child.stdout, log);
         void passOn(child.stderr, log);
@@ -59,6 +69,12 @@ export async function runCoreDns(options: CoreDnsOptions): Promise<AsyncDisposab
     over.abort();
   });
   return scope;
+}
+
+/** It shares its port with whoever asks the kernel so (SO_REUSEPORT): one that a killed node left behind would answer every other question. */
+function dieWithUs(): string[] {
+  const setpriv = programPath('setpriv');
+  return setpriv ? [setpriv, '--pdeathsig', 'KILL', '--'] : [];
 }
 
 /** Its own lines go into our log; after many of them it is read and dropped, so that it never blocks on a full pipe. */
