@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { Scope, seededRandom, silentLog, systemClock } from '#base';
+import { parseExactly, Scope, seededRandom, silentLog, systemClock } from '#base';
 import type { CallWebhook } from '#sdk';
 import type { ApiServerOptions } from '../core/apiserver/contract.ts';
 import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
@@ -44,9 +44,12 @@ async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemo
       code: response.status,
       warning: response.headers.get('warning'),
       body: (text.startsWith('{') ? JSON.parse(text) : {}) as Json,
+      text,
     };
   };
 }
+const exactly = async (send: Send, method: string, path: string, body?: unknown): Promise<Json> =>
+  parseExactly((await send(method, path, body)).text) as Json;
 type Send = Awaited<ReturnType<typeof server>>;
 async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
   for (const end = performance.now() + 5000; performance.now() < end; await Bun.sleep(5)) {
@@ -408,4 +411,34 @@ test('versions that a webhook converts: reads, lists, writes, watches; its failu
     message:
       'Internal error occurred: conversion webhook for example.com/v1, Kind=Foo failed: Post "https://x": refused',
   });
+});
+
+test('integers of 64 bits are kept exactly on every way in and out; nulls that may be are owned', async () => {
+  await using scope = new Scope();
+  const send = await server(scope);
+  const big = { type: 'integer', maximum: Number.MAX_SAFE_INTEGER * 4096 };
+  const properties = { n: big, free: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  await establish(
+    send,
+    definition([version({ properties: { ...properties, none: { type: 'string', nullable: true } } })]),
+  );
+  const spec = { n: 9223372036854775807n, free: { m: [-9223372036854775808n, 9007199254740993n] }, none: null };
+  const path = `${foos}/a`;
+  const shown = async () => JSON.stringify((await exactly(send, 'GET', path))['spec']);
+  const made = await exactly(send, 'POST', foos, foo(spec as Json));
+  expect(JSON.stringify(made['spec'])).toBe(JSON.stringify(spec));
+  const { managedFields } = made['metadata'] as { managedFields: { fieldsV1: Json }[] };
+  expect(managedFields[0]!.fieldsV1['f:spec']).toMatchObject({ 'f:none': {}, 'f:n': {} });
+  await send('PATCH', path, { spec: { none: 'x' } }, 'application/merge-patch+json');
+  expect(await shown()).toBe(JSON.stringify({ ...spec, none: 'x' }));
+  await send('PATCH', path, [{ op: 'add', path: '/spec/free/k', value: 1 }], 'application/json-patch+json');
+  await send('PATCH', `${path}?fieldManager=m`, foo({ free: { l: 2n ** 60n } }), 'application/apply-patch+yaml');
+  const free = { ...spec.free, k: 1, l: 2n ** 60n };
+  const now = (await exactly(send, 'GET', path))['spec'] as { free: Json };
+  expect(now.free).toEqual(parseExactly(JSON.stringify(free)) as Json);
+  const { metadata } = (await send('GET', path)).body as { metadata: Json };
+  expect((await send('PUT', path, foo({ ...spec, n: 2n ** 62n }, metadata))).code).toBe(200);
+  expect((await exactly(send, 'GET', path))['spec']).toMatchObject({ n: 2n ** 62n });
+  const refused = await send('POST', foos, foo({ n: 2n ** 63n + 1n }, { name: 'b' }));
+  expect(refused).toMatchObject({ code: 400, body: { message: expect.stringContaining('too large') } });
 });

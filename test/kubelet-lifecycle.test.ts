@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Pod, podKind } from '#api';
 import type { HostPort, PodNetwork } from '#net/pod';
 import { eventually, key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
+import { rejection } from './fixtures/rejection.ts';
 
 const node = useKubeletNode();
 const first = (pod: Pod) => pod.status?.containerStatuses?.[0];
@@ -254,9 +255,9 @@ test('an ephemeral container joins a running pod, once and for all', async () =>
   expect(pod.metadata.labels).toBeUndefined();
   expect(pod.spec?.ephemeralContainers).toMatchObject([{ name: 'debug', imagePullPolicy: 'IfNotPresent' }]);
   expect(ready(pod)).toBe(true);
-  await expect(add([{ name: 'debug', image: 'tools:2' }])).rejects.toThrow('"debug" may not be changed');
-  await expect(add([{ name: 'c', image: 'tools:2' }])).rejects.toThrow('Duplicate value: "c"');
-  await expect(add([{ name: 'more', image: 'x', ports: [{ containerPort: 1 }] }])).rejects.toThrow(
+  expect((await rejection(add([{ name: 'debug', image: 'tools:2' }]))).message).toMatch('"debug" may not be changed');
+  expect((await rejection(add([{ name: 'c', image: 'tools:2' }]))).message).toMatch('Duplicate value: "c"');
+  expect((await rejection(add([{ name: 'more', image: 'x', ports: [{ containerPort: 1 }] }]))).message).toMatch(
     'spec.ephemeralContainers[1].ports: Forbidden: cannot be set for an Ephemeral Container',
   );
 });

@@ -20,7 +20,7 @@ const allowed: Record<string, readonly string[]> = {
   'core/testing': ['core', 'net'],
   'core/cmd': ['core', 'net', 'package.json'],
   net: ['core/base'],
-  plugins: ['core/sdk', 'core/base', 'core/api', 'core/client', 'crds'],
+  plugins: ['core/sdk/index.ts', 'crds'],
   'plugins/standard': ['core/cmd', 'plugins'],
   crds: ['core/api'],
   examples: [],
@@ -39,6 +39,7 @@ const folderOf = (path: string): string | undefined =>
   Object.keys(allowed)
     .filter((folder) => path.startsWith(`${folder}/`))
     .sort((a, b) => b.length - a.length)[0];
+const pluginOf = (path: string): string | undefined => /^plugins\/([^/]+)\//.exec(path)?.[1];
 const isTest = (path: string): boolean => /\.(test|e2e|net|sim|bench)\.tsx?$/.test(path);
 
 /** Paths, from the root, that a file imports of ours; `import type` and dynamic imports too. */
@@ -74,6 +75,47 @@ test('every import goes in the allowed direction', () => {
     }
   }
   expect(wrong).toEqual([]);
+});
+
+/** What of `imports` a plugin's file may not have: its own folder, the SDK's door and crds/ are all there is; no package, no program of the machine. */
+export function beyondTheDoor(file: string, imports: readonly string[], packages: readonly string[]): string[] {
+  const own = `plugins/${pluginOf(file)}/`;
+  const allowedHere = (target: string) =>
+    target === 'core/sdk/index.ts' || target.startsWith(own) || target.startsWith('crds/');
+  return [...imports.filter((target) => !allowedHere(target)), ...packages].map((target) => `${file} → ${target}`);
+}
+const packagesOf = (text: string): string[] =>
+  [...text.matchAll(/(?:\bfrom\s*|\bimport\s*\(\s*|^import\s+)['"]([^.#'"][^'"\n]*)['"]/gm)].map(([, name]) => name!);
+
+test('plugins import the one door of the SDK and their own folder, no other plugin and no package', () => {
+  const ofPlugins = files.filter((file) => pluginOf(file) && pluginOf(file) !== 'standard' && !isTest(file));
+  expect(new Set(ofPlugins.map(pluginOf)).size).toBeGreaterThan(1);
+  const wrong = ofPlugins.flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8');
+    return beyondTheDoor(file, importsOf(file, text), packagesOf(text));
+  });
+  expect(wrong).toEqual([]);
+});
+
+test('another plugin, a deeper path of the core and a package are each refused', () => {
+  const line = (name: string) => `import x FROM '${name}';`.replace('FROM', 'from');
+  const names = ['#sdk', './kinds.ts', '../crd/names.ts', '../../core/sdk/strategy.ts', '#api', '#client', 'node:fs'];
+  const text = names.map(line).join('\n');
+  expect(beyondTheDoor('plugins/apps/x.ts', importsOf('plugins/apps/x.ts', text), packagesOf(text))).toEqual([
+    'plugins/apps/x.ts → plugins/crd/names.ts',
+    'plugins/apps/x.ts → core/sdk/strategy.ts',
+    'plugins/apps/x.ts → core/api/index.ts',
+    'plugins/apps/x.ts → core/client/index.ts',
+    'plugins/apps/x.ts → node:fs',
+  ]);
+});
+
+test('examples are written like anybody’s plugin: the package and their own folder', () => {
+  const examples = Array.from(new Bun.Glob('examples/**/*.ts').scanSync(root)).filter((file) => !isTest(file));
+  expect(examples.length).toBeGreaterThan(0);
+  for (const file of examples)
+    for (const name of packagesOf(readFileSync(join(root, file), 'utf8')))
+      expect([file, name]).toEqual([file, 'pintle/sdk']);
 });
 
 test('type imports and dynamic imports are seen', () => {

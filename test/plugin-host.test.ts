@@ -30,6 +30,7 @@ import { type PluginObject, type PluginSpec, pluginKind } from '../core/host/kin
 import { apiParts } from '../core/host/parts.ts';
 import { startControllers } from '../core/sdk/controller.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
+import { rejection } from './fixtures/rejection.ts';
 import { skipped } from './fixtures/skipped.ts';
 
 const seams = { clock: systemClock, random: seededRandom(5), log: silentLog };
@@ -208,7 +209,9 @@ test.each(sandboxed ? ['process', 'sandbox'] : ['process'])(
     await until('last good', async () => (await statusOf(to, 'noter'))?.lastGood?.digest === bundle.digest);
     await to.client.delete(pluginKind, { name: 'noter' });
     await isGone(to, 'noter');
-    await expect(to.client.get(clusterRoleKind, { name: 'pintle:plugin:noter' })).rejects.toMatchObject({ code: 404 });
+    expect(await rejection(to.client.get(clusterRoleKind, { name: 'pintle:plugin:noter' }))).toMatchObject({
+      code: 404,
+    });
     expect(existsSync(join(to.folder, 'noter'))).toBe(false);
     expect(existsSync(join(to.run, 'noter'))).toBe(false);
   },
@@ -222,7 +225,7 @@ test('what is not held cannot be granted, and what is not approved does not run'
   const { rbac, binding } = mayInstall('weak');
   await to.client.create(clusterRoleKind, rbac);
   await to.client.create(clusterRoleBindingKind, binding);
-  await expect(install(to, bundle, {}, to.clientOf('weak'))).rejects.toThrow(
+  expect((await rejection(install(to, bundle, {}, to.clientOf('weak')))).message).toMatch(
     'user "weak" would grant rights not held: get secrets, list secrets',
   );
   await install(to, bundle, { approvedNeeds: { secrets: ['get'] } }, to.client);

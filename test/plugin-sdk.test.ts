@@ -10,6 +10,7 @@ import { createClient } from '../core/client/http.ts';
 import { type CustomObject, crd, type Plugin, plugin, retry, startPlugin, t } from '../core/sdk/index.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
 import cron from '../examples/cron-plugin/plugin.ts';
+import { rejection } from './fixtures/rejection.ts';
 
 const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
 const noMetrics = { counter: () => ({ inc() {} }), gauge: () => ({ set() {} }) };
@@ -147,7 +148,7 @@ test('what was not declared is refused with its name, and late registration too'
     sdk: '^1.0',
     setup: ({ reconcile }) => reconcile(Note, {}, async () => {}),
   });
-  await expect(run(scope, other)).rejects.toThrow('plugin other: Note is not among its resources');
+  expect((await rejection(run(scope, other))).message).toMatch('plugin other: Note is not among its resources');
   let late = () => {};
   const { running } = await run(
     scope,

@@ -60,6 +60,14 @@ test('no type escapes', () => {
   );
 });
 
+test('no test waits within expect', () => {
+  const tests = Array.from(new Bun.Glob('{core,net,plugins,test}/**/*.ts').scanSync(root)).filter(
+    (file) => file !== 'test/fixtures/rejection.ts', // which says why, and what to call in its place
+  );
+  const wrong = tests.filter((file) => /\)\s*\.(rejects|resolves)\s*\./.test(readFileSync(join(root, file), 'utf8')));
+  expect(wrong).toEqual([]);
+});
+
 /** Longer than 70 lines when this rule began: they may only shrink, and leave the list when they have. */
 const longFunctions: Record<string, number> = {
   'core/client/http.ts createClient': 80,

@@ -1,5 +1,5 @@
 import { errors, StatusError } from '#api';
-import { messageOf } from '#base';
+import { messageOf, parseExactly } from '#base';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
 import { protobufType, unsupportedMedia } from './negotiate.ts';
@@ -13,6 +13,10 @@ export interface Body {
   readonly value: JsonObject;
   /** What strict decoding would refuse and the parser saw: `duplicate field "spec.x"`. */
   readonly faults: readonly string[];
+  /** The JSON text, where it has keys that come twice: what is unknown is told among them, in the order of the text. */
+  readonly text?: string;
+  /** An integer of it that only a bigint holds. */
+  readonly bigNumber?: string;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -119,23 +123,29 @@ async function readProtobuf(request: Request, kind: string): Promise<Body> {
 }
 
 /** Any JSON, for patches. Throws 400. */
-export function parseJson(text: string): { value: unknown; faults: readonly string[] } {
-  const { duplicates } = scanJson(text);
+export function parseJson(text: string): {
+  readonly value: unknown;
+  readonly faults: readonly string[];
+  readonly bigNumber?: string;
+} {
+  const { duplicates, bigNumber } = scanJson(text);
   return {
-    value: JSON.parse(text) as unknown,
+    value: bigNumber === undefined ? (JSON.parse(text) as unknown) : parseExactly(text),
+    bigNumber,
     faults: duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
   };
 }
 
 function parseJsonObject(text: string, kind = 'DeleteOptions'): Body {
-  let parsed: { value: unknown; faults: readonly string[] };
+  let parsed: ReturnType<typeof parseJson>;
   try {
     parsed = parseJson(text);
   } catch (error) {
     if (error instanceof StatusError) throw error;
     throw unrecognized(kind, messageOf(error), text);
   }
-  return { value: asObject(parsed.value, kind, text), faults: parsed.faults };
+  const { faults, bigNumber } = parsed;
+  return { value: asObject(parsed.value, kind, text), faults, bigNumber, ...(faults.length > 0 && { text }) };
 }
 
 const excerptMax = 30;
@@ -153,11 +163,21 @@ function unrecognized(kind: string, why: string, text: string): StatusError {
 export async function parseYamlObject(text: string, kind = 'object'): Promise<Body> {
   if (/^\s*\{/.test(text)) return parseJsonObject(text, kind);
   const { json, faults } = await readYaml(text);
-  scanJson(json);
+  const { value, bigNumber } = parseJson(json);
   return {
-    value: asObject(JSON.parse(json), kind, json),
-    faults: faults.length > 0 ? [`yaml: unmarshal errors:\n${faults.join('\n')}`] : [],
+    value: asObject(value, kind, json),
+    bigNumber,
+    faults: faults.length > 0 ? [`${yamlFaults}\n${faults.join('\n')}`] : [],
   };
+}
+export const yamlFaults = 'yaml: unmarshal errors:';
+
+/** Of an applied configuration, which is YAML even where it is JSON: the mistakes are those of a reader of YAML. */
+export async function parseConfiguration(text: string): Promise<Body> {
+  const body = await parseYamlObject(text);
+  if (body.faults.length === 0 || !body.text) return body;
+  const { faults } = await readYaml(text);
+  return { ...body, faults: faults.length > 0 ? [`${yamlFaults}\n${faults.join('\n')}`] : body.faults };
 }
 
 function asObject(value: unknown, kind: string, text: string): JsonObject {

@@ -1,4 +1,5 @@
 import { apiVersionOf, errors, type ResourceVersion } from '#api';
+import { parseExactly } from '#base';
 import type { KindSchema } from '#sdk';
 import type { Entry } from '../store/store.ts';
 import type { AnyKind, AnyObject, ServedKind } from './contract.ts';
@@ -96,7 +97,7 @@ export class CachedObject implements Decoded {
     const waiting = objects.filter((object) => object.needsConversion);
     const { conversion, kind } = waiting[0]?.served ?? {};
     if (!conversion || !kind) return;
-    const stored = waiting.map((object) => JSON.parse(decoder.decode(object.stored)) as AnyObject);
+    const stored = waiting.map((object) => parseExactly(decoder.decode(object.stored)) as AnyObject);
     const converted = await conversion.convert(stored, apiVersionOf(kind));
     for (const [index, object] of waiting.entries()) object.#converted = converted[index];
   }
@@ -164,7 +165,7 @@ export class CachedObject implements Decoded {
     if (this.needsConversion) throw errors.internal(`${this.key} was not converted to ${apiVersionOf(kind)}`);
     const object = this.#converted
       ? structuredClone(this.#converted)
-      : (JSON.parse(decoder.decode(this.stored)) as AnyObject);
+      : (parseExactly(decoder.decode(this.stored)) as AnyObject);
     const isOther = object.apiVersion !== apiVersionOf(kind);
     const pruned = schema.prune(object).length > 0;
     if (!schema.applyDefaults(object) && !pruned && !isOther && !this.#converted) return this.stored;
@@ -172,7 +173,8 @@ export class CachedObject implements Decoded {
   }
   /** A copy that its owner may change. */
   draft(): AnyObject {
-    return JSON.parse(decoder.decode(this.bytes)) as AnyObject;
+    const text = decoder.decode(this.bytes);
+    return (this.served.schema ? parseExactly(text) : JSON.parse(text)) as AnyObject;
   }
   /** What field selectors see. Kept, other than the decoded object: selectors look at every object again and again. */
   get fields(): Readonly<Record<string, string>> {

@@ -1,12 +1,14 @@
 import { apiVersionOf, errors, type FieldError, invalidObject, StatusError } from '#api';
-import type { Body } from './body.ts';
+import { type Body, yamlFaults } from './body.ts';
 import type { AnyKind, AnyObject, JsonObject } from './contract.ts';
 import type { Call } from './core.ts';
+import { faultsInOrder } from './json-scan.ts';
 import { decodeKind } from './kind-schema.ts';
 
 /** A body as an object of this kind: checked, pruned, with what fieldValidation asks reported. Throws 400. */
 export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served.kind): AnyObject {
   const object = body.value;
+  refuseBig(call, body.bigNumber);
   if (call.served.schema && kind === call.served.kind) checkCustomType(object, kind);
   checkType(object, kind);
   object['apiVersion'] = apiVersionOf(kind);
@@ -14,7 +16,7 @@ export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served
   object['metadata'] ??= {};
   const { unknown, errors: mistakes } = decodeFields(call, kind, object);
   if (mistakes.length > 0) throw errors.badRequest(`${handledAs(kind)}: ${mistakes.map(lineOf).join(', ')}`);
-  report(call, body.faults, unknown, (text) => errors.badRequest(`${handledAs(kind)}: ${text}`));
+  report(call, faultLines(call, body, unknown), (text) => errors.badRequest(`${handledAs(kind)}: ${text}`));
   return object as AnyObject;
 }
 
@@ -34,8 +36,14 @@ export function decodePatched(call: Call, object: JsonObject, faults: readonly s
       { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${JSON.stringify(shown)}: ${text}` },
     ]);
   if (mistakes.length > 0) throw refuse(mistakes.map(lineOf).join(', '));
-  report(call, faults, unknown, refuse);
+  report(call, [...faults, ...unknown.map(unknownLine)], refuse);
   return object as AnyObject;
+}
+
+/** Custom kinds keep integers of 64 bits; the code of built-in ones counts with plain numbers. */
+export function refuseBig({ served }: Call, bigNumber: string | undefined): void {
+  if (bigNumber !== undefined && !served.schema)
+    throw errors.badRequest(`the number ${bigNumber} is too large to be kept exactly`);
 }
 
 function decodeFields(call: Call, kind: AnyKind, object: JsonObject): { unknown: string[]; errors: FieldError[] } {
@@ -84,17 +92,18 @@ const invalidPatch = (mistakes: readonly FieldError[]): StatusError => {
   return new StatusError(422, 'Invalid', message, { causes: details?.causes });
 };
 
-function report(
-  call: Call,
-  faults: readonly string[],
-  unknown: readonly string[],
-  refuse: (text: string) => Error,
-): void {
+const unknownLine = (path: string): string => `unknown field ${JSON.stringify(path)}`;
+/** In the order of the text; of kinds with a schema of their own first what came twice, for upstream prunes them later. */
+const faultLines = (call: Call, { faults, text }: Body, unknown: readonly string[]): string[] =>
+  text !== undefined && !call.served.schema ? faultsInOrder(text, unknown) : [...faults, ...unknown.map(unknownLine)];
+
+/** Tells of what strict decoding found as fieldValidation asks: a refusal, warnings or nothing. */
+export function report(call: Call, lines: readonly string[], refuse: (text: string) => Error): void {
   const mode = call.info.query.get('fieldValidation') || 'Warn';
-  const lines = [...faults, ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`)];
   if (lines.length === 0 || mode === 'Ignore') return;
   if (mode === 'Strict') throw refuse(`strict decoding error: ${lines.join(', ')}`);
-  for (const line of lines) call.warnings.add(line);
+  // A reader of YAML says all at once: each mistake is a warning of its own.
+  for (const line of lines.join('\n').split('\n')) if (line !== yamlFaults) call.warnings.add(line.trim());
 }
 
 const handledAs = (kind: AnyKind): string =>

@@ -19,10 +19,15 @@ interface Level {
 }
 
 /**
- * One pass over JSON text before it is parsed: refuses nesting deeper than 100, more than 65,536 values, numbers that a
- * double cannot hold and `__proto__` keys; returns the paths of duplicate keys (`spec.containers[0].image`), which JSON.parse would drop silently.
+ * One pass over JSON text before it is parsed: refuses nesting deeper than 100, more than 65,536 values, numbers beyond
+ * 64 bits and `__proto__` keys; returns the paths of duplicate keys (`spec.containers[0].image`), which JSON.parse would drop silently.
  */
-export function scanJson(text: string): { duplicates: string[] } {
+export function scanJson(
+  text: string,
+  /** Called with the path of every key, those that come again too. Only for texts with mistakes: it costs a text for each key. */
+  onKey?: (path: string, isDuplicate: boolean) => void,
+): { duplicates: string[]; bigNumber?: string } {
+  let bigNumber: string | undefined;
   const duplicates: string[] = [];
   const levels: Level[] = [];
   let keyNext = false;
@@ -43,6 +48,7 @@ export function scanJson(text: string): { duplicates: string[] } {
         const raw = text.slice(at + 1, end);
         level.key = raw.includes('\\') ? unescapeKey(text.slice(at, end + 1)) : raw;
         if (level.key === '__proto__') throw errors.badRequest('the key "__proto__" is not allowed in an object');
+        onKey?.(pathOf(level), level.keys.has(level.key));
         if (!level.keys.has(level.key)) level.keys.add(level.key);
         else if (duplicates.length < duplicatesMax) noteOnce(duplicates, pathOf(level));
         keyNext = false;
@@ -65,10 +71,29 @@ export function scanJson(text: string): { duplicates: string[] } {
         count(level);
       }
     } else if ((code >= 0x30 && code <= 0x39) || code === 0x2d) {
-      at = checkNumber(text, at);
+      const end = numberEnd(text, at);
+      if (end - at > 3) bigNumber ??= checkNumber(text.slice(at, end));
+      at = end - 1;
     }
   }
-  return { duplicates };
+  return { duplicates, bigNumber };
+}
+
+/**
+ * What strict decoding says of a text, in the order of the text, as a decoder that meets one key after the other says it.
+ * What lies in an unknown field is not looked at.
+ */
+export function faultsInOrder(text: string, unknown: readonly string[]): string[] {
+  const strange = new Set(unknown);
+  const lines = new Set<string>();
+  let skipped: string | undefined;
+  scanJson(text, (path, isDuplicate) => {
+    if (skipped !== undefined && (path.startsWith(`${skipped}.`) || path.startsWith(`${skipped}[`))) return;
+    skipped = strange.has(path) ? path : undefined;
+    if (skipped !== undefined) lines.add(`unknown field ${JSON.stringify(path)}`);
+    else if (isDuplicate && lines.size < duplicatesMax) lines.add(`duplicate field ${JSON.stringify(path)}`);
+  });
+  return [...lines];
 }
 
 const noteOnce = (list: string[], text: string): void => {
@@ -94,25 +119,31 @@ function unescapeKey(quoted: string): string {
   }
 }
 
-function checkNumber(text: string, start: number): number {
+function numberEnd(text: string, start: number): number {
   let end = start + 1;
   const last = start + numberCharsMax + 1;
   while (end < last && isNumberCode(text.charCodeAt(end))) end++;
-  if (end - start > 3) {
-    const number = text.slice(start, end);
-    if (number.length > numberCharsMax || !isKept(number))
-      throw errors.badRequest(`the number ${number.slice(0, 40)} is too large to be kept exactly`);
-  }
-  return end - 1;
+  return end;
+}
+/** The number itself, when it is one that only a bigint holds. */
+function checkNumber(number: string): string | undefined {
+  const kept = number.length > numberCharsMax ? 'no' : keeping(number);
+  if (kept === 'no') throw errors.badRequest(`the number ${number.slice(0, 40)} is too large to be kept exactly`);
+  return kept === 'as bigint' ? number : undefined;
 }
 const numberCharsMax = 400;
 /** Digits, point, exponent and signs. */
 const isNumberCode = (code: number): boolean =>
   (code >= 0x30 && code <= 0x39) || code === 0x2e || code === 0x2b || code === 0x2d || code === 0x65 || code === 0x45;
 
-/** Whether reading and writing it gives the same number: 2^53 does, 2^53+1 becomes its neighbour, 1e400 no number at all. */
-function isKept(number: string): boolean {
+const int64Max = 2n ** 63n - 1n;
+/** Whether reading and writing it gives the same number: of 2^53+1 a double makes its neighbour, of 1e400 no number at all. */
+function keeping(number: string): 'as number' | 'as bigint' | 'no' {
   const value = Number(number);
-  if (!/^-?\d+$/.test(number)) return !Number.isNaN(value) ? Number.isFinite(value) : true; // no number: JSON.parse says so
-  return number.length < 16 || (Number.isFinite(value) && BigInt(value) === BigInt(number));
+  if (Number.isNaN(value)) return 'as number'; // no number: JSON.parse says so
+  if (!Number.isFinite(value)) return 'no';
+  if (!/^-?\d+$/.test(number) || Number.isSafeInteger(value)) return 'as number';
+  const integer = BigInt(number);
+  if (integer <= int64Max && integer >= -int64Max - 1n) return 'as bigint';
+  return BigInt(value) === integer || String(value) === number ? 'as number' : 'no';
 }

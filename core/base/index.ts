@@ -3,6 +3,7 @@ export * from './converse.ts';
 export * from './errors.ts';
 export * from './exec.ts';
 export * from './files.ts';
+export * from './json.ts';
 export * from './log.ts';
 export * from './random.ts';
 export type { RootStep } from './root.ts';

@@ -9,7 +9,7 @@ import {
   type Status,
   StatusError,
 } from '#api';
-import { messageOf } from '#base';
+import { messageOf, parseExactly } from '#base';
 import type { Client, DeleteOptions, Fetch, ListOptions, Patch, WatchEvent, WriteOptions } from './client.ts';
 import { readLines } from './lines.ts';
 
@@ -57,7 +57,7 @@ export function createClient(options: HttpClientOptions): Client {
   async function json<R>(method: string, path: string, init?: SendInit): Promise<R> {
     const response = await send(method, path, init);
     try {
-      return (await response.json()) as R;
+      return parseExactly(await response.text()) as R;
     } catch (error) {
       throw new StatusError(503, 'ServiceUnavailable', `${method} ${path}: answer cut short: ${messageOf(error)}`);
     }
@@ -131,7 +131,7 @@ async function* watchOnce<T>(
     throw error;
   }
   for await (const line of readLines(response, signal)) {
-    const event = JSON.parse(line) as { type: string; object: T };
+    const event = parseExactly(line) as { type: string; object: T };
     if (event.type === 'ERROR') throw StatusError.from(event.object as unknown as Status);
     yield { type: event.type, object: named(kind, event.object) } as WatchEvent<T>;
   }

@@ -12,4 +12,5 @@ export * as schemas from './schema/index.ts';
 export * from './serving.ts';
 export * from './strategy.ts';
 export * from './strategy-kit.ts';
+export * from './vocabulary.ts';
 export * from './workqueue.ts';

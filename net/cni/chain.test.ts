@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import type { Exec } from '#base';
+import { rejection } from '../../test/fixtures/rejection.ts';
 import { CniChain, parseCniList, pluginInput } from './chain.ts';
 
 const call = {
@@ -45,6 +46,8 @@ test('ADD in order, DEL in reverse and to the end, with the plugin error in word
     exec,
   );
   await chain.add(call);
-  await expect(chain.remove(call, undefined)).rejects.toThrow('plugin type="ls" failed (del): broken; pipe');
+  expect((await rejection(chain.remove(call, undefined))).message).toMatch(
+    'plugin type="ls" failed (del): broken; pipe',
+  );
   expect(seen).toEqual(['ADD /bin/sh', 'ADD /bin/ls', 'DEL /bin/ls', 'DEL /bin/sh']);
 });

@@ -1,5 +1,4 @@
-import type { KubeObject, LabelSelector, TypeFacts } from '#api';
-import type { ApiPart, ServedKind } from '#sdk';
+import type { ApiPart, KubeObject, LabelSelector, ServedKind, TypeFacts } from '#sdk';
 import { deploymentKind, replicaSetKind } from './kinds.ts';
 import { deploymentStrategy, replicaSetStrategy } from './strategies.ts';
 

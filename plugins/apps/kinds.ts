@@ -1,4 +1,4 @@
-import type { Kind, KubeObject } from '#api';
+import type { Kind, KubeObject } from '#sdk';
 import type * as t from './gen/types.ts';
 
 const group = { group: 'apps', version: 'v1', namespaced: true, categories: ['all'] } as const;

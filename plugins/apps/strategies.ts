@@ -1,12 +1,14 @@
 import {
+  type Column,
   type FieldError,
   fieldErrors,
   type LabelSelector,
   matchesLabels,
   type PodTemplateSpec,
+  type Strategy,
+  type StrategyKit,
   selectorOf,
-} from '#api';
-import type { Column, Strategy, StrategyKit } from '#sdk';
+} from '#sdk';
 import type { Deployment, ReplicaSet } from './kinds.ts';
 import { deploymentKind, replicaSetKind } from './kinds.ts';
 

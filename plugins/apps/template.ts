@@ -1,4 +1,4 @@
-import type { PodTemplateSpec } from '#api';
+import type { PodTemplateSpec } from '#sdk';
 
 /** The label that keeps the pods of one template apart from those of the next. */
 export const hashLabel = 'pod-template-hash';

@@ -1,6 +1,14 @@
-import { isReason, type KubeObject } from '#api';
-import { messageOf, randomUuid } from '#base';
-import type { AnyKind, ApiPart, ApiPartContext, ServedKind, Strategy } from '#sdk';
+import {
+  type AnyKind,
+  type ApiPart,
+  type ApiPartContext,
+  isReason,
+  type KubeObject,
+  messageOf,
+  randomUuid,
+  type ServedKind,
+  type Strategy,
+} from '#sdk';
 import { conversionOf } from './conversion.ts';
 import { servedKinds } from './custom-kind.ts';
 import { cleanupFinalizer, type Definition, definitionKind, isTrue, setCondition } from './kind.ts';

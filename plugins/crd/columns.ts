@@ -1,5 +1,4 @@
-import type { KubeObject } from '#api';
-import type { Column } from '#sdk';
+import type { Column, KubeObject } from '#sdk';
 import { compilePath } from './json-path.ts';
 import type { Definition, Version } from './kind.ts';
 import { isTrue } from './kind.ts';
@@ -47,7 +46,7 @@ function cellOf(type: string, value: unknown, nowMs: number): string | number | 
     case 'string':
       return typeof value === 'object' ? JSON.stringify(value) : String(value as string | number | boolean);
     case 'integer':
-      return typeof value === 'number' ? Math.trunc(value) : null;
+      return typeof value === 'number' ? Math.trunc(value) : typeof value === 'bigint' ? Number(value) : null;
     case 'number':
       return typeof value === 'number' ? value : null;
     case 'boolean':

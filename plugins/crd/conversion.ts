@@ -1,5 +1,4 @@
-import { apiVersionOf, errors, type KubeObject } from '#api';
-import type { AnyObject, CallWebhook, KindConversion } from '#sdk';
+import { type AnyObject, apiVersionOf, type CallWebhook, errors, type KindConversion, type KubeObject } from '#sdk';
 import type { Definition } from './kind.ts';
 
 type Json = Record<string, unknown>;

@@ -1,5 +1,4 @@
-import type { Kind, KubeObject } from '#api';
-import type { KindConversion, ServedKind } from '#sdk';
+import type { Kind, KindConversion, KubeObject, ServedKind } from '#sdk';
 import { columnsOf } from './columns.ts';
 import { customSchema } from './custom-schema.ts';
 import { customStrategy } from './custom-strategy.ts';

@@ -1,5 +1,4 @@
-import type { Field } from '#api';
-import { type KindSchema, schemas } from '#sdk';
+import { type Field, type KindSchema, schemas } from '#sdk';
 import type { Version } from './kind.ts';
 import { documentOf } from './open-api.ts';
 

@@ -1,5 +1,4 @@
-import { errors, type FieldError, fieldErrors, type KubeObject } from '#api';
-import { type Strategy, schemas } from '#sdk';
+import { errors, type FieldError, fieldErrors, type KubeObject, type Strategy, schemas } from '#sdk';
 import type { CustomSchema } from './custom-schema.ts';
 import { compilePath } from './json-path.ts';
 import type { Version } from './kind.ts';
@@ -135,14 +134,16 @@ function checkReplicas(object: AnyObject, path: string): FieldError[] {
     value = (value as Record<string, unknown>)[name];
     if (value === undefined) return [];
   }
-  if (typeof value !== 'number' || !Number.isInteger(value)) return wrong(value, 'int64');
-  if (value < 0) return [fieldErrors.invalid(path, value, 'should be a non-negative integer')];
-  if (value > 2147483647) return [fieldErrors.invalid(path, value, 'should be less than or equal to 2147483647')];
+  if (typeof value !== 'bigint' && !Number.isInteger(value)) return wrong(value, 'int64');
+  if ((value as number | bigint) < 0) return [fieldErrors.invalid(path, value, 'should be a non-negative integer')];
+  if ((value as number | bigint) > 2147483647)
+    return [fieldErrors.invalid(path, value, 'should be less than or equal to 2147483647')];
   return [];
 }
 const goType = (value: unknown): string => {
   if (value === null) return '<nil>';
   if (Array.isArray(value)) return '[]interface {}';
+  if (typeof value === 'bigint') return 'int64';
   if (typeof value === 'number') return Number.isInteger(value) ? 'int64' : 'float64';
   return typeof value === 'boolean' ? 'bool' : typeof value === 'object' ? 'map[string]interface {}' : 'string';
 };

@@ -1,4 +1,4 @@
-import type { CustomResourceDefinition, CustomResourceDefinitionVersion, Kind, KubeObject } from '#api';
+import type { CustomResourceDefinition, CustomResourceDefinitionVersion, Kind, KubeObject } from '#sdk';
 
 export type Definition = CustomResourceDefinition & KubeObject;
 export type Version = CustomResourceDefinitionVersion;

@@ -1,4 +1,4 @@
-import { type FieldError, fieldErrors } from '#api';
+import { type FieldError, fieldErrors } from '#sdk';
 
 /** Names as definitions use them: upstream joins every reason with a comma. */
 const label1035 =

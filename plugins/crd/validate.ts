@@ -1,5 +1,4 @@
-import type { FieldError } from '#api';
-import { schemas } from '#sdk';
+import { type FieldError, schemas } from '#sdk';
 import type { Definition, Version } from './kind.ts';
 import { isTrue } from './kind.ts';
 import { Mistakes, subdomainMistakes } from './mistakes.ts';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { ContainerRuntime, ContainerSpec, ContainerState, SandboxSpec, Session } from '#sdk';
+import { rejection } from '../fixtures/rejection.ts';
 
 export interface RuntimeHarness {
   /** A fresh view of the same engine: called twice, the second must see what the first made (unless it is `forgetful`). */
@@ -108,11 +109,11 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
     };
 
     test('images: what is absent is refused by policy, a wrong name by its reason', async () => {
-      await expect(runtime.ensureImage('pintle/absent:local', 'Never', never)).rejects.toMatchObject({
+      expect(await rejection(runtime.ensureImage('pintle/absent:local', 'Never', never))).toMatchObject({
         reason: 'ErrImageNeverPull',
         message: 'Container image "pintle/absent:local" is not present with pull policy of Never',
       });
-      await expect(runtime.ensureImage('-no!image', 'IfNotPresent', never)).rejects.toMatchObject({
+      expect(await rejection(runtime.ensureImage('-no!image', 'IfNotPresent', never))).toMatchObject({
         reason: 'InvalidImageName',
       });
       expect((await runtime.images()).some((image) => image.names.some((each) => each.endsWith(harness.image)))).toBe(
@@ -194,7 +195,7 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
       async () => {
         const pod = await newPod();
         const id = await runtime.create(container(pod, ['/no/such/program']));
-        await expect(runtime.start(id)).rejects.toMatchObject({ reason: 'RunContainerError' });
+        expect(await rejection(runtime.start(id))).toMatchObject({ reason: 'RunContainerError' });
         const state = await stateOf(pod, id);
         expect(state).toMatchObject({ state: 'exited', exitCode: 128 });
         expect(state?.error).toContain('/no/such/program');

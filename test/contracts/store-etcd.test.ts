@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { silentLog, systemClock } from '#base';
 import { openEtcdStore } from '../../core/store/etcd.ts';
 import { type EtcdServer, etcdPath, startEtcd } from '../fixtures/etcd.ts';
+import { rejection } from '../fixtures/rejection.ts';
 import { storeContract } from './store.ts';
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -15,7 +16,7 @@ test('etcd without TLS is taken on loopback only, and only when asked for', asyn
     { endpoints: [] },
   ]) {
     const open = openEtcdStore({ ...options, clock: systemClock, log: silentLog });
-    await expect(open).rejects.toMatchObject({ code: 'ETCD_INSECURE' });
+    expect(await rejection(open)).toMatchObject({ code: 'ETCD_INSECURE' });
   }
 });
 
@@ -102,7 +103,7 @@ else
       })();
       for (let index = 0; index < 20; index++) written.push((await store.create(`/a${index}`, encode('x'))).version);
       await server.kill();
-      await expect(store.create('/lost', encode('x'))).rejects.toMatchObject({ reason: 'ServiceUnavailable' });
+      expect(await rejection(store.create('/lost', encode('x')))).toMatchObject({ reason: 'ServiceUnavailable' });
       await server.start();
       for (;;) {
         const entry = await store.create('/last', encode('x')).catch(() => undefined);

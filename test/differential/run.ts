@@ -39,7 +39,9 @@ export async function runDifferential(only = /./): Promise<Report> {
       found.push({ ...difference, scenario: scenario.name, reason: accepted[line]?.reason });
     }
   }
-  const unused = accepted.filter((_, line) => !used.has(line)).map(({ scenario, at }) => `${scenario} ${at}`);
+  const unused = accepted
+    .filter(({ isChance }, line) => !isChance && !used.has(line))
+    .map(({ scenario, at }) => `${scenario} ${at}`);
   return { requests, found, unused };
 }
 

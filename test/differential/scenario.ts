@@ -40,6 +40,8 @@ export interface Accepted {
   /** Of the place of the difference, such as `#2 PUT /api/v1/… body.metadata.labels`. */
   readonly at: RegExp;
   readonly reason: string;
+  /** Not in every run: that nothing matches is no mistake. */
+  readonly isChance?: boolean;
 }
 
 const namespaced = (resource: string): string => {

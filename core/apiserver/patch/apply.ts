@@ -22,7 +22,7 @@ export const serverSideApply: Patches['serverSideApply'] = (typeId, live, config
   checkApply(config, options.manager);
   const shape = rootShape(typeId);
   const subresource = options.subresource ?? '';
-  const managers = liveManagers(typeId, live);
+  const managers = liveManagers(typeId, live, options.nowMs);
   const wanted = ownable(fieldsOf(shape, config), subresource);
   const mine = managers.find((manager) => isSameManager(manager, options.manager, 'Apply', subresource));
   const others = managers.filter((manager) => manager !== mine);
@@ -76,17 +76,17 @@ function onlyWritable(config: JsonObject, subresource: string): JsonObject {
 }
 
 /** An object that nobody tracked yet belongs to one collective manager, so that the first apply meets conflicts. */
-function liveManagers(typeId: string | Field, live: JsonObject | undefined): Manager[] {
+function liveManagers(typeId: string | Field, live: JsonObject | undefined, nowMs: number): Manager[] {
   const managers = readManagers(live);
   if (!live || managers.length > 0) return managers;
-  const set = ownable(fieldsOf(rootShape(typeId), live), '');
+  const set = FieldSet.fromJson(createdFields(typeId, live) ?? {});
   return [
     {
       name: 'before-first-apply',
       operation: 'Update',
       apiVersion: String(live['apiVersion'] ?? ''),
       subresource: '',
-      time: '',
+      time: timeText(nowMs),
       set,
     },
   ];

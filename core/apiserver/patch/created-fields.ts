@@ -2,7 +2,7 @@ import type { Field } from '#api';
 import type { JsonObject } from '../contract.ts';
 import { serverOwned } from './managed.ts';
 import { isObject } from './merge.ts';
-import { isImplicit, namedPart, partsOf, rootShape, type Shape } from './typed.ts';
+import { isImplicit, keepsNulls, namedPart, partsOf, rootShape, type Shape } from './typed.ts';
 
 /**
  * The fieldsV1 of whoever creates this object: what comparing it with nothing would give, made in one pass and without sets,
@@ -21,7 +21,7 @@ export function createdFields(typeId: string | Field, object: JsonObject): JsonO
       if (fields) result[part.key] = fields;
       continue;
     }
-    const fields = fieldsBelow(part.shape, value, part.field, true);
+    const fields = isSet(shape, value) ? fieldsBelow(part.shape, value, part.field, true) : undefined;
     if (fields) result[part.key] = fields;
   }
   return Object.keys(result).length > 0 ? result : undefined;
@@ -33,7 +33,8 @@ function metadataFields(shape: Shape, metadata: JsonObject, isAround: boolean): 
   for (const name of sortedNames(metadata)) {
     if (serverOwned.metadata.has(name)) continue;
     const part = namedPart(shape, name);
-    const fields = fieldsBelow(part.shape, metadata[name], part.field, isAround);
+    const value = metadata[name];
+    const fields = isSet(shape, value) ? fieldsBelow(part.shape, value, part.field, isAround) : undefined;
     if (fields) result[part.key] = fields;
   }
   return Object.keys(result).length > 0 ? result : undefined;
@@ -46,7 +47,6 @@ function fieldsBelow(
   field: Field | undefined,
   isAround: boolean,
 ): JsonObject | undefined {
-  if (value === undefined || value === null) return undefined;
   const isHere = isImplicit(field, isAround);
   if (shape.kind === 'struct' || shape.kind === 'map') {
     const names = isObject(value) ? sortedNames(value) : [];
@@ -54,8 +54,10 @@ function fieldsBelow(
     const found: JsonObject = isHere ? {} : { '.': {} };
     let below = 0;
     for (const name of names) {
+      const inner = (value as JsonObject)[name];
+      if (!isSet(shape, inner)) continue;
       const part = namedPart(shape, name);
-      const fields = fieldsBelow(part.shape, (value as JsonObject)[name], part.field, isHere);
+      const fields = fieldsBelow(part.shape, inner, part.field, isHere);
       if (!fields) continue;
       found[part.key] = fields;
       below++;
@@ -72,6 +74,7 @@ function fieldsBelow(
   return found;
 }
 
+const isSet = (around: Shape, value: unknown): boolean => value !== undefined && (value !== null || keepsNulls(around));
 const sortedNames = (object: JsonObject): string[] =>
   Object.keys(object)
     .filter((name) => object[name] !== undefined)

@@ -17,10 +17,10 @@ describe('strategic merge', () => {
       containers({ name: 'a', image: '2' }, { name: 'b' }),
     ],
     [
-      'a new element is added',
+      'a new element is added, before those that were there',
       containers({ name: 'a' }),
       containers({ name: 'b' }),
-      containers({ name: 'a' }, { name: 'b' }),
+      containers({ name: 'b' }, { name: 'a' }),
     ],
     [
       'an element is deleted',
@@ -56,7 +56,7 @@ describe('strategic merge', () => {
       'finalizers are a set',
       { metadata: { finalizers: ['a'] } },
       { metadata: { finalizers: ['b', 'a'] } },
-      { metadata: { finalizers: ['a', 'b'] } },
+      { metadata: { finalizers: ['b', 'a'] } },
     ],
     [
       'finalizers are taken off',
@@ -86,6 +86,23 @@ describe('strategic merge', () => {
     const before = structuredClone(document);
     expect(applyStrategicPatch(pod, document, patch)).toEqual(result);
     expect(document).toEqual(before);
+  });
+  // What upstream's API server answers.
+  test.each([
+    ['d', 'd a b c'],
+    ['c a', 'b c a'],
+    ['d b', 'd a b c'],
+    ['b d', 'a b d c'],
+    ['-b e', 'e a c'],
+    ['e d c', 'e d a b c'],
+  ])('a, b and c with %s become %s', (patch, expected) => {
+    const entry = (name: string) => (name.startsWith('-') ? { name: name.slice(1), $patch: 'delete' } : { name });
+    const live = containers({ name: 'a' }, { name: 'b' }, { name: 'c' });
+    const merged = applyStrategicPatch(pod, live, containers(...patch.split(' ').map(entry)));
+    expect((merged['spec'] as { containers: Doc[] }).containers.map(({ name }) => name).join(' ')).toBe(expected);
+    const finalizers = (names: string) => ({ metadata: { finalizers: names.split(' ') } });
+    if (!patch.startsWith('-'))
+      expect(applyStrategicPatch(pod, finalizers('a b c'), finalizers(patch))).toEqual(finalizers(expected));
   });
   test('an element without its key is refused', () => {
     expect(() => applyStrategicPatch(pod, containers(), containers({ image: 'x' }))).toThrow(

@@ -69,7 +69,9 @@ function mergeValue(field: Field | undefined, current: unknown, value: unknown):
   if (Array.isArray(value)) {
     if (!strategies(field).includes('merge')) return value.map(plain);
     const list = Array.isArray(current) ? current : [];
-    return field?.mergeKey ? mergeList(field, list, value) : mergePrimitives(list, value);
+    const mergeKey = field?.mergeKey;
+    const merged = mergeKey ? mergeList(field, list, value) : mergePrimitives(list, value);
+    return inOrder(merged, value, list, (element) => (mergeKey && isObject(element) ? element[mergeKey] : element));
   }
   if (!isObject(value)) return value;
   if (strategies(field).includes('replace')) return plain(value);
@@ -133,13 +135,24 @@ function orderLists(
     if (!Array.isArray(list)) continue;
     const mergeKey = fields && hasOwn(fields as JsonObject, name) ? fields[name]?.mergeKey : undefined;
     const idOf = (element: unknown): unknown => (mergeKey && isObject(element) ? element[mergeKey] : element);
-    const order = new Map(wanted.map((element, index) => [idOf(element), index]));
-    const previous = Array.isArray(before[name]) ? (before[name] as unknown[]).map(idOf) : [];
-    const ordered = list.filter((element) => order.has(idOf(element)));
-    ordered.sort((left, right) => order.get(idOf(left))! - order.get(idOf(right))!);
-    const others = list.filter((element) => !order.has(idOf(element)));
-    setOwn(result, name, interleave(ordered, others, previous, idOf));
+    setOwn(result, name, inOrder(list, wanted, Array.isArray(before[name]) ? before[name] : [], idOf));
   }
+}
+/**
+ * Elements that `wanted` names come in its order, the others keep their place beside them as it was in `before`: an
+ * element that is new stands before all that were there, as upstream puts it.
+ */
+function inOrder(
+  list: readonly unknown[],
+  wanted: readonly unknown[],
+  before: readonly unknown[],
+  idOf: (element: unknown) => unknown,
+): unknown[] {
+  const order = new Map(wanted.map((element, index) => [idOf(element), index]));
+  const ordered = list.filter((element) => order.has(idOf(element)));
+  ordered.sort((left, right) => order.get(idOf(left))! - order.get(idOf(right))!);
+  const others = list.filter((element) => !order.has(idOf(element)));
+  return interleave(ordered, others, before.map(idOf), idOf);
 }
 /** `others` keep their place relative to the live list: before the first ordered element that followed them there. */
 function interleave(

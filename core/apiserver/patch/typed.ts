@@ -228,8 +228,9 @@ function diffNamed(
   if (!here.after) removed.own = true;
 }
 const isBranch = (value: unknown): boolean => typeof value === 'object' && value !== null;
-/** Go drops a null where it knows the type; custom kinds may mean it. */
-const keepsNulls = (shape: Shape): boolean => shape.kind === 'struct' && (shape.type as Field).type === 'struct';
+/** Go drops a null where it knows the type; custom kinds may mean it, and so may what lies in a map: where one may not be, it was made a value. */
+export const keepsNulls = (shape: Shape): boolean =>
+  shape.kind === 'map' || (shape.kind === 'struct' && (shape.type as Field).type === 'struct');
 const none: JsonObject = {};
 const isEmpty = (object: JsonObject): boolean => Object.keys(object).length === 0;
 const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);

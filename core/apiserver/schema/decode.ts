@@ -20,6 +20,13 @@ export const pathText = (place: Place | undefined): string => {
   if (typeof place.step === 'number' || place.isKey) return `${before}[${place.step}]`;
   return before ? `${before}.${place.step}` : place.step;
 };
+/** As strict decoding says it: keys of maps as if they were fields. */
+const strictPath = (place: Place | undefined): string => {
+  if (!place) return '';
+  const before = strictPath(place.parent);
+  if (typeof place.step === 'number') return `${before}[${place.step}]`;
+  return before ? `${before}.${place.step}` : place.step;
+};
 /** As Go's decoder says it: names only, without indexes and keys. */
 const goPath = (place: Place | undefined): string => {
   if (!place) return '';
@@ -67,7 +74,7 @@ class Walk {
       const value = object[key];
       const shape = struct.fields.get(key);
       if (shape === undefined) {
-        if (this.unknown.length < unknownMax) this.unknown.push(pathText({ parent: place, step: key, isKey: false }));
+        if (this.unknown.length < unknownMax) this.unknown.push(strictPath({ parent: place, step: key, isKey: false }));
         delete object[key];
       } else if (value === null) {
         delete object[key];

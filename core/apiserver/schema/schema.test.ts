@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { scanJson } from '../json-scan.ts';
+import { faultsInOrder, scanJson } from '../json-scan.ts';
 import { createSchemaEngine } from './schema.ts';
 
 const schema = createSchemaEngine();
@@ -111,4 +111,28 @@ describe('duplicate keys', () => {
     ['{"a":{"b":1},"c":{"b":1}}', []],
   ];
   test.each(cases)('%s', (text, paths) => expect(scanJson(text).duplicates).toEqual(paths));
+});
+
+describe('integers', () => {
+  test.each([
+    ['9007199254740991', undefined],
+    ['9007199254740993', '9007199254740993'],
+    ['-9223372036854775808', '-9223372036854775808'],
+    ['1.50000000000000000001', undefined],
+    ['36893488147419100000', undefined],
+  ])('%s', (number, big) => expect(scanJson(`{"a":[${number}]}`).bigNumber).toBe(big));
+  test.each(['9223372036854775809', '-9223372036854775809', '1e400'])('%s is refused', (number) =>
+    expect(() => scanJson(`[${number}]`)).toThrow('too large to be kept exactly'),
+  );
+});
+
+test('faults come in the order of the text; what lies in an unknown field is not looked at', () => {
+  const text = '{"b":1,"c":{"x":1,"x":2,"y":1},"u":{"a":1,"a":1},"c2":1,"b":2,"u":1}';
+  expect(faultsInOrder(text, ['c.y', 'u', 'c2'])).toEqual([
+    'duplicate field "c.x"',
+    'unknown field "c.y"',
+    'unknown field "u"',
+    'unknown field "c2"',
+    'duplicate field "b"',
+  ]);
 });

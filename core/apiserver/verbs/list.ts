@@ -32,8 +32,12 @@ export async function list(call: Call): Promise<Response> {
     ...(listing.after === undefined
       ? {}
       : {
-          continue: encodeContinue({ version: listing.version as ResourceVersion, after: listing.after }),
-          ...(selection.everything ? { remainingItemCount: listing.remaining } : {}),
+          continue: encodeContinue({
+            version: listing.version as ResourceVersion,
+            after: listing.after,
+            rest: selection.everything ? listing.remaining : undefined,
+          }),
+          ...(selection.everything && listing.remaining ? { remainingItemCount: listing.remaining } : {}),
         }),
   };
   const view = viewOf(call);
@@ -117,7 +121,11 @@ async function fromStore(
         if (object.sealedWith !== undefined) continue;
         if (selection.matches(object)) objects.push(object);
         if (limit && objects.length === limit && (page.more || index + 1 < page.entries.length)) {
-          return { objects, version: at, after: entry.key.slice(prefix.length) };
+          const after = entry.key.slice(prefix.length);
+          if (!selection.everything) return { objects, version: at, after };
+          const rest = token?.rest;
+          const remaining = rest === undefined ? await countAfter(call, scope, entry.key, at) : rest - limit;
+          return { objects, version: at, after, remaining };
         }
       }
       if (!page.more) return { objects, version: at };
@@ -126,6 +134,17 @@ async function fromStore(
   } catch (error) {
     if (isReason(error, 'Expired', 'Gone')) throw expiredList(token);
     throw error;
+  }
+}
+
+/** Once for each list in pages: what follows takes the number from its token. */
+async function countAfter(call: Call, scope: string, key: string, at: ResourceVersion): Promise<number> {
+  let count = 0;
+  for (let after: string = key; ; ) {
+    const page = await call.core.store.list(scope, { limit: storePageEntries, after, at });
+    count += page.entries.length;
+    if (!page.more) return count;
+    after = page.entries.at(-1)!.key;
   }
 }
 

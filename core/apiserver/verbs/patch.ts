@@ -1,10 +1,10 @@
 import { apiVersionOf, errors, StatusError } from '#api';
 import { messageOf } from '#base';
-import { mediaTypeOf, parseJson, parseYamlObject, readText } from '../body.ts';
+import { type Body, mediaTypeOf, parseConfiguration, parseJson, readText } from '../body.ts';
 import type { AnyObject, JsonObject } from '../contract.ts';
 import { type Call, managerOf } from '../core.ts';
 import { createObject } from '../create-object.ts';
-import { decodePatched } from '../decode.ts';
+import { decodePatched, refuseBig, report } from '../decode.ts';
 import { decodeKind, patchTypeOf } from '../kind-schema.ts';
 import { unsupportedMedia } from '../negotiate.ts';
 import { isTrue } from '../request-info.ts';
@@ -23,11 +23,12 @@ export async function patch(call: Call): Promise<Response> {
   const known = Object.values(types).includes(media);
   if (!known) throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   const text = await readText(call.request);
-  if (media === types.apply) return apply(call, (await parseYamlObject(text)).value);
+  if (media === types.apply) return apply(call, await parseConfiguration(text));
   if (media === types.strategic && !call.core.schema?.has(call.served.kind.type)) {
     throw unsupportedMedia([types.json, types.merge, types.apply]);
   }
-  const { value: body, faults } = parsedPatch(text, media);
+  const { value: body, faults, bigNumber } = parsedPatch(text, media);
+  refuseBig(call, bigNumber);
   const next = await updateObject(call, {
     verb: 'patch',
     subresource: call.info.subresource,
@@ -89,8 +90,17 @@ function refuseUnknown(call: Call, config: JsonObject): void {
   );
 }
 
+/** Keys that come twice in a configuration, whose reader takes JSON for YAML too. */
+function reportTwice(call: Call, faults: readonly string[]): void {
+  report(call, faults, () =>
+    errors.badRequest(`error strict decoding patch: error converting YAML to JSON: ${faults.join(', ')}`),
+  );
+}
+
 /** Server-side apply: creates what is not there. */
-async function apply(call: Call, config: JsonObject): Promise<Response> {
+async function apply(call: Call, { value: config, faults, bigNumber }: Body): Promise<Response> {
+  refuseBig(call, bigNumber);
+  reportTwice(call, faults);
   const { info, served, core } = call;
   const { kind } = served;
   const manager = info.query.get('fieldManager') ?? '';

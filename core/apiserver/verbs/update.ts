@@ -1,4 +1,5 @@
 import { errors, fieldErrors, invalidObject } from '#api';
+import { parseExactly } from '#base';
 import { readObject } from '../body.ts';
 import type { AnyObject } from '../contract.ts';
 import type { Call } from '../core.ts';
@@ -29,7 +30,7 @@ export async function update(call: Call): Promise<Response> {
     verb: 'update',
     subresource: call.info.subresource,
     build: () => {
-      const draft = fresh ?? (JSON.parse(text) as AnyObject);
+      const draft = fresh ?? (parseExactly(text) as AnyObject);
       fresh = undefined;
       return draft;
     },

@@ -24,7 +24,7 @@ export function parseYaml(text: string): YamlAsJson {
     customTags: (tags) => tags.filter((tag) => !isForeign(tag)),
   });
   if (document.errors.length > 0) throw new Error(faultText(document.errors[0]!.message));
-  const faults: string[] = [];
+  const faults: { readonly line: number; readonly text: string }[] = [];
   visit(document, {
     Alias() {
       throw new Error('aliases are not allowed');
@@ -35,15 +35,16 @@ export function parseYaml(text: string): YamlAsJson {
         const scalar = key as { value?: unknown; range?: readonly number[] } | null;
         if (scalar && 'items' in scalar) throw new Error('invalid map key: it is no scalar');
         const name = String(scalar?.value ?? '');
-        if (seen.has(name) && faults.length < faultsMax)
-          faults.push(
-            `  line ${lines.linePos(scalar?.range?.[0] ?? 0).line}: key ${JSON.stringify(name)} already set in map`,
-          );
+        if (seen.has(name) && faults.length < faultsMax) {
+          const { line } = lines.linePos(scalar?.range?.[0] ?? 0);
+          faults.push({ line, text: `  line ${line}: key ${JSON.stringify(name)} already set in map` });
+        }
         seen.add(name);
       }
     },
   });
-  return { json: JSON.stringify(document.toJS({ maxAliasCount: 0 }) ?? null, exact), faults };
+  const told = faults.sort((a, b) => a.line - b.line).map(({ text }) => text);
+  return { json: JSON.stringify(document.toJS({ maxAliasCount: 0 }) ?? null, exact), faults: told };
 }
 
 /** Dates and numbers in base 60 stay texts, as in Go; sets and ordered maps have no place in JSON. */
@@ -51,10 +52,7 @@ const isForeign = (tag: Tags[number]): boolean =>
   typeof tag === 'object' && (tag.format === 'TIME' || /:(timestamp|omap|pairs|set|binary)$/.test(tag.tag));
 
 function exact(_key: string, value: unknown): unknown {
-  if (typeof value === 'bigint') {
-    if (BigInt(Number(value)) !== value) throw new Error(`the number ${value} is too large to be kept exactly`);
-    return Number(value);
-  }
+  if (typeof value === 'bigint') return JSON.rawJSON(value.toString()); // whether it can be kept is asked of the text
   if (typeof value === 'number' && !Number.isFinite(value))
     throw new Error(`json: unsupported value: ${Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf'}`);
   return value;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { rejection } from '../../../test/fixtures/rejection.ts';
 import { hijack, parseAnswer } from './docker-hijack.ts';
 
 /** An engine that reads a request's head and a body of the told length, then does as told. */
@@ -66,7 +67,7 @@ test('a refusal is the engine’s own error; silence, a broken head and a caller
     await withEngine(
       (socket) => socket.end(answer),
       async (path) => {
-        await expect(hijack(path, '/exec/x/start', { Tty: false })).rejects.toMatchObject(wanted);
+        expect(await rejection(hijack(path, '/exec/x/start', { Tty: false }))).toMatchObject(wanted);
       },
     );
   await withEngine(
@@ -75,10 +76,10 @@ test('a refusal is the engine’s own error; silence, a broken head and a caller
       const leave = new AbortController();
       const asked = hijack(path, '/exec/x/start', {}, leave.signal);
       leave.abort();
-      await expect(asked).rejects.toMatchObject({ message: 'aborted' });
+      expect(await rejection(asked)).toMatchObject({ message: 'aborted' });
     },
   );
-  await expect(hijack('/nowhere/engine.sock', '/exec/x/start')).rejects.toMatchObject({ code: 'ENOENT' });
+  expect(await rejection(hijack('/nowhere/engine.sock', '/exec/x/start'))).toMatchObject({ code: 'ENOENT' });
 });
 
 test('an answer is read from any pieces', () => {

@@ -75,7 +75,12 @@ export class CelError extends Error {
     readonly problems: readonly { readonly at: number; readonly message: string }[],
     readonly source: string,
   ) {
-    super(problems.map(({ at, message }) => problemText(source, at, message)).join('\n'));
+    super(
+      [...problems]
+        .sort((a, b) => a.at - b.at)
+        .map(({ at, message }) => problemText(source, at, message))
+        .join('\n'),
+    );
   }
 }
 

@@ -27,7 +27,12 @@ const right: [string, Value, Record<string, Value>?][] = [
   ['"a-b".split("-").join("/")', 'a/b'],
   ['"😀b".size() == 2 && "😀b".indexOf("b") == 1', true],
   ['type(1) == int && type([]) == list', true],
-  ['cel.bind(x, 5, x * x)', 25],
+  ['[{"a": 2}, {"a": 1}].sortBy(x, x.a)[0].a', 1],
+  [
+    '"%s is %d, %.2f %x %s".format([s, n, 1234.5, 255, [true, "a"]])',
+    'x is 3, 1,234.50 ff [true, "a"]',
+    { s: 'x', n: 3 },
+  ],
   ['1u + 2u == 3u && 1 == 1u && 1.5 > 1', true],
   ['sets.contains([1, 2], [1])', true],
   ['optional.of(3).optMap(x, x + 1).value()', 4],
@@ -60,6 +65,11 @@ test.each([
   ],
   ['1 +', 'mismatched input'],
   ['s.foo()', "undeclared reference to 'foo'"],
+  ['[1, "a"]', "1:5: expected type 'int' but found 'string'"],
+  ['duration("1x")', '1:10: invalid duration argument'],
+  ['s.matches("[")', '1:11: invalid matches argument'],
+  ['"%d".format([s])', 'decimal clause can only be used on integers, was given string'],
+  ['"%d".format([])', '1:12: index 0 out of range'],
   ['n.a', "type 'int' does not support field selection"],
 ])('%s is refused before it runs', (source, text) => {
   expect(() => environment.compile(source)).toThrow(CelError);
@@ -72,7 +82,7 @@ const wrong: [string, string, Record<string, Value>?][] = [
   ['n / 0', 'division by zero', { n: 1 }],
   ['self.x', 'no such key: x', { self: {} }],
   ['self.x + 1 == 2', 'no such overload', { self: { x: 'a' } }],
-  ['int("x") == 1', 'invalid syntax'],
+  ['int("x") == 1', "type conversion error from 'string' to 'int'"],
 ];
 test.each(wrong.map(([source, text, values = {}]) => [source, text, values] as const))(
   '%s fails when it runs',

@@ -1,4 +1,7 @@
 import { CelError, type Node } from './ast.ts';
+import { parseGoDuration, parseTimestamp } from './library/conversions.ts';
+import { regex } from './library/strings.ts';
+import { clauseMistake } from './library/text-format.ts';
 import type { Overload } from './overload.ts';
 import { dotted } from './parser.ts';
 import {
@@ -43,7 +46,8 @@ export interface Checked {
 export function check(node: Node, environment: Environment, source: string): Checked {
   const checker = new Checker(environment);
   const type = checker.type(node, environment.variables);
-  if (checker.problems.length) throw new CelError(checker.problems, source);
+  const problems = checker.problems.length ? checker.problems : [...literalProblems(checker), ...checker.mixed];
+  if (problems.length) throw new CelError(problems, source);
   return { node, type, types: checker.types, calls: checker.calls };
 }
 
@@ -68,6 +72,9 @@ class Checker {
   readonly problems: { at: number; message: string }[] = [];
   readonly types = new Map<Node, Type>();
   readonly calls = new Map<Node, readonly Overload[]>();
+  /** Lists and maps of unlike things: told when all else is right. Only what is to be formatted may be so. */
+  readonly mixed: { at: number; message: string }[] = [];
+  #formats = 0;
   constructor(private readonly environment: Environment) {}
 
   type(node: Node, scope: Scope): Type {
@@ -101,14 +108,19 @@ class Checker {
       case 'list':
         return list(
           this.#same(
-            node.items.map(({ node: item, optional: may }) => this.#unwrapped(item, may, scope)),
-            node.at,
+            node.items.map(({ node: item, optional: may }) => ({
+              at: item.at,
+              type: this.#unwrapped(item, may, scope),
+            })),
           ),
         );
       case 'map': {
-        const keys = node.entries.map(({ key }) => this.type(key, scope));
-        const values = node.entries.map(({ value, optional: may }) => this.#unwrapped(value, may, scope));
-        return map(this.#same(keys, node.at), this.#same(values, node.at));
+        const keys = node.entries.map(({ key }) => ({ at: key.at, type: this.type(key, scope) }));
+        const values = node.entries.map(({ value, optional: may }) => ({
+          at: value.at,
+          type: this.#unwrapped(value, may, scope),
+        }));
+        return map(this.#same(keys), this.#same(values));
       }
       case 'struct':
         return this.#fail(node.at, `undeclared reference to '${node.name}' (in container '')`);
@@ -130,11 +142,21 @@ class Checker {
       ? dyn
       : this.#fail(node.at, `expected type 'optional_type(dyn)' but found '${typeText(type)}'`);
   }
-  #same(types: readonly Type[], at: number): Type {
-    if (types.length === 0) return dyn;
-    return types.reduce(
-      (a, b) => join(a, b) ?? this.#fail(at, `expected type '${typeText(a)}' but found '${typeText(b)}'`),
-    );
+  #same(parts: readonly { at: number; type: Type }[]): Type {
+    const [first, ...others] = parts;
+    if (!first) return dyn;
+    let { type } = first;
+    for (const part of others) {
+      const isLoose = plain(type).k !== plain(part.type).k && [type, part.type].some((one) => plain(one).k === 'dyn');
+      const both = isLoose ? undefined : join(type, part.type);
+      if (!both && this.#formats === 0)
+        this.mixed.push({
+          at: part.at,
+          message: `expected type '${typeText(first.type)}' but found '${typeText(part.type)}'`,
+        });
+      type = both ?? dyn;
+    }
+    return type;
   }
 
   #select(node: Extract<Node, { type: 'select' }>, scope: Scope): Type {
@@ -167,7 +189,7 @@ class Checker {
 
   #call(node: Extract<Node, { type: 'call' }>, scope: Scope): Type {
     if (node.name === '_&&_' || node.name === '_||_') {
-      for (const arg of node.args) this.#expect(arg, bool, scope, node);
+      for (const arg of node.args) this.#isBool(arg, this.type(arg, scope));
       return bool;
     }
     if (node.name === '_?_:_') return this.#conditional(node, scope);
@@ -176,7 +198,10 @@ class Checker {
     const isGlobal = !node.target || (qualified !== undefined && this.environment.overloads.has(qualified));
     const name = isGlobal ? (qualified ?? node.name) : node.name;
     const operands = isGlobal ? node.args : [node.target!, ...node.args];
+    const isFormat = name === 'format';
+    if (isFormat) this.#formats++;
     const types = operands.map((operand) => this.type(operand, scope));
+    if (isFormat) this.#formats--;
     const all = this.environment.overloads.get(name);
     if (!all) return this.#fail(node.at, `undeclared reference to '${name}' (in container '')`);
     const found = all.filter(({ method, args }) => method === !isGlobal && args.length === types.length);
@@ -204,12 +229,8 @@ class Checker {
     return fitting.map(({ result }) => result).reduce((a, b) => join(a, b) ?? dyn);
   }
 
-  #expect(node: Node, want: Type, scope: Scope, call: Extract<Node, { type: 'call' }>): void {
-    const have = this.type(node, scope);
-    if (!fits(have, want, new Map())) {
-      const texts = call.args.map((arg) => typeText(this.types.get(arg) ?? want));
-      this.#fail(call.at, `found no matching overload for '${call.name}' applied to '(${texts.join(', ')})'`);
-    }
+  #isBool(node: Node, have: Type): void {
+    if (!fits(have, bool, new Map())) this.#fail(node.at, `expected type 'bool' but found '${typeText(have)}'`);
   }
   #conditional(node: Extract<Node, { type: 'call' }>, scope: Scope): Type {
     const [condition, yes, no] = node.args.map((arg) => this.type(arg, scope));
@@ -226,30 +247,54 @@ class Checker {
     const [first, second] = this.#elements(range, node.variables.length, node.range.at);
     const inner = new Map(scope).set(node.variables[0], first);
     if (node.variables.length === 2) inner.set(node.variables[1], second);
-    const needsBool = (part: Node) => {
-      const type = this.type(part, inner);
-      if (!fits(type, bool, new Map())) this.#fail(part.at, `expected type 'bool' but found '${typeText(type)}'`);
-    };
-    if (node.filter) needsBool(node.filter);
+    const body = this.type(node.body, inner);
+    const result = this.#folded(node, body, first, range);
     switch (node.macro) {
       case 'all':
       case 'exists':
+        this.#isBool(node.body, body);
+        break;
       case 'existsOne':
-        needsBool(node.body);
+        this.#chooses(body, int, node.at);
+        break;
+      case 'filter':
+        this.#chooses(body, result, node.at);
+        break;
+      default:
+        if (node.filter) this.#chooses(this.type(node.filter, inner), result, node.at);
+    }
+    return result;
+  }
+  /** What a macro comes to, by the type of its body. */
+  #folded(
+    { macro }: Extract<Node, { type: 'comprehension' }>,
+    body: Type,
+    first: Type,
+    range: Exclude<Type, { k: 'sized' }>,
+  ): Type {
+    switch (macro) {
+      case 'all':
+      case 'exists':
+      case 'existsOne':
         return bool;
       case 'filter':
-        needsBool(node.body);
         return list(first);
       case 'map':
       case 'transformList':
-        return list(this.type(node.body, inner));
+        return list(body);
       case 'transformMap':
-        return map(range.k === 'map' ? range.key : int, this.type(node.body, inner));
+        return map(range.k === 'map' ? range.key : int, body);
       case 'transformMapEntry': {
-        const entry = plain(this.type(node.body, inner));
+        const entry = plain(body);
         return entry.k === 'map' ? map(entry.key, entry.value) : map(dyn, dyn);
       }
     }
+  }
+  /** A filter is a conditional between what was gathered with and without this element. */
+  #chooses(type: Type, gathered: Type, at: number): void {
+    if (fits(type, bool, new Map())) return;
+    const text = typeText(gathered);
+    this.#fail(at, `found no matching overload for '_?_:_' applied to '(${typeText(type)}, ${text}, ${text})'`);
   }
   /** Lists give elements (or index and element), maps keys (or key and value). */
   #elements(range: Exclude<Type, { k: 'sized' }>, count: number, at: number): [Type, Type] {
@@ -271,6 +316,47 @@ class Checker {
     const body = this.type(node.body, new Map(scope).set(node.name, value.k === 'optional' ? value.of : dyn));
     return node.of === 'optMap' ? optional(body) : body;
   }
+}
+
+/** What a written argument can never be. */
+const literals: Readonly<Record<string, (text: string) => boolean>> = {
+  duration: (text) => parseGoDuration(text) !== undefined,
+  timestamp: (text) => parseTimestamp(text) !== undefined,
+  matches: isPattern,
+};
+function isPattern(text: string): boolean {
+  try {
+    regex(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+function literalProblems({ calls, types }: Checker): { at: number; message: string }[] {
+  const problems: { at: number; message: string }[] = [];
+  for (const node of calls.keys()) {
+    if (node.type !== 'call') continue;
+    const [argument] = node.args;
+    if (node.name === 'format') problems.push(...formatProblems(node, (arg) => types.get(arg) ?? dyn));
+    if (argument?.type !== 'literal' || argument.value.type !== 'string') continue;
+    if (literals[node.name]?.(argument.value.value) === false)
+      problems.push({ at: argument.at, message: `invalid ${node.name} argument` });
+  }
+  return problems;
+}
+
+/** A written pattern against a written list. */
+function formatProblems(
+  node: Extract<Node, { type: 'call' }>,
+  typeOfArgument: (node: Node) => Type,
+): { at: number; message: string }[] {
+  const [list] = node.args;
+  const pattern = node.target;
+  if (pattern?.type !== 'literal' || pattern.value.type !== 'string' || list?.type !== 'list') return [];
+  const types = list.items.map(({ node: item }) => plain(typeOfArgument(item)).k);
+  const wrong = clauseMistake(pattern.value.value, types);
+  if (!wrong) return [];
+  return [{ at: wrong.argument === undefined ? node.at : list.items[wrong.argument]!.node.at, message: wrong.message }];
 }
 
 function hasDyn(given: Type): boolean {

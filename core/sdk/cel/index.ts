@@ -1,4 +1,6 @@
 import { check, type Environment } from './check.ts';
+import { estimateCost } from './estimate/estimate.ts';
+import type { Range } from './estimate/range.ts';
 import { conversions } from './library/conversions.ts';
 import { namedFormats } from './library/format.ts';
 import { lists, optionals } from './library/lists.ts';
@@ -7,6 +9,7 @@ import { operators } from './library/operators.ts';
 import { quantities } from './library/quantity.ts';
 import { semvers } from './library/semver.ts';
 import { strings } from './library/strings.ts';
+import { textFormats } from './library/text-format.ts';
 import { time } from './library/time.ts';
 import type { Overload } from './overload.ts';
 import { parse } from './parser.ts';
@@ -31,6 +34,7 @@ export const standardLibrary: readonly Overload[] = [
   ...network,
   ...semvers,
   ...namedFormats,
+  ...textFormats,
 ];
 
 export interface Expression extends Program {
@@ -65,5 +69,7 @@ export function celEnvironment(variables: Readonly<Record<string, Type>>, more: 
         evaluate: (values, costMax) => program.evaluate(values, costMax),
       };
     },
+    /** What the expression may cost; `self` declares the sizes. Throws CelError. */
+    estimate: (source: string, self: Type): Range => estimateCost(check(parse(source), environment, source), self),
   };
 }

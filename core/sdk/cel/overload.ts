@@ -21,12 +21,12 @@ export interface Overload {
   readonly args: readonly Type[];
   readonly result: Type;
   call(...args: Value[]): Value;
-  /** Cost beside the 1 of every call, from the sizes of the arguments (characters, elements); default 0. */
+  /** What a call costs, from the sizes of the arguments (characters, elements); default 1. Charged before the call. */
   cost?(...sizes: number[]): number;
-  /** Most elements or characters of the result, from those of the arguments. */
-  resultMax?(...sizes: number[]): number;
+  /** The same, where the sizes do not say enough. */
+  weigh?(...values: Value[]): number;
 }
-type Options = Pick<Overload, 'cost' | 'resultMax'>;
+type Options = Pick<Overload, 'cost' | 'weigh'>;
 export const global = (
   name: string,
   args: readonly Type[],

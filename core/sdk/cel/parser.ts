@@ -168,7 +168,7 @@ class Parser {
     if (word.text === 'null') return { type: 'literal', at, value: { type: 'null' } };
     if (reserved.has(word.text)) this.#fail(at, `reserved identifier: ${word.text}`);
     const open = this.#token.at;
-    if (this.#skip('(')) return this.#function(word.text, this.#list(')'), at, open);
+    if (this.#skip('(')) return this.#function(word.text, this.#list(')'), open);
     return { type: 'ident', at, name: word.text };
   }
 
@@ -216,11 +216,11 @@ class Parser {
     return { type: 'struct', at, name: dotted(name) ?? '', fields };
   }
 
-  #function(name: string, args: readonly Node[], at: number, open: number): Node {
+  #function(name: string, args: readonly Node[], open: number): Node {
     if (name !== 'has' || args.length !== 1) return { type: 'call', at: open, name, args };
     const [field] = args;
-    if (field!.type !== 'select' || field!.optional) return this.#fail(open, 'invalid argument to has() macro');
-    return { type: 'has', at, of: field.of, field: field.field };
+    if (field!.type !== 'select' || field!.optional) return this.#fail(field!.at, 'invalid argument to has() macro');
+    return { type: 'has', at: open, of: field.of, field: field.field };
   }
 
   #method(target: Node, name: string, args: readonly Node[], at: number): Node {
@@ -229,11 +229,18 @@ class Parser {
       const made = this.#comprehension(target, name, args, at);
       if (made) return made;
     }
-    if (target.type === 'ident' && target.name === 'cel' && name === 'bind' && args.length === 3)
-      return { type: 'bind', at, name: this.#variable(args[0]!), value: args[1]!, body: args[2]!, of: 'value' };
+    if (name === 'sortBy' && args.length === 2) return this.#sortBy(target, args, at);
     if ((name === 'optMap' || name === 'optFlatMap') && args.length === 2)
       return { type: 'bind', at, name: this.#variable(args[0]!), value: target, body: args[1]!, of: name };
     return { type: 'call', at, name, target, args };
+  }
+
+  /** The list is bound, so that it is made once: its keys are a list beside it. */
+  #sortBy(value: Node, args: readonly Node[], at: number): Node {
+    const input: Node = { type: 'ident', at, name: '@__sortBy_input__' };
+    const keys = this.#comprehension({ ...input }, 'map', args, at)!;
+    const body: Node = { type: 'call', at, name: '@sortByAssociatedKeys', target: { ...input }, args: [keys] };
+    return { type: 'bind', at, name: input.name, value, body, of: 'value' };
   }
 
   #variable(node: Node): string {

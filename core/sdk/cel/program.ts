@@ -72,8 +72,27 @@ const literalOf = (literal: Literal): Value => {
 };
 const listCost = 10;
 const mapCost = 30;
-/** What a macro adds for each round beside its body: the accumulator is read, joined and asked. */
-const roundCost = 3;
+/**
+ * What the fold behind a macro costs beside its body: `ask` whether to go on, `join` in each round, `keep` where an element is kept,
+ * `end` to read the result.
+ */
+interface FoldCosts {
+  readonly ask: number;
+  readonly join: number;
+  readonly keep: number;
+  readonly end: number;
+}
+const making: FoldCosts = { ask: 0, join: 0, keep: 12, end: 1 };
+const foldCosts: Readonly<Record<Extract<Node, { type: 'comprehension' }>['macro'], FoldCosts>> = {
+  all: { ask: 2, join: 1, keep: 0, end: 1 },
+  exists: { ask: 3, join: 1, keep: 0, end: 1 },
+  existsOne: { ask: 0, join: 0, keep: 2, end: 2 },
+  filter: { ...making, keep: 13 },
+  map: making,
+  transformList: making,
+  transformMap: { ...making, keep: 3 },
+  transformMapEntry: { ...making, keep: 2 },
+};
 
 class Builder {
   slots: number;
@@ -139,8 +158,9 @@ class Builder {
         charge(run, 1);
         return optionalAt(of(run), key);
       };
+    const cost = lookUpCost(node.of);
     return (run) => {
-      charge(run, 1);
+      charge(run, cost);
       const holder = of(run);
       if (holder instanceof CelOptional) return optionalAt(holder, key);
       if (!isMap(holder)) throw noOverload();
@@ -165,6 +185,7 @@ class Builder {
 
   #list(node: Extract<Node, { type: 'list' }>, scope: ReadonlyMap<string, number>): Step {
     const items = node.items.map(({ node: item, optional }) => ({ step: this.step(item, scope), optional }));
+    if (isWritten(node)) return constant(items.map(({ step }) => step(nowhere)));
     return (run) => {
       charge(run, listCost);
       const made: Value[] = [];
@@ -182,7 +203,7 @@ class Builder {
       value: this.step(value, scope),
       optional,
     }));
-    return (run) => {
+    const make: Step = (run) => {
       charge(run, mapCost);
       const made = new Map<Value, Value>();
       for (const { key, value, optional } of entries) {
@@ -194,29 +215,47 @@ class Builder {
       }
       return made;
     };
+    return isWritten(node) ? folded(make) : make;
   }
 
   #call(node: Extract<Node, { type: 'call' }>, scope: ReadonlyMap<string, number>): Step {
     if (node.name === '_&&_' || node.name === '_||_') return this.#logic(node, scope);
     if (node.name === '_?_:_') {
       const [condition, yes, no] = node.args.map((arg) => this.step(arg, scope)) as [Step, Step, Step];
+      const [gift, otherGift] = [rootCost(node.args[1]!), rootCost(node.args[2]!)];
       return (run) => {
-        charge(run, 1);
         const holds = condition(run);
         if (typeof holds !== 'boolean') throw noOverload();
+        run.cost -= holds ? gift : otherGift;
         return (holds ? yes : no)(run);
       };
     }
     const overloads = this.checked.calls.get(node)!;
     const isMethod = overloads[0]!.method;
     const operands = (isMethod ? [node.target!, ...node.args] : node.args).map((arg) => this.step(arg, scope));
-    if (overloads.length === 1 && operands.length <= 2 && !operandsAreDyn(this, node, isMethod))
-      return fixedCall(overloads[0]!, operands);
+    const isKnown = overloads.length === 1 && operands.length <= 2 && !operandsAreDyn(this, node, isMethod);
+    if (isKnown && node.name === '@in' && isWritten(node.args[1]!)) return freeCall(overloads[0]!, operands);
+    if (isKnown && conversionNames.has(node.name) && node.args[0]?.type === 'literal')
+      return folded(fixedCall(overloads[0]!, operands));
+    if (node.name === '_[_]') {
+      const [of, key] = node.args as [Node, Node];
+      const extra = lookUpCost(of) - 1 - rootCost(key);
+      const look = isKnown ? fixedCall(overloads[0]!, operands) : this.#choose(overloads, operands);
+      return (run) => {
+        run.cost += extra;
+        return look(run);
+      };
+    }
+    if (isKnown) return fixedCall(overloads[0]!, operands);
+    return this.#choose(overloads, operands);
+  }
+  /** The values decide which overload it is. */
+  #choose(overloads: readonly Overload[], operands: readonly Step[]): Step {
     return (run) => {
       const values = operands.map((operand) => operand(run));
       const overload = overloads.find(({ args }) => args.every((type, i) => isOfType(values[i] as Value, type)));
       if (!overload) throw noOverload();
-      charge(run, 1 + (overload.cost?.(...values.map(costSize)) ?? 0));
+      charge(run, overload.weigh?.(...values) ?? overload.cost?.(...values.map(costSize)) ?? 1);
       return overload.call(...values);
     };
   }
@@ -255,21 +294,25 @@ class Builder {
     const filter = node.filter && this.step(node.filter, inner);
     const body = this.step(node.body, inner);
     const fold = folds[node.macro];
+    const { ask, join, keep, end } = foldCosts[node.macro];
     return (run) => {
       const over = range(run);
       const isPair = slots.length === 2;
       if (!Array.isArray(over) && !isMap(over)) throw noOverload();
-      return fold(
+      const result = fold(
         over,
         isPair,
         (first, second) => {
-          charge(run, roundCost);
+          charge(run, ask + join);
           run.slots[slots[0]!] = first;
           if (isPair) run.slots[slots[1]!] = second;
           return filter === undefined || filter(run) === true;
         },
         () => body(run),
+        (event) => charge(run, event === 'keep' ? keep : ask),
       );
+      charge(run, end);
+      return result;
     };
   }
   /** A slot that no variable in sight uses. */
@@ -292,22 +335,62 @@ class Builder {
         return body(run);
       };
     return (run) => {
-      charge(run, 1);
+      const before = run.cost;
       const held = value(run);
       if (!(held instanceof CelOptional)) throw noOverload();
+      charge(run, 2); // it is asked whether it holds something, and wrapped again
       if (held.value === undefined) return CelOptional.none;
+      charge(run, run.cost - before - (node.of === 'optMap' ? 1 : 2)); // made once more, for its value
       run.slots[slot] = held.value;
       return node.of === 'optMap' ? new CelOptional(body(run)) : body(run);
     };
   }
 }
 
+/** Nothing in it has to be looked up: it is made once, and costs nothing. */
+function isWritten(node: Node): boolean {
+  if (node.type === 'literal') return true;
+  if (node.type === 'list') return node.items.every(({ node: item, optional }) => !optional && isWritten(item));
+  return (
+    node.type === 'map' &&
+    node.entries.every(({ key, value, optional }) => !optional && isWritten(key) && isWritten(value))
+  );
+}
+const nowhere: Run = { slots: [], cost: 0, costMax: Number.POSITIVE_INFINITY };
+const constant =
+  (value: Value): Step =>
+  () =>
+    value;
+/** What cannot be made fails when it is met. */
+function folded(step: Step): Step {
+  try {
+    return constant(step({ ...nowhere }));
+  } catch (error) {
+    if (error instanceof CelFailure) return step;
+    throw error;
+  }
+}
+const conversionNames = new Set('bool bytes double duration dyn int string timestamp type uint'.split(' '));
+/** A branch that is a field of a variable is looked up without counting the variable, as upstream does. */
+function rootCost(node: Node): number {
+  if (node.type === 'ident') return 1;
+  if (node.type === 'call' && node.name === '_[_]') return rootCost(node.args[0]!);
+  return node.type === 'select' && !node.optional ? rootCost(node.of) : 0;
+}
+/** What is no field of a variable has to be brought to where its parts can be looked up. */
+const lookUpCost = (of: Node): number => 2 - rootCost(of);
+/** A look into a written list is a look into a set. */
+const freeCall =
+  ({ call }: Overload, [first, second]: readonly Step[]): Step =>
+  (run) =>
+    call(first!(run), second!(run));
+
 const operandsAreDyn = (builder: Builder, node: Extract<Node, { type: 'call' }>, isMethod: boolean): boolean =>
   (isMethod ? [node.target!, ...node.args] : node.args).some((arg) => builder.isDyn(arg));
 
 /** The types have decided: no look at the values is needed. */
 function fixedCall(overload: Overload, operands: readonly Step[]): Step {
-  const { cost, call } = overload;
+  const { cost, weigh, call } = overload;
   const [first, second] = operands as [Step, Step];
   if (operands.length === 0)
     return (run) => {
@@ -317,13 +400,13 @@ function fixedCall(overload: Overload, operands: readonly Step[]): Step {
   if (operands.length === 1)
     return (run) => {
       const a = first(run);
-      charge(run, cost ? 1 + cost(costSize(a)) : 1);
+      charge(run, weigh ? weigh(a) : cost ? cost(costSize(a)) : 1);
       return call(a);
     };
   return (run) => {
     const a = first(run);
     const b = second(run);
-    charge(run, cost ? 1 + cost(costSize(a), costSize(b)) : 1);
+    charge(run, weigh ? weigh(a, b) : cost ? cost(costSize(a), costSize(b)) : 1);
     return call(a, b);
   };
 }
@@ -345,15 +428,21 @@ function visit(over: Range, isPair: boolean, see: (first: Value, second: Value) 
 }
 /** Puts the variables into their slots; false when the filter leaves this one out. */
 type Enter = (first: Value, second: Value) => boolean;
-type Fold = (over: Range, isPair: boolean, enter: Enter, body: () => Value) => Value;
+/** An element is kept; or the fold is over before its range is. */
+type Spend = (event: 'keep' | 'stop') => void;
+type Fold = (over: Range, isPair: boolean, enter: Enter, body: () => Value, spend: Spend) => Value;
 
 /** `all` and `exists` give an error only when no other element decides. */
 const quantify =
   (decisive: boolean): Fold =>
-  (over, isPair, enter, body) => {
+  (over, isPair, enter, body, spend) => {
     let error: unknown;
     let decided = false;
     visit(over, isPair, (first, second) => {
+      if (decided) {
+        spend('stop');
+        return true;
+      }
       enter(first, second); // beyond the cost limit this throws through
       try {
         const holds = body();
@@ -363,16 +452,18 @@ const quantify =
         error ??= caught;
         if (isOverLimit(caught)) throw caught;
       }
-      return decided;
+      return false;
     });
     if (decided) return decisive;
     if (error !== undefined) throw error;
     return !decisive;
   };
-const collect: Fold = (over, isPair, enter, body) => {
+const collect: Fold = (over, isPair, enter, body, spend) => {
   const made: Value[] = [];
   visit(over, isPair, (first, second) => {
-    if (enter(first, second)) made.push(body());
+    if (!enter(first, second)) return false;
+    made.push(body());
+    spend('keep');
     return false;
   });
   return made;
@@ -384,39 +475,46 @@ const insert = (into: Map<Value, Value>, key: Value, value: Value): void => {
 const folds: Readonly<Record<Extract<Node, { type: 'comprehension' }>['macro'], Fold>> = {
   all: quantify(false),
   exists: quantify(true),
-  existsOne: (over, isPair, enter, body) => {
+  existsOne: (over, isPair, enter, body, spend) => {
     let count = 0;
     visit(over, isPair, (first, second) => {
-      if (enter(first, second) && body() === true) count++;
+      if (!enter(first, second) || body() !== true) return false;
+      count++;
+      spend('keep');
       return false;
     });
     return count === 1;
   },
-  filter: (over, isPair, enter, body) => {
+  filter: (over, isPair, enter, body, spend) => {
     const made: Value[] = [];
     visit(over, isPair, (first, second) => {
-      if (enter(first, second) && body() === true) made.push(first);
+      if (!enter(first, second) || body() !== true) return false;
+      made.push(first);
+      spend('keep');
       return false;
     });
     return made;
   },
   map: collect,
   transformList: collect,
-  transformMap: (over, isPair, enter, body) => {
+  transformMap: (over, isPair, enter, body, spend) => {
     const made = new Map<Value, Value>();
     visit(over, isPair, (first, second) => {
-      if (enter(first, second)) insert(made, first, body());
+      if (!enter(first, second)) return false;
+      insert(made, first, body());
+      spend('keep');
       return false;
     });
     return made;
   },
-  transformMapEntry: (over, isPair, enter, body) => {
+  transformMapEntry: (over, isPair, enter, body, spend) => {
     const made = new Map<Value, Value>();
     visit(over, isPair, (first, second) => {
       if (!enter(first, second)) return false;
       const entry = body();
       if (!isMap(entry)) throw noOverload();
       for (const [key, value] of entriesOf(entry)) insert(made, key, value);
+      spend('keep');
       return false;
     });
     return made;

@@ -74,10 +74,6 @@ export function typeText(given: Type): string {
     case 'opaque':
     case 'param':
       return type.name;
-    case 'duration':
-      return 'google.protobuf.Duration';
-    case 'timestamp':
-      return 'google.protobuf.Timestamp';
     case 'null_type':
       return 'null';
     default:

@@ -11,12 +11,15 @@ export interface ReplicasOptions<T extends Replicated> {
   readonly name: string;
   readonly kind: Kind<T>;
   readonly selector: (owner: Readonly<T>) => Selects;
+  /** The status has terminatingReplicas. */
+  readonly tellsTerminating?: boolean;
 }
 /** One owner in one pass. */
 interface Work {
   readonly owner: Readonly<Replicated>;
   readonly kind: Kind<Replicated>;
   readonly context: ReconcileContext;
+  readonly tellsTerminating?: boolean;
 }
 
 /** Keeps `spec.replicas` pods of the template: adopts, creates in growing batches, deletes the least loss, writes the status. */
@@ -43,7 +46,8 @@ export function replicasController<T extends Replicated>(options: ReplicasOption
     ],
     reconciler: {
       async reconcile(_key, owner, context) {
-        if (owner) return reconcile({ owner, kind, context }, selector(owner));
+        const { tellsTerminating } = options;
+        if (owner) return reconcile({ owner, kind, context, tellsTerminating }, selector(owner));
       },
     },
   };
@@ -65,7 +69,7 @@ async function reconcile(work: Work, selects: Selects): Promise<{ requeueAfterMs
     else if (remove.length > 0) failure = await deletePods(work, remove as OwnedPod[]);
     if (create + remove.length > 0) claims = plan();
   }
-  const { status, againInMs } = planStatus(owner, claims.owned, failure, context.clock.now());
+  const { status, againInMs } = planStatus(owner, claims.owned, failure, context.clock.now(), work.tellsTerminating);
   if (!sameStatus(owner.status, status))
     await context.client.update(kind, { ...owner, status }, { subresource: 'status' });
   if (failure) throw new Error(failure.message);

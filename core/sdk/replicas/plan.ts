@@ -97,6 +97,8 @@ export function planStatus(
   owned: readonly Readonly<Pod>[],
   failure: { reason: 'FailedCreate' | 'FailedDelete'; message: string } | undefined,
   nowMs: number,
+  /** The kind's status tells pods on their way out as well. */
+  tellsTerminating = false,
 ): StatusPlan {
   const active = owned.filter(isActive);
   const minReadyMs = (rc.spec?.minReadySeconds ?? 0) * 1000;
@@ -123,11 +125,15 @@ export function planStatus(
       fullyLabeledReplicas: active.filter((pod) => !template || matchesSet(template, pod.metadata.labels)).length,
       readyReplicas: active.filter(isReady).length,
       availableReplicas,
+      ...(tellsTerminating && { terminatingReplicas: owned.filter(isTerminatingPod).length }),
       observedGeneration: rc.metadata.generation,
       ...(conditions.length > 0 && { conditions }),
     },
   };
 }
+
+const isTerminatingPod = ({ metadata, status }: Readonly<Pod>): boolean =>
+  metadata.deletionTimestamp !== undefined && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
 
 export function sameStatus(left: ReplicasStatus | undefined, right: ReplicasStatus): boolean {
   const counts = [
@@ -135,6 +141,7 @@ export function sameStatus(left: ReplicasStatus | undefined, right: ReplicasStat
     'fullyLabeledReplicas',
     'readyReplicas',
     'availableReplicas',
+    'terminatingReplicas',
     'observedGeneration',
   ] as const;
   return (

@@ -28,11 +28,13 @@ export interface RuleType {
   readonly bytesMin: number;
 }
 const textBytesMin = 2;
+const limited = (most: number | undefined): number | undefined => (most === undefined ? undefined : Math.max(0, most));
+/** In bytes: a character may take four. */
 const textMax = (schema: SchemaNode): number => {
-  if (schema.maxLength !== undefined)
-    return Math.max(0, schema.maxLength) * (schema.format || schema.enum || schema.pattern ? 4 : 4);
-  const longest = schema.enum?.reduce<number>((max, one) => Math.max(max, String(one).length), 0);
-  return longest ?? requestBytesMax - 2;
+  if (schema.maxLength !== undefined) return Math.max(0, schema.maxLength) * 4;
+  if (!schema.enum?.length) return requestBytesMax - 2;
+  const lengths = schema.enum.map((one) => (typeof one === 'string' ? Buffer.byteLength(one) : 0));
+  return Math.max(...lengths);
 };
 
 const made = new WeakMap<SchemaNode, [inside?: RuleType | false, root?: RuleType | false]>();
@@ -46,12 +48,15 @@ export function ruleType(schema: SchemaNode, isResource: boolean): RuleType | un
 }
 
 function typeOf(schema: SchemaNode, isResource: boolean): RuleType | undefined {
-  if (schema.intOrString) return { type: t.dyn, bytesMin: 1 };
+  if (schema.intOrString) {
+    const max = schema.maxLength === undefined ? requestBytesMax - 2 : Math.max(0, schema.maxLength) * 4;
+    return { type: t.sized(t.dyn, max), bytesMin: 1 };
+  }
   switch (schema.type) {
     case 'array': {
       const item = schema.items && ruleType(schema.items, schema.items.embedded);
       if (!item) return undefined;
-      const max = schema.maxItems ?? Math.floor((requestBytesMax - 2) / (item.bytesMin + 1));
+      const max = limited(schema.maxItems) ?? Math.floor((requestBytesMax - 2) / (item.bytesMin + 1));
       return { type: t.list(item.type, { max }), bytesMin: 2 };
     }
     case 'object':
@@ -74,20 +79,20 @@ function typeOf(schema: SchemaNode, isResource: boolean): RuleType | undefined {
 function mapType(schema: SchemaNode, values: SchemaNode): RuleType | undefined {
   const value = ruleType(values, values.embedded);
   if (!value) return undefined;
-  const max = schema.maxProperties ?? Math.floor((requestBytesMax - 2) / (value.bytesMin + 6)); // "":, and a comma
+  const max = limited(schema.maxProperties) ?? Math.floor((requestBytesMax - 2) / (value.bytesMin + 6)); // "":, and a comma
   return { type: t.map(t.string, value.type, { max }), bytesMin: 2 };
 }
 
 function textType(schema: SchemaNode): RuleType {
   switch (schema.format) {
     case 'byte':
-      return { type: t.sized(t.bytes, schema.maxLength ?? requestBytesMax - 2), bytesMin: textBytesMin };
+      return { type: t.sized(t.bytes, limited(schema.maxLength) ?? requestBytesMax - 2), bytesMin: textBytesMin };
     case 'duration':
-      return { type: t.duration, bytesMin: 4 };
+      return { type: t.sized(t.duration, 32), bytesMin: 3 };
     case 'date':
-      return { type: t.timestamp, bytesMin: 12 };
+      return { type: t.sized(t.timestamp, 12), bytesMin: 12 };
     case 'date-time':
-      return { type: t.timestamp, bytesMin: 21 };
+      return { type: t.sized(t.timestamp, 32), bytesMin: 21 };
     default:
       return { type: t.sized(t.string, textMax(schema)), bytesMin: textBytesMin };
   }
@@ -102,24 +107,31 @@ const metadataType: Type = {
     ['generateName', anyText],
   ]),
 };
+const objectMetadata: RuleType = { type: metadataType, bytesMin: 2 };
+const anyName: RuleType = { type: anyText, bytesMin: textBytesMin };
+/** Every resource has them, whatever its schema says. */
+const ofResources = new Map([
+  ['apiVersion', anyName],
+  ['kind', anyName],
+  ['metadata', objectMetadata],
+]);
 function objectType(schema: SchemaNode, isResource: boolean): RuleType {
   const fields = new Map<string, Type>();
   const realNames = new Map<string, string>();
   let bytesMin = 2;
-  for (const [name, property] of schema.properties ?? []) {
-    const field = ruleType(property, property.embedded);
+  const add = (name: string, field: RuleType | undefined, hasDefault: boolean) => {
     const escaped = escapedName(name);
-    if (!field) continue;
+    if (!field) return;
     if (escaped !== undefined) {
       fields.set(escaped, field.type);
       if (escaped !== name) realNames.set(escaped, name);
     }
-    if (schema.required.includes(name) && property.default === undefined) bytesMin += name.length + field.bytesMin + 4;
-  }
-  if (isResource) {
-    fields.set('apiVersion', anyText).set('kind', anyText);
-    fields.set('metadata', metadataType);
-  }
+    if (schema.required.includes(name) && !hasDefault) bytesMin += name.length + field.bytesMin + 4;
+  };
+  for (const [name, property] of schema.properties ?? [])
+    if (!isResource || !ofResources.has(name))
+      add(name, ruleType(property, property.embedded), property.default !== undefined);
+  if (isResource) for (const [name, field] of ofResources) add(name, field, false);
   return { type: { k: 'object', name: 'object', fields, realNames }, bytesMin };
 }
 
@@ -157,6 +169,7 @@ export function ruleValue(schema: SchemaNode, value: unknown): Value {
     );
   }
   if (typeof value === 'number') return schema.type === 'number' ? new CelDouble(value) : value;
+  if (typeof value === 'bigint' && schema.type === 'number') return new CelDouble(Number(value));
   return typeof value === 'string' ? textValue(schema.format, value) : (value as Value);
 }
 

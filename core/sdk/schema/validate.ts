@@ -39,7 +39,7 @@ function checkHere(schema: SchemaNode, value: unknown, path: string, former: For
   checkType(schema, type, path, mistakes);
   checkJunctors(schema, value, path, mistakes);
   if (typeof value === 'string') checkText(schema, value, path, mistakes);
-  else if (typeof value === 'number') checkNumber(schema, value, path, mistakes);
+  else if (typeof value === 'number' || typeof value === 'bigint') checkNumber(schema, value, path, mistakes);
   else if (Array.isArray(value)) checkList(schema, value, path, former, mistakes);
   if (schema.enum && !schema.enum.some((one) => Bun.deepEquals(one, value, false)))
     mistakes.push(notListed(at, value, schema.enum));
@@ -53,7 +53,9 @@ const typeOf = (value: unknown): string =>
       ? Number.isInteger(value)
         ? 'integer'
         : 'number'
-      : typeof value;
+      : typeof value === 'bigint'
+        ? 'integer'
+        : typeof value;
 
 const invalid = (path: string, value: unknown, what: string): FieldError =>
   fieldErrors.invalid(path || noPath, value, `${path} in body ${what}`);
@@ -108,7 +110,8 @@ const ranges: Readonly<Record<string, readonly [number, number]>> = {
   int64: [-(2 ** 63), 2 ** 63],
   float: [-3.4028234663852886e38, 3.4028234663852886e38],
 };
-function checkNumber(schema: SchemaNode, value: number, path: string, mistakes: FieldError[]): void {
+/** A bigint is an integer that no number holds. */
+function checkNumber(schema: SchemaNode, value: number | bigint, path: string, mistakes: FieldError[]): void {
   const { minimum, maximum, multipleOf } = schema;
   const range = ranges[schema.format];
   if (range && (value < range[0] || value > range[1]))
@@ -130,8 +133,12 @@ function checkNumber(schema: SchemaNode, value: number, path: string, mistakes: 
       invalid(path, value, `should be greater than ${schema.exclusiveMinimum ? '' : 'or equal to '}${minimum}`),
     );
 }
-const isMultiple = (value: number, factor: number): boolean =>
-  factor < 1 ? Number.isInteger(Math.round((value / factor) * 1e9) / 1e9) : value % factor === 0;
+const isMultiple = (value: number | bigint, factor: number): boolean =>
+  typeof value === 'bigint'
+    ? Number.isInteger(factor) && value % BigInt(factor) === 0n
+    : factor < 1
+      ? Number.isInteger(Math.round((value / factor) * 1e9) / 1e9)
+      : value % factor === 0;
 
 function checkList(
   schema: SchemaNode,

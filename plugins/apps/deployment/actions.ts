@@ -1,10 +1,13 @@
-import { apiVersionOf, isReason, keyOf } from '#api';
+import { apiVersionOf, isReason, isTerminating, keyOf } from '#sdk';
 import { type Deployment, deploymentKind, type ReplicaSet, replicaSetKind } from '../kinds.ts';
 import { hashLabel, sameTemplate, templateHash } from '../template.ts';
 import type { Pass } from './controller.ts';
 import { newSetSize, type Resize } from './plan.ts';
-import { annotations, bounds, revisionOf, sizeOf } from './replica-sets.ts';
-import { conditionOf, withCondition } from './status.ts';
+import { annotations, marksOf, revisionOf, sizeOf } from './replica-sets.ts';
+import { conditionOf, hasDeadline, withCondition } from './status.ts';
+
+const historyCharsMax = 2000;
+const nameCharsMax = 253;
 
 /** Annotations of a deployment that do not go to its replica sets. */
 const notCopied: ReadonlySet<string> = new Set([
@@ -13,15 +16,10 @@ const notCopied: ReadonlySet<string> = new Set([
   ...Object.values(annotations),
 ]);
 
-const sizes = (deployment: Readonly<Deployment>): Record<string, string> => {
-  const wanted = deployment.spec?.replicas ?? 1;
-  return { [annotations.desired]: String(wanted), [annotations.max]: String(wanted + bounds(deployment).maxSurge) };
-};
-
 /** Writes new sizes, and beside each what is wanted in all, from which the next change of size is told. */
 export async function resize({ deployment, context }: Pass, changes: readonly Resize[]): Promise<void> {
   const { client, events } = context;
-  const marks = sizes(deployment);
+  const marks = marksOf(deployment);
   for (const { set, replicas } of changes) {
     const from = sizeOf(set);
     const next = {
@@ -30,6 +28,7 @@ export async function resize({ deployment, context }: Pass, changes: readonly Re
       spec: { ...set.spec!, replicas },
     };
     await client.update(replicaSetKind, next);
+    if (replicas === from) continue; // only what is noted on it was old
     events.event(
       deployment,
       'Normal',
@@ -40,12 +39,17 @@ export async function resize({ deployment, context }: Pass, changes: readonly Re
 }
 
 /** The replica set of the template as it is now, made when there is none, with its revision written. */
-export async function ensureNewSet(pass: Pass): Promise<Pass> {
+export const ensureNewSet = (pass: Pass): Promise<Pass> =>
+  pass.newSet ? noteNewSet(pass) : create(pass, nextRevision(pass));
+
+const nextRevision = ({ all, newSet }: Pass): string =>
+  String(all.reduce((most, set) => (set !== newSet && revisionOf(set) > most ? revisionOf(set) : most), 0n) + 1n);
+
+/** Where there is a set of the template as it is now: its revision is above all others', on the deployment too. */
+export async function noteNewSet(pass: Pass): Promise<Pass> {
   const { all, newSet } = pass;
-  const former = all.filter((set) => set !== newSet);
-  const revision = String(Math.max(0, ...former.map(revisionOf)) + 1);
-  if (!newSet) return create(pass, revision);
-  const set = await noteRevision(pass, newSet, revision);
+  if (!newSet) return pass;
+  const set = await noteRevision(pass, newSet, nextRevision(pass));
   const deployment = await noteOnDeployment(
     pass,
     set,
@@ -61,18 +65,11 @@ async function noteRevision(
   revision: string,
 ): Promise<Readonly<ReplicaSet>> {
   const have = set.metadata.annotations ?? {};
-  const number = revisionOf(set) < Number(revision) ? revision : (have[annotations.revision] ?? revision);
-  const rolledBack = number !== have[annotations.revision] && have[annotations.revision];
-  const history = rolledBack
-    ? [have[annotations.history], have[annotations.revision]].filter(Boolean).join(',')
-    : have[annotations.history];
-  const wanted: Record<string, string> = {
-    ...have,
-    ...copied(deployment),
-    ...sizes(deployment),
-    [annotations.revision]: number,
-  };
-  if (history) wanted[annotations.history] = history;
+  const former = have[annotations.revision];
+  const isOlder = revisionOf(set) < BigInt(revision);
+  const wanted: Record<string, string> = { ...have, ...copied(deployment) };
+  if (isOlder) wanted[annotations.revision] = revision;
+  if (isOlder && former) wanted[annotations.history] = longerHistory(have[annotations.history], former);
   const minReadySeconds = deployment.spec?.minReadySeconds;
   if (Bun.deepEquals(wanted, have) && (set.spec?.minReadySeconds ?? 0) === (minReadySeconds ?? 0)) return set;
   return context.client.update(replicaSetKind, {
@@ -80,6 +77,12 @@ async function noteRevision(
     metadata: { ...set.metadata, annotations: wanted },
     spec: { ...set.spec!, minReadySeconds },
   });
+}
+/** The revisions that a set has had, the oldest forgotten where they become too long. Pure. */
+export function longerHistory(history: string | undefined, revision: string): string {
+  const all = [...(history ? history.split(',') : []), revision];
+  while (all.length > 1 && all.join(',').length > historyCharsMax) all.shift();
+  return all.join(',');
 }
 const copied = (deployment: Readonly<Deployment>): Record<string, string> =>
   Object.fromEntries(Object.entries(deployment.metadata.annotations ?? {}).filter(([key]) => !notCopied.has(key)));
@@ -99,7 +102,7 @@ async function noteOnDeployment(
       type: 'merge',
       body: { metadata: { annotations: { [annotations.revision]: revision } } },
     });
-  if (conditionOf(current.status?.conditions, 'Progressing')) return current;
+  if (!hasDeadline(deployment) || conditionOf(current.status?.conditions, 'Progressing')) return current;
   const conditions = withCondition(
     current.status?.conditions ?? [],
     'Progressing',
@@ -127,10 +130,10 @@ async function create(pass: Pass, revision: string): Promise<Pass> {
     apiVersion: apiVersionOf(replicaSetKind),
     kind: 'ReplicaSet',
     metadata: {
-      name: `${deployment.metadata.name}-${hash}`,
+      name: `${deployment.metadata.name!.slice(0, nameCharsMax - 1 - hash.length)}-${hash}`,
       namespace: deployment.metadata.namespace,
       labels,
-      annotations: { ...copied(deployment), ...sizes(deployment), [annotations.revision]: revision },
+      annotations: { ...copied(deployment), ...marksOf(deployment), [annotations.revision]: revision },
       ownerReferences: [
         {
           apiVersion: apiVersionOf(deploymentKind),
@@ -152,20 +155,20 @@ async function create(pass: Pass, revision: string): Promise<Pass> {
   let set: Readonly<ReplicaSet>;
   try {
     set = await client.create(replicaSetKind, draft);
+    if (replicas > 0)
+      events.event(
+        deployment,
+        'Normal',
+        'ScalingReplicaSet',
+        `Scaled up replica set ${set.metadata.name} from 0 to ${replicas}`,
+      );
   } catch (error) {
     if (!isReason(error, 'AlreadyExists')) {
-      await failed(pass, error as Error);
+      if (!isTerminating(error)) await failed(pass, draft.metadata.name!, error as Error);
       throw error;
     }
     set = await existing(pass, draft);
   }
-  if (replicas > 0)
-    events.event(
-      deployment,
-      'Normal',
-      'ScalingReplicaSet',
-      `Scaled up replica set ${set.metadata.name} from 0 to ${replicas}`,
-    );
   const noted = await noteOnDeployment(
     pass,
     set,
@@ -192,9 +195,9 @@ async function existing({ deployment, context }: Pass, draft: ReplicaSet): Promi
   throw new Error(`the name ${draft.metadata.name} belongs to another replica set; the next hash is tried`);
 }
 
-async function failed({ deployment, context }: Pass, error: Error): Promise<void> {
+async function failed({ deployment, context }: Pass, name: string, error: Error): Promise<void> {
   const { client, events, clock } = context;
-  const message = `Failed to create new replica set "${deployment.metadata.name}": ${error.message}`;
+  const message = `Failed to create new replica set "${name}": ${error.message}`;
   const conditions = withCondition(
     deployment.status?.conditions ?? [],
     'Progressing',
@@ -204,6 +207,7 @@ async function failed({ deployment, context }: Pass, error: Error): Promise<void
     clock.now(),
   );
   events.event(deployment, 'Warning', 'ReplicaSetCreateError', message);
+  if (!hasDeadline(deployment)) return;
   await client.update(
     deploymentKind,
     { ...deployment, status: { ...deployment.status, conditions } },

@@ -1,10 +1,20 @@
-import { apiVersionOf, isReason, type KubeObject, keyOf, matchesLabels, type Pod, podKind, selectorOf } from '#api';
-import type { ControllerSpec, ReconcileContext } from '#sdk';
+import {
+  apiVersionOf,
+  type ControllerSpec,
+  isReason,
+  type KubeObject,
+  keyOf,
+  matchesLabels,
+  type Pod,
+  podKind,
+  type ReconcileContext,
+  selectorOf,
+} from '#sdk';
 import { type Deployment, deploymentKind, type ReplicaSet, replicaSetKind } from '../kinds.ts';
-import { ensureNewSet, resize } from './actions.ts';
+import { ensureNewSet, noteNewSet, resize } from './actions.ts';
 import { forgetOld, isScaling, newSetSize, shareOut, shrinkOld } from './plan.ts';
 import { existingOf, newSetOf, type Sets, sizeOf } from './replica-sets.ts';
-import { countsOf, isComplete, progressOf, withCondition } from './status.ts';
+import { countsOf, hasDeadline, isComplete, progressOf, withCondition } from './status.ts';
 
 /** One deployment in one pass. */
 export interface Pass {
@@ -49,7 +59,7 @@ export const deploymentController: ControllerSpec<Deployment> = {
       if (!deployment) return;
       const all = await claimSets(deployment, context);
       const pass: Pass = { deployment, context, all, newSet: newSetOf(deployment, all) };
-      return deployment.metadata.deletionTimestamp ? writeStatus(pass) : rollOut(pass);
+      return deployment.metadata.deletionTimestamp ? writeCounts(pass) : rollOut(pass);
     },
   },
 };
@@ -61,9 +71,10 @@ async function rollOut(given: Pass): Promise<{ requeueAfterMs?: number } | void>
   const { deployment, all } = given;
   const pass = await notePause(given);
   if (deployment.spec?.paused || isScaling(deployment, all)) {
-    await resize(pass, shareOut(deployment, pass.newSet, all));
-    if (deployment.spec?.paused) await forget(pass);
-    return writeStatus(pass);
+    const noted = await noteNewSet(pass);
+    await resize(noted, shareOut(deployment, noted.newSet, noted.all));
+    if (deployment.spec?.paused) await forget(noted);
+    return writeCounts(noted);
   }
   return deployment.spec?.strategy?.type === 'Recreate' ? recreate(pass) : roll(pass);
 }
@@ -83,7 +94,8 @@ async function roll(given: Pass): Promise<{ requeueAfterMs?: number } | void> {
 }
 
 /** First the old pods go, then the new ones come: never both. */
-async function recreate(given: Pass): Promise<{ requeueAfterMs?: number } | void> {
+async function recreate(first: Pass): Promise<{ requeueAfterMs?: number } | void> {
+  const given = await noteNewSet(first);
   const old = oldOf(given).filter((set) => sizeOf(set) > 0);
   if (old.length > 0) {
     await resize(
@@ -100,6 +112,7 @@ async function recreate(given: Pass): Promise<{ requeueAfterMs?: number } | void
   return writeStatus(pass);
 }
 function oldPodsRun(pass: Pass): boolean {
+  if (existingOf(oldOf(pass)) > 0) return true;
   const newUid = pass.newSet?.metadata.uid;
   const own = new Set(pass.all.map(({ metadata }) => metadata.uid));
   return pass.context.informers
@@ -130,16 +143,26 @@ async function forget(pass: Pass): Promise<void> {
 async function writeStatus(pass: Pass): Promise<{ requeueAfterMs?: number }> {
   const { deployment, all, newSet, context } = pass;
   const { status, againInMs } = progressOf(deployment, all, newSet, countsNow(pass), context.clock.now());
-  if (!Bun.deepEquals(normal(status), normal(deployment.status)))
-    await context.client.update(deploymentKind, { ...deployment, status }, { subresource: 'status' });
+  await write(pass, status);
   return { requeueAfterMs: againInMs };
 }
-/** As it is stored: zeros are left out. */
+/** While paused, while its size changes and on its way out: whether it progresses is not asked. */
+const writeCounts = (pass: Pass): Promise<void> => write(pass, countsNow(pass));
+async function write({ deployment, context }: Pass, status: NonNullable<Deployment['status']>): Promise<void> {
+  if (!Bun.deepEquals(normal(status), normal(deployment.status)))
+    await context.client.update(deploymentKind, { ...deployment, status }, { subresource: 'status' });
+}
+/** As it is stored: zeros are left out, but of the number for which absent means unknown. */
 const normal = (status: Deployment['status']): unknown =>
-  JSON.parse(JSON.stringify(status ?? {}, (_key, value: unknown) => (value === 0 ? undefined : value)));
+  JSON.parse(
+    JSON.stringify(status ?? {}, (key, value: unknown) =>
+      value === 0 && key !== 'terminatingReplicas' ? undefined : value,
+    ),
+  );
 
 async function notePause(pass: Pass): Promise<Pass> {
   const { deployment, context } = pass;
+  if (!hasDeadline(deployment)) return pass;
   const conditions = deployment.status?.conditions ?? [];
   const progressing = conditions.find(({ type }) => type === 'Progressing');
   if (progressing?.reason === 'ProgressDeadlineExceeded') return pass;
@@ -179,6 +202,7 @@ async function claimSets(deployment: Readonly<Deployment>, { client, informers }
     controller: true,
     blockOwnerDeletion: true,
   };
+  let isLive: Promise<boolean> | undefined;
   for (const set of deployment.metadata.deletionTimestamp ? [] : cache.list(namespace)) {
     const owners = set.metadata.ownerReferences ?? [];
     const controller = owners.find((one) => one.controller);
@@ -187,8 +211,13 @@ async function claimSets(deployment: Readonly<Deployment>, { client, informers }
         set,
         owners.filter((one) => one.uid !== uid),
       );
-    else if (!controller && selects(deployment, set) && !set.metadata.deletionTimestamp)
-      await patch(set, [...owners, reference]);
+    else if (!controller && selects(deployment, set) && !set.metadata.deletionTimestamp) {
+      // Ask the server itself: a cache may still show a deployment that was deleted and made anew.
+      isLive ??= client
+        .get(deploymentKind, keyOf(deployment))
+        .then(({ metadata }) => metadata.uid === uid && !metadata.deletionTimestamp);
+      if (await isLive) await patch(set, [...owners, reference]);
+    }
   }
   return cache
     .list(namespace)

@@ -1,11 +1,12 @@
 import type { Deployment, ReplicaSet } from '../kinds.ts';
 import {
-  annotations,
   availableOf,
   bounds,
   byAge,
+  byRevision,
+  countIn,
   existingOf,
-  revisionOf,
+  isMarked,
   type Sets,
   sizeOf,
   sizesOf,
@@ -24,7 +25,7 @@ export function newSetSize(
   newSet: Readonly<ReplicaSet> | undefined,
 ): number {
   const wanted = deployment.spec?.replicas ?? 1;
-  if (deployment.spec?.strategy?.type === 'Recreate') return wanted;
+  if (deployment.spec?.strategy?.type === 'Recreate' || sizeOf(newSet) > wanted) return wanted;
   const room = wanted + bounds(deployment).maxSurge - sizesOf(all);
   const have = sizeOf(newSet);
   return room <= 0 ? have : have + Math.min(room, Math.max(0, wanted - have));
@@ -60,13 +61,14 @@ export function shrinkOld(deployment: Readonly<Deployment>, newSet: Readonly<Rep
 /** The size was changed since the sets were last told: their annotation of what is desired is another. */
 export const isScaling = (deployment: Readonly<Deployment>, all: Sets): boolean =>
   all.some((set) => {
-    const desired = set.metadata.annotations?.[annotations.desired];
-    return sizeOf(set) > 0 && desired !== undefined && Number(desired) !== (deployment.spec?.replicas ?? 1);
+    const desired = countIn(set, 'desired');
+    return sizeOf(set) > 0 && desired !== undefined && desired !== (deployment.spec?.replicas ?? 1);
   });
 
 /**
  * A new size in the middle of a rollout (or while paused) is shared in proportion to the sets, the largest first when it
- * grows and the smallest when it shrinks; the surge stays. Pure.
+ * grows and the smallest when it shrinks; the surge stays. A set whose size stays is named too when what is noted on it is
+ * of the former size: it would look like a change of size for ever. Pure.
  */
 export function shareOut(
   deployment: Readonly<Deployment>,
@@ -77,10 +79,10 @@ export function shareOut(
   const active = all.filter((set) => sizeOf(set) > 0);
   if (active.length <= 1) {
     const only = active[0] ?? newSet ?? [...all].sort(byAge).at(-1);
-    return only && sizeOf(only) !== wanted ? [{ set: only, replicas: wanted }] : [];
+    return only ? changed(deployment, [[only, wanted]]) : [];
   }
   // All pods of the new template are there: what is left of the old goes.
-  if (newSet && sizeOf(newSet) === wanted && (newSet.status?.availableReplicas ?? 0) === wanted)
+  if (newSet && isSaturated(newSet, wanted))
     return all.filter((set) => set !== newSet && sizeOf(set) > 0).map((set) => ({ set, replicas: 0 }));
   if (deployment.spec?.strategy?.type === 'Recreate') return [];
   const total = sizesOf(active);
@@ -93,32 +95,46 @@ export function shareOut(
   let left = change;
   for (const set of sorted) {
     if (left === 0) break;
-    const share = proportion(set, wanted, allowed, left, change);
+    const share = proportion(deployment, set, left, change);
     sizes.set(set, Math.max(0, sizeOf(set) + share));
     left -= share;
   }
   if (left !== 0) sizes.set(sorted[0]!, Math.max(0, sizes.get(sorted[0]!)! + left));
-  return [...sizes].filter(([set, replicas]) => replicas !== sizeOf(set)).map(([set, replicas]) => ({ set, replicas }));
+  return changed(deployment, sizes);
 }
-function proportion(set: Readonly<ReplicaSet>, wanted: number, allowed: number, left: number, change: number): number {
-  const noted = Number(set.metadata.annotations?.[annotations.max] ?? 0) || wanted;
-  const share = Math.round((sizeOf(set) * allowed) / noted) - sizeOf(set);
-  return change > 0 ? Math.max(0, Math.min(share, left)) : Math.min(0, Math.max(share, left));
+const changed = (deployment: Readonly<Deployment>, sizes: Iterable<[Readonly<ReplicaSet>, number]>): Resize[] =>
+  [...sizes]
+    .filter(([set, replicas]) => replicas !== sizeOf(set) || !isMarked(deployment, set))
+    .map(([set, replicas]) => ({ set, replicas }));
+const isSaturated = (set: Readonly<ReplicaSet>, wanted: number): boolean =>
+  sizeOf(set) === wanted && countIn(set, 'desired') === wanted && (set.status?.availableReplicas ?? 0) === wanted;
+
+/** Of a set that has pods: its part of what is added (or taken, below zero), at most what is left of that. */
+function proportion(deployment: Readonly<Deployment>, set: Readonly<ReplicaSet>, left: number, change: number): number {
+  const share = shareOf(deployment, set);
+  return change > 0 ? Math.min(share, left) : Math.max(share, left);
+}
+function shareOf(deployment: Readonly<Deployment>, set: Readonly<ReplicaSet>): number {
+  const wanted = deployment.spec?.replicas ?? 1;
+  if (wanted === 0) return -sizeOf(set);
+  const before = countIn(set, 'max') || deployment.status?.replicas || 0; // tampered with: what there is
+  if (before === 0) return 0;
+  return Math.round((sizeOf(set) * (wanted + bounds(deployment).maxSurge)) / before) - sizeOf(set);
 }
 
 /** Old sets without pods beyond the history that is kept, the oldest revisions first. Pure. */
 export function forgetOld(deployment: Readonly<Deployment>, old: Sets): Readonly<ReplicaSet>[] {
   const limit = deployment.spec?.revisionHistoryLimit ?? 10;
-  const surplus = old.length - limit;
+  const alive = old.filter((set) => !set.metadata.deletionTimestamp);
+  const surplus = alive.length - limit;
   if (surplus <= 0) return [];
-  return [...old]
-    .sort((a, b) => revisionOf(a) - revisionOf(b) || byAge(a, b))
+  return alive
+    .sort(byRevision)
     .slice(0, surplus)
     .filter(
       (set) =>
         sizeOf(set) === 0 &&
         existingOf([set]) === 0 &&
-        (set.metadata.generation ?? 0) <= (set.status?.observedGeneration ?? 0) &&
-        !set.metadata.deletionTimestamp,
+        (set.metadata.generation ?? 0) <= (set.status?.observedGeneration ?? 0),
     );
 }

@@ -15,8 +15,27 @@ export const availableOf = (sets: Sets): number =>
   sets.reduce((sum, set) => sum + (set.status?.availableReplicas ?? 0), 0);
 export const existingOf = (sets: Sets): number => sets.reduce((sum, set) => sum + (set.status?.replicas ?? 0), 0);
 export const readyOf = (sets: Sets): number => sets.reduce((sum, set) => sum + (set.status?.readyReplicas ?? 0), 0);
-export const revisionOf = (set: { metadata: { annotations?: Record<string, string> } }): number =>
-  Number(set.metadata.annotations?.[annotations.revision] ?? 0) || 0;
+/** 64 bits wide: clients write numbers beyond 2^53. What is no number counts as none. */
+export const revisionOf = (set: { metadata: { annotations?: Record<string, string> } }): bigint => {
+  const text = set.metadata.annotations?.[annotations.revision] ?? '';
+  return /^\d{1,19}$/.test(text) ? BigInt(text) : 0n;
+};
+export const byRevision = (a: Readonly<ReplicaSet>, b: Readonly<ReplicaSet>): number => {
+  const [left, right] = [revisionOf(a), revisionOf(b)];
+  return left === right ? byAge(a, b) : left < right ? -1 : 1;
+};
+/** The number in an annotation about sizes; undefined where it is absent or none. */
+export function countIn(set: Readonly<ReplicaSet>, name: 'desired' | 'max'): number | undefined {
+  const text = set.metadata.annotations?.[annotations[name]] ?? '';
+  return /^\d{1,10}$/.test(text) && Number(text) < 2 ** 31 ? Number(text) : undefined;
+}
+/** What is noted on a set beside its size: from it the next change of size is told. */
+export function marksOf(deployment: Readonly<Deployment>): Record<string, string> {
+  const wanted = deployment.spec?.replicas ?? 1;
+  return { [annotations.desired]: String(wanted), [annotations.max]: String(wanted + bounds(deployment).maxSurge) };
+}
+export const isMarked = (deployment: Readonly<Deployment>, set: Readonly<ReplicaSet>): boolean =>
+  Object.entries(marksOf(deployment)).every(([name, text]) => set.metadata.annotations?.[name] === text);
 
 const createdMs = (set: Readonly<ReplicaSet>): number => Date.parse(set.metadata.creationTimestamp ?? '') || 0;
 /** Oldest first; names decide where two are of one second. */

@@ -1,4 +1,4 @@
-import { timeText } from '#base';
+import { timeText } from '#sdk';
 import type { DeploymentCondition } from '../gen/types.ts';
 import type { Deployment, ReplicaSet } from '../kinds.ts';
 import { availableOf, bounds, existingOf, readyOf, type Sets, sizesOf } from './replica-sets.ts';
@@ -7,6 +7,10 @@ type Status = NonNullable<Deployment['status']>;
 type Conditions = readonly DeploymentCondition[];
 export const conditionOf = (conditions: Conditions | undefined, type: string): DeploymentCondition | undefined =>
   conditions?.find((one) => one.type === type);
+
+/** A deadline of the largest number that there is means none. */
+export const hasDeadline = ({ spec }: Readonly<Deployment>): boolean =>
+  (spec?.progressDeadlineSeconds ?? 600) !== 2 ** 31 - 1;
 
 /** Keeps the time of the last transition while the status stays, and everything while status and reason stay. */
 export function withCondition(
@@ -53,9 +57,17 @@ export function countsOf(
     readyReplicas: readyOf(all),
     availableReplicas: available,
     unavailableReplicas: Math.max(0, total - available),
+    ...terminatingOf(all),
     ...(deployment.status?.collisionCount === undefined ? {} : { collisionCount: deployment.status.collisionCount }),
     conditions,
   };
+}
+
+/** A sum that lacks a set which its controller has seen and not counted would be wrong: then none is told. */
+function terminatingOf(all: Sets): { terminatingReplicas?: number } {
+  const told = all.filter(({ status }) => status?.observedGeneration || status?.terminatingReplicas !== undefined);
+  if (told.some(({ status }) => status?.terminatingReplicas === undefined)) return {};
+  return { terminatingReplicas: told.reduce((sum, { status }) => sum + (status?.terminatingReplicas ?? 0), 0) };
 }
 
 export const isComplete = (deployment: Readonly<Deployment>, status: Status): boolean => {
@@ -97,7 +109,8 @@ export function progressOf(
   const done = isComplete(deployment, counts);
   const settled = counts.replicas === counts.updatedReplicas && former?.reason === 'NewReplicaSetAvailable';
   let conditions = counts.conditions ?? [];
-  if (!settled) {
+  if (!hasDeadline(deployment)) conditions = conditions.filter(({ type }) => type !== 'Progressing');
+  else if (!settled) {
     if (done)
       conditions = withCondition(
         conditions,
@@ -130,28 +143,25 @@ export function progressOf(
         nowMs,
       );
   }
-  const failure = all.map((set) => set.status?.conditions?.find(({ type }) => type === 'ReplicaFailure')).find(Boolean);
-  conditions = failure
-    ? withCondition(
-        conditions,
-        'ReplicaFailure',
-        failure.status as 'True',
-        failure.reason ?? '',
-        failure.message ?? '',
-        nowMs,
-      )
-    : conditions.filter(({ type }) => type !== 'ReplicaFailure');
+  conditions = withFailure(conditions, newSet ? [newSet, ...all] : all);
   const status = { ...counts, conditions };
   const progressing = conditionOf(conditions, 'Progressing');
-  const waits = !done && progressing?.status === 'True' && progressing.reason !== 'DeploymentPaused';
+  const waits = !done && progressing && progressing.reason !== 'ProgressDeadlineExceeded';
   return {
     status,
     againInMs: waits ? Math.max(1000, updatedMs(progressing) + (deadline + 1) * 1000 - nowMs) : undefined,
   };
 }
+/** The first set that cannot make its pods lends the deployment its condition. */
+function withFailure(conditions: Conditions, sets: Sets): DeploymentCondition[] {
+  const failure = sets.map((set) => conditionOf(set.status?.conditions as Conditions, 'ReplicaFailure')).find(Boolean);
+  const before = conditionOf(conditions, 'ReplicaFailure');
+  if (failure && before?.status === failure.status && before?.reason === failure.reason) return [...conditions];
+  const others = conditions.filter(({ type }) => type !== 'ReplicaFailure');
+  return failure ? [...others, { ...failure, lastUpdateTime: failure.lastTransitionTime }] : others;
+}
 const updatedMs = (condition: DeploymentCondition): number => Date.parse(condition.lastUpdateTime ?? '') || 0;
 const isLate = (condition: DeploymentCondition | undefined, deadlineSeconds: number, nowMs: number): boolean =>
   condition !== undefined &&
   condition.reason !== 'NewReplicaSetAvailable' &&
-  condition.reason !== 'DeploymentPaused' &&
   (condition.reason === 'ProgressDeadlineExceeded' || updatedMs(condition) + deadlineSeconds * 1000 < nowMs);

@@ -1,6 +1,8 @@
 import { at, patch, post, put, remove, type Scenario } from '../scenario.ts';
 
 const map = (name: string, more: object = {}) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, ...more });
+const twiceAndUnknown =
+  '{"foo":1,"metadata":{"name":"a","name":"a","bar":1,"bar":2},"foo":2,"data":{"a":"1","a":"2"},"x":{"y":1,"y":2}}';
 const maps = at('configmaps');
 export const objects: readonly Scenario[] = [
   {
@@ -84,6 +86,23 @@ export const objects: readonly Scenario[] = [
       patch('json', `${at('configmaps', 'w')}?fieldValidation=Strict`, [{ op: 'add', path: '/nothing', value: 1 }]),
       patch('apply', `${at('configmaps', 'w')}?fieldManager=m&fieldValidation=Strict`, map('w', { nothing: 1 })),
       patch('merge', `${at('configmaps', 'w')}?fieldValidation=Strict`, '{"data":{"a":"1","a":"2"}}'),
+      ...['Strict', 'Warn'].flatMap((mode) => [
+        post(`${maps}?dryRun=All&fieldValidation=${mode}`, twiceAndUnknown),
+        post(
+          `${at('pods')}?dryRun=All&fieldValidation=${mode}`,
+          '{"metadata":{"name":"a"},"spec":{"containers":[{"name":"c","bla":1,"image":"i","image":"i"},{"name":"d","image":"i","image":"i","zz":1,"ports":[{"containerPort":1,"containerPort":2,"u":1}]}],"foo":1}}',
+        ),
+        post(
+          `${maps}?dryRun=All&fieldValidation=${mode}`,
+          'metadata:\n  name: a\n  name: b\n  foo: 1\nzz: 1\ndata:\n  a: "1"\n  a: "2"\nzz: 2\n',
+          { 'content-type': 'application/yaml' },
+        ),
+        patch(
+          'apply',
+          `${at('configmaps', 'w')}?fieldManager=m&dryRun=All&fieldValidation=${mode}`,
+          '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"w","labels":{"name":"a","name":"a"}}}',
+        ),
+      ]),
     ],
   },
 ];

@@ -28,12 +28,12 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 function parseInt64(text: string, isUint: boolean): bigint {
   if (!(isUint ? /^\d+$/ : /^[-+]?\d+$/).test(text))
-    throw failure(`strconv.Parse${isUint ? 'Uint' : 'Int'}: parsing "${text}": invalid syntax`);
+    throw failure(`type conversion error from 'string' to '${isUint ? 'uint' : 'int'}'`);
   return BigInt(text);
 }
 function parseDouble(text: string): number {
   if (!/^[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|inf(inity)?|nan)$/i.test(text))
-    throw failure(`strconv.ParseFloat: parsing "${text}": invalid syntax`);
+    throw failure("type conversion error from 'string' to 'double'");
   if (/nan/i.test(text)) return Number.NaN;
   return /inf/i.test(text) ? (text.startsWith('-') ? -Infinity : Infinity) : Number(text);
 }
@@ -154,11 +154,10 @@ const texts: Overload[] = [
         throw failure('invalid UTF-8 in bytes, cannot convert to string');
       }
     },
-    { ...traverse, resultMax: (size = 0) => size },
+    { ...traverse },
   ),
   global('bytes', [t.string], t.bytes, (a: string) => new TextEncoder().encode(a), {
     ...traverse,
-    resultMax: (size = 0) => size * 4,
   }),
   global('bytes', [t.bytes], t.bytes, (a: Uint8Array) => a),
   global('bool', [t.bool], t.bool, (a: boolean) => a),

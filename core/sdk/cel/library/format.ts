@@ -1,6 +1,6 @@
 import { global, method, type Overload } from '../overload.ts';
 import * as t from '../types.ts';
-import { CelOpaque, CelOptional } from '../values.ts';
+import { CelOpaque, CelOptional, type Value } from '../values.ts';
 import { parseTimestamp } from './conversions.ts';
 
 const name = 'kubernetes.NamedFormat';
@@ -110,6 +110,9 @@ export const namedFormats: readonly Overload[] = [
       const problems = (value.data as Format).check(text);
       return problems.length ? new CelOptional(problems) : CelOptional.none;
     },
-    { cost: (_format, size = 0) => Math.ceil((size + 1) * 0.1) * 25 },
+    {
+      weigh: (value: Value, text: Value) =>
+        Math.ceil((String(text).length + 1) * 0.1) * Math.ceil(((value as CelOpaque).data as Format).size * 0.25),
+    },
   ),
 ];

@@ -5,6 +5,7 @@ import {
   CelDuration,
   CelOptional,
   CelUint,
+  entriesOf,
   equal,
   failure,
   isInt,
@@ -20,8 +21,30 @@ type Int = number | bigint;
 type List = readonly Value[];
 const A = t.param('A');
 const B = t.param('B');
-const once = { cost: (size = 0) => size };
-const product = { cost: (a = 0, b = 0) => a * b };
+/** A look at everything inside: text by its length, the rest 1 each. */
+function traversalOf(value: Value): number {
+  if (typeof value === 'string') return Math.floor(Buffer.byteLength(value) * 0.1);
+  if (value instanceof Uint8Array) return Math.floor(value.length * 0.1);
+  if (Array.isArray(value)) return (value as List).reduce<number>((sum, one) => sum + traversalOf(one), 0);
+  if (!isMap(value)) return 1;
+  let sum = 0;
+  for (const [key, one] of entriesOf(value)) sum += traversalOf(key) + traversalOf(one);
+  return sum;
+}
+const once = { weigh: (list: Value = null) => traversalOf(list) };
+/** 1 for the call and 10 for the list that is made. */
+const listCost = 11;
+const copied = { cost: (size = 0) => size + listCost };
+const sliced = { weigh: (_list: Value, from: Value, to: Value) => Math.max(0, Number(to) - Number(from)) + listCost };
+/** Every element may meet every other. */
+const squared = (values: Value): number => {
+  const list = values as List;
+  const isText = typeof list[0] === 'string' || list[0] instanceof Uint8Array;
+  return Math.floor(list.length ** 2 * (isText ? 2.1 : 2)) + listCost;
+};
+const compared = { weigh: (list: Value = []) => squared(list) };
+const keyed = { weigh: (_list: Value, keys: Value) => squared(keys) };
+const product = (factor: number) => ({ cost: (a = 0, b = 0) => a * b * factor + 1 });
 const comparable: readonly t.Type[] = [t.int, t.uint, t.double, t.bool, t.duration, t.timestamp, t.string, t.bytes];
 const addable: readonly t.Type[] = [t.int, t.uint, t.double, t.duration];
 
@@ -57,6 +80,14 @@ function slice(list: List, from: Int, to: Int): List {
   if (end > list.length) throw failure(`cannot slice(${start}, ${end}), list is length ${list.length}`);
   return list.slice(start, end);
 }
+const sortedBy = (list: List, keys: List): List => {
+  if (list.length !== keys.length)
+    throw failure(
+      `@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got ${list.length} and ${keys.length} elements respectively`,
+    );
+  const order = list.map((_one, i) => i).sort((a, b) => compareValues(keys[a] as Value, keys[b] as Value));
+  return order.map((i) => list[i] as Value);
+};
 const flatten = (list: List, depth: Int = 1): Value[] => {
   if (Number(depth) < 0) throw failure('level must be non-negative');
   return list.flat(Number(depth) as 1) as Value[];
@@ -72,7 +103,8 @@ export const lists: readonly Overload[] = [
     method('isSorted', [t.list(type)], t.bool, isSorted, once),
     method('min', [t.list(type)], type, extreme('min', -1), once),
     method('max', [t.list(type)], type, extreme('max', 1), once),
-    method('sort', [t.list(type)], t.list(type), (list: List) => [...list].sort(compareValues), product),
+    method('@sortByAssociatedKeys', [t.list(A), t.list(type)], t.list(A), sortedBy, keyed),
+    method('sort', [t.list(type)], t.list(type), (list: List) => [...list].sort(compareValues), compared),
   ]),
   ...addable.map((type) => method('sum', [t.list(type)], type, sum(type), once)),
   method(
@@ -89,29 +121,38 @@ export const lists: readonly Overload[] = [
     (list: List, one: Value) => list.findLastIndex((each) => equal(each, one)),
     once,
   ),
-  method('includes', [t.list(A), A], t.bool, has, once),
-  method('slice', [t.list(A), t.int, t.int], t.list(A), slice, once),
-  method('flatten', [t.list(t.list(A))], t.list(A), (list: List) => flatten(list), once),
-  method('flatten', [t.list(t.dyn), t.int], t.list(t.dyn), flatten, once),
-  method('distinct', [t.list(A)], t.list(A), distinct, product),
-  method('reverse', [t.list(A)], t.list(A), (list: List) => [...list].reverse(), once),
+  method('slice', [t.list(A), t.int, t.int], t.list(A), slice, sliced),
+  method('flatten', [t.list(t.list(A))], t.list(A), (list: List) => flatten(list), copied),
+  method('flatten', [t.list(t.dyn), t.int], t.list(t.dyn), flatten, {
+    weigh: (list: Value, depth: Value) => (list as List).length * Number(depth) + listCost,
+  }),
+  method('distinct', [t.list(A)], t.list(A), distinct, compared),
+  method('reverse', [t.list(A)], t.list(A), (list: List) => [...list].reverse(), copied),
   method('first', [t.list(A)], t.optional(A), (list: List) => new CelOptional(list[0])),
   method('last', [t.list(A)], t.optional(A), (list: List) => new CelOptional(list.at(-1))),
-  global('lists.range', [t.int], t.list(t.int), range, { cost: (size = 0) => size }),
-  global('sets.contains', [t.list(A), t.list(A)], t.bool, (a: List, b: List) => b.every((one) => has(a, one)), product),
+  global('lists.range', [t.int], t.list(t.int), range, {
+    weigh: (count: Value) => Math.max(0, Number(count)) + listCost,
+  }),
+  global(
+    'sets.contains',
+    [t.list(A), t.list(A)],
+    t.bool,
+    (a: List, b: List) => b.every((one) => has(a, one)),
+    product(1),
+  ),
   global(
     'sets.equivalent',
     [t.list(A), t.list(A)],
     t.bool,
     (a: List, b: List) => a.every((one) => has(b, one)) && b.every((one) => has(a, one)),
-    product,
+    product(2),
   ),
   global(
     'sets.intersects',
     [t.list(A), t.list(A)],
     t.bool,
     (a: List, b: List) => a.some((one) => has(b, one)),
-    product,
+    product(1),
   ),
 ];
 
@@ -134,6 +175,7 @@ export function optionalAt(of: Value, key: Value): CelOptional {
   return new CelOptional(lookUp(holder as never, key));
 }
 
+const free = { cost: () => 0 };
 export const optionals: readonly Overload[] = [
   global('optional.of', [A], t.optional(A), (a: Value) => new CelOptional(a)),
   global('optional.none', [], t.optional(A), () => CelOptional.none),
@@ -145,9 +187,13 @@ export const optionals: readonly Overload[] = [
     if (a.value === undefined) throw failure('optional.none() dereference');
     return a.value;
   }),
-  method('orValue', [t.optional(A), A], A, (a: CelOptional, b: Value) => a.value ?? b),
-  method('or', [t.optional(A), t.optional(A)], t.optional(A), (a: CelOptional, b: CelOptional) =>
-    a.value === undefined ? b : a,
+  method('orValue', [t.optional(A), A], A, (a: CelOptional, b: Value) => a.value ?? b, free),
+  method(
+    'or',
+    [t.optional(A), t.optional(A)],
+    t.optional(A),
+    (a: CelOptional, b: CelOptional) => (a.value === undefined ? b : a),
+    free,
   ),
   global('optional.unwrap', [t.list(t.optional(A))], t.list(A), unwrap),
   method('unwrapOpt', [t.list(t.optional(A))], t.list(A), unwrap),

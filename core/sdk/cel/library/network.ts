@@ -71,7 +71,14 @@ const contains = (block: Block, address: Address, bits: number): boolean =>
   bits >= block.bits &&
   (address.match as (other: Address, bits: number) => boolean)(block.address, block.bits);
 const lengthOf = (address: Address): number => address.toByteArray().length * 8;
-const containing = { cost: (size = 0) => Math.ceil(size * 0.2) };
+/** The bytes of the block's prefix twice, once more to mask a block, and a text to parse. */
+const containing = (isBlock: boolean, isText: boolean) => ({
+  weigh(block: Value, other: Value): number {
+    const bytes = Math.ceil(blockOf(block as CelOpaque).bits / 8);
+    const parsing = isText ? Math.ceil(String(other).length * 0.1) : 0;
+    return Math.ceil(bytes * 0.2) + (isBlock ? Math.ceil(bytes * 0.1) + 1 : 0) + parsing;
+  },
+});
 
 function readUrl(text: string): URL | undefined {
   try {
@@ -125,7 +132,7 @@ export const network: readonly Overload[] = [
     [cidr, ip],
     t.bool,
     (a: CelOpaque, b: CelOpaque) => contains(blockOf(a), addressOf(b), lengthOf(addressOf(b))),
-    containing,
+    containing(false, false),
   ),
   method(
     'containsIP',
@@ -135,14 +142,14 @@ export const network: readonly Overload[] = [
       const address = addressOf(parseIp(b));
       return contains(blockOf(a), address, lengthOf(address));
     },
-    containing,
+    containing(false, true),
   ),
   method(
     'containsCIDR',
     [cidr, cidr],
     t.bool,
     (a: CelOpaque, b: CelOpaque) => contains(blockOf(a), blockOf(b).address, blockOf(b).bits),
-    containing,
+    containing(true, false),
   ),
   method(
     'containsCIDR',
@@ -152,10 +159,10 @@ export const network: readonly Overload[] = [
       const block = blockOf(parseCidr(b));
       return contains(blockOf(a), block.address, block.bits);
     },
-    containing,
+    containing(true, true),
   ),
   global('url', [t.string], url, parseUrl, parsing),
-  global('isURL', [t.string], t.bool, (text: string) => readUrl(text) !== undefined, parsing),
+  global('isURL', [t.string], t.bool, (text: string) => readUrl(text) !== undefined),
   ofUrl('getScheme', (read) => (isRelative(read) ? '' : read.protocol.slice(0, -1))),
   ofUrl('getHost', (read, text) => (isRelative(read) ? '' : writtenHost(text))),
   ofUrl('getHostname', (read, text) =>

@@ -6,9 +6,19 @@ import { failure, isInt, type Value } from '../values.ts';
 type Int = number | bigint;
 const once = { cost: (size = 0) => Math.ceil(size * 0.1) };
 const twice = { cost: (size = 0) => Math.ceil(size * 0.2) };
-const same = { ...once, resultMax: (size = 0) => size };
+const same = { ...once };
 /** Linear in the text, times a guess of what the pattern holds: one expression in four characters. */
 const matching = { cost: (text = 0, pattern = 0) => Math.ceil((text + 1) * 0.1) * Math.ceil(pattern * 0.25) };
+/** By what it makes. */
+const joining = {
+  weigh(list: Value, by: Value = ''): number {
+    const parts = list as readonly string[];
+    const between = Math.max(0, parts.length - 1) * String(by).length;
+    return Math.ceil((parts.reduce((sum, { length }) => sum + length, 0) + between) * 0.2);
+  },
+};
+/** Upstream weighs a search in text as a look at its tenths, rounded down. */
+const searching = { cost: (size = 0) => Math.floor(size * 0.1) };
 const within = { cost: (text = 0, part = 0) => Math.ceil(text * 0.1) * Math.ceil(part * 0.1) };
 
 const patternsMax = 1000;
@@ -106,10 +116,10 @@ export const strings: readonly Overload[] = [
     cost: (_a, b = 0) => Math.ceil(b * 0.1),
   }),
   method('charAt', [t.string, t.int], t.string, charAt),
-  method('indexOf', [t.string, t.string], t.int, (a: string, b: string) => indexOf(a, b), once),
-  method('indexOf', [t.string, t.string, t.int], t.int, indexOf, once),
-  method('lastIndexOf', [t.string, t.string], t.int, (a: string, b: string) => lastIndexOf(a, b), once),
-  method('lastIndexOf', [t.string, t.string, t.int], t.int, lastIndexOf, once),
+  method('indexOf', [t.string, t.string], t.int, (a: string, b: string) => indexOf(a, b), searching),
+  method('indexOf', [t.string, t.string, t.int], t.int, indexOf, searching),
+  method('lastIndexOf', [t.string, t.string], t.int, (a: string, b: string) => lastIndexOf(a, b), searching),
+  method('lastIndexOf', [t.string, t.string, t.int], t.int, lastIndexOf, searching),
   method(
     'lowerAscii',
     [t.string],
@@ -137,8 +147,8 @@ export const strings: readonly Overload[] = [
   method('replace', [t.string, t.string, t.string, t.int], t.string, replace, twice),
   method('split', [t.string, t.string], t.list(t.string), (a: string, b: string) => split(a, b), twice),
   method('split', [t.string, t.string, t.int], t.list(t.string), split, twice),
-  method('join', [t.list(t.string)], t.string, (a: string[]) => joined(a, ''), twice),
-  method('join', [t.list(t.string), t.string], t.string, joined, twice),
+  method('join', [t.list(t.string)], t.string, (a: string[]) => joined(a, ''), joining),
+  method('join', [t.list(t.string), t.string], t.string, joined, joining),
   global('strings.quote', [t.string], t.string, quote, same),
   // Kubernetes: regular expressions
   method(
@@ -159,13 +169,6 @@ export const strings: readonly Overload[] = [
     matching,
   ),
   method('findAll', [t.string, t.string, t.int], t.list(t.string), findAll, matching),
-  global(
-    'jsonpatch.escapeKey',
-    [t.string],
-    t.string,
-    (a: string) => a.replaceAll('~', '~0').replaceAll('/', '~1'),
-    once,
-  ),
 ];
 
 function joined(list: readonly Value[], by: string): string {

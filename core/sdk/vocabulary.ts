@@ -1,0 +1,24 @@
+// The words of the Kubernetes API that plugins need, so that they import one door alone.
+export { messageOf, randomUuid, timeText } from '#base';
+export * from '../api/facts.ts';
+/** Every type of the API, for the rarer ones: `api.Container`. */
+export type * as api from '../api/gen/types.ts';
+export type {
+  CustomResourceDefinition,
+  CustomResourceDefinitionVersion,
+  LabelSelector,
+  ListMeta,
+  Node,
+  ObjectMeta,
+  PersistentVolumeClaim,
+  Pod,
+  PodSpec,
+  PodTemplateSpec,
+  ReplicationController,
+  Service,
+} from '../api/gen/types.ts';
+export * from '../api/kinds.ts';
+export * from '../api/meta.ts';
+export * from '../api/quantity.ts';
+export * from '../api/selectors.ts';
+export * from '../api/status.ts';
