@@ -12,6 +12,12 @@ export interface PluginOptions {
   readonly config?: string;
   readonly purge?: boolean;
   readonly chaos?: boolean;
+  /** `sha256:…` that the bundle must have. */
+  readonly digest?: string;
+  /** A former build, for `check`. */
+  readonly against?: string;
+  readonly inspect?: boolean;
+  readonly port?: number;
 }
 type Verb = (name: string | undefined, options: PluginOptions) => Promise<void> | void;
 
@@ -19,16 +25,17 @@ const verbs: Readonly<Record<string, Verb>> = {
   new: async (name) => (await import('./plugin-new.ts')).newPlugin(named('new', name)),
   test: async (folder = '.', options) => (await import('./plugin-test.ts')).testPlugin(folder, options),
   build,
+  upgrade: async (name, options) => (await import('./plugin-install.ts')).upgrade(name ?? '.', options),
   install: async (name, options) => (await import('./plugin-install.ts')).install(name ?? '.', options),
   list: async (_name, options) => (await import('./plugin-show.ts')).list(options),
   show: async (name, options) => (await import('./plugin-show.ts')).show(named('show', name), options),
   tree,
   rollback: async (name, options) => (await import('./plugin-install.ts')).rollback(named('rollback', name), options),
   uninstall: async (name, options) =>
-    (await import('./plugin-install.ts')).uninstall(named('uninstall', name), options),
+    (await import('./plugin-uninstall.ts')).uninstall(named('uninstall', name), options),
 };
 /** Designed and not built: said, not guessed. */
-const planned = ['dev', 'check', 'upgrade'];
+const planned = ['dev', 'check'];
 
 /** `./pintle plugin VERB [NAME]`. */
 export async function plugin(verb: string, name: string | undefined, options: PluginOptions): Promise<void> {

@@ -10,7 +10,20 @@ const mend = 'do what is needed without asking (install packages, start engines)
 /** Words that help and completion show; the command itself refuses others, with its own code. */
 const oneOf = (name: string, about: string, words: readonly string[]): Argument =>
   Object.assign(new Argument(name, about), { argChoices: [...words] });
-const pluginVerbs = ['new', 'test', 'build', 'install', 'list', 'show', 'tree', 'rollback', 'uninstall'];
+const pluginVerbs = [
+  'new',
+  'dev',
+  'test',
+  'check',
+  'build',
+  'install',
+  'upgrade',
+  'list',
+  'show',
+  'tree',
+  'rollback',
+  'uninstall',
+];
 const logNames = ['supervisor', 'engine', 'apiserver', 'controllers', 'node'];
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
@@ -133,11 +146,15 @@ function pluginCommands(program: Command): void {
       'FOLDER of test, check, dev and build; FOLDER, TARBALL, npm:NAME or oci:REF of install; else a name',
     )
     .addOption(home())
-    .addOption(yes('with install and uninstall: without being asked'))
-    .option('--approve-dangerous', 'with install: also rights that let it become somebody else')
-    .option('--config <json>', 'with install: its configuration, a JSON object')
+    .addOption(yes('with install, upgrade and uninstall: without being asked'))
+    .option('--approve-dangerous', 'with install and upgrade: also rights that let it become somebody else')
+    .option('--config <json>', 'with install, upgrade and dev: its configuration, a JSON object')
+    .option('--digest <sha256:…>', 'with install and upgrade: what its bundle must be')
+    .option('--against <folder>', 'with check: a former build (default: FOLDER/dist)')
+    .option('--inspect', 'with dev: a debugger may attach')
+    .option('--port <n>', 'with dev: port of its API server (default: a free one)', portNumber)
     .option('--chaos', 'with test: every test again with a crash after each write, stale caches, merged events')
-    .option('--purge', 'with uninstall: its custom resources go too')
+    .option('--purge', 'with uninstall: its custom resources go too, exported first')
     .option('--json', 'with tree, list and show: JSON')
     .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options));
 }

@@ -373,9 +373,13 @@ export class PluginHost implements AsyncDisposable {
     const manifest =
       entry.running?.bundle.manifest ??
       (await verified(this.options, name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+    if (plugin.spec?.dataPolicy === 'Delete' && manifest) {
+      const runs = entry.running?.instance.state.phase === 'Active';
+      await removeKinds(client, manifest, { clock: this.options.clock, signal: this.#over.signal, runs });
+      if (this.#over.signal.aborted) return; // the next host goes on
+    }
     this.#detach(name, entry);
     await this.#stop(entry);
-    if (plugin.spec?.dataPolicy === 'Delete' && manifest) await removeKinds(client, manifest);
     await removeIdentity(client, name);
     await files.rm(join(folder, name), { recursive: true, force: true });
     await files.rm(join(runFolder, name), { recursive: true, force: true });

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Files, PintleError } from '#base';
 import { type Bundle, readBundle } from './bundle.ts';
+import { configMistakes } from './config-check.ts';
 import type { PluginSpec } from './kind.ts';
 import type { Isolation } from './manifest.ts';
 import { unapproved } from './rbac.ts';
@@ -25,8 +26,8 @@ export async function verified(
   }
 }
 
-/** The level it runs at. Throws StepError Approved for needs that are not approved, and for a weaker level than it asks for. */
-export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation }: PluginSpec): Isolation {
+/** The level it runs at. Throws StepError Approved for needs that are not approved, a weaker level than it asks for, and a configuration that its schema refuses. */
+export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation, config = {} }: PluginSpec): Isolation {
   const missing = unapproved(manifest.needs, approvedNeeds);
   if (missing.length > 0)
     throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
@@ -36,5 +37,7 @@ export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation }
       'WeakerIsolation',
       'spec.isolation may raise the level of the manifest (sandbox), not lower it',
     );
+  const mistakes = configMistakes(manifest.config, config);
+  if (mistakes.length > 0) throw new StepError('Approved', 'BadConfig', mistakes.join('; '));
   return isolation ?? manifest.isolation;
 }
