@@ -161,7 +161,7 @@ async function becomesActive(client: Client, name: string, version: string): Pro
   }
 }
 
-function configOf(text: string | undefined): Record<string, unknown> | undefined {
+export function configOf(text: string | undefined): Record<string, unknown> | undefined {
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);

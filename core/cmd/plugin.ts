@@ -1,5 +1,6 @@
 import { StatusError } from '#api';
 import { PintleError } from '#base';
+import type { Catalog } from './catalog.ts';
 import { openHome } from './home.ts';
 import { partComponents, partsOf } from './plugin-reports.ts';
 import { treeText } from './plugin-tree.ts';
@@ -19,10 +20,11 @@ export interface PluginOptions {
   readonly inspect?: boolean;
   readonly port?: number;
 }
-type Verb = (name: string | undefined, options: PluginOptions) => Promise<void> | void;
+type Verb = (name: string | undefined, options: PluginOptions, catalog: Catalog) => Promise<void> | void;
 
 const verbs: Readonly<Record<string, Verb>> = {
   new: async (name) => (await import('./plugin-new.ts')).newPlugin(named('new', name)),
+  dev: async (folder = '.', options, catalog) => (await import('./dev/dev.ts')).developPlugin(folder, options, catalog),
   test: async (folder = '.', options) => (await import('./plugin-test.ts')).testPlugin(folder, options),
   check: async (folder = '.', options) => (await import('./plugin-check.ts')).checkPlugin(folder, options),
   build,
@@ -35,20 +37,22 @@ const verbs: Readonly<Record<string, Verb>> = {
   uninstall: async (name, options) =>
     (await import('./plugin-uninstall.ts')).uninstall(named('uninstall', name), options),
 };
-/** Designed and not built: said, not guessed. */
-const planned = ['dev'];
-
 /** `./pintle plugin VERB [NAME]`. */
-export async function plugin(verb: string, name: string | undefined, options: PluginOptions): Promise<void> {
+export async function plugin(
+  verb: string,
+  name: string | undefined,
+  options: PluginOptions,
+  catalog: Catalog,
+): Promise<void> {
   const run = verbs[verb];
   if (!run)
     throw new PintleError(
       'UNKNOWN_PLUGIN_VERB',
-      planned.includes(verb) ? `plugin ${verb} is not built yet` : `there is no plugin ${verb}`,
+      `there is no plugin ${verb}`,
       `use one of: ${Object.keys(verbs).join(', ')}`,
     );
   try {
-    await run(name, options);
+    await run(name, options, catalog);
   } catch (error) {
     throw error instanceof StatusError ? worded(error, name) : error;
   }

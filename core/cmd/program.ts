@@ -1,5 +1,6 @@
 import { Argument, Command, Option } from 'commander';
 import { version } from '../../package.json';
+import type { Catalog } from './catalog.ts';
 import { storeSyntax } from './store-address.ts';
 import { countOf, portNumber, storeName } from './usage.ts';
 
@@ -27,7 +28,7 @@ const pluginVerbs = [
 const logNames = ['supervisor', 'engine', 'apiserver', 'controllers', 'node'];
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
-export function createProgram(): Command {
+export function createProgram(catalog: Catalog = []): Command {
   const program = new Command('pintle')
     .description('A cluster that speaks the Kubernetes API, from one command.')
     .version(version, '-V, --version', 'print the version')
@@ -35,7 +36,7 @@ export function createProgram(): Command {
     .configureOutput({ writeErr: () => {} })
     .enablePositionalOptions();
   lifeCycle(program);
-  tools(program);
+  tools(program, catalog);
   return program;
 }
 
@@ -83,7 +84,7 @@ function lifeCycle(program: Command): void {
     .action(async (component, options) => (await import('./logs.ts')).logs(component, options));
 }
 
-function tools(program: Command): void {
+function tools(program: Command, catalog: Catalog): void {
   program
     .command('demo')
     .description('the guided main job: a replication controller behind a service, scaled, killed, healed')
@@ -112,7 +113,7 @@ function tools(program: Command): void {
     .argument('[name]', 'FILE of import, NAME of remove')
     .addOption(home())
     .action(async (verb, name, options) => (await import('./image.ts')).image(verb, name, options));
-  pluginCommands(program);
+  pluginCommands(program, catalog);
   program
     .command('test')
     .description('set up and run the tests')
@@ -136,7 +137,7 @@ function tools(program: Command): void {
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
 }
 
-function pluginCommands(program: Command): void {
+function pluginCommands(program: Command, catalog: Catalog): void {
   program
     .command('plugin')
     .description('plugins: how they are made, installed and removed, and what runs')
@@ -156,5 +157,5 @@ function pluginCommands(program: Command): void {
     .option('--chaos', 'with test: every test again with a crash after each write, stale caches, merged events')
     .option('--purge', 'with uninstall: its custom resources go too, exported first')
     .option('--json', 'with tree, list and show: JSON')
-    .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options));
+    .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options, catalog));
 }

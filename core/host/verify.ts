@@ -1,21 +1,23 @@
 import { join } from 'node:path';
-import { type Files, PintleError } from '#base';
+import { PintleError } from '#base';
 import { type Bundle, readBundle } from './bundle.ts';
 import { configMistakes } from './config-check.ts';
 import type { PluginSpec } from './kind.ts';
 import type { Isolation } from './manifest.ts';
 import { unapproved } from './rbac.ts';
 import { StepError } from './status.ts';
+import type { VersionHost } from './version.ts';
 
 export const bundleFolder = (folder: string, name: string, digest: string): string =>
   join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
 
 /** The bundle with this digest from the host's store, every file of it as it was built. Throws StepError Verified. */
 export async function verified(
-  { folder, files }: { readonly folder: string; readonly files: Files },
+  { folder, files, source }: Pick<VersionHost, 'folder' | 'files' | 'source'>,
   name: string,
   digest: string,
 ): Promise<Bundle> {
+  if (source) return source.bundle(name, digest);
   try {
     const bundle = await readBundle(bundleFolder(folder, name, digest), files, digest);
     if (bundle.manifest.name === name) return bundle;
