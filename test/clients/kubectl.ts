@@ -44,7 +44,7 @@ export class Kubectl {
     };
   }
   run(words: string | readonly string[], options: RunOptions = {}): Promise<Finished> {
-    return runProgram(this.argv(words), { timeoutMs: 60_000, ...options, env: this.env(options.env) });
+    return runProgram(this.argv(words), { timeoutMs: 150_000, ...options, env: this.env(options.env) });
   }
   async ok(words: string | readonly string[], options: RunOptions = {}): Promise<string> {
     try {
