@@ -69,6 +69,10 @@ export class Kubectl {
   untilField(expected: string, path: string, ...what: string[]): Promise<number> {
     return until(`${what.join(' ')} ${path} = ${expected}`, async () => (await this.field(path, ...what)) === expected);
   }
+  /** What it says once it holds this text: events are told a moment after what they tell of. */
+  async untilSays(text: string, words: string): Promise<void> {
+    await until(`kubectl ${words}: ${text}`, async () => (await this.ok(words)).includes(text));
+  }
   /** Starts one that goes on (a watch, a forward), waits for a text of it, and gives what was said; disposal ends it. */
   async background(words: string | readonly string[], until: RegExp): Promise<Background> {
     const child = Bun.spawn(this.argv(words), { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit', env: this.env() });

@@ -219,12 +219,10 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
     expect(await k.ok('expose rc web --port=8080 --name=exposed')).toContain('exposed');
     await k.ok('set selector service exposed app=other');
     expect(await k.field('.spec.selector.app', 'service', 'exposed')).toBe('other');
-    expect(await k.ok('describe rc web')).toContain('SuccessfulCreate');
-    expect(await k.ok('describe pods -l app=web')).toContain('Scheduled');
-    expect(await k.ok('events --for rc/web --types=Normal')).toContain('SuccessfulCreate');
-    expect(await k.ok('get events --field-selector involvedObject.kind=ReplicationController')).toContain(
-      'Created pod',
-    );
+    await k.untilSays('SuccessfulCreate', 'describe rc web');
+    await k.untilSays('Scheduled', 'describe pods -l app=web');
+    await k.untilSays('SuccessfulCreate', 'events --for rc/web --types=Normal');
+    await k.untilSays('Created pod', 'get events --field-selector involvedObject.kind=ReplicationController');
     const node = await k.field('.items[0].metadata.name', 'nodes');
     expect(await k.ok(`describe node ${node}`)).toContain('Allocated resources');
     await k.ok(`cordon ${node}`);
@@ -238,7 +236,7 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
     await k.ok(`uncordon ${node}`);
     await k.ok('delete rc web --cascade=foreground --timeout=120s');
     expect(await k.ok('get pods -l app=web -o name')).toBe('');
-  }, 120_000);
+  });
 
   test('pods: run, logs, exec, attach, cp, port-forward, proxy, debug', async () => {
     const said = await k.ok(
@@ -291,14 +289,14 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
       async () =>
         (await (await fetch(`${base}/api/v1/namespaces/${namespace}/services/server/proxy/healthz`)).text()) === 'ok\n',
     );
-    expect(await k.ok('describe pod greeter server')).toContain('Started');
+    await k.untilSays('Started', 'describe pod greeter server');
     expect(
       await k.run('debug greeter --image=pintle/demo:local -i --quiet --profile=general -- echo looked'.split(' ')),
     ).toMatchObject({ code: 0 });
     expect(await k.field('.spec.ephemeralContainers[*].image', 'pod', 'greeter')).toBe('pintle/demo:local');
     expect(await k.refused('top pods')).toContain('Metrics API not available'); // monitoring is a plugin of a later issue
     await k.ok('delete pod greeter server --grace-period=1 --timeout=120s');
-  }, 180_000);
+  });
 
   test('rights: can-i, whoami, as somebody else, reconcile, certificates', async () => {
     expect(await k.ok('auth can-i create pods')).toBe('yes\n');
@@ -377,7 +375,7 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
     );
     await k.ok(`delete namespace ${namespace} --timeout=120s`);
     expect(await k.refused(`get namespace ${namespace}`)).toContain('NotFound');
-  }, 120_000);
+  });
 });
 
 test.skipIf(kubectls.length === 0)('the examples of this repository apply', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { waitMsMax } from '../fixtures/eventually.ts';
 import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
@@ -76,7 +77,11 @@ describe.skipIf(!able)('the main job on real containers', () => {
     expect(await expectOk(await kubectl('exec', pod, '--', 'echo', 'hello'))).toContain('hello');
     expect((await kubectl('exec', pod, '--', 'sh', '-c', 'exit 7')).code).toBe(7);
     await expectOk(await kubectl('logs', pod, '--tail=5'));
-    expect(await expectOk(await kubectl('describe', 'pod', pod))).toContain('Scheduled');
+    for (const end = performance.now() + waitMsMax; ; ) {
+      const said = await expectOk(await kubectl('describe', 'pod', pod));
+      if (said.includes('Scheduled')) break; // events are told a moment after what they tell of
+      if (performance.now() > end) throw new Error(said);
+    }
     await expectOk(await kubectl('delete', '-f', join(root, 'examples/web.yaml')));
   });
 

@@ -170,7 +170,11 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
     expect(JSON.parse(await ok(builtin('get rc web -o json'))).kind).toBe('ReplicationController');
     expect(await ok(builtin('scale rc/web --replicas=2'))).toBe('replicationcontroller/web scaled\n');
     await untilField('2', '.status.readyReplicas', 'rc', 'web');
-    expect(await ok(builtin('describe rc web'))).toMatch(/replicas: 2(.|\n)*Events:\n(.|\n)*SuccessfulCreate/);
+    await until('the events of rc web', async () =>
+      /replicas: 2(.|\n)*Events:\n(.|\n)*SuccessfulCreate/.test(await ok(builtin('describe rc web')))
+        ? true
+        : undefined,
+    );
     expect(await ok(builtin('logs rc/web --tail 1'))).toMatch(/^web-\w+ listens on/);
     expect(await builtin('exec -i rc/web -- cat', 'through')).toEqual({ code: 0, out: 'through' });
     expect((await builtin('exec rc/web -- false')).code).toBe(1);
