@@ -27,6 +27,7 @@ import { startParts } from '../core/host/builtin.ts';
 import type { Bundle } from '../core/host/bundle.ts';
 import { bundleFolder, PluginHost } from '../core/host/host.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from '../core/host/kind.ts';
+import { protocolVersion } from '../core/host/manifest.ts';
 import { apiParts } from '../core/host/parts.ts';
 import { startControllers } from '../core/sdk/controller.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
@@ -238,7 +239,7 @@ test.each<[string, string, string]>([
   ],
   [
     'speaks for another',
-    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"hello","protocol":1,"name":"other","version":"9.9.9"}\\n');`,
+    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"hello","protocol":${protocolVersion},"name":"other","version":"9.9.9"}\\n');`,
     'it says it is other 9.9.9',
   ],
   [
