@@ -250,3 +250,78 @@ schedule({ name: "rank", weight: 50,
   await pod('required-1');
   expect((await told('required-1')).message).toContain('2 plugin guard/rank gave no answer');
 }, 90_000);
+
+test('rest: a kind that is stored nowhere, behind the same door; 503 without its plugin, while all else goes on', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const served = `const notes = new Map([["default/a", { metadata: { name: "a", namespace: "default" }, text: "one" }]]);
+const key = (call) => call.namespace + "/" + call.name;
+rest({ group: "live.example.com", version: "v1", kind: "Note",
+  get: (call) => { if (call.name === "throw") throw new Error("not today"); return notes.get(key(call)); },
+  list: (call) => [...notes.values()].filter((one) => !call.namespace || one.metadata.namespace === call.namespace),
+  create: (call, object) => { notes.set(call.namespace + "/" + object.metadata.name, { ...object, by: call.user.name }); return notes.get(call.namespace + "/" + object.metadata.name); },
+  delete: (call) => { notes.delete(key(call)); } });`;
+  await install(to, await built('live', served));
+  const kind = { ...taskKind(), group: 'live.example.com', kind: 'Note', plural: 'notes', singular: 'note' } as Kind<
+    KubeObject & { text?: string; by?: string }
+  >;
+  const key = (name: string) => ({ namespace: 'default', name });
+  await until('it is served', () => to.client.get(kind, key('a')));
+  expect(await to.client.get(kind, key('a'))).toMatchObject({
+    kind: 'Note',
+    apiVersion: 'live.example.com/v1',
+    text: 'one',
+  });
+  const made = await to.client.create(kind, { apiVersion: 'live.example.com/v1', kind: 'Note', metadata: key('b') });
+  expect(made.by).toBe('admin');
+  expect((await to.client.list(kind)).items.map(({ metadata }) => metadata.name)).toEqual(['a', 'b']);
+  await to.client.delete(kind, key('b'));
+  expect(await messageOf(to.client.get(kind, key('b')))).toBe('404 NotFound: notes.live.example.com "b" not found');
+  expect(await messageOf(to.client.get(kind, key('throw')))).toBe('500 InternalError: plugin "live": not today');
+  expect(await messageOf(to.client.update(kind, made))).toStartWith('405 ');
+  expect(await messageOf(to.clientOf('weak').get(kind, key('a')))).toStartWith('403 ');
+  const ask = (path: string, accept = 'application/json') =>
+    to.server.fetch(new Request(`http://localhost${path}`, { headers: { authorization: 'Bearer admin', accept } }));
+  const path = '/apis/live.example.com/v1';
+  const { resources } = (await (await ask(path)).json()) as { resources: { name: string; verbs: string[] }[] };
+  expect(resources).toMatchObject([{ name: 'notes', verbs: ['get', 'list', 'create', 'delete'] }]);
+  const table = (await (await ask(`${path}/notes`, 'application/json;as=Table;v=v1;g=meta.k8s.io')).json()) as {
+    rows: { cells: unknown[] }[];
+  };
+  expect(table.rows[0]!.cells[0]).toBe('a');
+  to.board.attach('live', { isResponsive: false, channel: undefined }, to.board.statusOf('live')!);
+  const gone = await ask(`${path}/notes`);
+  expect([gone.status, gone.headers.get('retry-after')]).toEqual([503, '1']);
+  expect(((await gone.json()) as { message: string }).message).toBe(
+    'plugin "live" does not answer: plugin live does not run',
+  );
+  expect((await ask('/apis')).status).toBe(200);
+  await to.client.delete(pluginKind, { name: 'live' });
+  await until('it is gone', async () => (await ask(`${path}/notes`)).status === 404);
+}, 60_000);
+
+test('authenticators: only when approved, first positive answer, nobody of the system', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const who = `authenticate({ name: "words", authenticate: (token) => token === "ada" ? { name: "ada", groups: ["makers"] } : token === "root" ? { name: "x", groups: ["system:masters"] } : token === "node" ? { name: "system:node:a", groups: [] } : undefined });`;
+  const review = 'needs: { "tokenreviews.authentication.k8s.io": ["create"] },';
+  await install(to, await built('plain', who));
+  expect(JSON.stringify((await phase(to, 'plain', 'Failed')).conditions)).toContain('AuthenticatorNotApproved');
+  await install(to, await built('words', who, review));
+  await attached(to, 'words');
+  const self = (token: string) =>
+    to
+      .clientOf(token)
+      .request<{ status: { userInfo: { username: string; groups: string[] } } }>(
+        'POST',
+        '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+        { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+      )
+      .then(({ status }) => status.userInfo);
+  const answer = await until('ada is known', () => self('ada'));
+  expect(answer).toMatchObject({ username: 'ada', groups: ['makers', 'system:authenticated'] });
+  for (const token of ['root', 'node', 'nobody'])
+    expect(await self(token).catch(() => ({ username: 'system:anonymous' }))).toMatchObject({
+      username: 'system:anonymous',
+    });
+}, 60_000);

@@ -39,6 +39,8 @@ export interface HostOptions {
 const finalizer = 'plugins.pintle.dev/host';
 const healthMsDefault = 5_000;
 const probationMs = 10 * 60_000;
+/** The right to say who somebody is. */
+const authenticatorNeed = 'tokenreviews.authentication.k8s.io';
 const figuresEveryMs = 10_000;
 
 export const bundleFolder = (folder: string, name: string, digest: string): string =>
@@ -206,6 +208,13 @@ export class PluginHost implements AsyncDisposable {
     const missing = unapproved(manifest.needs, approvedNeeds);
     if (missing.length > 0)
       throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
+    const { authenticators = [] } = manifest.provides;
+    if (authenticators.length > 0 && !approvedNeeds[authenticatorNeed]?.includes('create'))
+      throw new StepError(
+        'Approved',
+        'AuthenticatorNotApproved',
+        `it says who has a token (${authenticators.join(', ')}): that needs ${authenticatorNeed}: create, approved`,
+      );
     if (isolation === 'process' && manifest.isolation === 'sandbox')
       throw new StepError(
         'Approved',

@@ -59,6 +59,9 @@ export async function provisionKinds(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
+  for (const { group, kind } of manifest.apis ?? [])
+    if (isForeign(group))
+      throw new StepError('Resolved', 'ForeignGroup', `API ${kind}: the group ${group} is the platform's own`);
   for (const definition of manifest.resources) {
     const { group } = (definition as unknown as { spec: { group: string } }).spec;
     const name = definition.metadata.name!;

@@ -87,7 +87,8 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     memoryBytes: instance?.memoryBytes,
     sandbox: instance?.sandbox ?? [],
     hooks: seen.hooks ?? [],
-    apis: seen.hooks ? (seen.registered?.apis ?? []) : [],
+    // One that was given up still owns its groups: they answer 503.
+    apis: seen.hooks || instance?.phase === 'Quarantined' ? (seen.registered?.apis ?? []) : [],
     panels: seen.registered?.panels ?? [],
     commands: seen.registered?.commands ?? [],
   };

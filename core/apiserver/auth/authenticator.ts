@@ -9,13 +9,16 @@ export function createAuthenticator(sources: {
   readonly tokenFile?: { userOf(token: string): Promise<UserInfo | undefined> };
   readonly serviceAccounts?: Pick<ServiceAccountTokens, 'authenticate'>;
   readonly bootstrapTokens?: (token: string) => UserInfo | undefined;
+  /** Asked last, about tokens that nobody here knows. */
+  readonly others?: (token: string) => Promise<UserInfo | undefined>;
 }): { authenticate(request: Request): Promise<UserInfo | undefined> } {
   const userOfToken = async (token: string): Promise<UserInfo | undefined> => {
     const known = await sources.tokenFile?.userOf(token);
     if (known) return known;
     const joining = sources.bootstrapTokens?.(token);
     if (joining) return joining;
-    return (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user;
+    const account = (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user;
+    return account ?? sources.others?.(token);
   };
   return {
     async authenticate(request) {

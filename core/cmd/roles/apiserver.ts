@@ -28,7 +28,7 @@ import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
-import { ownIdentity, startApiParts } from './plugins.ts';
+import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole(context: RoleContext): Promise<void> {
@@ -55,6 +55,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const itself = ownIdentity('system:apiserver');
   const hooks = new AdmissionList();
   const schema = createSchemaEngine();
+  const door = openPluginDoor(context);
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -67,6 +68,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
         clock: systemClock,
       }),
+      others: door.userOf,
     }),
     authorizer: createAuthorizer({ nodeUses }),
     admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), hooks],
@@ -90,7 +92,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   });
   holder.server = server;
   scope.use(server);
-  await startApiParts(context, server, { schema, hooks, token: itself.token });
+  await startApiParts(context, server, { schema, hooks, token: itself.token, door });
   await server.listen({
     hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,

@@ -13,9 +13,11 @@ import { createClient } from '../../client/http.ts';
 import type { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import { KnownHooks } from '../../host/hooks/admission.ts';
+import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
-import { knockingAt, openHookDoor } from '../../host/hooks/door.ts';
+import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
@@ -36,11 +38,34 @@ const metadataRules: ApiPartContext['checkMetadata'] = (object, current) => chec
 const hookSocket = (home: RoleContext['home']): string => home.path('run', 'p', '.hooks');
 const hookSecret = (home: RoleContext['home']): string => home.path('run', 'p', '.hooks.secret');
 
+/** The API server's way to plugins: which hooks there are, and who answers them. */
+export interface PluginDoor {
+  readonly ask: AskPlugin;
+  readonly known: KnownHooks;
+  readonly userOf: (token: string) => Promise<UserInfo | undefined>;
+}
+export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
+  const known = new KnownHooks();
+  const ask = scope.use(
+    knockingAt({
+      path: hookSocket(home),
+      secret: () => systemFiles.readFile(hookSecret(home), 'utf8'),
+      clock: systemClock,
+    }),
+  );
+  return { ask, known, userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }) };
+}
+
 /** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
 export function startApiParts(
   context: RoleContext,
   server: ApiServer,
-  parts: { readonly schema: DefinableSchema; readonly hooks: AdmissionList; readonly token: string },
+  parts: {
+    readonly schema: DefinableSchema;
+    readonly hooks: AdmissionList;
+    readonly token: string;
+    readonly door: PluginDoor;
+  },
 ): Promise<void> {
   const client = createClient({
     fetch: (request) => server.fetch(request),
@@ -49,18 +74,14 @@ export function startApiParts(
     userAgent: 'pintle-apiserver',
   });
   const { kinds, reader } = server;
-  const { schema, hooks } = parts;
-  const { home, scope } = context;
-  const ask = scope.use(
-    knockingAt({
-      path: hookSocket(home),
-      secret: () => systemFiles.readFile(hookSecret(home), 'utf8'),
-      clock: systemClock,
-    }),
-  );
-  const callWebhook = convertingByPlugins(ask, () => kinds.all(), server.callWebhook);
+  const { schema, hooks, door } = parts;
+  const callWebhook = convertingByPlugins(door.ask, () => kinds.all(), server.callWebhook);
   // The host's own kind comes by the same door as everybody's.
-  const ownKinds = { name: 'plugin-host', enabled: true, api: async () => ({ default: hostApiPart(ask) }) };
+  const ownKinds = {
+    name: 'plugin-host',
+    enabled: true,
+    api: async () => ({ default: hostApiPart(door.ask, door.known) }),
+  };
   return run(
     context,
     'apiserver',
