@@ -325,3 +325,22 @@ test('authenticators: only when approved, first positive answer, nobody of the s
       username: 'system:anonymous',
     });
 }, 60_000);
+
+test('metrics: declared names and labels, of every plugin, through the door; what came later is dropped', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  await install(
+    to,
+    await built(
+      'counting',
+      `const seen = metrics.counter("seen_total", "Seen.", ["what"]); seen.inc(3, { what: "x" });
+       void (async () => { await new Promise((done) => setTimeout(done, 50)); metrics.counter("late_total", "Late.").inc(9); })();`,
+    ),
+  );
+  const text = await until('its metrics', async () => {
+    const all = await to.ask.metricsText();
+    return all.includes('seen_total{') && all.includes('dropped') && all;
+  });
+  expect(text).toContain('# TYPE seen_total counter\nseen_total{plugin="counting",what="x"} 3\n');
+  expect(text).not.toContain('late_total');
+}, 60_000);

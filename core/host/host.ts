@@ -11,6 +11,7 @@ import { PluginInstance } from './instance.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
 import { launchPlugin, socketName } from './launch.ts';
 import type { Isolation } from './manifest.ts';
+import { exposition } from './plugin-metrics.ts';
 import { uncarried } from './provides.ts';
 import { accountTokens, provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
 import { unapproved } from './rbac.ts';
@@ -262,6 +263,14 @@ export class PluginHost implements AsyncDisposable {
   #detach(name: string, entry: Entry): void {
     entry.formerHooks = [];
     this.#hooks.detach(name);
+  }
+  /** Metrics of every plugin that runs. */
+  metricsText(): string {
+    return exposition(
+      [...this.#entries].flatMap(([name, { running }]) =>
+        running ? [{ name, facts: running.bundle.manifest.metrics ?? [], values: running.instance.state.metrics }] : [],
+      ),
+    );
   }
   /** Writes the figures of hooks into the status of each plugin that has some. */
   async refreshHooks(): Promise<void> {

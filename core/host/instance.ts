@@ -3,6 +3,7 @@ import type { Bundle } from './bundle.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
 import { protocolVersion } from './manifest.ts';
+import type { MetricValues } from './plugin-metrics.ts';
 import { beatEveryMs, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { undeclared } from './provides.ts';
 
@@ -12,7 +13,7 @@ export interface InstanceState {
   readonly restarts: number;
   readonly sandbox: readonly string[];
   readonly memoryBytes?: number;
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: MetricValues;
 }
 export interface InstanceOptions {
   readonly bundle: Bundle;
@@ -254,7 +255,7 @@ class OneLife {
       (error: unknown) => this.end(`it does not answer for its hooks: ${messageOf(error)}`),
     );
   }
-  async #beat(metrics: Readonly<Record<string, number>>): Promise<void> {
+  async #beat(metrics: MetricValues): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();
     if (nowMs - this.#memoryMs > 10 * beatEveryMs) {
       this.#memoryMs = nowMs;

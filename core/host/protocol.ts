@@ -1,4 +1,5 @@
 import type { Provides } from './manifest.ts';
+import type { MetricValues } from './plugin-metrics.ts';
 
 /** Host and plugin speak in lines of JSON over the plugin's standard input and output. */
 export type ToPlugin =
@@ -18,7 +19,7 @@ export type FromPlugin =
   | { readonly type: 'ready'; readonly provides: Provides }
   | { readonly type: 'failed'; readonly message: string }
   /** Once a second. */
-  | { readonly type: 'beat'; readonly metrics: Readonly<Record<string, number>> }
+  | { readonly type: 'beat'; readonly metrics: MetricValues }
   | {
       readonly type: 'log';
       readonly level: 'debug' | 'info' | 'warn' | 'error';

@@ -63,10 +63,11 @@ async function record(plugin: Plugin): Promise<unknown> {
     config: (plugin.config as { json?: unknown } | undefined)?.json,
     resources: resources.map(({ manifest, convert }) => (convert ? withConversion(manifest, name) : manifest)),
     apiVersions: resources.map(({ kind }) => apiVersionOf(kind)),
-    provides: providesOf(contributions, metrics.names()),
+    provides: providesOf(contributions, metrics.facts()),
     ...listed('apis', contributions.apis.map(restKindFacts)),
     ...listed('commands', contributions.commands.map(commandFacts)),
     ...listed('panels', contributions.panels),
+    ...listed('metrics', metrics.facts()),
   };
 }
 
@@ -90,7 +91,7 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
     const informers = createInformers({ ...seams, signal: scope.signal });
     const running = scope.use(await startPlugin(plugin, { ...seams, informers, config: message.config, metrics }));
     if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(running.contributions)));
-    send({ type: 'ready', provides: providesOf(running.contributions, metrics.names()) });
+    send({ type: 'ready', provides: providesOf(running.contributions, metrics.facts()) });
     void beat(send, metrics, scope.signal);
   }
 }

@@ -88,7 +88,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     },
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
-    extraPaths: issuerPaths(tokens.discovery()),
+    extraPaths: { ...issuerPaths(tokens.discovery()), '/metrics/plugins': door.metrics },
   });
   holder.server = server;
   scope.use(server);

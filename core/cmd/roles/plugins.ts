@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
+import { messageOf, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
@@ -41,6 +41,8 @@ const hookSecret = (home: RoleContext['home']): string => home.path('run', 'p', 
 /** The API server's way to plugins: which hooks there are, and who answers them. */
 export interface PluginDoor {
   readonly ask: AskPlugin;
+  /** Of every plugin, for those who may read /metrics/plugins. */
+  readonly metrics: () => Promise<Response>;
   readonly known: KnownHooks;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
 }
@@ -53,7 +55,12 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
       clock: systemClock,
     }),
   );
-  return { ask, known, userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }) };
+  const metrics = () =>
+    ask.metricsText().then(
+      (text) => new Response(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } }),
+      (error: unknown) => new Response(messageOf(error), { status: 503 }),
+    );
+  return { ask, metrics, known, userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }) };
 }
 
 /** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
@@ -93,18 +100,24 @@ export function startApiParts(
   );
 }
 
+export interface HostHooks {
+  readonly board: HookBoard;
+  /** Filled in by the host once it runs. */
+  readonly own: { metricsText?: () => string };
+}
 /** The hooks that plugins have attached, and the door for the API servers that call them. */
-export async function openHooks({ home, scope }: RoleContext): Promise<HookBoard> {
+export async function openHooks({ home, scope }: RoleContext): Promise<HostHooks> {
   const board = new HookBoard(systemClock);
   const secret = randomBytes(32).toString('base64url');
   await mkdir(home.path('run', 'p'), { recursive: true, mode: 0o700 });
   await writeFile(hookSecret(home), secret, { mode: 0o600 });
-  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock));
-  return board;
+  const own: { metricsText?: () => string } = {};
+  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, () => own.metricsText?.() ?? ''));
+  return { board, own };
 }
 
 /** Plugin objects: what they say runs as processes of this one. */
-export async function startPluginHost({ home, config, log, scope }: RoleContext, hooks: HookBoard): Promise<void> {
+export async function startPluginHost({ home, config, log, scope }: RoleContext, hooks: HostHooks): Promise<void> {
   const client = connect(home, config, 'plugin-host');
   const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -119,9 +132,10 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
       folder: home.path('plugins'),
       runFolder: home.path('run', 'p'),
       clusterId: config.clusterId,
-      hooks,
+      hooks: hooks.board,
     }),
   );
+  hooks.own.metricsText = () => host.metricsText();
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'plugin-host' }));
 }

@@ -46,15 +46,18 @@ export interface Admitted<T> {
 /** true allows; a text refuses with it. */
 export type Judgement = boolean | string;
 
+type Labels = Readonly<Record<string, string>>;
 export interface Counter {
-  inc(by?: number): void;
+  inc(by?: number, labels?: Labels): void;
 }
 export interface Gauge {
-  set(value: number): void;
+  set(value: number, labels?: Labels): void;
 }
+/** Registered in setup(), which declares them. At most 200 names and 1,000 series; what is beyond is dropped and counted. */
 export interface Metrics {
-  counter(name: string, help: string): Counter;
-  gauge(name: string, help: string): Gauge;
+  /** `labels`: the only ones that it takes. */
+  counter(name: string, help: string, labels?: readonly string[]): Counter;
+  gauge(name: string, help: string, labels?: readonly string[]): Gauge;
 }
 
 export interface PluginContext<N, C> extends ContributionCalls {
