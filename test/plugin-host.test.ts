@@ -11,6 +11,7 @@ import {
 } from '#api';
 import { Scope } from '#base';
 import { pluginKind } from '../core/host/kind.ts';
+import { protocolVersion } from '../core/host/manifest.ts';
 import {
   built,
   cluster,
@@ -23,7 +24,7 @@ import {
   sandboxed,
   statusOf,
   until,
-} from './fixtures/plugin-cluster.ts';
+} from './fixtures/hook-cluster.ts';
 import { rejection } from './fixtures/rejection.ts';
 import { skipped } from './fixtures/skipped.ts';
 
@@ -103,7 +104,7 @@ test('what is not held cannot be granted, and what is not approved does not run'
       message: 'spec.approvedNeeds lacks secrets: list',
     }),
   );
-}, 30_000);
+});
 
 test.each<[string, string, string]>([
   ['throws', 'if (process.cwd().endsWith("state")) throw new Error("boom");', 'boom'],
@@ -115,7 +116,7 @@ test.each<[string, string, string]>([
   ],
   [
     'speaks for another',
-    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"hello","protocol":1,"name":"other","version":"9.9.9"}\\n');`,
+    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"hello","protocol":${protocolVersion},"name":"other","version":"9.9.9"}\\n');`,
     'it says it is other 9.9.9',
   ],
   [

@@ -11,6 +11,8 @@ export interface InstanceState {
   readonly phase: 'Starting' | 'Active' | 'Unresponsive' | 'Backoff' | 'Quarantined' | 'Stopped';
   readonly message: string;
   readonly restarts: number;
+  /** How often it was killed for its silence. */
+  readonly hangs: number;
   readonly sandbox: readonly string[];
   readonly memoryBytes?: number;
   readonly metrics: MetricValues;
@@ -22,6 +24,8 @@ export interface InstanceOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly onChange: (state: InstanceState) => void;
+  /** Starts without acting, until `activate`. */
+  readonly standby?: boolean;
 }
 type FromChild = FromPlugin | { readonly type: 'sandbox'; readonly facts: readonly string[] };
 /** setup() may take 10 s; the rest is the start of the process on a busy host. */
@@ -33,15 +37,28 @@ const helloMsMax = 5_000;
 
 /** Keeps one version of one plugin running: starts it, hears its heartbeat, starts it again, gives up. */
 export class PluginInstance implements AsyncDisposable {
-  state: InstanceState = { phase: 'Starting', message: '', restarts: 0, sandbox: [], metrics: {} };
+  state: InstanceState = { phase: 'Starting', message: '', restarts: 0, hangs: 0, sandbox: [], metrics: {} };
   /** To the process that is ready now; undefined when it registered no hooks. */
   channel: Channel | undefined;
   readonly #stop = new AbortController();
   #life: Life = freshLife;
   #running: Promise<void> | undefined;
+  #standby: boolean;
+  #now: OneLife | undefined;
   readonly #settled = Promise.withResolvers<void>();
 
-  constructor(readonly options: InstanceOptions) {}
+  constructor(readonly options: InstanceOptions) {
+    this.#standby = options.standby ?? false;
+  }
+  get standby(): boolean {
+    return this.#standby;
+  }
+  /** From now on it acts, in later lives too. */
+  activate(): void {
+    if (!this.#standby) return;
+    this.#standby = false;
+    this.#now?.activate();
+  }
 
   get isResponsive(): boolean {
     return this.state.phase === 'Active';
@@ -84,6 +101,7 @@ export class PluginInstance implements AsyncDisposable {
     this.#change({ phase: 'Starting', sandbox: launched.facts });
     const over = new AbortController();
     const one = new OneLife(this, launched, over.signal);
+    this.#now = one;
     const errors = tailOf(child.stderr);
     const stopping = () => void one.stop();
     this.#stop.signal.addEventListener('abort', stopping, { once: true });
@@ -136,6 +154,7 @@ class OneLife {
   #logSecond = 0;
   #logLines = 0;
   #memoryMs = 0;
+  #toldStandby = false;
 
   constructor(
     private readonly owner: PluginInstance,
@@ -159,6 +178,10 @@ class OneLife {
     void this.channel.closed.then((why) => {
       if (!this.over.aborted && why.startsWith('it sent')) this.end(`in a hook: ${why}`);
     });
+  }
+  /** A process that has not been greeted yet will hear it with its start. */
+  activate(): void {
+    if (this.#toldStandby) this.#send({ type: 'activate' });
   }
   end(why: string): void {
     this.#ended = true;
@@ -185,8 +208,10 @@ class OneLife {
         continue;
       }
       const silence = afterSilence(nowMs - this.#heardMs);
-      if (silence === 'dead') this.end('no heartbeat for 15 s');
-      else if (silence === 'unresponsive')
+      if (silence === 'dead') {
+        this.owner.update({ hangs: this.owner.state.hangs + 1 });
+        this.end('no heartbeat for 15 s');
+      } else if (silence === 'unresponsive')
         this.owner.update({ phase: 'Unresponsive', message: 'no heartbeat for 5 s' });
       else if (this.owner.state.phase === 'Unresponsive') this.owner.ready();
     }
@@ -230,11 +255,14 @@ class OneLife {
     if (name !== manifest.name || version !== manifest.version)
       return this.end(`it says it is ${name} ${version}, its manifest ${manifest.name} ${manifest.version}`);
     const { apiSocket } = this.launched;
+    const { config } = this.owner.options;
+    this.#toldStandby = this.owner.standby;
     this.#send({
       type: 'start',
       protocol: protocolVersion,
       apiSocket,
-      config: this.owner.options.config,
+      config,
+      standby: this.#toldStandby,
       ...(this.channel ? { hooks: hooksProtocol } : {}),
     });
   }

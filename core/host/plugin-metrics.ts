@@ -38,6 +38,11 @@ export class PluginMetrics implements Metrics {
   facts(): MetricFacts[] {
     return [...this.#families.values()].map(({ name, type, help, labels }) => ({ name, type, help, labels }));
   }
+  /** Of all label values together, by name. */
+  totals(): Readonly<Record<string, number>> {
+    const sum = (values: Iterable<number>): number => [...values].reduce((total, one) => total + one, 0);
+    return Object.fromEntries([...this.#families].map(([name, { values }]) => [name, sum(values.values())]));
+  }
   values(): MetricValues {
     const values = Object.fromEntries([...this.#families].map(([name, family]) => [name, [...family.values]]));
     return this.#dropped === 0 ? values : { ...values, [droppedName]: [['[]', this.#dropped]] };

@@ -11,11 +11,14 @@ export type ToPlugin =
       readonly config: Readonly<Record<string, unknown>>;
       /** Version of the calls over descriptor 3; absent: the host makes none. */
       readonly hooks?: number;
+      /** Another version acts: set up and fill caches, but reconcile nothing before `activate`. */
+      readonly standby: boolean;
     }
+  | { readonly type: 'activate' }
   | { readonly type: 'stop' };
 export type FromPlugin =
   | { readonly type: 'hello'; readonly protocol: number; readonly name: string; readonly version: string }
-  /** setup() has returned. */
+  /** setup() has returned; in standby caches are filled as well. */
   | { readonly type: 'ready'; readonly provides: Provides }
   | { readonly type: 'failed'; readonly message: string }
   /** Once a second. */

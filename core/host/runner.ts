@@ -1,7 +1,16 @@
 import { apiVersionOf } from '#api';
 import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
 import type { Client } from '#client';
-import { answerHooks, collect, commandFacts, type Plugin, type PluginRuntime, restKindFacts, startPlugin } from '#sdk';
+import {
+  answerHooks,
+  collect,
+  commandFacts,
+  type Plugin,
+  type PluginRuntime,
+  type PreparedPlugin,
+  preparePlugin,
+  restKindFacts,
+} from '#sdk';
 import { createInformers } from '../client/cache-informer.ts';
 import { createClient } from '../client/http.ts';
 import { withConversion } from './hooks/conversion.ts';
@@ -78,9 +87,14 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
   const { name, version } = plugin;
   send({ type: 'hello', protocol: protocolVersion, name, version });
   const metrics = new PluginMetrics();
+  let prepared: PreparedPlugin | undefined;
   for await (const line of linesOf(process.stdin as unknown as AsyncIterable<Uint8Array>)) {
     const message = JSON.parse(line) as ToPlugin;
     if (message.type === 'stop') return;
+    if (message.type === 'activate') {
+      await prepared?.activate();
+      continue;
+    }
     const log = logTo(send);
     const client = createClient({
       fetch: (request) => fetch(request, { unix: message.apiSocket } as RequestInit),
@@ -89,9 +103,11 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
     });
     const seams = { client, clock: systemClock, random: systemRandom, log };
     const informers = createInformers({ ...seams, signal: scope.signal });
-    const running = scope.use(await startPlugin(plugin, { ...seams, informers, config: message.config, metrics }));
-    if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(running.contributions)));
-    send({ type: 'ready', provides: providesOf(running.contributions, metrics.facts()) });
+    prepared = scope.use(await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics }));
+    if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
+    if (message.standby) await prepared.sync();
+    else await prepared.activate();
+    send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
     void beat(send, metrics, scope.signal);
   }
 }

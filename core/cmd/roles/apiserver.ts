@@ -21,7 +21,6 @@ import { KeyFolder } from '../../apiserver/sealing/root-keys.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
-import { AdmissionList } from '../../host/admission-list.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
@@ -53,7 +52,6 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
   const itself = ownIdentity('system:apiserver');
-  const hooks = new AdmissionList();
   const schema = createSchemaEngine();
   const door = openPluginDoor(context);
   const server = await createApiServer({
@@ -62,7 +60,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     random: systemRandom,
     log,
     authenticator: createAuthenticator({
-      tokenFile: { userOf: async (token) => itself.userOf(token) ?? tokenFile.userOf(token) },
+      tokenFile: { userOf: (token) => itself.userOf(token) ?? tokenFile.userOf(token) },
       serviceAccounts: tokens,
       bootstrapTokens: createBootstrapTokens({
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
@@ -71,7 +69,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       others: door.userOf,
     }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), hooks],
+    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
     schema,
     patches,
@@ -90,9 +88,8 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
     extraPaths: { ...issuerPaths(tokens.discovery()), '/metrics/plugins': door.metrics },
   });
-  holder.server = server;
-  scope.use(server);
-  await startApiParts(context, server, { schema, hooks, token: itself.token, door });
+  holder.server = scope.use(server);
+  await startApiParts(context, server, { schema, token: itself.token, door });
   await server.listen({
     hostname: loopback ? '127.0.0.1' : '0.0.0.0',
     port: config.port,

@@ -10,7 +10,7 @@ import { strategyKit } from '../../apiserver/strategies/kit.ts';
 import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { createClient } from '../../client/http.ts';
-import type { AdmissionList } from '../../host/admission-list.ts';
+import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
@@ -24,6 +24,7 @@ import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 import { noteParts } from '../plugin-reports.ts';
+import { nthAddress } from '../ranges.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
 export function ownIdentity(name: string): { readonly token: string; userOf(token: string): UserInfo | undefined } {
@@ -40,6 +41,8 @@ const hookSecret = (home: RoleContext['home']): string => home.path('run', 'p', 
 
 /** The API server's way to plugins: which hooks there are, and who answers them. */
 export interface PluginDoor {
+  /** Stands in the chain for the hooks that parts add. */
+  readonly hooks: AdmissionList;
   readonly ask: AskPlugin;
   /** Of every plugin, for those who may read /metrics/plugins. */
   readonly metrics: () => Promise<Response>;
@@ -60,7 +63,13 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
       (text) => new Response(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } }),
       (error: unknown) => new Response(messageOf(error), { status: 503 }),
     );
-  return { ask, metrics, known, userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }) };
+  return {
+    hooks: new AdmissionList(),
+    ask,
+    metrics,
+    known,
+    userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
+  };
 }
 
 /** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
@@ -81,7 +90,8 @@ export function startApiParts(
     userAgent: 'pintle-apiserver',
   });
   const { kinds, reader } = server;
-  const { schema, hooks, door } = parts;
+  const { schema, door } = parts;
+  const { hooks } = door;
   const callWebhook = convertingByPlugins(door.ask, () => kinds.all(), server.callWebhook);
   // The host's own kind comes by the same door as everybody's.
   const ownKinds = {
@@ -148,12 +158,22 @@ export const startControllersParts = (
 ): Promise<void> =>
   run(context, 'controllers', controllersParts(context.catalog, { informers, metrics }, seamsOf(context, client)));
 
-export const startNodeParts = (context: RoleContext, client: Client, informers: InformerFactory): Promise<void> =>
-  run(
-    context,
-    'node',
-    nodeParts(context.catalog, { informers, nodeName: context.config.nodeName }, seamsOf(context, client)),
-  );
+/** `informers`: of the service proxy. */
+export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+  const { home, config, catalog } = context;
+  const node = {
+    informers,
+    nodeName: config.nodeName,
+    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr] },
+    folderOf: (name: string) => home.path('node', 'plugins', name),
+    api: {
+      url: `https://127.0.0.1:${config.port}`,
+      caFile: home.path('pki', 'ca.crt'),
+      tokenFile: home.path('credentials', 'proxy.token'),
+    },
+  };
+  return run(context, 'node', nodeParts(catalog, node, seamsOf(context, client)));
+}
 
 const seamsOf = ({ log }: RoleContext, client: Client) => ({ client, clock: systemClock, random: systemRandom, log });
 
