@@ -124,6 +124,12 @@ test('a definition is served once it is established, in discovery and in the doc
     expect(JSON.stringify(document.body)).toContain('Its colour.');
     expect(JSON.stringify(document.body)).toContain('com.example.v1.FooList');
   }
+  const service = '/apis/apiregistration.k8s.io/v1/apiservices/v1.example.com';
+  expect((await send('GET', service)).body).toMatchObject({
+    metadata: { labels: { 'kube-aggregator.kubernetes.io/automanaged': 'true' } },
+    spec: { group: 'example.com', version: 'v1', groupPriorityMinimum: 1000, versionPriority: 100 },
+    status: { conditions: [{ type: 'Available', status: 'True', reason: 'Local' }] },
+  });
   expect((await send('POST', foos, foo({ color: 'red' }))).code).toBe(201);
   await send('POST', foos, foo({}, { name: 'held', finalizers: ['example.com/hold'] }));
   expect((await send('DELETE', `${definitions}/foos.example.com`)).code).toBe(200);
@@ -138,6 +144,7 @@ test('a definition is served once it is established, in discovery and in the doc
   await send('PATCH', `${foos}/held`, { metadata: { finalizers: null } }, 'application/merge-patch+json');
   await until(async () => (await send('GET', `${definitions}/foos.example.com`)).code === 404);
   await until(async () => (await send('GET', foos)).code === 404);
+  await until(async () => (await send('GET', service)).code === 404);
 });
 
 test('objects are pruned, defaulted and validated in the words of the original', async () => {
