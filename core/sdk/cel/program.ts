@@ -180,6 +180,7 @@ class Builder {
       charge(run, cost);
       const holder = of(run);
       if (holder instanceof CelOptional) return optionalAt(holder, key);
+      if (holder === null) throw failure(`no such key: ${node.field}`);
       if (!isMap(holder)) throw noOverload();
       const value = lookUp(holder, key);
       if (value === undefined) throw failure(`no such key: ${node.field}`);

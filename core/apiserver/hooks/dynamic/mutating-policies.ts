@@ -202,6 +202,6 @@ function refusal(request: AdmissionRequest, troubles: readonly Trouble[]): Statu
   const { details } = errors.forbidden(resourceText(request.kind), request.name, '');
   return new StatusError(403, troubles[0]!.reason ?? 'Forbidden', texts[0]!, {
     ...details,
-    causes: texts.map((message) => ({ message })) as never,
+    causes: texts.map((message) => ({ message })),
   });
 }

@@ -88,7 +88,7 @@ async function validateBy(core: Core, policies: readonly Known[], request: Admis
   const message = `ValidatingAdmissionPolicy '${first.policy}'${by} denied request: ${first.message}`;
   const { message: whole, details } = errors.forbidden(resourceText(request.kind), shown.name, message);
   const reason = first.reason ?? 'Invalid';
-  throw new StatusError(codes[reason] ?? 422, reason, whole, { ...details, causes: [{ message }] as never });
+  throw new StatusError(codes[reason] ?? 422, reason, whole, { ...details, causes: [{ message }] });
 }
 
 async function denialsOf(core: Core, policy: Known, shown: Shown): Promise<Denial[]> {
