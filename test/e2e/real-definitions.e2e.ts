@@ -1,6 +1,10 @@
 // Definitions of other projects on our API server: accepted with their rules, served, explained by stock kubectl.
 import { describe, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Scope } from '#base';
+import { schemas } from '#sdk';
 import { customServer, definitionsPath, establish, type Json } from '../fixtures/custom-resources.ts';
 import { realDefinitions } from '../fixtures/real-definitions.ts';
 import { run } from '../fixtures/run.ts';
@@ -50,6 +54,31 @@ describe.skipIf(typeof projects === 'string')('definitions of other projects', (
       const { body } = await send('GET', definitionsPath);
       expect(body['items']).toHaveLength(definitions.length);
     }, 240_000);
+
+  test('TypeScript types made from them are right under --strict', async () => {
+    await using scope = new Scope();
+    const folder = mkdtempSync(join(tmpdir(), 'pintle-types-'));
+    scope.defer(() => rmSync(folder, { recursive: true }));
+    const all = (projects as Exclude<typeof projects, string>).flatMap(({ definitions }) => definitions);
+    writeFileSync(join(folder, 'meta.ts'), 'export interface ObjectMeta { name?: string }\n');
+    for (const [index, definition] of all.entries())
+      writeFileSync(
+        join(folder, `of${index}.ts`),
+        schemas.typesOf(definition as unknown as schemas.DefinitionText, { from: './meta.ts' }),
+      );
+    const tsc = join(import.meta.dir, '../../node_modules/typescript/bin/tsc');
+    const words = [
+      '--noEmit',
+      '--strict',
+      '--allowImportingTsExtensions',
+      '--module',
+      'esnext',
+      '--moduleResolution',
+      'bundler',
+    ];
+    const files = all.map((_definition, index) => join(folder, `of${index}.ts`));
+    expect(await run([process.execPath, tsc, ...words, ...files], 120_000)).toBe('');
+  }, 150_000);
 
   test('the rules of Gateway API hold', async () => {
     await using scope = new Scope();
