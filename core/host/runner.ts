@@ -1,7 +1,7 @@
 import { apiVersionOf } from '#api';
 import { createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
 import type { Client } from '#client';
-import { collect, type Plugin, type PluginRuntime, startPlugin } from '#sdk';
+import { assumeKinds, collect, type Plugin, type PluginRuntime, startPlugin } from '#sdk';
 import { createInformers } from '../client/cache-informer.ts';
 import { createClient } from '../client/http.ts';
 import { protocolVersion } from './manifest.ts';
@@ -48,6 +48,7 @@ async function record(plugin: Plugin): Promise<unknown> {
       random: systemRandom,
       log: createLog(() => {}, { now: systemClock.now }),
       metrics: new PluginMetrics(),
+      discover: assumeKinds,
     },
     scope,
   );

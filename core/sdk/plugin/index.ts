@@ -1,4 +1,5 @@
 export * from './crd.ts';
+export { assumeKinds, type Discover } from './foreign.ts';
 export type * from './needs.ts';
 export * from './plugin.ts';
 export * from './reconcile.ts';

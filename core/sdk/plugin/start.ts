@@ -5,6 +5,7 @@ import { specOf, startControllers } from '../controller.ts';
 import type { ControllerSpec } from '../reconciler.ts';
 import { apiOf, kindOfResource } from './api.ts';
 import type { CustomResource } from './crd.ts';
+import { type Discover, discoverWith, foreignNames } from './foreign.ts';
 import type { Needs } from './needs.ts';
 import type { Admitted, Judgement, Metrics, Plugin, PluginContext, ScheduleHooks } from './plugin.ts';
 import { controllerOf } from './reconcile.ts';
@@ -22,6 +23,8 @@ export interface PluginRuntime {
   /** As the operator wrote it; the schema's defaults are filled in here. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
+  /** How kinds of others that the plugin needs are found; default: by asking the API server. */
+  readonly discover?: Discover;
 }
 /** Everything that a plugin registered in setup(), as data. */
 export interface Contributions {
@@ -67,11 +70,10 @@ export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promi
 /** Runs setup() within its limit and returns what it registered. Registering after setup() is refused. */
 export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Scope): Promise<Contributions> {
   const own = (plugin.resources ?? []) as readonly CustomResource[];
-  const kindOf = (name: string): Kind<KubeObject> =>
-    kindOfResource(
-      name,
-      own.map(({ kind }) => kind),
-    );
+  const ownKinds = own.map(({ kind }) => kind);
+  const discover = runtime.discover ?? discoverWith(runtime.client);
+  const known = [...ownKinds, ...(await discover(foreignNames(plugin.needs ?? {}, ownKinds)))];
+  const kindOf = (name: string): Kind<KubeObject> => kindOfResource(name, known);
   const found = { controllers: [], validators: [], mutators: [], scheduling: [] } as {
     -readonly [K in keyof Contributions]: Contributions[K][number][];
   };
