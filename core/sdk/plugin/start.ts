@@ -10,6 +10,7 @@ import type { Needs } from './needs.ts';
 import type { Admitted, Judgement, Metrics, Plugin, PluginContext, ScheduleHooks } from './plugin.ts';
 import { controllerOf } from './reconcile.ts';
 import type { AnySchema } from './schema.ts';
+import { syncControllerOf } from './sync.ts';
 
 const setupMsMax = 10_000;
 
@@ -70,10 +71,7 @@ export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promi
 /** Runs setup() within its limit and returns what it registered. Registering after setup() is refused. */
 export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Scope): Promise<Contributions> {
   const own = (plugin.resources ?? []) as readonly CustomResource[];
-  const ownKinds = own.map(({ kind }) => kind);
-  const discover = runtime.discover ?? discoverWith(runtime.client);
-  const known = [...ownKinds, ...(await discover(foreignNames(plugin.needs ?? {}, ownKinds)))];
-  const kindOf = (name: string): Kind<KubeObject> => kindOfResource(name, known);
+  const kindOf = await kindFinder(plugin, own, runtime);
   const found = { controllers: [], validators: [], mutators: [], scheduling: [] } as {
     -readonly [K in keyof Contributions]: Contributions[K][number][];
   };
@@ -109,6 +107,11 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
         specOf(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf)),
       ),
     ) as Wide['reconcile'],
+    sync: register('sync', (resource: CustomResource, { owns }, decide) =>
+      found.controllers.push(
+        specOf(syncControllerOf(plugin.name, declared(resource), owns as readonly string[], decide as never, kindOf)),
+      ),
+    ) as Wide['sync'],
     validate: register('validate', (resource: CustomResource, judge) =>
       found.validators.push({ resource: declared(resource), judge: judge as never }),
     ) as Wide['validate'],
@@ -133,6 +136,13 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
     limit.abort();
   }
   return found;
+}
+
+/** By name: built-in kinds, the plugin's own, and those of others that its needs name. */
+async function kindFinder(plugin: Plugin, own: readonly CustomResource[], { discover, client }: PluginRuntime) {
+  const ownKinds = own.map(({ kind }) => kind);
+  const others = await (discover ?? discoverWith(client))(foreignNames(plugin.needs ?? {}, ownKinds));
+  return (name: string): Kind<KubeObject> => kindOfResource(name, [...ownKinds, ...others]);
 }
 
 /** Defaults filled at the top level, read through the schema. Whether it fits the schema is checked at install. */
