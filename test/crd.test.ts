@@ -7,6 +7,7 @@ import { createApiServer } from '../core/apiserver/server.ts';
 import { createClient } from '../core/client/http.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
 import part from '../plugins/crd/api.ts';
+import { until } from './fixtures/eventually.ts';
 
 type Json = Record<string, unknown>;
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -51,13 +52,6 @@ async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemo
 const exactly = async (send: Send, method: string, path: string, body?: unknown): Promise<Json> =>
   parseExactly((await send(method, path, body)).text) as Json;
 type Send = Awaited<ReturnType<typeof server>>;
-async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
-  for (const end = performance.now() + 5000; performance.now() < end; await Bun.sleep(5)) {
-    const found = await look();
-    if (found) return found;
-  }
-  throw new Error('not reached within 5 s');
-}
 const conditionsOf = (definition: Json) =>
   Object.fromEntries(
     (
@@ -213,7 +207,7 @@ test('rules: messages, transitions, ratcheting', async () => {
   const properties = {
     a: {
       type: 'integer',
-      'x-kubernetes-validations': [rule('self < 10', { messageExpression: "'too big: ' + string(self)" })],
+      'x-kubernetes-validations': [rule('self < 10', { messageExpression: "'too ' + (self > 0 ? 'big' : 'odd')" })],
     },
     fixed: {
       type: 'string',
@@ -230,7 +224,7 @@ test('rules: messages, transitions, ratcheting', async () => {
   ];
   await establish(send, definition([version({ properties, 'x-kubernetes-validations': rules })]));
   expect(await messageOf(send('POST', foos, foo({ a: 11 })))).toBe(
-    'Foo.example.com "a" is invalid: spec.a: Invalid value: 11: too big: 11',
+    'Foo.example.com "a" is invalid: spec.a: Invalid value: 11: too big',
   );
   expect(await messageOf(send('POST', foos, foo({ a: 5, b: 4 })))).toBe(
     'Foo.example.com "a" is invalid: spec.b: Invalid value: b must be above a',
@@ -341,7 +335,7 @@ test('what a definition may not say', async () => {
   await using scope = new Scope();
   const send = await server(scope);
   const refused = (definition_: Json) => messageOf(send('POST', definitions, definition_));
-  const schemaAt = 'spec.versions[0].schema.openAPIV3Schema';
+  const schemaAt = 'spec.validation.openAPIV3Schema'; // of all versions
   const head = 'CustomResourceDefinition.apiextensions.k8s.io "foos.example.com" is invalid: ';
   expect(await refused(definition([version({ properties: { a: {} } })]))).toBe(
     `${head}${schemaAt}.properties[spec].properties[a].type: Required value: must not be empty for specified object fields`,
@@ -366,6 +360,35 @@ test('what a definition may not say', async () => {
     ),
   ).toContain('compilation failed: ERROR: <input>:1:5: type');
   expect(await refused(definition([version({}), version({})]))).toContain('must contain unique version names');
+});
+
+test('rules that may cost too much are refused, one by one and all together', async () => {
+  await using scope = new Scope();
+  const send = await server(scope);
+  const withRules = (maxItems: number, count: number) => {
+    const rules = Array.from({ length: count }, () => ({ rule: 'self.contains("abc")' }));
+    const items = { type: 'string', 'x-kubernetes-validations': rules };
+    return send(
+      'POST',
+      `${definitions}?dryRun=All`,
+      definition([version({ properties: { a: { type: 'array', maxItems, items } } })]),
+    );
+  };
+  const at = 'spec.validation.openAPIV3Schema';
+  const rule = `${at}.properties[spec].properties[a].items.x-kubernetes-validations[0].rule`;
+  const advice =
+    ' (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)';
+  expect((await withRules(31, 1)).code).toBe(201);
+  expect(await messageOf(withRules(60, 1))).toBe(
+    `CustomResourceDefinition.apiextensions.k8s.io "foos.example.com" is invalid: ${rule}: Forbidden: estimated rule cost exceeds budget by factor of 1.9x${advice}`,
+  );
+  const message = String(await messageOf(withRules(31, 11)));
+  expect(message).toContain(
+    `${rule}: Forbidden: contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema`,
+  );
+  expect(message).toContain(
+    `${at}: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds budget by factor of 1.072697x${advice}`,
+  );
 });
 
 test('versions that a webhook converts: reads, lists, writes, watches; its failure is told', async () => {

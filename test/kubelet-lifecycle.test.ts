@@ -3,7 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Pod, podKind } from '#api';
 import type { HostPort, PodNetwork } from '#net/pod';
-import { eventually, key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
+import { eventually } from './fixtures/eventually.ts';
+import { key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
 import { rejection } from './fixtures/rejection.ts';
 
 const node = useKubeletNode();

@@ -21,7 +21,7 @@ const allowed: Record<string, readonly string[]> = {
   'core/cmd': ['core', 'net', 'package.json'],
   net: ['core/base'],
   plugins: ['core/sdk/index.ts', 'crds'],
-  'plugins/standard': ['core/cmd', 'plugins'],
+  'plugins/standard': ['core/cmd', 'core/testing', 'plugins'],
   crds: ['core/api'],
   examples: [],
   test: ['core', 'net', 'plugins', 'crds', 'examples', 'test', 'package.json'],

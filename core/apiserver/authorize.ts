@@ -1,6 +1,6 @@
 import { StatusError } from '#api';
 import type { UserInfo } from '#sdk';
-import { impersonate } from './auth/impersonation.ts';
+import { impersonate, wantsImpersonation } from './auth/impersonation.ts';
 import type { Attributes, RequestInfo } from './contract.ts';
 import type { Core } from './core.ts';
 
@@ -8,11 +8,12 @@ const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthe
 
 /** Who asks; as whom, when the request says so and that is allowed. */
 export async function authenticate(core: Core, request: Request): Promise<UserInfo> {
-  return impersonate(await identify(core, request), request.headers, core.options.authorizer);
+  const known = core.options.authenticator.authenticate(request);
+  const user = named(known instanceof Promise ? await known : known, request);
+  return wantsImpersonation(request.headers) ? impersonate(user, request.headers, core.options.authorizer) : user;
 }
 
-async function identify(core: Core, request: Request): Promise<UserInfo> {
-  const user = await core.options.authenticator.authenticate(request);
+function named(user: UserInfo | undefined, request: Request): UserInfo {
   if (user)
     return user.groups.includes('system:authenticated') || user.name === anonymous.name
       ? user
@@ -37,7 +38,8 @@ export async function authorize(core: Core, user: UserInfo, info: RequestInfo): 
     fieldSelector: info.query.get('fieldSelector') ?? undefined,
     labelSelector: info.query.get('labelSelector') ?? undefined,
   };
-  const { allowed, reason } = await core.options.authorizer.authorize(user, attributes);
+  const decision = core.options.authorizer.authorize(user, attributes);
+  const { allowed, reason } = decision instanceof Promise ? await decision : decision;
   if (!allowed) throw forbidden(user, info, reason ?? '');
   // A WebSocket upgrade arrives as GET, yet it runs commands: `create` is needed too, as upstream demands it.
   if (info.verb === 'get' && info.resource === 'pods' && streamed.has(info.subresource)) {

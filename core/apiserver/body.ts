@@ -1,5 +1,6 @@
 import { errors, StatusError } from '#api';
 import { messageOf, parseExactly } from '#base';
+import type { Arrival } from './arrivals.ts';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
 import { protobufType, unsupportedMedia } from './negotiate.ts';
@@ -21,13 +22,6 @@ export interface Body {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** How long a listener waits for a body. */
-export interface Arrival {
-  /** It has come whole, or is a stream of its own. */
-  done(): void;
-  /** Resolves when it should have come. */
-  readonly late: Promise<void>;
-}
 /** Of requests that came through a listener. */
 export const arrivals = new WeakMap<Request, Arrival>();
 
@@ -44,11 +38,12 @@ export async function readText(request: Request): Promise<string> {
 async function readBytes(request: Request): Promise<Uint8Array> {
   if (request.headers.get('content-encoding')) throw unsupportedMedia(objectTypes);
   const arrival = arrivals.get(request);
-  const late = arrival?.late.then(() => {
-    throw new StatusError(408, 'Timeout', 'the body of the request did not arrive in time');
+  if (!arrival) return receive(request);
+  const bytes = await new Promise<Uint8Array>((resolve, reject) => {
+    receive(request).then(resolve, reject);
+    arrival.onLate(() => reject(new StatusError(408, 'Timeout', 'the body of the request did not arrive in time')));
   });
-  const bytes = await (late ? Promise.race([receive(request), late]) : receive(request));
-  arrival?.done();
+  arrival.done();
   return bytes;
 }
 

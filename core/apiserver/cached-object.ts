@@ -6,6 +6,7 @@ import type { AnyKind, AnyObject, ServedKind } from './contract.ts';
 import { conversionOf } from './conversions.ts';
 import type { Decoded, DecodedPool } from './decoded-pool.ts';
 import { sealedWith } from './sealing/seal.ts';
+import { objectText } from './stored-text.ts';
 
 const decoder = new TextDecoder();
 
@@ -27,10 +28,10 @@ export function encodeStored({ kind }: Pick<ServedKind, 'kind'>, object: AnyObje
   const stored = kind.storedAs ?? kind;
   const form = (conversionOf(kind)?.toStored(object) as AnyObject | undefined) ?? object;
   const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = form;
-  const text = JSON.stringify({
+  const text = objectText({
     apiVersion: apiVersionOf(stored),
     kind: stored.kind,
-    metadata: { ...metadata, resourceVersion: undefined },
+    metadata: metadata.resourceVersion === undefined ? metadata : { ...metadata, resourceVersion: undefined },
     ...rest,
   });
   return Buffer.from(text);

@@ -36,7 +36,7 @@ export type {
 
 export interface Authenticator {
   /** Undefined: no or unknown credentials. Throws StatusError for credentials that are wrong (401). */
-  authenticate(request: Request): Promise<UserInfo | undefined>;
+  authenticate(request: Request): Promise<UserInfo | undefined> | UserInfo | undefined;
 }
 export interface Attributes {
   readonly verb: string;

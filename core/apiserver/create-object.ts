@@ -63,7 +63,7 @@ async function store(call: Call, object: AnyObject): Promise<CachedObject> {
   try {
     const entry = await core.store.create(key, bytes);
     await core.cache.waitFor(entry.version);
-    return await converted(call.resources.written(entry));
+    return await converted(call.resources.written(entry)); // before `settled`
   } finally {
     settled();
   }
@@ -99,9 +99,8 @@ function prepareMetadata(call: Call, object: AnyObject): void {
 }
 
 /** Ready to be answered. */
-export async function converted(object: CachedObject): Promise<CachedObject> {
-  await CachedObject.convert([object]);
-  return object;
+export function converted(object: CachedObject): CachedObject | Promise<CachedObject> {
+  return object.needsConversion ? CachedObject.convert([object]).then(() => object) : object;
 }
 
 export function validateObject(

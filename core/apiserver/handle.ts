@@ -1,5 +1,6 @@
 import { errors, podKind } from '#api';
 import type { UserInfo } from '#sdk';
+import { admitConnection } from './admit-connection.ts';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
 import { arrivals, drain, mediaTypeOf } from './body.ts';
@@ -8,7 +9,8 @@ import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
 import { answerPath } from './paths.ts';
 import { parseRequestInfo } from './request-info.ts';
-import { answerReview } from './reviews.ts';
+import { placeOf } from './request-url.ts';
+import { answerReview, isReview } from './reviews.ts';
 import { subresourceHandler } from './subresources/index.ts';
 import { create } from './verbs/create.ts';
 import { remove } from './verbs/delete.ts';
@@ -44,7 +46,7 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
     let info: RequestInfo | undefined;
     let response: Response | undefined;
     try {
-      info = parseRequestInfo(request.method, urlOf(request));
+      info = parseRequestInfo(request.method, placeOf(request));
       response = await route(core, request, info, upgrade);
     } catch (error) {
       response = await errorAnswer(error, core, request, `${info?.verb ?? request.method} ${info?.path ?? ''}`);
@@ -61,20 +63,13 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
     return response;
   };
 }
-/** Throws 400 for a Host that is no host: two of them, or text that would move the path. */
-function urlOf(request: Request): URL {
-  const host = request.headers.get('host');
-  if (host !== null && !/^[\w.:[\]-]+$/.test(host)) throw errors.badRequest('malformed Host header');
-  if (!URL.canParse(request.url)) throw errors.badRequest('the address of the request does not parse');
-  return new URL(request.url);
-}
-
 async function route(core: Core, request: Request, info: RequestInfo, upgrade: Upgrade): Promise<Response | undefined> {
   const user = await authenticate(core, request);
   await authorize(core, user, info);
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     arrivals.get(request)?.done(); // its body is a stream of its own
+    await admitConnection(core, request, info, user);
     return stream(core, request, info, user, upgrade);
   }
   const { inFlight } = core.metrics;
@@ -95,7 +90,7 @@ async function answerResource(
   user: UserInfo,
   upgrade: Upgrade,
 ): Promise<Response | undefined> {
-  const review = await answerReview(core, request, info, user);
+  const review = isReview(info) ? await answerReview(core, request, info, user) : undefined;
   if (review) return review;
   const served = core.kinds.find(info.group, info.version, info.resource);
   // Virtual kinds have no objects of their own; their handlers look at pods at most.

@@ -7,77 +7,142 @@ export const valuesMax = 65_536;
 const ownedMax = 4 * valuesMax;
 /** Reported ones; what comes after them is dropped without a word. */
 const duplicatesMax = 100;
-interface Level {
-  readonly isObject: boolean;
+/** Keys of one object up to here are compared one by one; a set for each small object costs more than all its comparisons. */
+const listedKeysMax = 12;
+
+class Level {
+  isObject = false;
   /** In metadata.managedFields[*].fieldsV1. */
-  readonly isOwners: boolean;
-  /** Made with the first key: an empty object costs nothing. */
-  keys: Set<string> | undefined;
-  readonly path: string;
-  key: string;
-  index: number;
+  isOwners = false;
+  key = '';
+  index = 0;
+  #count = 0;
+  readonly #listed: string[] = [];
+  #set: Set<string> | undefined;
+
+  reset(isObject: boolean, isOwners: boolean): void {
+    this.isObject = isObject;
+    this.isOwners = isOwners;
+    this.key = '';
+    this.index = 0;
+    this.#count = 0;
+    this.#set = undefined;
+  }
+  /** False when the object has it already. */
+  add(key: string): boolean {
+    if (this.#set) return this.#set.size < this.#set.add(key).size;
+    const listed = this.#listed;
+    for (let index = 0; index < this.#count; index++) if (listed[index] === key) return false;
+    if (this.#count < listedKeysMax) listed[this.#count++] = key;
+    else this.#set = new Set([...listed, key]);
+    return true;
+  }
+  /** What was kept are parts of a body. */
+  forget(): void {
+    this.reset(false, false);
+    this.#listed.length = 0;
+  }
+}
+
+/** Called with the path of every key, those that come again too. Only for texts with mistakes: it costs a text for each key. */
+type OnKey = (path: string, isDuplicate: boolean) => void;
+
+/** One pass over JSON text; see scanJson. The levels are kept from scan to scan: nothing in a scan waits. */
+class Scan {
+  readonly #levels = Array.from({ length: depthMax }, () => new Level());
+  #depth = 0;
+  #deepest = 0;
+  #values = 0;
+  #owned = 0;
+  duplicates: string[] = [];
+  bigNumber: string | undefined;
+
+  run(text: string, onKey?: OnKey): void {
+    let keyNext = false;
+    let level: Level | undefined;
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code === 0x22) {
+        const end = stringEnd(text, at);
+        if (keyNext && level?.isObject) {
+          this.#key(level, text, at, end, onKey);
+          keyNext = false;
+        }
+        at = end;
+      } else if (code === 0x7b || code === 0x5b) {
+        level = this.#open(level, code === 0x7b);
+        keyNext = code === 0x7b;
+      } else if (code === 0x7d || code === 0x5d) {
+        if (this.#depth > 0) this.#depth--;
+        level = this.#depth > 0 ? this.#levels[this.#depth - 1] : undefined;
+        keyNext = false;
+      } else if (code === 0x2c && level) {
+        if (level.isObject) keyNext = true;
+        else {
+          level.index++;
+          this.#count(level);
+        }
+      } else if ((code >= 0x30 && code <= 0x39) || code === 0x2d) {
+        const end = numberEnd(text, at);
+        if (end - at > 3) this.bigNumber ??= checkNumber(text.slice(at, end));
+        at = end - 1;
+      }
+    }
+  }
+  end(): void {
+    for (let index = 0; index < this.#deepest; index++) this.#levels[index]!.forget();
+    this.#depth = this.#deepest = this.#values = this.#owned = 0;
+    this.duplicates = [];
+    this.bigNumber = undefined;
+  }
+
+  #key(level: Level, text: string, start: number, end: number, onKey: OnKey | undefined): void {
+    this.#count(level);
+    const raw = text.slice(start + 1, end);
+    level.key = raw.includes('\\') ? unescapeKey(text.slice(start, end + 1)) : raw;
+    if (level.key === '__proto__') throw errors.badRequest('the key "__proto__" is not allowed in an object');
+    const isNew = level.add(level.key);
+    onKey?.(this.#path(), !isNew);
+    if (!isNew && this.duplicates.length < duplicatesMax) noteOnce(this.duplicates, this.#path());
+  }
+  #open(level: Level | undefined, isObject: boolean): Level {
+    if (this.#depth >= depthMax) throw errors.badRequest(`the body is nested deeper than ${depthMax} levels`);
+    if (level && !level.isObject) this.#count(level);
+    const next = this.#levels[this.#depth++]!;
+    next.reset(isObject, level !== undefined && (level.isOwners || level.key === 'fieldsV1'));
+    if (this.#depth > this.#deepest) this.#deepest = this.#depth;
+    return next;
+  }
+  #count(level: Level): void {
+    if (level.isOwners ? ++this.#owned > ownedMax : ++this.#values > valuesMax)
+      throw errors.tooLarge(`Request entity too large: the body has more than ${valuesMax} values`);
+  }
+  #path(): string {
+    let path = '';
+    for (let depth = 0; depth < this.#depth; depth++) {
+      const { isObject, key, index } = this.#levels[depth]!;
+      path = isObject ? (path ? `${path}.${key}` : key) : `${path}[${index}]`;
+    }
+    return path;
+  }
 }
 
 /**
  * One pass over JSON text before it is parsed: refuses nesting deeper than 100, more than 65,536 values, numbers beyond
  * 64 bits and `__proto__` keys; returns the paths of duplicate keys (`spec.containers[0].image`), which JSON.parse would drop silently.
  */
-export function scanJson(
-  text: string,
-  /** Called with the path of every key, those that come again too. Only for texts with mistakes: it costs a text for each key. */
-  onKey?: (path: string, isDuplicate: boolean) => void,
-): { duplicates: string[]; bigNumber?: string } {
-  let bigNumber: string | undefined;
-  const duplicates: string[] = [];
-  const levels: Level[] = [];
-  let keyNext = false;
-  let values = 0;
-  let owned = 0;
-  const count = (level: Level): void => {
-    if (level.isOwners ? ++owned > ownedMax : ++values > valuesMax)
-      throw errors.tooLarge(`Request entity too large: the body has more than ${valuesMax} values`);
-  };
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    const level = levels[levels.length - 1];
-    if (code === 0x22) {
-      const end = stringEnd(text, at);
-      if (keyNext && level?.isObject) {
-        count(level);
-        level.keys ??= new Set();
-        const raw = text.slice(at + 1, end);
-        level.key = raw.includes('\\') ? unescapeKey(text.slice(at, end + 1)) : raw;
-        if (level.key === '__proto__') throw errors.badRequest('the key "__proto__" is not allowed in an object');
-        onKey?.(pathOf(level), level.keys.has(level.key));
-        if (!level.keys.has(level.key)) level.keys.add(level.key);
-        else if (duplicates.length < duplicatesMax) noteOnce(duplicates, pathOf(level));
-        keyNext = false;
-      }
-      at = end;
-    } else if (code === 0x7b || code === 0x5b) {
-      if (levels.length >= depthMax) throw errors.badRequest(`the body is nested deeper than ${depthMax} levels`);
-      const isObject = code === 0x7b;
-      if (level && !level.isObject) count(level);
-      const isOwners = level !== undefined && (level.isOwners || level.key === 'fieldsV1');
-      levels.push({ isObject, isOwners, keys: undefined, path: level ? pathOf(level) : '', key: '', index: 0 });
-      keyNext = isObject;
-    } else if (code === 0x7d || code === 0x5d) {
-      levels.pop();
-      keyNext = false;
-    } else if (code === 0x2c && level) {
-      if (level.isObject) keyNext = true;
-      else {
-        level.index++;
-        count(level);
-      }
-    } else if ((code >= 0x30 && code <= 0x39) || code === 0x2d) {
-      const end = numberEnd(text, at);
-      if (end - at > 3) bigNumber ??= checkNumber(text.slice(at, end));
-      at = end - 1;
-    }
+export function scanJson(text: string, onKey?: OnKey): { duplicates: string[]; bigNumber?: string } {
+  const scan = idle.pop() ?? new Scan();
+  try {
+    scan.run(text, onKey);
+    return { duplicates: scan.duplicates, bigNumber: scan.bigNumber };
+  } finally {
+    scan.end();
+    idle.push(scan);
   }
-  return { duplicates, bigNumber };
 }
+/** One, but for a scan inside of `onKey`. */
+const idle: Scan[] = [];
 
 /**
  * What strict decoding says of a text, in the order of the text, as a decoder that meets one key after the other says it.
@@ -99,11 +164,9 @@ export function faultsInOrder(text: string, unknown: readonly string[]): string[
 const noteOnce = (list: string[], text: string): void => {
   if (!list.includes(text)) list.push(text);
 };
-const pathOf = (level: Level): string =>
-  level.isObject ? (level.path ? `${level.path}.${level.key}` : level.key) : `${level.path}[${level.index}]`;
-
 function stringEnd(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at >= 0; at = text.indexOf('"', at + 1)) {
+    if (text.charCodeAt(at - 1) !== 0x5c) return at;
     let before = at - 1;
     while (text.charCodeAt(before) === 0x5c) before--;
     if ((at - before) % 2 === 1) return at; // an even run of backslashes escapes only itself

@@ -1,7 +1,8 @@
 import { Elysia } from 'elysia';
 import { systemClock } from '#base';
 import { answerBytes } from './answer.ts';
-import { type Arrival, arrivals, bodyBytesMax } from './body.ts';
+import { Arrivals } from './arrivals.ts';
+import { arrivals, bodyBytesMax } from './body.ts';
 import type { StreamSession, StreamSocket } from './contract.ts';
 import type { Upgrade } from './handle.ts';
 
@@ -40,19 +41,18 @@ export function listen(
     websocket: { maxPayloadLength: messageBytesMax, idleTimeout: idleSocketSeconds, perMessageDeflate: false },
     nativeStaticResponse: false,
   });
+  // Over HTTP/2 Bun itself does not cut a body that dribbles. A network keeps real time, whatever clock the server has.
+  const expected = new Arrivals(systemClock, receiveSeconds * 1000);
   const answer = async ({ request }: { request: Request }): Promise<Response | undefined> => {
     const server = app.server!;
-    const stop = new AbortController();
-    if (request.method === 'GET' || request.method === 'HEAD') server.timeout(request, 0);
-    else
-      arrivals.set(
-        request,
-        arrivalOf(() => server.timeout(request, 0), stop),
-      );
+    const hasBody = request.method !== 'GET' && request.method !== 'HEAD';
+    const arrival = hasBody ? expected.add(() => server.timeout(request, 0)) : undefined;
+    if (arrival) arrivals.set(request, arrival);
+    else server.timeout(request, 0);
     const response = await handle(request, (session, headers) =>
       server.upgrade(request, { data: session, headers } as never),
     );
-    stop.abort();
+    arrival?.end();
     // Who was refused gets no long rest: a stranger would dribble his next request through it.
     if (response && answerBytes(response) !== undefined)
       server.timeout(request, response.status < 400 ? restSeconds : response.status === 408 ? 1 : receiveSeconds);
@@ -72,20 +72,12 @@ export function listen(
     },
   });
   const server = app.server!;
-  return { port: server.port ?? options.port, stop: () => server.stop(true) };
-}
-
-/** Over HTTP/2 Bun itself does not cut a body that dribbles, so the reader has a deadline of its own. */
-function arrivalOf(unlimited: () => void, stop: AbortController): Arrival {
   return {
-    done() {
-      stop.abort();
-      unlimited();
+    port: server.port ?? options.port,
+    stop() {
+      expected.stop();
+      return server.stop(true);
     },
-    // A network keeps real time, whatever clock the server has.
-    late: systemClock
-      .sleep(receiveSeconds * 1000, stop.signal)
-      .then(() => (stop.signal.aborted ? new Promise<void>(() => {}) : undefined)),
   };
 }
 

@@ -11,6 +11,9 @@ const durationSeconds = [
 ];
 const responseBytes = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 const place = ['group', 'resource', 'scope', 'subresource', 'verb', 'version'];
+/** Whose counters are kept at hand; clients name the places. */
+const placesMax = 2_000;
+const placeCharactersMax = 300;
 const longRunningSubresources = new Set(['exec', 'attach', 'portforward', 'proxy', 'log']);
 
 /** What the API server counts, under upstream's names where there is one. */
@@ -75,13 +78,34 @@ export class ApiMetrics {
   readonly inFlight = { read: new Lane(400), write: new Lane(200) };
 
   answered(info: RequestInfo, code: number, milliseconds: number, bytes: number | undefined): void {
-    const where = placeOf(info);
     const dryRun = readVerbs.has(info.verb) ? '' : info.query.getAll('dryRun').filter(Boolean).join(',');
+    const scope = info.name ? 'resource' : info.namespace ? 'namespace' : 'cluster';
+    const what = info.isResource
+      ? `${info.verb} ${info.group}/${info.version}/${info.resource}/${info.subresource}`
+      : `${info.verb} /${info.path.split('/', 2)[1]}`;
+    const key = `${code} ${dryRun} ${scope} ${what}`;
+    let known = this.#places.get(key);
+    if (!known) {
+      if (this.#places.size >= placesMax) this.#places.clear();
+      known = this.#countersOf(info, code, dryRun);
+      if (key.length <= placeCharactersMax) this.#places.set(key, known);
+    }
+    known.requests(1);
+    known.durations?.(milliseconds / 1000);
+    if (bytes !== undefined) known.sizes?.(bytes);
+    known.refused?.(1);
+  }
+  /** What counts answers, by code and place: three keys of eight labels each were a twelfth of a small read. */
+  readonly #places = new Map<string, Counters>();
+  #countersOf(info: RequestInfo, code: number, dryRun: string): Counters {
+    const where = placeOf(info);
     const component = info.isResource ? 'apiserver' : '';
-    this.#requests.add([String(code), component, dryRun, ...where]);
-    if (!isLongRunning(info)) this.#durations.observe([component, dryRun, ...where], milliseconds / 1000);
-    if (bytes !== undefined && info.isResource) this.#sizes.observe([component, ...where], bytes);
-    if (code === 429) this.#refused.add([String(code), component, ...where]);
+    return {
+      requests: this.#requests.at([String(code), component, dryRun, ...where]),
+      durations: isLongRunning(info) ? undefined : this.#durations.at([component, dryRun, ...where]),
+      sizes: info.isResource ? this.#sizes.at([component, ...where]) : undefined,
+      refused: code === 429 ? this.#refused.at([String(code), component, ...where]) : undefined,
+    };
   }
   /** A stream began; the answer ends it. */
   longRunning(info: RequestInfo): () => void {
@@ -123,6 +147,13 @@ export class ApiMetrics {
       },
     );
   }
+}
+
+interface Counters {
+  readonly requests: (by: number) => void;
+  readonly durations: ((seconds: number) => void) | undefined;
+  readonly sizes: ((bytes: number) => void) | undefined;
+  readonly refused: ((by: number) => void) | undefined;
 }
 
 const isLongRunning = ({ verb, subresource }: RequestInfo): boolean =>

@@ -1,5 +1,6 @@
 import { errors } from '#api';
 import type { RequestInfo } from './contract.ts';
+import type { RequestPlace } from './request-url.ts';
 
 /** Below a namespace these are subresources of the namespace itself, not resources in it. */
 const namespaceSubresources = new Set(['status', 'finalize']);
@@ -16,8 +17,7 @@ const verbOfMethod: Record<string, string> = {
  * Parses a URL once. `isResource` is false for every path that does not name a resource, and then `verb` is the HTTP method.
  * Throws 400 for segments that do not decode or that would decode to a path of their own.
  */
-export function parseRequestInfo(method: string, url: URL): RequestInfo {
-  const path = url.pathname;
+export function parseRequestInfo(method: string, { pathname: path, searchParams: query }: RequestPlace): RequestInfo {
   const outside: RequestInfo = {
     verb: method.toLowerCase(),
     isResource: false,
@@ -29,9 +29,9 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
     namespace: '',
     name: '',
     rest: '',
-    query: url.searchParams,
+    query,
   };
-  const raw = path.split('/').slice(1);
+  const raw = path.slice(1).split('/');
   if (raw.at(-1) === '') raw.pop();
   const legacy = raw[0] === 'api';
   if ((!legacy && raw[0] !== 'apis') || raw.length < (legacy ? 3 : 4)) return outside;
@@ -47,14 +47,9 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
     if (raw.length > index + 2 && !namespaceSubresources.has(part(index + 2))) index += 2;
   }
   const [resource, name, subresource] = [part(index), part(index + 1), part(index + 2)];
-  const tail = raw.slice(index + 3);
-  const rest =
-    tail.length > 0
-      ? `/${tail.join('/')}${path.endsWith('/') ? '/' : ''}`
-      : path.endsWith('/') && subresource
-        ? '/'
-        : '';
-  const verb = watching ? 'watch' : resourceVerb(method, name, url.searchParams);
+  const end = path.endsWith('/') ? '/' : '';
+  const rest = raw.length > index + 3 ? `/${raw.slice(index + 3).join('/')}${end}` : subresource && end;
+  const verb = watching ? 'watch' : resourceVerb(method, name, query);
   return {
     ...outside,
     verb,
@@ -64,7 +59,7 @@ export function parseRequestInfo(method: string, url: URL): RequestInfo {
     resource,
     subresource,
     namespace,
-    name: name || selectedName(verb, url.searchParams),
+    name: name || selectedName(verb, query),
     rest,
   };
 }

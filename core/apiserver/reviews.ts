@@ -33,6 +33,10 @@ const reviews: Readonly<Record<string, Review>> = {
   'authentication.k8s.io/tokenreviews': ofToken,
 };
 
+/** Almost nothing is: said without waiting and before anything is looked up. */
+export const isReview = (info: RequestInfo): boolean =>
+  (info.group === 'authorization.k8s.io' || info.group === 'authentication.k8s.io') && info.isResource;
+
 /** Undefined: the request is no review. */
 export async function answerReview(
   core: Core,
@@ -198,7 +202,7 @@ async function ofToken({ core, spec }: Asked): Promise<JsonObject> {
   const request = new Request('http://localhost/', { headers: { authorization: `Bearer ${token}` } });
   const known = audiences?.length
     ? undefined
-    : await core.options.authenticator.authenticate(request).catch(() => undefined);
+    : await Promise.try(() => core.options.authenticator.authenticate(request)).catch(() => undefined);
   if (known && !known.name.startsWith('system:serviceaccount:')) {
     const groups = [...new Set([...known.groups, 'system:authenticated'])];
     return { status: { authenticated: true, user: wireUser({ ...known, groups }) } };

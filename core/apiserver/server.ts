@@ -42,7 +42,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await cache.start(builtin);
   const reader = readerOf(cache);
   const holder: { core?: Core } = {};
-  const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, [
+  const callWebhook = createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] });
+  const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, callWebhook, [
     createServiceAllocator({
       services: [...cache.caches()].find(({ served }) => served.kind.plural === 'services' && !served.kind.group)!,
       random,
@@ -82,7 +83,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return {
     kinds,
     reader,
-    callWebhook: createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] }),
+    callWebhook,
     async fetch(request) {
       const answer = await handle(request, () => false);
       return answer ?? new Response(null, { status: 500 });

@@ -156,8 +156,8 @@ function isSame(served: CachedObject['served'], current: CachedObject, next: Any
   const mine = next.metadata.managedFields;
   const old = current.object.metadata.managedFields;
   if (!mine || !old || mine.length !== old.length || served.conversion) return false;
-  const untimed = (list: typeof mine) => JSON.stringify(list.map((entry) => ({ ...entry, time: undefined })));
-  if (untimed(mine) !== untimed(old)) return false;
+  const untimed = (list: typeof mine) => list.map((entry) => ({ ...entry, time: undefined }));
+  if (!Bun.deepEquals(untimed(mine), untimed(old), true)) return false;
   const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };
   return Buffer.compare(encodeStored(served, timed), current.stored) === 0;
 }

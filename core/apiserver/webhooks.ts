@@ -15,14 +15,14 @@ export function createWebhookCaller(parts: {
   /** Ranges of this cluster's own that would else be refused (loopback, without root). */
   readonly allowedRanges: readonly string[];
 }): CallWebhook {
-  return async (target, body, { timeoutMs, signal }) => {
+  return async (target, body, { timeoutMs, signal, query = '' }) => {
     const stop = new AbortController();
     const late = parts.clock.sleep(timeoutMs, stop.signal).then(() => stop.abort());
     signal?.addEventListener('abort', () => stop.abort(), { once: true });
-    const shown = addressOf(target);
+    const shown = addressOf(target) + query;
     try {
       const { url, host } = place(target, parts);
-      const response = await fetch(url, {
+      const response = await fetch(url + query, {
         method: 'POST',
         headers: { 'content-type': 'application/json', accept: 'application/json', ...(host ? { host } : {}) },
         body: JSON.stringify(body),

@@ -6,7 +6,7 @@ import { isPlain, type View, viewObject, viewOf } from './views.ts';
 import { yamlText } from './yaml-text.ts';
 
 /** One object in the form the client asked for. */
-export async function objectAnswer(call: Call, object: CachedObject, status = 200): Promise<Response> {
+export function objectAnswer(call: Call, object: CachedObject, status = 200): Response | Promise<Response> {
   const view = viewOf(call);
   if (isPlain(view)) return bytesAnswer(call.request, object.version ? object.bytes : object.stored, { status });
   if (isMessage(view))

@@ -168,6 +168,9 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
 export const ownUserId = (): number => process.getuid?.() ?? -1;
 /** Its own group first, then the further ones. */
 export const ownGroupIds = (): readonly number[] => [process.getgid?.() ?? -1, ...(process.getgroups?.() ?? [])];
+/** Where a program is that the user of this process would find by its name. */
+export const programOnPath = (name: string): string | undefined =>
+  Bun.which(name, { PATH: process.env['PATH'] ?? '' }) ?? undefined;
 /** Where a program of this machine is; the folders of administrators are looked through too. */
 export const programPath = (name: string): string | undefined =>
   Bun.which(name, { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' }) ?? undefined;

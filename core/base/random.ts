@@ -25,7 +25,8 @@ export const randomSuffix = (random: Random, length = 5): string =>
 
 /** A version 4 UUID from the given chance, so that simulated runs repeat. */
 export function randomUuid(random: Random): string {
-  const bytes = Uint8Array.from({ length: 16 }, () => Math.floor(random.next() * 256));
+  const bytes = new Uint8Array(16);
+  for (let index = 0; index < 16; index++) bytes[index] = Math.floor(random.next() * 256);
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   const hex = Buffer.from(bytes).toString('hex');

@@ -122,8 +122,8 @@ async function becomesActive(client: Client, name: string, version: string): Pro
     const isNow = status?.observedGeneration === metadata.generation;
     if (isNow && status?.phase === 'Active' && status.activeVersion === version) return;
     const bad = status?.conditions?.find((one) => one.status === 'False' && one.message !== '');
-    const over =
-      isNow && (status?.phase === 'Failed' || status?.phase === 'Quarantined' || bad?.reason === 'RolledBack');
+    const isRefused = bad !== undefined && bad.type !== 'Healthy';
+    const over = isNow && (status?.phase === 'Failed' || status?.phase === 'Quarantined' || isRefused);
     if (over || systemClock.monotonicMs() > endMs)
       throw new PintleError(
         'PLUGIN_NOT_ACTIVE',
@@ -149,13 +149,14 @@ function configOf(text: string | undefined): Record<string, unknown> | undefined
   }
 }
 
-/** Back to the version that was healthy last. */
+/** Back to the version that was healthy before the one that is asked for. */
 export async function rollback(name: string, options: PluginOptions): Promise<void> {
   const home = openHome(options.home);
   const client = connect(home, home.read(), 'admin');
   const plugin = await client.get(pluginKind, { name });
-  const good = plugin.status?.lastGood;
-  if (!good || good.digest === plugin.spec?.digest)
+  const { lastGood, previous } = plugin.status ?? {};
+  const good = [lastGood, previous].find((one) => one && one.digest !== plugin.spec?.digest);
+  if (!good)
     throw new PintleError(
       'NO_ROLLBACK',
       `${name} has no other version that was healthy`,

@@ -11,11 +11,13 @@ export interface PluginOptions {
   readonly approveDangerous?: boolean;
   readonly config?: string;
   readonly purge?: boolean;
+  readonly chaos?: boolean;
 }
 type Verb = (name: string | undefined, options: PluginOptions) => Promise<void> | void;
 
 const verbs: Readonly<Record<string, Verb>> = {
   new: async (name) => (await import('./plugin-new.ts')).newPlugin(named('new', name)),
+  test: async (folder = '.', options) => (await import('./plugin-test.ts')).testPlugin(folder, options),
   build,
   install: async (name, options) => (await import('./plugin-install.ts')).install(name ?? '.', options),
   list: async (_name, options) => (await import('./plugin-show.ts')).list(options),
@@ -26,7 +28,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     (await import('./plugin-install.ts')).uninstall(named('uninstall', name), options),
 };
 /** Designed and not built: said, not guessed. */
-const planned = ['dev', 'test', 'check', 'upgrade'];
+const planned = ['dev', 'check', 'upgrade'];
 
 /** `./pintle plugin VERB [NAME]`. */
 export async function plugin(verb: string, name: string | undefined, options: PluginOptions): Promise<void> {

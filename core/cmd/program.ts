@@ -10,7 +10,7 @@ const mend = 'do what is needed without asking (install packages, start engines)
 /** Words that help and completion show; the command itself refuses others, with its own code. */
 const oneOf = (name: string, about: string, words: readonly string[]): Argument =>
   Object.assign(new Argument(name, about), { argChoices: [...words] });
-const pluginVerbs = ['new', 'build', 'install', 'list', 'show', 'tree', 'rollback', 'uninstall'];
+const pluginVerbs = ['new', 'test', 'build', 'install', 'list', 'show', 'tree', 'rollback', 'uninstall'];
 const logNames = ['supervisor', 'engine', 'apiserver', 'controllers', 'node'];
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
@@ -128,11 +128,15 @@ function pluginCommands(program: Command): void {
     .command('plugin')
     .description('plugins: how they are made, installed and removed, and what runs')
     .addArgument(oneOf('<verb>', 'what to do', pluginVerbs))
-    .argument('[name]', 'FOLDER or TARBALL of build and install, else the name of a plugin')
+    .argument(
+      '[name]',
+      'FOLDER of test, check, dev and build; FOLDER, TARBALL, npm:NAME or oci:REF of install; else a name',
+    )
     .addOption(home())
     .addOption(yes('with install and uninstall: without being asked'))
     .option('--approve-dangerous', 'with install: also rights that let it become somebody else')
     .option('--config <json>', 'with install: its configuration, a JSON object')
+    .option('--chaos', 'with test: every test again with a crash after each write, stale caches, merged events')
     .option('--purge', 'with uninstall: its custom resources go too')
     .option('--json', 'with tree, list and show: JSON')
     .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options));

@@ -106,7 +106,7 @@ const invalid = (field: string, value: unknown, detail: string): FieldError => (
 /** Rights that this write adds must be held by who writes it, unless he may `escalate` plugins. */
 async function holdsRights(request: AdmissionRequest, client: Client): Promise<void> {
   const { kind, object, current, user, operation } = request;
-  if (kind.type !== pluginKind.type || request.subresource || operation === 'DELETE' || !object) return;
+  if (kind.type !== pluginKind.type || operation === 'DELETE' || !object) return;
   const wanted = needsOf(object);
   const former = current ? needsOf(current) : {};
   const added = Object.entries(wanted).flatMap(([resource, verbs]) =>
@@ -123,8 +123,16 @@ async function holdsRights(request: AdmissionRequest, client: Client): Promise<v
       `user ${JSON.stringify(user.name)} would grant rights not held: ${lacking.join(', ')}`,
     );
 }
-const needsOf = (object: Readonly<AnyObject>): Needs =>
-  ((object['spec'] as PluginSpec | undefined)?.approvedNeeds ?? {}) as Needs;
+/** What the object lets its plugin have: now, and when the host goes back to a version that it remembers. */
+function needsOf(object: Readonly<AnyObject>): Needs {
+  const { spec, status } = object as PluginObject;
+  const { lastGood, previous, probation } = status ?? {};
+  const needs: Record<string, readonly string[]> = {};
+  for (const known of [spec, lastGood, previous, probation?.fallback])
+    for (const [resource, verbs] of Object.entries(known?.approvedNeeds ?? {}))
+      needs[resource] = [...new Set([...(needs[resource] ?? []), ...verbs])];
+  return needs;
+}
 
 async function mayDo(client: Client, user: UserInfo, name: string, verb: string): Promise<boolean> {
   const dot = name.indexOf('.');

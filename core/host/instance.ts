@@ -10,6 +10,8 @@ export interface InstanceState {
   readonly phase: 'Starting' | 'Active' | 'Unresponsive' | 'Backoff' | 'Quarantined' | 'Stopped';
   readonly message: string;
   readonly restarts: number;
+  /** How often it was killed for its silence. */
+  readonly hangs: number;
   readonly sandbox: readonly string[];
   readonly memoryBytes?: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -21,6 +23,8 @@ export interface InstanceOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly onChange: (state: InstanceState) => void;
+  /** Starts without acting, until `activate`. */
+  readonly standby?: boolean;
 }
 type FromChild = FromPlugin | { readonly type: 'sandbox'; readonly facts: readonly string[] };
 /** setup() may take 10 s; the rest is the start of the process on a busy host. */
@@ -31,13 +35,26 @@ const errorBytesMax = 4_096;
 
 /** Keeps one version of one plugin running: starts it, hears its heartbeat, starts it again, gives up. */
 export class PluginInstance implements AsyncDisposable {
-  state: InstanceState = { phase: 'Starting', message: '', restarts: 0, sandbox: [], metrics: {} };
+  state: InstanceState = { phase: 'Starting', message: '', restarts: 0, hangs: 0, sandbox: [], metrics: {} };
   readonly #stop = new AbortController();
   #life: Life = freshLife;
   #running: Promise<void> | undefined;
+  #standby: boolean;
+  #now: OneLife | undefined;
   readonly #settled = Promise.withResolvers<void>();
 
-  constructor(readonly options: InstanceOptions) {}
+  constructor(readonly options: InstanceOptions) {
+    this.#standby = options.standby ?? false;
+  }
+  get standby(): boolean {
+    return this.#standby;
+  }
+  /** From now on it acts, in later lives too. */
+  activate(): void {
+    if (!this.#standby) return;
+    this.#standby = false;
+    this.#now?.activate();
+  }
 
   /** Resolves when it is ready for the first time, or has no chance left. */
   start(): Promise<void> {
@@ -77,6 +94,7 @@ export class PluginInstance implements AsyncDisposable {
     this.#change({ phase: 'Starting', sandbox: launched.facts });
     const over = new AbortController();
     const one = new OneLife(this, launched, over.signal);
+    this.#now = one;
     const errors = tailOf(child.stderr);
     const stopping = () => void one.stop();
     this.#stop.signal.addEventListener('abort', stopping, { once: true });
@@ -125,6 +143,7 @@ class OneLife {
   #logSecond = 0;
   #logLines = 0;
   #memoryMs = 0;
+  #toldStandby = false;
 
   constructor(
     private readonly owner: PluginInstance,
@@ -134,6 +153,10 @@ class OneLife {
     this.#heardMs = owner.options.clock.monotonicMs();
   }
 
+  /** A process that has not been greeted yet will hear it with its start. */
+  activate(): void {
+    if (this.#toldStandby) this.#send({ type: 'activate' });
+  }
   end(why: string): void {
     this.#ended = true;
     this.why ??= why;
@@ -159,8 +182,10 @@ class OneLife {
         continue;
       }
       const silence = afterSilence(nowMs - this.#heardMs);
-      if (silence === 'dead') this.end('no heartbeat for 15 s');
-      else if (silence === 'unresponsive')
+      if (silence === 'dead') {
+        this.owner.update({ hangs: this.owner.state.hangs + 1 });
+        this.end('no heartbeat for 15 s');
+      } else if (silence === 'unresponsive')
         this.owner.update({ phase: 'Unresponsive', message: 'no heartbeat for 5 s' });
       else if (this.owner.state.phase === 'Unresponsive') this.owner.ready();
     }
@@ -205,7 +230,9 @@ class OneLife {
     if (name !== manifest.name || version !== manifest.version)
       return this.end(`it says it is ${name} ${version}, its manifest ${manifest.name} ${manifest.version}`);
     const { apiSocket } = this.launched;
-    this.#send({ type: 'start', protocol: protocolVersion, apiSocket, config: this.owner.options.config });
+    const { config } = this.owner.options;
+    this.#toldStandby = this.owner.standby;
+    this.#send({ type: 'start', protocol: protocolVersion, apiSocket, config, standby: this.#toldStandby });
   }
   async #beat(metrics: Readonly<Record<string, number>>): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();

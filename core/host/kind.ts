@@ -33,11 +33,24 @@ export interface PluginCondition {
   readonly message: string;
   readonly lastTransitionTime: string;
 }
+/** A version that was healthy, and what was approved of its needs then. */
+export interface KnownVersion {
+  readonly version: string;
+  readonly digest: string;
+  readonly approvedNeeds?: Readonly<Record<string, readonly string[]>>;
+}
 export interface PluginStatus {
   readonly phase?: PluginPhase;
   readonly conditions?: readonly PluginCondition[];
   readonly activeVersion?: string;
-  readonly lastGood?: { readonly version: string; readonly digest: string };
+  readonly lastGood?: KnownVersion;
+  /** Was good before lastGood. */
+  readonly previous?: KnownVersion;
+  /** After an upgrade: until then a version that does badly makes way for `fallback`. */
+  readonly probation?: {
+    readonly until: string;
+    readonly fallback: KnownVersion;
+  };
   readonly restarts?: number;
   readonly memoryBytes?: number;
   /** Facts in force, as the launcher reported them. */

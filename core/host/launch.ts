@@ -28,6 +28,8 @@ export interface LaunchOptions {
   readonly files: Files;
   /** Tells clusters of one machine apart. */
   readonly clusterId: string;
+  /** Tells two versions of a plugin apart that run at once. */
+  readonly slot: 0 | 1;
 }
 const sandboxProgram = join(import.meta.dir, '../base/sandbox.ts');
 export const socketName = 'api.sock';
@@ -74,7 +76,7 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
   const isRoot = ownUserId() === 0;
   const uid = isRoot ? userIdOf(options.clusterId, manifest.name) : undefined;
   if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
-  const group = `pintle-${options.clusterId}-${manifest.name}`;
+  const group = `pintle-${options.clusterId}-${manifest.name}${options.slot === 0 ? '' : `-${options.slot}`}`;
   const cgroup = isRoot
     ? await prepareCgroup(options.files, group, {
         memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,

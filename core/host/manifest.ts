@@ -4,7 +4,7 @@ import type { JsonSchema } from '#sdk';
 
 export const manifestFile = 'plugin.json';
 /** Of what host and plugin say to each other. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 /** What `sdk` ranges of plugins are held against. */
 export const sdkVersion = '1.0.0';
 

@@ -8,11 +8,14 @@ export type ToPlugin =
       /** Unix socket that answers the Kubernetes API as this plugin's account. */
       readonly apiSocket: string;
       readonly config: Readonly<Record<string, unknown>>;
+      /** Another version acts: set up and fill caches, but reconcile nothing before `activate`. */
+      readonly standby: boolean;
     }
+  | { readonly type: 'activate' }
   | { readonly type: 'stop' };
 export type FromPlugin =
   | { readonly type: 'hello'; readonly protocol: number; readonly name: string; readonly version: string }
-  /** setup() has returned. */
+  /** setup() has returned; in standby caches are filled as well. */
   | { readonly type: 'ready'; readonly provides: Provides }
   | { readonly type: 'failed'; readonly message: string }
   /** Once a second. */

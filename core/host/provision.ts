@@ -9,13 +9,17 @@ import {
 } from '#api';
 import type { Clock } from '#base';
 import type { Client } from '#client';
+import type { DefinitionObject } from './crd-changes.ts';
 import type { PluginManifest } from './manifest.ts';
-import { accountNamespace, identityOf } from './rbac.ts';
+import { definitionStep, unfitObjects } from './preflight.ts';
+import { accountNamespace, identityOf, rulesOf } from './rbac.ts';
 import { StepError } from './status.ts';
 
 type Needs = Readonly<Record<string, readonly string[]>>;
 const fieldManager = 'pintle-plugin-host';
 const ownerLabel = 'plugins.pintle.dev/plugin';
+/** Which version of the plugin wrote the definition. */
+const versionAnnotation = 'plugins.pintle.dev/version';
 const establishedMsMax = 10_000;
 const definitionKind: Kind<KubeObject> = {
   group: 'apiextensions.k8s.io',
@@ -27,9 +31,21 @@ const definitionKind: Kind<KubeObject> = {
   type: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition',
 };
 
-/** Account, role and binding, as approved: what is not approved any more goes. */
-export async function provisionIdentity(client: Client, manifest: PluginManifest, approved: Needs): Promise<void> {
+/**
+ * Account, role and binding, as approved: what is not approved any more goes. While a former version still acts, the
+ * role keeps what that one has.
+ */
+export async function provisionIdentity(
+  client: Client,
+  manifest: Pick<PluginManifest, 'name' | 'resources' | 'needs'>,
+  approved: Needs,
+  former?: {
+    readonly bundle: { readonly manifest: Pick<PluginManifest, 'resources' | 'needs'> };
+    readonly approvedNeeds: Needs;
+  },
+): Promise<void> {
   const { namespace, account, role, binding } = identityOf(manifest, approved);
+  if (former) role.rules = [...(role.rules ?? []), ...rulesOf(former.bundle.manifest, former.approvedNeeds)];
   const apply = <T>(kind: Kind<T>, object: T) => client.apply(kind, object, { fieldManager, force: true });
   await apply(namespaceKind, namespace);
   await apply(serviceAccountKind, account);
@@ -52,39 +68,39 @@ export async function removeIdentity(client: Client, name: string): Promise<void
 const isForeign = (group: string): boolean =>
   !group.includes('.') || /(^|\.)(k8s\.io|kubernetes\.io|pintle\.dev)$/.test(group);
 
-/** The plugin's own kinds, established. Throws StepError Resolved. */
+/**
+ * The plugin's own kinds, established. A change that would break what is stored is refused before anything is written.
+ * Throws StepError Resolved.
+ */
 export async function provisionKinds(
   client: Client,
   manifest: PluginManifest,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const definition of manifest.resources) {
-    const { group } = (definition as unknown as { spec: { group: string } }).spec;
+  const wanted: KubeObject[] = [];
+  for (const definition of manifest.resources)
+    if (await mayApply(client, manifest, definition as DefinitionObject)) wanted.push(definition);
+  for (const definition of wanted) {
     const name = definition.metadata.name!;
-    if (isForeign(group))
-      throw new StepError('Resolved', 'ForeignGroup', `${name}: the group ${group} is the platform's own`);
-    const there = await client.get(definitionKind, { name }).catch((error: unknown) => {
-      if (isReason(error, 'NotFound')) return undefined;
-      throw error;
-    });
-    const owner = there?.metadata.labels?.[ownerLabel];
-    if (there && owner !== manifest.name)
-      throw new StepError('Resolved', 'KindTaken', `${name} belongs to ${owner ? `plugin ${owner}` : 'somebody else'}`);
-    const labelled = {
-      ...definition,
-      metadata: { ...definition.metadata, labels: { ...definition.metadata.labels, [ownerLabel]: manifest.name } },
+    const { labels, annotations } = definition.metadata;
+    const metadata = {
+      ...definition.metadata,
+      labels: { ...labels, [ownerLabel]: manifest.name },
+      annotations: { ...annotations, [versionAnnotation]: manifest.version },
     };
-    await client.apply(definitionKind, labelled, { fieldManager, force: true }).catch((error: unknown) => {
-      if (isReason(error, 'NotFound'))
-        throw new StepError(
-          'Resolved',
-          'CustomResourcesNotServed',
-          `this cluster serves no CustomResourceDefinitions, which ${name} is`,
-          false,
-        );
-      throw error;
-    });
+    await client
+      .apply(definitionKind, { ...definition, metadata }, { fieldManager, force: true })
+      .catch((error: unknown) => {
+        if (isReason(error, 'NotFound'))
+          throw new StepError(
+            'Resolved',
+            'CustomResourcesNotServed',
+            `this cluster serves no CustomResourceDefinitions, which ${name} is`,
+            false,
+          );
+        throw error;
+      });
   }
   const endMs = clock.monotonicMs() + establishedMsMax;
   for (const { metadata } of manifest.resources) {
@@ -94,6 +110,35 @@ export async function provisionKinds(
       await clock.sleep(50, signal);
     }
   }
+}
+
+/** False: the definition that is there does for this older version too. */
+async function mayApply(client: Client, manifest: PluginManifest, definition: DefinitionObject): Promise<boolean> {
+  const name = definition.metadata.name!;
+  if (isForeign(definition.spec.group))
+    throw new StepError(
+      'Resolved',
+      'ForeignGroup',
+      `${name}: the group ${definition.spec.group} is the platform's own`,
+    );
+  const there = (await client.get(definitionKind, { name }).catch((error: unknown) => {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  })) as DefinitionObject | undefined;
+  if (!there) return true;
+  const owner = there.metadata.labels?.[ownerLabel];
+  if (owner !== manifest.name)
+    throw new StepError('Resolved', 'KindTaken', `${name} belongs to ${owner ? `plugin ${owner}` : 'somebody else'}`);
+  const writtenBy = there.metadata.annotations?.[versionAnnotation];
+  const isDowngrade = writtenBy !== undefined && Bun.semver.order(manifest.version, writtenBy) < 0;
+  const step = definitionStep(there, definition, isDowngrade);
+  if (step.type === 'refuse')
+    throw new StepError('Resolved', 'BreakingChange', `${name} would break what was made for it: ${step.why}`);
+  if (step.type === 'keep') return false;
+  const unfit = await unfitObjects(client, there, definition);
+  if (unfit.length > 0)
+    throw new StepError('Resolved', 'StoredObjectsUnfit', `${name} does not fit stored objects: ${unfit.join('; ')}`);
+  return true;
 }
 
 async function isEstablished(client: Client, name: string): Promise<boolean> {

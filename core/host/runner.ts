@@ -1,7 +1,7 @@
 import { apiVersionOf } from '#api';
 import { createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
 import type { Client } from '#client';
-import { assumeKinds, collect, type Plugin, type PluginRuntime, startPlugin } from '#sdk';
+import { assumeKinds, collect, type Plugin, type PluginRuntime, type PreparedPlugin, preparePlugin } from '#sdk';
 import { createInformers } from '../client/cache-informer.ts';
 import { createClient } from '../client/http.ts';
 import { protocolVersion } from './manifest.ts';
@@ -71,9 +71,14 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
   const { name, version } = plugin;
   send({ type: 'hello', protocol: protocolVersion, name, version });
   const metrics = new PluginMetrics();
+  let prepared: PreparedPlugin | undefined;
   for await (const line of linesOf(process.stdin as unknown as AsyncIterable<Uint8Array>)) {
     const message = JSON.parse(line) as ToPlugin;
     if (message.type === 'stop') return;
+    if (message.type === 'activate') {
+      await prepared?.activate();
+      continue;
+    }
     const log = logTo(send);
     const client = createClient({
       fetch: (request) => fetch(request, { unix: message.apiSocket } as RequestInit),
@@ -82,8 +87,10 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
     });
     const seams = { client, clock: systemClock, random: systemRandom, log };
     const informers = createInformers({ ...seams, signal: scope.signal });
-    const running = scope.use(await startPlugin(plugin, { ...seams, informers, config: message.config, metrics }));
-    send({ type: 'ready', provides: providesOf(running.contributions) });
+    prepared = scope.use(await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics }));
+    if (message.standby) await prepared.sync();
+    else await prepared.activate();
+    send({ type: 'ready', provides: providesOf(prepared.contributions) });
     void beat(send, metrics, scope.signal);
   }
 }

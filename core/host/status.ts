@@ -24,7 +24,9 @@ export interface Seen {
   /** It has been ready for the health window. */
   readonly healthy: boolean;
   readonly active?: { readonly version: string; readonly digest: string };
-  readonly lastGood?: { readonly version: string; readonly digest: string };
+  readonly lastGood?: PluginStatus['lastGood'];
+  readonly previous?: PluginStatus['previous'];
+  readonly probation?: PluginStatus['probation'];
   /** The version that was asked for failed, and lastGood runs instead. */
   readonly rolledBack?: string;
   /** What its manifest provides and this host does not carry yet. */
@@ -76,6 +78,8 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     restarts: instance?.restarts ?? 0,
     activeVersion: instance && seen.active ? seen.active.version : undefined,
     lastGood: seen.lastGood,
+    previous: seen.previous,
+    probation: seen.probation,
     memoryBytes: instance?.memoryBytes,
     sandbox: instance?.sandbox ?? [],
   };
@@ -83,8 +87,7 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
 
 function phaseOf({ paused, failure, instance }: Seen): PluginPhase {
   if (paused) return 'Paused';
-  if (failure) return 'Failed';
-  if (!instance) return 'Pending';
+  if (!instance) return failure ? 'Failed' : 'Pending';
   switch (instance.phase) {
     case 'Active':
     case 'Quarantined':

@@ -1,4 +1,5 @@
-import type { HostAlias, Pod } from '#api';
+import type { HostAlias, Pod, Service } from '#api';
+import type { Cache } from '#client';
 
 const hostnameMax = 63;
 
@@ -44,6 +45,13 @@ export function hostsFile(options: {
     for (const alias of aliases) lines.push(`${alias.ip}\t${(alias.hostnames ?? []).join('\t')}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Where the cluster's names are served: the name is the same in every cluster. Empty: nobody serves them. */
+export function clusterDnsOf(services: Pick<Cache<Service>, 'get'>): readonly string[] {
+  const spec = services.get({ namespace: 'kube-system', name: 'kube-dns' })?.spec;
+  const addresses = spec?.clusterIPs?.length ? spec.clusterIPs : [spec?.clusterIP ?? ''];
+  return addresses.filter((ip) => ip !== '' && ip !== 'None');
 }
 
 const searchesMax = 32;

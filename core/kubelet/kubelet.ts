@@ -48,6 +48,7 @@ export interface KubeletOptions {
   readonly exec: Exec;
   /** Default: the machine's own. */
   readonly files?: Files;
+  /** Default: the addresses of the service kube-system/kube-dns, by whomever it is served. Empty: pods use the node's servers. */
   readonly clusterDns?: readonly string[];
   readonly clusterDomain?: string;
   /** May mount and change owners; without it tmpfs and fsGroup are refused or left out. */
@@ -206,7 +207,7 @@ class Loop implements Kubelet {
       memoryCapacityBytes: wholeOf(capacity.memory) || machine.memoryBytes,
       seLinux: machine.seLinux,
       clusterDomain: options.clusterDomain ?? 'cluster.local',
-      clusterDns: options.clusterDns ?? [],
+      clusterDns: options.clusterDns,
       agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,
       clock,
       random: options.random,

@@ -5,7 +5,7 @@ import { ContainerError, type SandboxState } from '#sdk';
 import { containerSpecOf } from './container-spec.ts';
 import { ConfigError, envReferences } from './env.ts';
 import { runHandler } from './handlers.ts';
-import { hostnameOf } from './hosts.ts';
+import { clusterDnsOf, hostnameOf } from './hosts.ts';
 import type { ImageResult } from './images.ts';
 import { containersOf, fieldPathOf, type PodContainer, podText } from './names.ts';
 import type { Action } from './plan.ts';
@@ -167,7 +167,7 @@ export class PodStarter {
       podFolder: this.volumes.folder,
       nodeName,
       clusterDomain,
-      clusterDns,
+      clusterDns: clusterDns ?? clusterDnsOf(services.cache),
       memoryCapacityBytes,
       files: this.context.volumes.files,
     });

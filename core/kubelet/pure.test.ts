@@ -4,7 +4,7 @@ import { Backoff, durationText } from './backoff.ts';
 import { fieldValue, resourceValue } from './downward.ts';
 import { ConfigError, containerEnv } from './env.ts';
 import { expand, expandStrict } from './expansion.ts';
-import { hostnameOf, hostsFile, resolvFile } from './hosts.ts';
+import { clusterDnsOf, hostnameOf, hostsFile, resolvFile } from './hosts.ts';
 import { nodeStatus, sameStatus } from './node-status.ts';
 import { judge, noRun } from './probes/verdict.ts';
 import { oomScoreOf, qosClassOf, resourcesOf } from './resources.ts';
@@ -253,6 +253,30 @@ test('hosts and resolv.conf', () => {
       options,
     ),
   ).toBe('nameserver 9.9.9.9\noptions ndots:2\n');
+  const inCluster = resolvFile(pod(), options);
+  expect(resolvFile(pod({ hostNetwork: true }), options)).toBe('search lan\nnameserver 1.1.1.1\n');
+  expect(resolvFile(pod({ hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' }), options)).toBe(inCluster);
+  expect(resolvFile(pod(), { ...options, clusterDns: [] })).toBe('search lan\nnameserver 1.1.1.1\n');
+  const dnsConfig = {
+    nameservers: ['9.9.9.9', '10.0.0.10'],
+    searches: ['x.example', 'lan'],
+    options: [{ name: 'ndots', value: '1' }, { name: 'rotate' }],
+  };
+  expect(resolvFile(pod({ dnsConfig }), options)).toBe(
+    'search shop.svc.cluster.local svc.cluster.local cluster.local lan x.example\nnameserver 10.0.0.10\nnameserver 9.9.9.9\noptions ndots:1 rotate\n',
+  );
+});
+
+test('the cluster’s DNS is the service of that name, by whomever it is served', () => {
+  const of = (spec: object | undefined) =>
+    clusterDnsOf({
+      get: ({ namespace, name }) =>
+        namespace === 'kube-system' && name === 'kube-dns' && spec ? { metadata: {}, spec } : undefined,
+    });
+  expect(of(undefined)).toEqual([]);
+  expect(of({ clusterIP: 'None' })).toEqual([]);
+  expect(of({ clusterIP: '10.96.0.10' })).toEqual(['10.96.0.10']);
+  expect(of({ clusterIP: '10.96.0.10', clusterIPs: ['10.96.0.10', 'fd00::a'] })).toEqual(['10.96.0.10', 'fd00::a']);
 });
 
 test('probe thresholds', () => {

@@ -61,6 +61,17 @@ export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
 }
 export interface NodePartContext extends PartContext {
+  /** Shared with the service proxy, with its rights: services, endpoint slices and nodes are held once. */
   readonly informers: InformerFactory;
   readonly nodeName: string;
+  readonly network: {
+    /** An address of this host for its pods. It may come into being later than the part. */
+    readonly ip: string;
+    /** Pod addresses of the cluster (CIDR). */
+    readonly podRanges: readonly string[];
+  };
+  /** A folder for this part's files; the part makes it. */
+  readonly folder: string;
+  /** For programs of others that speak to the API themselves, with the informers' rights. */
+  readonly api: { readonly url: string; readonly caFile: string; readonly tokenFile: string };
 }

@@ -58,6 +58,10 @@ export interface AdmissionRequest {
   readonly object?: AnyObject;
   readonly current?: Readonly<AnyObject>;
   readonly dryRun: boolean;
+  /** Of a deletion: its DeleteOptions. */
+  readonly options?: JsonObject;
+  /** Of a mutating pass. A hook that changed what hooks before it may act on wishes a second pass; round 1 is that one. */
+  readonly passes?: { round: 0 | 1; again: boolean };
   readonly nowMs: number;
   /** Sent as Warning headers. */
   warn(text: string): void;
@@ -70,6 +74,10 @@ export interface AdmissionHook {
   readonly name: string;
   readonly mutate?: Admission;
   readonly validate?: Admission;
+  /** Before a stream to a pod, service or node begins; `object` holds its options (PodExecOptions and the like). */
+  readonly connect?: Admission;
+  /** A second pass ends behind this hook: those that come later take something (an address) and are not asked twice. */
+  readonly endsPass?: boolean;
 }
 
 /** Read access to what the watch caches hold; objects are frozen by convention. */
@@ -116,7 +124,12 @@ export interface WebhookTarget {
 export type CallWebhook = (
   target: WebhookTarget,
   body: unknown,
-  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal;
+    /** Added to the address, with its question mark. */
+    readonly query?: string;
+  },
 ) => Promise<unknown>;
 
 /** Between the versions of a kind. Objects come and go whole and in order; rejects with StatusError. */

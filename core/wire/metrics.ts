@@ -39,8 +39,12 @@ const braced = (labels: string): string => (labels ? `{${labels}}` : '');
 export class Counter extends Metric<number> {
   readonly type = 'counter';
   add(labels: Labels = [], by = 1): void {
+    this.at(labels)(by);
+  }
+  /** To count one label set again and again without making its key each time. */
+  at(labels: Labels): (by: number) => void {
     const key = this.key(labels);
-    this.values.set(key, (this.values.get(key) ?? 0) + by);
+    return (by) => void this.values.set(key, (this.values.get(key) ?? 0) + by);
   }
   protected sample(labels: string, value: number): string[] {
     return [`${this.name}${braced(labels)} ${numberText(value)}`];
@@ -80,16 +84,22 @@ export class Histogram extends Metric<Distribution> {
     super(name, help, labels);
   }
   observe(labels: Labels, value: number): void {
+    this.at(labels)(value);
+  }
+  /** To observe one label set again and again without making its key each time. */
+  at(labels: Labels): (value: number) => void {
     const key = this.key(labels);
-    let distribution = this.values.get(key);
-    if (!distribution) {
-      distribution = { counts: new Float64Array(this.bounds.length + 1), sum: 0 };
-      this.values.set(key, distribution);
-    }
-    let bucket = 0;
-    while (bucket < this.bounds.length && value > this.bounds[bucket]!) bucket++;
-    distribution.counts[bucket]!++;
-    distribution.sum += value;
+    return (value) => {
+      let distribution = this.values.get(key);
+      if (!distribution) {
+        distribution = { counts: new Float64Array(this.bounds.length + 1), sum: 0 };
+        this.values.set(key, distribution);
+      }
+      let bucket = 0;
+      while (bucket < this.bounds.length && value > this.bounds[bucket]!) bucket++;
+      distribution.counts[bucket]!++;
+      distribution.sum += value;
+    };
   }
   protected sample(labels: string, { counts, sum }: Distribution): string[] {
     const before = labels ? `${labels},` : '';

@@ -18,11 +18,11 @@ beforeAll(async () => {
   cluster = new TestCluster();
   await cluster.up('--runtime', 'process');
   expectOk(await cluster.run('image', 'demo'));
-}, 60_000);
+});
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
   if (!kept) rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 test.skipIf(!kubectl).each(clientPrograms.map((program) => [program.name, program] as const))(
   '%s',

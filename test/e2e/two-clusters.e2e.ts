@@ -67,7 +67,7 @@ describe.skipIf(why !== '')('two clusters with different homes on one host', () 
       await second.kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}:{.spec.ports[0].port}']),
     );
     const answers = async () =>
-      (await fetch(`http://${address}/`, { keepalive: false, signal: AbortSignal.timeout(2_000) })).ok;
+      (await fetch(`http://${address}/`, { keepalive: false, signal: AbortSignal.timeout(10_000) })).ok;
     const before = await containersOfSecond();
     const tables = async () => (await runProgram(['nft', 'list', 'table', 'ip', second.config.serviceTable])).code;
     expect(before.length).toBe(6);

@@ -6,24 +6,25 @@ const bearerBytesMax = 16 * 1024;
 
 /** Undefined: no credentials. Throws 401 for credentials that are wrong. Who may act as another is decided behind this. */
 export function createAuthenticator(sources: {
-  readonly tokenFile?: { userOf(token: string): Promise<UserInfo | undefined> };
+  readonly tokenFile?: { userOf(token: string): Promise<UserInfo | undefined> | UserInfo | undefined };
   readonly serviceAccounts?: Pick<ServiceAccountTokens, 'authenticate'>;
   readonly bootstrapTokens?: (token: string) => UserInfo | undefined;
-}): { authenticate(request: Request): Promise<UserInfo | undefined> } {
-  const userOfToken = async (token: string): Promise<UserInfo | undefined> => {
-    const known = await sources.tokenFile?.userOf(token);
-    if (known) return known;
-    const joining = sources.bootstrapTokens?.(token);
-    if (joining) return joining;
-    return (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user;
+}): { authenticate(request: Request): Promise<UserInfo | undefined> | UserInfo | undefined } {
+  const userOfToken = async (token: string, known: Promise<UserInfo | undefined> | undefined): Promise<UserInfo> => {
+    const user =
+      (await known) ??
+      sources.bootstrapTokens?.(token) ??
+      (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user;
+    if (!user) throw errors.unauthorized();
+    return user;
   };
   return {
-    async authenticate(request) {
+    authenticate(request) {
       const token = bearerOf(request.headers);
       if (token === undefined) return undefined;
-      const user = token === '' || token.length > bearerBytesMax ? undefined : await userOfToken(token);
-      if (!user) throw errors.unauthorized();
-      return user;
+      if (token === '' || token.length > bearerBytesMax) throw errors.unauthorized();
+      const known = sources.tokenFile?.userOf(token);
+      return known && !(known instanceof Promise) ? known : userOfToken(token, known);
     },
   };
 }

@@ -25,10 +25,13 @@ export async function impersonate(user: UserInfo, headers: Headers, authorizer: 
   return { name, uid, groups: withImplied(name, groups), ...(Object.keys(extra).length > 0 && { extra }) };
 }
 
+export function wantsImpersonation(headers: Headers): boolean {
+  for (const header of headers.keys()) if (header.startsWith('impersonate-')) return true;
+  return false;
+}
+
 function askedOf(headers: Headers): Asked | undefined {
-  let given = false;
-  for (const header of headers.keys()) given ||= header.startsWith('impersonate-');
-  if (!given) return undefined;
+  if (!wantsImpersonation(headers)) return undefined;
   const extra: Record<string, string[]> = Object.create(null);
   for (const [header, value] of headers)
     if (header.startsWith(extraPrefix)) extra[decodeKey(header.slice(extraPrefix.length))] = list(value);

@@ -15,7 +15,7 @@ export const tokenFileBytesMax = 4 * 1024 * 1024;
 export async function openTokenFile(options: {
   readonly path: string;
   readonly clock: Clock;
-}): Promise<{ userOf(token: string): Promise<UserInfo | undefined> }> {
+}): Promise<{ userOf(token: string): Promise<UserInfo | undefined> | UserInfo | undefined }> {
   let users = new Map<string, UserInfo>();
   let stamp = '';
   let lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -41,15 +41,15 @@ export async function openTokenFile(options: {
   };
   await look();
   return {
-    async userOf(token) {
+    /** A promise only while the file is looked at. */
+    userOf(token) {
       const nowMs = options.clock.monotonicMs();
       if (nowMs - lookedAtMs >= lookEveryMs) {
         lookedAtMs = nowMs;
         looking = look().finally(() => (looking = undefined));
       }
-      if (looking) await looking;
       // By hash: how long a look-up takes says nothing about a token that is not good.
-      return users.get(digestOf(token));
+      return looking ? looking.then(() => users.get(digestOf(token))) : users.get(digestOf(token));
     },
   };
 }

@@ -1,9 +1,11 @@
 import type { Random } from '#base';
+import type { CallWebhook } from '#sdk';
 import type { AdmissionHook, Authorizer, Reader } from '../contract.ts';
 import type { Core } from '../core.ts';
 import { certificateRights } from './certificates.ts';
 import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
 import { defaultTolerations } from './default-tolerations.ts';
+import { mutatingWebhooks, validatingWebhooks } from './dynamic/webhooks.ts';
 import { limitRanger } from './limit-ranger.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { ownerReferenceRights } from './owner-references.ts';
@@ -19,6 +21,7 @@ export const builtinAdmission = (
   random: Random,
   authorizer: Authorizer,
   core: () => Core,
+  callWebhook: CallWebhook,
   more: readonly AdmissionHook[],
 ): AdmissionHook[] => [
   namespaceLifecycle(reader),
@@ -32,6 +35,8 @@ export const builtinAdmission = (
   defaultIngressClass(reader),
   ownerReferenceRights(authorizer, () => core().kinds),
   rbacEscalation(authorizer),
+  { ...mutatingWebhooks(core, callWebhook), endsPass: true },
   ...more,
+  validatingWebhooks(core, callWebhook),
   resourceQuota(core),
 ];

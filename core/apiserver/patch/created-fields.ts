@@ -1,8 +1,9 @@
 import type { Field } from '#api';
 import type { JsonObject } from '../contract.ts';
+import { shareText } from '../stored-text.ts';
 import { serverOwned } from './managed.ts';
 import { isObject } from './merge.ts';
-import { isImplicit, keepsNulls, namedPart, partsOf, rootShape, type Shape } from './typed.ts';
+import { isImplicit, keepsNulls, type NamedPart, namedPart, partsOf, rootShape, type Shape } from './typed.ts';
 
 /**
  * The fieldsV1 of whoever creates this object: what comparing it with nothing would give, made in one pass and without sets,
@@ -21,10 +22,32 @@ export function createdFields(typeId: string | Field, object: JsonObject): JsonO
       if (fields) result[part.key] = fields;
       continue;
     }
-    const fields = isSet(shape, value) ? fieldsBelow(part.shape, value, part.field, true) : undefined;
+    if (!isSet(shape, value)) continue;
+    const fields = name === 'spec' && part.field ? ofSpec(part.field, part.shape, value) : below(part, value);
     if (fields) result[part.key] = fields;
   }
   return Object.keys(result).length > 0 ? result : undefined;
+}
+
+const below = ({ shape, field }: NamedPart, value: unknown) => fieldsBelow(shape, value, field, true);
+
+/** Most objects are made from a template: the trees of specs seen lately, by the type's facts and the spec's text. Shared, not to be changed. */
+const specs = new WeakMap<Field, Map<string, JsonObject>>();
+const specsMax = 200; // of one kind
+const specCharactersMax = 4_096;
+function ofSpec(field: Field, shape: Shape, value: unknown): JsonObject | undefined {
+  const text = JSON.stringify(value) ?? '';
+  if (text.length > specCharactersMax) return fieldsBelow(shape, value, field, true);
+  let known = specs.get(field);
+  if (!known) specs.set(field, (known = new Map()));
+  let fields = known.get(text);
+  if (fields) return fields;
+  fields = fieldsBelow(shape, value, field, true);
+  if (!fields) return undefined;
+  shareText(fields);
+  if (known.size >= specsMax) known.clear();
+  known.set(text, fields);
+  return fields;
 }
 
 function metadataFields(shape: Shape, metadata: JsonObject, isAround: boolean): JsonObject | undefined {

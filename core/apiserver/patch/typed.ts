@@ -8,7 +8,7 @@ export type Shape =
   | { readonly kind: 'leaf' }
   | { readonly kind: 'struct'; readonly type: Fields }
   | { readonly kind: 'map'; readonly items: Field }
-  | { readonly kind: 'keyed'; readonly keys: readonly string[]; readonly items: Field }
+  | { readonly kind: 'keyed' /** Sorted. */; readonly keys: readonly string[]; readonly items: Field }
   | { readonly kind: 'set' };
 const leaf: Shape = { kind: 'leaf' };
 /** Of a type in the facts table, or of a custom kind. */
@@ -30,7 +30,7 @@ function shapeFor(field: Field): Shape {
   if (field.type === 'struct') return { kind: 'struct', type: field };
   if (field.type === 'map') return { kind: 'map', items: field.items! };
   if (field.type === 'array' && field.listType === 'map')
-    return { kind: 'keyed', keys: field.listMapKeys ?? [], items: field.items! };
+    return { kind: 'keyed', keys: (field.listMapKeys ?? []).toSorted(), items: field.items! };
   if (field.type === 'array' && field.listType === 'set') return { kind: 'set' };
   return leaf;
 }
@@ -45,7 +45,7 @@ export const fieldOf = (typeId: string, name: string): Field | undefined => {
   return fields && Object.hasOwn(fields, name) ? fields[name] : undefined;
 };
 
-interface NamedPart {
+export interface NamedPart {
   readonly key: string;
   readonly shape: Shape;
   readonly field: Field | undefined;
@@ -98,7 +98,7 @@ export function partsOf(shape: Shape, value: unknown): Map<string, Part> | undef
 export function keyOfElement(shape: Shape & { kind: 'keyed' }, element: unknown): string | undefined {
   if (!isObject(element)) return undefined;
   const keys: JsonObject = {};
-  for (const name of [...shape.keys].sort()) {
+  for (const name of shape.keys) {
     const value =
       element[name] ?? (shape.items.ref ? fieldOf(shape.items.ref, name) : shape.items.fields?.[name])?.default;
     if (value !== undefined) keys[name] = value;

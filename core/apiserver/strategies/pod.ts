@@ -3,9 +3,10 @@ import type { Strategy } from '#sdk';
 import { podColumns } from './pod/columns.ts';
 import { defaultPod } from './pod/defaults.ts';
 import { checkEphemeralUpdate } from './pod/ephemeral.ts';
+import { checkKnownSpec } from './pod/known-specs.ts';
 import { checkResize, keepAllButEphemeral, keepAllButResources } from './pod/parts.ts';
 import { qosClassOf } from './pod/qos.ts';
-import { checkPodSpec, checkPodUpdate } from './pod/validate.ts';
+import { checkPodUpdate } from './pod/validate.ts';
 import { firstGeneration, nextGeneration, splitStatus } from './rules/lifecycle.ts';
 import { checkMetadata } from './rules/metadata.ts';
 
@@ -51,7 +52,7 @@ export const podStrategy: Strategy<PodObject> = {
     const mistakes = checkMetadata(next, current);
     if (subresource === 'status') return mistakes;
     if (!current || Bun.deepEquals(next.spec, current.spec) === false)
-      checkPodSpec(mistakes, next.spec ?? { containers: [] }, 'spec');
+      checkKnownSpec(mistakes, next.spec ?? { containers: [] });
     if (current && subresource === 'ephemeralcontainers') checkEphemeralUpdate(mistakes, next, current);
     else if (current && subresource === 'resize') checkResize(mistakes, next, current);
     else if (current) mistakes.push(...checkPodUpdate(next, current));

@@ -10,5 +10,6 @@ export async function get(call: Call): Promise<Response> {
     if (!isResourceVersion(asked)) throw new StatusError(500, '', versionMistake(asked)); // as upstream, not 400
     await call.core.cache.waitFor(asked);
   }
-  return objectAnswer(call, await converted(mustGet(call)));
+  const object = mustGet(call);
+  return objectAnswer(call, object.needsConversion ? await converted(object) : object);
 }

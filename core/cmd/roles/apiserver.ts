@@ -61,7 +61,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     random: systemRandom,
     log,
     authenticator: createAuthenticator({
-      tokenFile: { userOf: async (token) => itself.userOf(token) ?? tokenFile.userOf(token) },
+      tokenFile: { userOf: (token) => itself.userOf(token) ?? tokenFile.userOf(token) },
       serviceAccounts: tokens,
       bootstrapTokens: createBootstrapTokens({
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,

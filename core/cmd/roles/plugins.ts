@@ -17,6 +17,7 @@ import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 import { noteParts } from '../plugin-reports.ts';
+import { nthAddress } from '../ranges.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
 export function ownIdentity(name: string): { readonly token: string; userOf(token: string): UserInfo | undefined } {
@@ -85,12 +86,22 @@ export const startControllersParts = (
 ): Promise<void> =>
   run(context, 'controllers', controllersParts(context.catalog, { informers, metrics }, seamsOf(context, client)));
 
-export const startNodeParts = (context: RoleContext, client: Client, informers: InformerFactory): Promise<void> =>
-  run(
-    context,
-    'node',
-    nodeParts(context.catalog, { informers, nodeName: context.config.nodeName }, seamsOf(context, client)),
-  );
+/** `informers`: of the service proxy. */
+export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+  const { home, config, catalog } = context;
+  const node = {
+    informers,
+    nodeName: config.nodeName,
+    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr] },
+    folderOf: (name: string) => home.path('node', 'plugins', name),
+    api: {
+      url: `https://127.0.0.1:${config.port}`,
+      caFile: home.path('pki', 'ca.crt'),
+      tokenFile: home.path('credentials', 'proxy.token'),
+    },
+  };
+  return run(context, 'node', nodeParts(catalog, node, seamsOf(context, client)));
+}
 
 const seamsOf = ({ log }: RoleContext, client: Client) => ({ client, clock: systemClock, random: systemRandom, log });
 

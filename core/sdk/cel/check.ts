@@ -162,7 +162,8 @@ class Checker {
   #select(node: Extract<Node, { type: 'select' }>, scope: Scope): Type {
     const name = dotted(node);
     const root = name?.split('.')[0];
-    const known = name && !scope.has(root!) ? this.#named(name, scope) : undefined;
+    // A variable with a dot in its name (`authorizer.requestResource`) hides the field of the one before the dot.
+    const known = name && (scope.has(name) || !scope.has(root!)) ? this.#named(name, scope) : undefined;
     if (known) return known;
     const of = plain(this.type(node.of, scope));
     const holder = of.k === 'optional' ? plain(of.of) : of;

@@ -17,7 +17,8 @@ import { compileProgram, type Program } from './program.ts';
 import type { Type } from './types.ts';
 
 export { CelError } from './ast.ts';
-export type { Overload } from './overload.ts';
+export { parseTimestamp } from './library/conversions.ts';
+export { method, type Overload } from './overload.ts';
 export type { Program } from './program.ts';
 export * as celTypes from './types.ts';
 export * from './values.ts';

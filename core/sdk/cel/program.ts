@@ -148,7 +148,9 @@ class Builder {
 
   #select(node: Extract<Node, { type: 'select' }>, scope: ReadonlyMap<string, number>): Step {
     if (!this.checked.types.has(node.of)) {
-      const value = new CelType(`${(node.of as { name?: string }).name ?? ''}.${node.field}`); // a type's name
+      const name = `${(node.of as { name?: string }).name ?? ''}.${node.field}`;
+      if (scope.has(name)) return this.#ident(name, scope);
+      const value = new CelType(name); // a type's name
       return () => value;
     }
     const of = this.step(node.of, scope);

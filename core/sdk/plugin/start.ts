@@ -45,27 +45,47 @@ export interface RunningPlugin extends AsyncDisposable {
 }
 type Wide = PluginContext<Readonly<Record<string, readonly string[]>>, unknown>;
 
-/** Calls setup() and starts the controllers it registered. After a failure, or on disposal, all of it is undone in reverse. */
-export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promise<RunningPlugin> {
+/** A plugin that is set up and does nothing yet. */
+export interface PreparedPlugin extends RunningPlugin {
+  /** Starts the informers of its controllers; resolves when their caches are filled. */
+  sync(): Promise<void>;
+  /** From now on it reconciles. */
+  activate(): Promise<void>;
+}
+
+/** Calls setup(). After a failure, or on disposal, all that it made is undone in reverse. */
+export async function preparePlugin(plugin: Plugin, runtime: PluginRuntime): Promise<PreparedPlugin> {
   const scope = new Scope();
   try {
     const contributions = await collect(plugin, runtime, scope);
     const { client, informers, clock, random, log } = runtime;
-    scope.use(
-      await startControllers(contributions.controllers, {
-        client,
-        informers,
-        clock,
-        random,
-        log,
-        component: plugin.name,
-      }),
-    );
-    return { contributions, [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose]() };
+    return {
+      contributions,
+      async sync() {
+        const kinds = contributions.controllers.flatMap(({ watches, owns = [], alsoOn = [] }) => [
+          watches,
+          ...owns,
+          ...alsoOn.map(({ kind }) => kind),
+        ]);
+        await Promise.all(kinds.map((kind) => informers.informer(kind as Kind<unknown>).synced));
+      },
+      async activate() {
+        const seams = { client, informers, clock, random, log, component: plugin.name };
+        scope.use(await startControllers(contributions.controllers, seams));
+      },
+      [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await scope[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Calls setup() and starts the controllers it registered. */
+export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promise<RunningPlugin> {
+  const prepared = await preparePlugin(plugin, runtime);
+  await prepared.activate();
+  return prepared;
 }
 
 /** Runs setup() within its limit and returns what it registered. Registering after setup() is refused. */
