@@ -12,7 +12,7 @@ test('a probe of a port where nobody listens says so in the usual words', async 
       containerId: 'c',
       container: { name: 'c' },
       podIp: '127.0.0.1',
-      runtime: undefined as never,
+      runtime: {} as never,
       clock: systemClock,
       timeoutMs: 2000,
       signal: new AbortController().signal,
