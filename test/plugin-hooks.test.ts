@@ -1,6 +1,15 @@
 // Hooks of plugins in processes of their own, called by the real API server over socket and socket pair.
 import { afterAll, expect, test } from 'bun:test';
-import { eventKind, type Kind, type KubeObject, type Node, nodeKind, podKind, serviceAccountKind } from '#api';
+import {
+  configMapKind,
+  eventKind,
+  type Kind,
+  type KubeObject,
+  type Node,
+  nodeKind,
+  podKind,
+  serviceAccountKind,
+} from '#api';
 import { Scope } from '#base';
 import { createInformers } from '../core/client/cache-informer.ts';
 import { advisersOf } from '../core/host/hooks/advisers.ts';
@@ -17,6 +26,7 @@ import {
   sandboxed,
   seams,
   statusOf,
+  store,
   until,
 } from './fixtures/hook-cluster.ts';
 
@@ -343,4 +353,42 @@ test('metrics: declared names and labels, of every plugin, through the door; wha
   });
   expect(text).toContain('# TYPE seen_total counter\nseen_total{plugin="counting",what="x"} 3\n');
   expect(text).not.toContain('late_total');
+}, 60_000);
+
+test('an upgrade moves the hooks: no write in between goes unjudged, and the newer version has the last word', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const says = (version: string) => hookPlugin(`validate(Task, () => "${version} says no");`, { version });
+  await install(to, await says('1.0.0'));
+  await attached(to);
+  await until('1.0.0 is good', async () => (await statusOf(to, 'guard'))?.lastGood?.version === '1.0.0');
+  const heard = new Set<string>();
+  const over = new AbortController();
+  const asking = (async () => {
+    while (!over.signal.aborted) heard.add(await messageOf(create(to, task('a', {}))));
+  })();
+  const next = await says('1.1.0');
+  store(to, next);
+  const spec = { digest: next.digest, version: '1.1.0' };
+  await to.client.patch(pluginKind, { name: 'guard' }, { type: 'merge', body: { spec } });
+  await until('1.1.0 answers', async () => [...heard].some((one) => one.endsWith('1.1.0 says no')));
+  await until('1.1.0 is active', async () => (await statusOf(to, 'guard'))?.activeVersion === '1.1.0');
+  over.abort();
+  await asking;
+  const denial = '403 Forbidden: admission plugin "guard" denied the request: ';
+  expect([...heard]).toEqual([`${denial}1.0.0 says no`, `${denial}1.1.0 says no`]);
+}, 90_000);
+
+test('while the host is away its own kinds stay closed, and all else is open', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  await install(to, await hookPlugin('validate(Task, () => true);'));
+  await attached(to);
+  await create(to, task('a', {}));
+  await to.host[Symbol.asyncDispose]();
+  expect(await messageOf(create(to, task('b', {})))).toBe(
+    '500 InternalError: Internal error occurred: failed calling plugin "guard": plugin guard does not run',
+  );
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm', namespace: 'default' } };
+  expect(await messageOf(to.client.create(configMapKind, map))).toBe('done');
 }, 60_000);
