@@ -1,5 +1,6 @@
 // Hooks of plugins in processes of their own, called by the real API server over socket and socket pair.
 import { afterAll, expect, test } from 'bun:test';
+import { readdirSync } from 'node:fs';
 import {
   configMapKind,
   eventKind,
@@ -10,9 +11,11 @@ import {
   podKind,
   serviceAccountKind,
 } from '#api';
-import { Scope } from '#base';
+import { Scope, spawnDuplex, systemClock, systemFiles } from '#base';
 import { createInformers } from '../core/client/cache-informer.ts';
+import { runPluginCommand } from '../core/host/command.ts';
 import { advisersOf } from '../core/host/hooks/advisers.ts';
+import { bundleFolder } from '../core/host/host.ts';
 import { pluginKind } from '../core/host/kind.ts';
 import { startScheduler } from '../core/scheduler/scheduler.ts';
 import { createEventRecorder } from '../core/sdk/recorder.ts';
@@ -29,6 +32,7 @@ import {
   store,
   until,
 } from './fixtures/hook-cluster.ts';
+import { rejection } from './fixtures/rejection.ts';
 
 afterAll(removePlace);
 
@@ -392,3 +396,53 @@ test('while the host is away its own kinds stay closed, and all else is open', a
   const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm', namespace: 'default' } };
   expect(await messageOf(to.client.create(configMapKind, map))).toBe('done');
 }, 60_000);
+
+test.skipIf(!sandboxed)(
+  'commands run sandboxed, under the rights of who typed them',
+  async () => {
+    await using scope = new Scope();
+    const to = await cluster(scope);
+    const bundle = await built(
+      'counter',
+      `command({ name: "count", help: "Counts.", flags: t.object({ limit: t.int().default(2) }),
+  async run({ flags, words, print }) { print(words.join("+") + " " + flags.limit + " " + (await api.configmaps.list({ namespace: "default" })).length + " \\u001b[2J"); } });
+command({ name: "fails", help: "Fails.", run() { throw new Error("not today"); } });
+command({ name: "dies", help: "Dies.", run() { process.exit(4); } });
+command({ name: "peeks", help: "Peeks.", run({ print }) { print(require("fs").readdirSync("/").join(" ")); } });
+panel({ name: "p", title: "Counts", module: "plugin.js" });`,
+      'needs: { configmaps: ["list"] },',
+      '1.0.0',
+      'sandbox',
+      'import { t } from "pintle/sdk";',
+    );
+    await install(to, bundle);
+    const status = await phase(to, 'counter', 'Active');
+    expect(status.commands?.map(({ name }) => name)).toEqual(['count', 'fails', 'dies', 'peeks']);
+    expect(status.panels).toEqual([{ name: 'p', title: 'Counts', module: 'plugin.js' }]);
+    const run = async (name: string, token = 'admin', words: string[] = []) => {
+      const lines: string[] = [];
+      await runPluginCommand({
+        bundle: { ...bundle, folder: bundleFolder(to.folder, 'counter', bundle.digest) },
+        command: { name, flags: { limit: 3 }, words },
+        config: {},
+        token,
+        fetch: (request) => to.server.fetch(request),
+        baseUrl: 'http://localhost',
+        spawn: spawnDuplex,
+        files: systemFiles,
+        clock: systemClock,
+        clusterId: 'test',
+        runFolder: to.run,
+        print: (line) => void lines.push(line),
+      });
+      return lines;
+    };
+    expect(await run('count', 'admin', ['a', 'b'])).toEqual(['a+b 3 0 \ufffd[2J']);
+    expect((await rejection(run('count', 'weak'))).message).toContain('configmaps is forbidden: User "weak"');
+    expect((await rejection(run('fails'))).message).toBe('counter fails: not today');
+    expect((await rejection(run('dies'))).message).toBe('counter dies: it ended with code 4');
+    expect((await run('peeks'))[0]).not.toContain('home');
+    expect(readdirSync(to.run).filter((name) => name.startsWith('.'))).toEqual([]);
+  },
+  60_000,
+);
