@@ -1,4 +1,8 @@
 import {
+  type AnyKind,
+  type AnyObject,
+  type ApiPart,
+  type ApiPartContext,
   clusterRoleBindingKind,
   clusterRoleKind,
   isReason,
@@ -6,8 +10,7 @@ import {
   roleBindingKind,
   roleKind,
   serviceKind,
-} from '#api';
-import type { AnyKind, AnyObject, ApiPart, ApiPartContext } from '#sdk';
+} from '#sdk';
 import { addressNumber, dnsName, dnsNamespace } from './places.ts';
 
 const rbac = 'rbac.authorization.k8s.io';

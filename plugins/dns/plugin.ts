@@ -1,4 +1,6 @@
 import {
+  type ControllerSpec,
+  type ControllerSpecs,
   type EndpointSlice,
   endpointSliceKind,
   isReason,
@@ -8,8 +10,8 @@ import {
   nodeKind,
   type Service,
   serviceKind,
-} from '#api';
-import { type ControllerSpec, type ControllerSpecs, specOf } from '#sdk';
+  specOf,
+} from '#sdk';
 import { serviceNameLabel } from './cluster-zone.ts';
 import { dnsName, dnsNamespace } from './places.ts';
 import { managedBy, managedByLabel, planEndpoints } from './plan-endpoints.ts';

@@ -1,4 +1,4 @@
-import { type Log, messageOf, Scope } from '#base';
+import { type Log, messageOf, Scope } from '#sdk';
 
 /** Gives the reply to a packet; undefined: none. */
 export type Respond = (

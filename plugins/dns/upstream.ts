@@ -1,4 +1,4 @@
-import type { Clock } from '#base';
+import type { Clock } from '#sdk';
 import { type ForeignAnswer, readForeign } from './foreign.ts';
 import { headerBytes, udpBytesMax } from './query.ts';
 

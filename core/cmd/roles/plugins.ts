@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { messageOf, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
+import { networkInterfaces } from 'node:os';
+import { messageOf, programOnPath, programPath, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
@@ -153,13 +154,21 @@ export const startControllersParts = (
 ): Promise<void> =>
   run(context, 'controllers', controllersParts(context.catalog, { informers, metrics }, seamsOf(context, client)));
 
+const ownAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
+
 /** `informers`: of the service proxy. */
 export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
-    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr] },
+    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses },
+    machine: {
+      files: systemFiles,
+      spawn: spawnDuplex,
+      findProgram: (name: string) => programPath(name) ?? programOnPath(name),
+    },
     folderOf: (name: string) => home.path('node', 'plugins', name),
     api: {
       url: `https://127.0.0.1:${config.port}`,
