@@ -44,7 +44,7 @@ async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemo
     return {
       code: response.status,
       warning: response.headers.get('warning'),
-      body: (text.startsWith('{') ? JSON.parse(text) : {}) as Json,
+      body: (text.startsWith('{') && !text.includes('}\n{') ? JSON.parse(text) : {}) as Json,
       text,
     };
   };
@@ -123,6 +123,12 @@ test('a definition is served once it is established, in discovery and in the doc
     expect(patch).toContain('application/merge-patch+json');
     expect(patch).not.toContain('strategic-merge-patch');
   }
+  const service = '/apis/apiregistration.k8s.io/v1/apiservices/v1.example.com';
+  expect((await send('GET', service)).body).toMatchObject({
+    metadata: { labels: { 'kube-aggregator.kubernetes.io/automanaged': 'true' } },
+    spec: { group: 'example.com', version: 'v1', groupPriorityMinimum: 1000, versionPriority: 100 },
+    status: { conditions: [{ type: 'Available', status: 'True', reason: 'Local' }] },
+  });
   expect((await send('POST', foos, foo({ color: 'red' }))).code).toBe(201);
   await send('POST', foos, foo({}, { name: 'held', finalizers: ['example.com/hold'] }));
   expect((await send('DELETE', `${definitions}/foos.example.com`)).code).toBe(200);
@@ -137,6 +143,7 @@ test('a definition is served once it is established, in discovery and in the doc
   await send('PATCH', `${foos}/held`, { metadata: { finalizers: null } }, 'application/merge-patch+json');
   await until(async () => (await send('GET', `${definitions}/foos.example.com`)).code === 404);
   await until(async () => (await send('GET', foos)).code === 404);
+  await until(async () => (await send('GET', service)).code === 404);
 });
 
 test('objects are pruned, defaulted and validated in the words of the original', async () => {
@@ -412,7 +419,8 @@ test('versions that a webhook converts: reads, lists, writes, watches; its failu
     return { response: { uid, result: { status: 'Success' }, convertedObjects } };
   });
   const text = { type: 'string' };
-  const v2 = version({ properties: { host: text, port: text } }, { name: 'v2', storage: false });
+  const selectableFields = [{ jsonPath: '.spec.host' }];
+  const v2 = version({ properties: { host: text, port: text } }, { name: 'v2', storage: false, selectableFields });
   const webhook = { clientConfig: { url: 'https://example.com/convert' }, conversionReviewVersions: ['v1'] };
   await establish(
     send,
@@ -432,6 +440,24 @@ test('versions that a webhook converts: reads, lists, writes, watches; its failu
   const patched = await send('PATCH', `${other}/a`, { spec: { port: '9' } }, 'application/merge-patch+json');
   expect(patched.body['spec']).toEqual({ host: 'a', port: '9' });
   expect((await send('GET', `${foos}/a`)).body['spec']).toEqual({ hostPort: 'a:9' });
+  const selected = async (host: string) =>
+    ((await send('GET', `${other}?fieldSelector=spec.host%3D${host}`)).body['items'] as Json[]).map(({ spec }) => spec);
+  await send('POST', foos, foo({ hostPort: 'd:4' }, { name: 'd' }));
+  expect(await selected('d')).toEqual([{ host: 'd', port: '4' }]);
+  expect(await selected('none')).toEqual([]);
+  const watched = send('GET', `${other}?watch=1&timeoutSeconds=2&fieldSelector=spec.host%3De`);
+  await send('POST', foos, foo({ hostPort: 'e:5' }, { name: 'e' }));
+  await send('POST', foos, foo({ hostPort: 'f:6' }, { name: 'f' }));
+  await send('PATCH', `${foos}/e`, { spec: { hostPort: 'g:7' } }, 'application/merge-patch+json');
+  const events = (await watched).text.trim().split('\n');
+  expect(
+    events
+      .map((line) => JSON.parse(line) as { type: string; object: Json })
+      .map(({ type, object }) => [type, object['spec']]),
+  ).toEqual([
+    ['ADDED', { host: 'e', port: '5' }],
+    ['DELETED', { host: 'e', port: '5' }],
+  ]);
   broken = true;
   await send('POST', foos, foo({ hostPort: 'c:3' }, { name: 'c' }));
   expect((await send('GET', `${other}/c`)).body).toMatchObject({

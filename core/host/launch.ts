@@ -4,6 +4,7 @@ import { type DuplexChild, type Files, ownProgram, ownUserId, PintleError, progr
 import type { Bundle } from './bundle.ts';
 import { prepareCgroup, removeCgroup } from './cgroup.ts';
 import type { Isolation } from './manifest.ts';
+import { hasHooks } from './provides.ts';
 
 export interface Places {
   /** Writable for the plugin, kept between starts. */
@@ -49,10 +50,11 @@ export async function launchPlugin(
 ): Promise<Launched> {
   const { files } = options;
   for (const folder of Object.values(places)) await files.mkdir(folder, { recursive: true, mode: 0o700 });
+  const channel = hasHooks(bundle.manifest.provides);
   if (isolation === 'process') {
     const entry = join(bundle.folder, bundle.manifest.entry);
     const env = { HOME: places.state, TMPDIR: places.state, PATH: '/usr/bin:/bin' };
-    const child = options.spawn([ownProgram(), entry], { cwd: places.state, env, onlyThisEnv: true });
+    const child = options.spawn([ownProgram(), entry], { cwd: places.state, env, onlyThisEnv: true, channel });
     return {
       child,
       apiSocket: join(places.api, socketName),
@@ -73,6 +75,7 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
       'install util-linux',
     );
   const { manifest } = bundle;
+  const channel = hasHooks(manifest.provides);
   const isRoot = ownUserId() === 0;
   const uid = isRoot ? userIdOf(options.clusterId, manifest.name) : undefined;
   if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
@@ -94,11 +97,12 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
     cgroups: cgroup?.joins ?? [],
     openFilesMax,
     processesMax: isRoot ? processesMax : 0,
+    channel,
   };
   const user = isRoot ? [] : ['-U', '-r'];
   const child = options.spawn(
     [unshare, ...user, '-m', '-n', '--propagation', 'private', '--', ownProgram(), sandboxProgram, JSON.stringify(run)],
-    { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true },
+    { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true, channel },
   );
   return {
     child,

@@ -1,4 +1,5 @@
 import type { Provides } from './manifest.ts';
+import type { MetricValues } from './plugin-metrics.ts';
 
 /** Host and plugin speak in lines of JSON over the plugin's standard input and output. */
 export type ToPlugin =
@@ -8,6 +9,8 @@ export type ToPlugin =
       /** Unix socket that answers the Kubernetes API as this plugin's account. */
       readonly apiSocket: string;
       readonly config: Readonly<Record<string, unknown>>;
+      /** Version of the calls over descriptor 3; absent: the host makes none. */
+      readonly hooks?: number;
       /** Another version acts: set up and fill caches, but reconcile nothing before `activate`. */
       readonly standby: boolean;
     }
@@ -19,7 +22,7 @@ export type FromPlugin =
   | { readonly type: 'ready'; readonly provides: Provides }
   | { readonly type: 'failed'; readonly message: string }
   /** Once a second. */
-  | { readonly type: 'beat'; readonly metrics: Readonly<Record<string, number>> }
+  | { readonly type: 'beat'; readonly metrics: MetricValues }
   | {
       readonly type: 'log';
       readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -27,6 +30,8 @@ export type FromPlugin =
       readonly fields?: Readonly<Record<string, unknown>>;
     };
 
+/** Of the calls over the socket pair; `hello` is the first and names it. */
+export const hooksProtocol = 1;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 

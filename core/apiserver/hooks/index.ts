@@ -5,6 +5,8 @@ import type { Core } from '../core.ts';
 import { certificateRights } from './certificates.ts';
 import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
 import { defaultTolerations } from './default-tolerations.ts';
+import { mutatingPolicies } from './dynamic/mutating-policies.ts';
+import { validatingPolicies } from './dynamic/validating-policies.ts';
 import { mutatingWebhooks, validatingWebhooks } from './dynamic/webhooks.ts';
 import { limitRanger } from './limit-ranger.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
@@ -35,8 +37,10 @@ export const builtinAdmission = (
   defaultIngressClass(reader),
   ownerReferenceRights(authorizer, () => core().kinds),
   rbacEscalation(authorizer),
+  mutatingPolicies(core),
   { ...mutatingWebhooks(core, callWebhook), endsPass: true },
   ...more,
+  validatingPolicies(core),
   validatingWebhooks(core, callWebhook),
   resourceQuota(core),
 ];

@@ -1,4 +1,6 @@
+export * from './contributions.ts';
 export * from './crd.ts';
+export * from './hook-calls.ts';
 export type * from './needs.ts';
 export * from './plugin.ts';
 export * from './reconcile.ts';

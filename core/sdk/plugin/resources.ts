@@ -15,6 +15,7 @@ export const builtinResources = {
   serviceaccounts: kinds.serviceAccountKind,
   'endpointslices.discovery.k8s.io': kinds.endpointSliceKind,
   'leases.coordination.k8s.io': kinds.leaseKind,
+  'tokenreviews.authentication.k8s.io': kinds.tokenReviewKind,
 } as const;
 type Builtin = typeof builtinResources;
 /** `pods`, `leases.coordination.k8s.io`, or any `plural.group` of a custom resource of somebody else. */

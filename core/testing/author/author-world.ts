@@ -74,9 +74,9 @@ export class AuthorWorld implements AsyncDisposable {
   now(): number {
     return this.world.clock.now();
   }
-  /** Counters and gauges of the plugin, by name. */
+  /** Counters and gauges of the plugin, by name; those with labels as the sum of all. */
   get metrics(): Readonly<Record<string, number>> {
-    return this.subject.metrics.values();
+    return this.subject.metrics.totals();
   }
   /** YAML of one or more documents, or objects; server-side apply as cluster admin. Throws what the API server answers. */
   async apply(...given: readonly (string | Body)[]): Promise<void> {
