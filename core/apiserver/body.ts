@@ -1,5 +1,5 @@
 import { errors, StatusError } from '#api';
-import { messageOf, parseExactly } from '#base';
+import { messageOf, parseExactly, systemClock } from '#base';
 import type { Arrival } from './arrivals.ts';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
@@ -20,6 +20,8 @@ export interface Body {
   readonly bigNumber?: string;
 }
 
+/** From here on scanning and parsing take milliseconds each. */
+const heavyChars = 128 * 1024;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Of requests that came through a listener. */
@@ -88,7 +90,13 @@ export async function readObject(request: Request, kind = 'object'): Promise<Bod
   if (type === protobufType) return readProtobuf(request, kind);
   if (type !== 'application/json' && type !== 'application/yaml') throw unsupportedMedia(objectTypes);
   const text = await readText(request);
-  return type === 'application/json' ? parseJsonObject(text, kind) : parseYamlObject(text, kind);
+  if (type !== 'application/json') return parseYamlObject(text, kind);
+  if (text.length < heavyChars) return parseJsonObject(text, kind);
+  const scanned = scanJson(text);
+  await systemClock.soon(); // other requests have their turn between the stages of a large body
+  const body = parseJsonObject(text, kind, scanned);
+  await systemClock.soon();
+  return body;
 }
 
 /** For DELETE and other calls whose body is optional. */
@@ -118,12 +126,14 @@ async function readProtobuf(request: Request, kind: string): Promise<Body> {
 }
 
 /** Any JSON, for patches. Throws 400. */
-export function parseJson(text: string): {
+export function parseJson(
+  text: string,
+  { duplicates, bigNumber } = scanJson(text),
+): {
   readonly value: unknown;
   readonly faults: readonly string[];
   readonly bigNumber?: string;
 } {
-  const { duplicates, bigNumber } = scanJson(text);
   return {
     value: bigNumber === undefined ? (JSON.parse(text) as unknown) : parseExactly(text),
     bigNumber,
@@ -131,10 +141,10 @@ export function parseJson(text: string): {
   };
 }
 
-function parseJsonObject(text: string, kind = 'DeleteOptions'): Body {
+function parseJsonObject(text: string, kind = 'DeleteOptions', scanned?: ReturnType<typeof scanJson>): Body {
   let parsed: ReturnType<typeof parseJson>;
   try {
-    parsed = parseJson(text);
+    parsed = parseJson(text, scanned);
   } catch (error) {
     if (error instanceof StatusError) throw error;
     throw unrecognized(kind, messageOf(error), text);
