@@ -1,6 +1,7 @@
 import { errors, StatusError } from '#api';
 import { messageOf, parseExactly, systemClock } from '#base';
 import type { Arrival } from './arrivals.ts';
+import { budgets } from './body-budget.ts';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
 import { protobufType, unsupportedMedia } from './negotiate.ts';
@@ -55,19 +56,26 @@ async function receive(request: Request): Promise<Uint8Array> {
     throw tooLarge();
   }
   if (request.headers.has('content-length')) {
+    if (!(budgets.get(request)?.take(request, Number(request.headers.get('content-length'))) ?? true)) {
+      await drain(request);
+      throw tooMany();
+    }
     const bytes = new Uint8Array(await request.arrayBuffer());
     if (bytes.length > bodyBytesMax) throw tooLarge();
     return bytes;
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
+  let hasRoom = true;
   if (request.body)
     for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.length;
-      if (size <= bodyBytesMax) chunks.push(chunk);
+      hasRoom &&= size > bodyBytesMax || (budgets.get(request)?.take(request, chunk.length) ?? true);
+      if (size <= bodyBytesMax && hasRoom) chunks.push(chunk);
       else chunks.length = 0; // read to its end all the same, without keeping it
     }
   if (size > bodyBytesMax) throw tooLarge();
+  if (!hasRoom) throw tooMany();
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
 
@@ -80,6 +88,7 @@ export async function drain(request: Request): Promise<void> {
   for await (const _chunk of request.body as unknown as AsyncIterable<Uint8Array>);
 }
 
+const tooMany = () => errors.tooManyRequests('Too many bodies at once, please try again later.', 1);
 const tooLarge = () => errors.tooLarge(`Request entity too large: limit is ${bodyBytesMax}`);
 export const mediaTypeOf = (request: Request): string =>
   (request.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase() || 'application/json';

@@ -102,8 +102,7 @@ function fieldsBelow(
   return found;
 }
 
-const isSet = (around: Shape, value: unknown): boolean =>
-  value !== undefined && (value !== null || keepsNulls(around));
+const isSet = (around: Shape, value: unknown): boolean => value !== undefined && (value !== null || keepsNulls(around));
 /** Owned whole, and never there before it was written. */
 const isPiece = ({ type }: Field): boolean =>
   type === 'string' || type === 'integer' || type === 'number' || type === 'boolean';
