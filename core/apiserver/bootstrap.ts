@@ -12,6 +12,7 @@ import { firstAddress } from './allocate/range.ts';
 import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { AnyKind, AnyObject } from './contract.ts';
 import type { Core } from './core.ts';
+import { bootstrapFlowControl } from './flow-control/flow-control.ts';
 import { systemPriorityClasses } from './strategies/classes.ts';
 import { systemCall, systemCreate } from './system-call.ts';
 import { updateObject } from './update-object.ts';
@@ -22,7 +23,11 @@ const httpsPort = 443;
 /** What every cluster has from its first second: namespaces, roles, classes and the `kubernetes` service. Safe to run at every start. */
 export async function bootstrap(core: Core): Promise<void> {
   for (const name of namespaces) await ensure(core, namespaceKind, { metadata: { name } });
-  await Promise.all([bootstrapRbac(core), ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body))]);
+  await Promise.all([
+    bootstrapRbac(core),
+    bootstrapFlowControl(core),
+    ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body)),
+  ]);
   const { advertise, serviceRange } = core.options;
   const target = advertise?.port ?? httpsPort;
   await ensure(core, serviceKind, {

@@ -437,6 +437,27 @@ const expressions: Scenario = {
     }),
   ],
 };
+const flow = '/apis/flowcontrol.apiserver.k8s.io/v1';
+const flowControl: Scenario = {
+  name: 'flow control that every cluster has',
+  requests: [
+    ...[
+      'catch-all',
+      'exempt',
+      'global-default',
+      'kube-controller-manager',
+      'probes',
+      'service-accounts',
+      'system-nodes',
+    ].flatMap((name): Exchange[] => [
+      { path: `${flow}/flowschemas/${name}`, only: 'spec' },
+      { path: `${flow}/flowschemas/${name}`, only: 'status' },
+    ]),
+    ...['catch-all', 'exempt', 'leader-election', 'node-high', 'workload-low'].map(
+      (name): Exchange => ({ path: `${flow}/prioritylevelconfigurations/${name}`, only: 'spec' }),
+    ),
+  ],
+};
 export const admission: readonly Scenario[] = [
   parts,
   limits,
@@ -447,4 +468,5 @@ export const admission: readonly Scenario[] = [
   certificates,
   runtimeClasses,
   expressions,
+  flowControl,
 ];
