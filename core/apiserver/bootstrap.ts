@@ -1,5 +1,6 @@
 import {
   apiServiceKind,
+  configMapKind,
   endpointSliceKind,
   endpointsKind,
   isReason,
@@ -28,7 +29,17 @@ export async function bootstrap(core: Core): Promise<void> {
     bootstrapFlowControl(core),
     ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body)),
   ]);
-  const { advertise, serviceRange } = core.options;
+  const { advertise, serviceRange, frontProxy } = core.options;
+  if (frontProxy)
+    await ensure(
+      core,
+      configMapKind,
+      {
+        metadata: { name: 'extension-apiserver-authentication', namespace: 'kube-system' },
+        data: trustData(frontProxy),
+      },
+      'data',
+    );
   const target = advertise?.port ?? httpsPort;
   await ensure(core, serviceKind, {
     metadata: { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } },
@@ -67,6 +78,17 @@ export async function bootstrap(core: Core): Promise<void> {
     'ports',
   );
 }
+
+/** What aggregated servers read to know whom this server may name. */
+const trustData = ({ ca, clientCa }: NonNullable<Core['options']['frontProxy']>): Record<string, string> => ({
+  ...(clientCa && { 'client-ca-file': clientCa }),
+  'requestheader-allowed-names': '["front-proxy-client"]',
+  'requestheader-client-ca-file': ca,
+  'requestheader-extra-headers-prefix': '["X-Remote-Extra-"]',
+  'requestheader-group-headers': '["X-Remote-Group"]',
+  'requestheader-uid-headers': '["X-Remote-Uid"]',
+  'requestheader-username-headers': '["X-Remote-User"]',
+});
 
 /** Priorities of API groups, as upstream orders them; others go last. */
 const groupPriorities: Readonly<Record<string, readonly [group: number, version: number]>> = {

@@ -2,6 +2,7 @@ import { errors, keyOf, type StatusError } from '#api';
 import type { Clock, Log, Random } from '#base';
 import type { UserInfo } from '#sdk';
 import type { Store } from '../store/store.ts';
+import type { Aggregator } from './aggregation/aggregator.ts';
 import type { CachedObject } from './cached-object.ts';
 import type {
   AdmissionHook,
@@ -37,6 +38,8 @@ export interface Core {
   readonly documents: Documents;
   readonly metrics: ApiMetrics;
   readonly admission: readonly AdmissionHook[];
+  /** Group versions of other servers; made when all else is. */
+  aggregator?: Aggregator;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

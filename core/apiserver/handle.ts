@@ -71,6 +71,8 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
 async function route(core: Core, request: Request, info: RequestInfo, upgrade: Upgrade): Promise<Response | undefined> {
   const user = await authenticate(core, request);
   await authorize(core, user, info);
+  const elsewhere = await core.aggregator?.answer(request, info, user);
+  if (elsewhere) return elsewhere;
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     arrivals.get(request)?.done(); // its body is a stream of its own
