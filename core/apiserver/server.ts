@@ -1,5 +1,6 @@
 import { builtinKinds, type Kind, secretKind } from '#api';
 import { Scope } from '#base';
+import { Aggregator } from './aggregation/aggregator.ts';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type CachedObject, prefixOf } from './cached-object.ts';
@@ -75,6 +76,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   holder.core = core;
   options.authorizer.bind?.(reader);
   await bootstrap(core);
+  core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
   void sweepEvents(core);
   void compactHistory(core, options.compactionIntervalMs);
   if (secretKeys) {
