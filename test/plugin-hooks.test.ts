@@ -1,10 +1,22 @@
 // Hooks of plugins in processes of their own, called by the real API server over socket and socket pair.
 import { afterAll, expect, test } from 'bun:test';
-import { eventKind, type Kind, type KubeObject, type Node, nodeKind, podKind, serviceAccountKind } from '#api';
-import { Scope } from '#base';
+import { readdirSync } from 'node:fs';
+import {
+  configMapKind,
+  eventKind,
+  type Kind,
+  type KubeObject,
+  type Node,
+  nodeKind,
+  podKind,
+  serviceAccountKind,
+} from '#api';
+import { Scope, spawnDuplex, systemClock, systemFiles } from '#base';
 import { createInformers } from '../core/client/cache-informer.ts';
+import { runPluginCommand } from '../core/host/command.ts';
 import { advisersOf } from '../core/host/hooks/advisers.ts';
 import { pluginKind } from '../core/host/kind.ts';
+import { bundleFolder } from '../core/host/verify.ts';
 import { startScheduler } from '../core/scheduler/scheduler.ts';
 import { createEventRecorder } from '../core/sdk/recorder.ts';
 import {
@@ -17,8 +29,10 @@ import {
   sandboxed,
   seams,
   statusOf,
+  store,
   until,
-} from './fixtures/plugin-cluster.ts';
+} from './fixtures/hook-cluster.ts';
+import { rejection } from './fixtures/rejection.ts';
 
 afterAll(removePlace);
 
@@ -118,7 +132,7 @@ test('no answer: closed for its own kinds, at once while it is down; detached in
   const began = performance.now();
   expect(await messageOf(create(to, task('b', { image: 'hang' })))).toBe(`${failure}no answer within 1000 ms`);
   expect(performance.now() - began).toBeGreaterThan(900);
-  expect(to.board.timeoutShare('guard')).toMatchObject({ calls: 3, share: 1 / 3 });
+  expect(to.board.counts('guard')).toEqual({ calls: 3, timeouts: 1 });
   for (let crash = 0; crash < 5; crash++) {
     await until('it answers', () => create(to, task(`c${crash}`, {})));
     expect(await messageOf(create(to, task('b', { image: 'crash' })))).toStartWith(failure);
@@ -250,3 +264,185 @@ schedule({ name: "rank", weight: 50,
   await pod('required-1');
   expect((await told('required-1')).message).toContain('2 plugin guard/rank gave no answer');
 }, 90_000);
+
+test('rest: a kind that is stored nowhere, behind the same door; 503 without its plugin, while all else goes on', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const served = `const notes = new Map([["default/a", { metadata: { name: "a", namespace: "default" }, text: "one" }]]);
+const key = (call) => call.namespace + "/" + call.name;
+rest({ group: "live.example.com", version: "v1", kind: "Note",
+  get: (call) => { if (call.name === "throw") throw new Error("not today"); return notes.get(key(call)); },
+  list: (call) => [...notes.values()].filter((one) => !call.namespace || one.metadata.namespace === call.namespace),
+  create: (call, object) => { notes.set(call.namespace + "/" + object.metadata.name, { ...object, by: call.user.name }); return notes.get(call.namespace + "/" + object.metadata.name); },
+  delete: (call) => { notes.delete(key(call)); } });`;
+  await install(to, await built('live', served));
+  const kind = { ...taskKind(), group: 'live.example.com', kind: 'Note', plural: 'notes', singular: 'note' } as Kind<
+    KubeObject & { text?: string; by?: string }
+  >;
+  const key = (name: string) => ({ namespace: 'default', name });
+  await until('it is served', () => to.client.get(kind, key('a')));
+  expect(await to.client.get(kind, key('a'))).toMatchObject({
+    kind: 'Note',
+    apiVersion: 'live.example.com/v1',
+    text: 'one',
+  });
+  const made = await to.client.create(kind, { apiVersion: 'live.example.com/v1', kind: 'Note', metadata: key('b') });
+  expect(made.by).toBe('admin');
+  expect((await to.client.list(kind)).items.map(({ metadata }) => metadata.name)).toEqual(['a', 'b']);
+  await to.client.delete(kind, key('b'));
+  expect(await messageOf(to.client.get(kind, key('b')))).toBe('404 NotFound: notes.live.example.com "b" not found');
+  expect(await messageOf(to.client.get(kind, key('throw')))).toBe('500 InternalError: plugin "live": not today');
+  expect(await messageOf(to.client.update(kind, made))).toStartWith('405 ');
+  expect(await messageOf(to.clientOf('weak').get(kind, key('a')))).toStartWith('403 ');
+  const ask = (path: string, accept = 'application/json') =>
+    to.server.fetch(new Request(`http://localhost${path}`, { headers: { authorization: 'Bearer admin', accept } }));
+  const path = '/apis/live.example.com/v1';
+  const { resources } = (await (await ask(path)).json()) as { resources: { name: string; verbs: string[] }[] };
+  expect(resources).toMatchObject([{ name: 'notes', verbs: ['get', 'list', 'create', 'delete'] }]);
+  const table = (await (await ask(`${path}/notes`, 'application/json;as=Table;v=v1;g=meta.k8s.io')).json()) as {
+    rows: { cells: unknown[] }[];
+  };
+  expect(table.rows[0]!.cells[0]).toBe('a');
+  to.board.attach('live', { isResponsive: false, channel: undefined }, to.board.statusOf('live')!);
+  const gone = await ask(`${path}/notes`);
+  expect([gone.status, gone.headers.get('retry-after')]).toEqual([503, '1']);
+  expect(((await gone.json()) as { message: string }).message).toBe(
+    'plugin "live" does not answer: plugin live does not run',
+  );
+  expect((await ask('/apis')).status).toBe(200);
+  await to.client.delete(pluginKind, { name: 'live' });
+  await until('it is gone', async () => (await ask(`${path}/notes`)).status === 404);
+}, 60_000);
+
+test('authenticators: only when approved, first positive answer, nobody of the system', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const who = `authenticate({ name: "words", authenticate: (token) => token === "ada" ? { name: "ada", groups: ["makers"] } : token === "root" ? { name: "x", groups: ["system:masters"] } : token === "node" ? { name: "system:node:a", groups: [] } : undefined });`;
+  const review = 'needs: { "tokenreviews.authentication.k8s.io": ["create"] },';
+  await install(to, await built('plain', who));
+  expect(JSON.stringify((await phase(to, 'plain', 'Failed')).conditions)).toContain('AuthenticatorNotApproved');
+  await install(to, await built('words', who, review));
+  await attached(to, 'words');
+  const self = (token: string) =>
+    to
+      .clientOf(token)
+      .request<{ status: { userInfo: { username: string; groups: string[] } } }>(
+        'POST',
+        '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+        { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' },
+      )
+      .then(({ status }) => status.userInfo);
+  const answer = await until('ada is known', () => self('ada'));
+  expect(answer).toMatchObject({ username: 'ada', groups: ['makers', 'system:authenticated'] });
+  for (const token of ['root', 'node', 'nobody'])
+    expect(await self(token).catch(() => ({ username: 'system:anonymous' }))).toMatchObject({
+      username: 'system:anonymous',
+    });
+}, 60_000);
+
+test('metrics: declared names and labels, of every plugin, through the door; what came later is dropped', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  await install(
+    to,
+    await built(
+      'counting',
+      `const seen = metrics.counter("seen_total", "Seen.", ["what"]); seen.inc(3, { what: "x" });
+       void (async () => { await new Promise((done) => setTimeout(done, 50)); metrics.counter("late_total", "Late.").inc(9); })();`,
+    ),
+  );
+  const text = await until('its metrics', async () => {
+    const all = await to.ask.metricsText();
+    return all.includes('seen_total{') && all.includes('dropped') && all;
+  });
+  expect(text).toContain('# TYPE seen_total counter\nseen_total{plugin="counting",what="x"} 3\n');
+  expect(text).not.toContain('late_total');
+}, 60_000);
+
+test('an upgrade moves the hooks: no write in between goes unjudged, and the newer version has the last word', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const says = (version: string) => hookPlugin(`validate(Task, () => "${version} says no");`, { version });
+  await install(to, await says('1.0.0'));
+  await attached(to);
+  await until('1.0.0 is good', async () => (await statusOf(to, 'guard'))?.lastGood?.version === '1.0.0');
+  const heard = new Set<string>();
+  const over = new AbortController();
+  const asking = (async () => {
+    while (!over.signal.aborted) heard.add(await messageOf(create(to, task('a', {}))));
+  })();
+  const next = await says('1.1.0');
+  store(to, next);
+  const spec = { digest: next.digest, version: '1.1.0' };
+  await to.client.patch(pluginKind, { name: 'guard' }, { type: 'merge', body: { spec } });
+  await until('1.1.0 answers', async () => [...heard].some((one) => one.endsWith('1.1.0 says no')));
+  await until('1.1.0 is active', async () => (await statusOf(to, 'guard'))?.activeVersion === '1.1.0');
+  over.abort();
+  await asking;
+  const denial = '403 Forbidden: admission plugin "guard" denied the request: ';
+  expect([...heard]).toEqual([`${denial}1.0.0 says no`, `${denial}1.1.0 says no`]);
+}, 90_000);
+
+test('while the host is away its own kinds stay closed, and all else is open', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  await install(to, await hookPlugin('validate(Task, () => true);'));
+  await attached(to);
+  await create(to, task('a', {}));
+  await to.host[Symbol.asyncDispose]();
+  expect(await messageOf(create(to, task('b', {})))).toBe(
+    '500 InternalError: Internal error occurred: failed calling plugin "guard": plugin guard does not run',
+  );
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm', namespace: 'default' } };
+  expect(await messageOf(to.client.create(configMapKind, map))).toBe('done');
+}, 60_000);
+
+test.skipIf(!sandboxed)(
+  'commands run sandboxed, under the rights of who typed them',
+  async () => {
+    await using scope = new Scope();
+    const to = await cluster(scope);
+    const bundle = await built(
+      'counter',
+      `command({ name: "count", help: "Counts.", flags: t.object({ limit: t.int().default(2) }),
+  async run({ flags, words, print }) { print(words.join("+") + " " + flags.limit + " " + (await api.configmaps.list({ namespace: "default" })).length + " \\u001b[2J"); } });
+command({ name: "fails", help: "Fails.", run() { throw new Error("not today"); } });
+command({ name: "dies", help: "Dies.", run() { process.exit(4); } });
+command({ name: "peeks", help: "Peeks.", run({ print }) { print(require("fs").readdirSync("/").join(" ")); } });
+panel({ name: "p", title: "Counts", module: "plugin.js" });`,
+      'needs: { configmaps: ["list"] },',
+      '1.0.0',
+      'sandbox',
+      'import { t } from "pintle/sdk";',
+    );
+    await install(to, bundle);
+    const status = await phase(to, 'counter', 'Active');
+    expect(status.commands?.map(({ name }) => name)).toEqual(['count', 'fails', 'dies', 'peeks']);
+    expect(status.panels).toEqual([{ name: 'p', title: 'Counts', module: 'plugin.js' }]);
+    const run = async (name: string, token = 'admin', words: string[] = []) => {
+      const lines: string[] = [];
+      await runPluginCommand({
+        bundle: { ...bundle, folder: bundleFolder(to.folder, 'counter', bundle.digest) },
+        command: { name, flags: { limit: 3 }, words },
+        config: {},
+        token,
+        fetch: (request) => to.server.fetch(request),
+        baseUrl: 'http://localhost',
+        spawn: spawnDuplex,
+        files: systemFiles,
+        clock: systemClock,
+        clusterId: 'test',
+        runFolder: to.run,
+        print: (line) => void lines.push(line),
+      });
+      return lines;
+    };
+    expect(await run('count', 'admin', ['a', 'b'])).toEqual(['a+b 3 0 \ufffd[2J']);
+    expect((await rejection(run('count', 'weak'))).message).toContain('configmaps is forbidden: User "weak"');
+    expect((await rejection(run('fails'))).message).toBe('counter fails: not today');
+    expect((await rejection(run('dies'))).message).toBe('counter dies: it ended with code 4');
+    expect((await run('peeks'))[0]).not.toContain('home');
+    expect(readdirSync(to.run).filter((name) => name.startsWith('.'))).toEqual([]);
+  },
+  60_000,
+);

@@ -24,7 +24,7 @@ import {
   sandboxed,
   statusOf,
   until,
-} from './fixtures/plugin-cluster.ts';
+} from './fixtures/hook-cluster.ts';
 import { rejection } from './fixtures/rejection.ts';
 import { skipped } from './fixtures/skipped.ts';
 
@@ -104,7 +104,7 @@ test('what is not held cannot be granted, and what is not approved does not run'
       message: 'spec.approvedNeeds lacks secrets: list',
     }),
   );
-}, 30_000);
+});
 
 test.each<[string, string, string]>([
   ['throws', 'if (process.cwd().endsWith("state")) throw new Error("boom");', 'boom'],

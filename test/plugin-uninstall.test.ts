@@ -15,7 +15,7 @@ import {
   runsVersion,
   startHost,
   until,
-} from './fixtures/plugin-hosts.ts';
+} from './fixtures/plugin-cluster.ts';
 import { rejection } from './fixtures/rejection.ts';
 
 let place: string;

@@ -15,7 +15,7 @@ import {
   runsVersion,
   startHost,
   until,
-} from './fixtures/plugin-hosts.ts';
+} from './fixtures/plugin-cluster.ts';
 
 let place: string;
 beforeAll(() => {

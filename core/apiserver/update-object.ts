@@ -2,7 +2,7 @@ import { errors, fieldErrors, invalidObject, isReason, type ObjectMeta, type Res
 import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
-import { type Call, conflictOf, managerOf, mustGet, resourceText } from './core.ts';
+import { type Call, conflictOf, managerOf, mustGet, resourceText, turn } from './core.ts';
 import { converted, strategyRequest, validateObject } from './create-object.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
@@ -25,6 +25,7 @@ export async function updateObject(call: Call, change: Change): Promise<CachedOb
   for (let attempt = 1; ; attempt++) {
     const current = await converted(mustGet(call));
     const next = await change.build(current);
+    await turn(call, current);
     try {
       return await writeUpdate(call, change, current, next);
     } catch (error) {
@@ -53,12 +54,14 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
         nowMs: call.nowMs,
       });
     }
+    await turn(call, current);
     await admission.mutate(next, before);
     served.strategy.defaults?.(next);
     if (!change.trusted)
       served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
     if (!change.trusted) validateObject(call, next, before, change.subresource);
     await admission.validate(next, before);
+    await turn(call, current);
     return await store(call, current, next, Boolean(asked));
   } catch (error) {
     admission.rollBack();
@@ -152,10 +155,23 @@ function copyField<K extends keyof ObjectMeta>(target: ObjectMeta, source: Reado
 
 /** Equal apart from the version and from the times of managedFields. */
 function isSame(served: CachedObject['served'], current: CachedObject, next: AnyObject, bytes: Uint8Array): boolean {
-  if (Buffer.compare(bytes, current.stored) === 0) return true;
+  const { stored } = current;
+  if (bytes.length !== stored.length) return false; // another time is as long as the old one
+  if (Buffer.compare(bytes, stored) === 0) return true;
+  if (served.conversion) return false;
+  // Almost every change shows in the first look at what it changed.
+  const before = current.object;
+  for (const name in next)
+    if (name !== 'metadata' && !Bun.deepEquals(next[name], before[name as keyof AnyObject], false)) return false;
   const mine = next.metadata.managedFields;
-  const old = current.object.metadata.managedFields;
-  if (!mine || !old || mine.length !== old.length || served.conversion) return false;
+  const old = before.metadata.managedFields;
+  if (!mine || !old || mine.length !== old.length) return false;
+  const unowned = ({ metadata }: Readonly<AnyObject>) => ({
+    ...metadata,
+    managedFields: undefined,
+    resourceVersion: undefined,
+  });
+  if (!Bun.deepEquals(unowned(next), unowned(before), false)) return false;
   const untimed = (list: typeof mine) => list.map((entry) => ({ ...entry, time: undefined }));
   if (!Bun.deepEquals(untimed(mine), untimed(old), true)) return false;
   const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };

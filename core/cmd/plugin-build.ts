@@ -22,6 +22,7 @@ type Recorded = Pick<
   | 'apis'
   | 'commands'
   | 'panels'
+  | 'metrics'
 >;
 
 /**
@@ -64,6 +65,7 @@ export async function buildPlugin(
       ...(recorded.apis ? { apis: recorded.apis } : {}),
       ...(recorded.commands ? { commands: recorded.commands } : {}),
       ...(recorded.panels ? { panels: recorded.panels } : {}),
+      ...(recorded.metrics ? { metrics: recorded.metrics } : {}),
       limits: { memoryMiB: 128 },
       files: { 'plugin.js': sha256Of(code) },
     };

@@ -3,19 +3,25 @@ import { CallError } from '#base';
 import type { Client } from '#client';
 import type { AdmissionRequest, AnyObject, ApiPart, Column, Strategy, UserInfo } from '#sdk';
 import { KnownHooks, pluginAdmission } from './hooks/admission.ts';
+import { PluginApis } from './hooks/apis.ts';
 import type { AskPlugin } from './hooks/door.ts';
 import { type PluginObject, type PluginSpec, pluginKind, pluginType } from './kind.ts';
 
 /** The kind Plugin, in the API server, and the hooks of those that run. Who installs must hold every right that the plugin gets. */
 export const hostApiPart = (ask: AskPlugin, known = new KnownHooks()): ApiPart => ({
   name: 'plugin-host',
-  async start({ kinds, schema, admit, client, reader }) {
+  async start({ kinds, schema, admit, client, reader, log, scope, kit }) {
     schema.define(pluginKind.type, pluginType);
     await kinds.add({ kind: pluginKind as never, strategy: pluginStrategy as never });
     admit({ name: 'PluginRights', validate: (request) => holdsRights(request, client) });
-    reader.onChange?.(pluginKind, (next, previous) =>
-      known.set((next ?? previous)!.metadata.name!, next?.status?.hooks ?? []),
-    );
+    const apis = new PluginApis({ kinds, kit, ask, log });
+    reader.onChange?.(pluginKind, (next, previous) => {
+      const name = (next ?? previous)!.metadata.name!;
+      known.set(name, next?.status?.hooks ?? []);
+      apis.set(name, next?.status?.apis ?? []);
+    });
+    scope.defer(() => apis.settled());
+    await apis.settled();
     admit(pluginAdmission(known, ask, kinds));
   },
 });

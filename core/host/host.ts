@@ -6,10 +6,11 @@ import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf,
 import { HookBoard } from './hooks/board.ts';
 import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
+import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
 import { uncarried } from './provides.ts';
 import { provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
-import { type Seen, StepError, statusOf } from './status.ts';
+import { type Seen, StepError, statusOf, withNulls } from './status.ts';
 import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
@@ -23,8 +24,8 @@ export interface HostOptions extends VersionHost {
 }
 export type StartStep = 'verify' | 'kinds' | 'identity' | 'start' | 'health' | 'fence' | 'promote' | 'drain';
 const finalizer = 'plugins.pintle.dev/host';
-const healthMsDefault = 5_000;
 const figuresEveryMs = 10_000;
+const healthMsDefault = 5_000;
 
 type Known = NonNullable<PluginStatus['lastGood']>;
 interface Entry {
@@ -88,7 +89,6 @@ export class PluginHost implements AsyncDisposable {
     if (current.metadata.deletionTimestamp) return this.#uninstall(current, entry);
     if (!current.metadata.finalizers?.includes(finalizer)) return this.#setFinalizer(current, true);
     this.#recall(entry, current);
-    entry.formerHooks ??= current.status?.hooks ?? [];
     if (current.spec?.paused) {
       this.#detach(name, entry);
       await this.#stop(entry);
@@ -139,6 +139,7 @@ export class PluginHost implements AsyncDisposable {
 
   /** What the object remembers of a former life of this host. */
   #recall(entry: Entry, { status, metadata }: Readonly<PluginObject>): void {
+    entry.formerHooks ??= status?.hooks ?? [];
     if (entry.written !== undefined || !status) return;
     entry.lastGood ??= status.lastGood;
     entry.previous ??= status.previous;
@@ -209,9 +210,9 @@ export class PluginHost implements AsyncDisposable {
       await former.gateway.fence();
       await this.#step(name, 'promote');
       next.gateway.promote();
-      this.#attach(name, entry, next);
       next.instance.activate();
       entry.running = next;
+      this.#attach(manifest.name, entry, next);
       if (!entry.rolledBack && entry.lastGood && entry.lastGood.digest !== next.bundle.digest)
         entry.upgrade = { fallback: entry.lastGood, untilMs: clock.monotonicMs() + probationMs };
       this.#good(entry, next);
@@ -256,28 +257,35 @@ export class PluginHost implements AsyncDisposable {
     const { clock, client, healthMs = healthMsDefault } = this.options;
     const { phase } = running.instance.state;
     if (phase === 'Quarantined') this.#detach(name, entry);
-    const { digest } = running.bundle;
     // What was healthy before, or takes over hooks that are in force, answers them at once: without it they fail.
-    const wasGood = entry.lastGood?.digest === digest && (entry.formerHooks?.length ?? 0) > 0;
+    const wasGood = entry.lastGood?.digest === running.bundle.digest && (entry.formerHooks?.length ?? 0) > 0;
     if (phase === 'Active' && (wasGood || this.#hooks.isAttached(name))) this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
     if (phase !== 'Active' || running.healthy) return;
     await clock.sleep(healthMs, this.#over.signal);
     if (entry.running !== running || running.instance.state.phase !== 'Active') return;
-    this.#attach(name, entry, running);
     this.#good(entry, running);
+    this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
   }
   #attach(name: string, entry: Entry, running: Version): void {
     entry.formerHooks = [];
-    const hooks = hooksOf(running.bundle.manifest, running.spec);
     if (this.#hooks.isAttached(name, running.instance)) return;
+    const hooks = hooksOf(running.bundle.manifest, running.spec);
     if (hooks.length > 0) this.#hooks.attach(name, running.instance, hooks);
     else this.#hooks.detach(name);
   }
   #detach(name: string, entry: Entry): void {
     entry.formerHooks = [];
     this.#hooks.detach(name);
+  }
+  /** Metrics of every plugin that runs. */
+  metricsText(): string {
+    return exposition(
+      [...this.#entries].flatMap(([name, { running }]) =>
+        running ? [{ name, facts: running.bundle.manifest.metrics ?? [], values: running.instance.state.metrics }] : [],
+      ),
+    );
   }
   /** Writes the figures of hooks into the status of each plugin that has some. */
   async refreshHooks(): Promise<void> {
@@ -301,8 +309,12 @@ export class PluginHost implements AsyncDisposable {
     const upgrade =
       entry.upgrade ?? (fresh ? undefined : { fallback: entry.lastGood!, untilMs: running.beganMs + probationMs });
     if (!upgrade) return;
-    const nowMs = this.options.clock.monotonicMs();
-    const verdict = afterUpgrade(upgrade, running.instance.state, nowMs, this.#hooks.timeoutShare(name));
+    const verdict = afterUpgrade(
+      upgrade,
+      running.instance.state,
+      this.options.clock.monotonicMs(),
+      this.#hooks.counts(name),
+    );
     if (verdict.type === 'watch') return;
     entry.upgrade = undefined;
     if (verdict.type === 'passed') return;
@@ -348,16 +360,8 @@ export class PluginHost implements AsyncDisposable {
       probation: status.probation?.fallback,
     });
     if (text === entry.written) return;
-    const body = {
-      status: {
-        ...status,
-        activeVersion: status.activeVersion ?? null,
-        memoryBytes: status.memoryBytes ?? null,
-        previous: status.previous ?? null,
-        probation: status.probation ?? null,
-      },
-    };
-    await this.options.client.patch(pluginKind, { name }, { type: 'merge', body }, { subresource: 'status' });
+    const patch = { type: 'merge', body: { status: withNulls(status) } } as const;
+    await this.options.client.patch(pluginKind, { name }, patch, { subresource: 'status' });
     entry.written = text;
   }
 

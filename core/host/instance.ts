@@ -3,6 +3,7 @@ import type { Bundle } from './bundle.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
 import { protocolVersion } from './manifest.ts';
+import type { MetricValues } from './plugin-metrics.ts';
 import { beatEveryMs, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { undeclared } from './provides.ts';
 
@@ -14,7 +15,7 @@ export interface InstanceState {
   readonly hangs: number;
   readonly sandbox: readonly string[];
   readonly memoryBytes?: number;
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: MetricValues;
 }
 export interface InstanceOptions {
   readonly bundle: Bundle;
@@ -163,10 +164,6 @@ class OneLife {
     this.#heardMs = owner.options.clock.monotonicMs();
   }
 
-  /** A process that has not been greeted yet will hear it with its start. */
-  activate(): void {
-    if (this.#toldStandby) this.#send({ type: 'activate' });
-  }
   /** Its end of the socket pair: what it sends beyond the rules ends it. */
   async openChannel(): Promise<void> {
     const { channelFd } = this.launched.child;
@@ -181,6 +178,10 @@ class OneLife {
     void this.channel.closed.then((why) => {
       if (!this.over.aborted && why.startsWith('it sent')) this.end(`in a hook: ${why}`);
     });
+  }
+  /** A process that has not been greeted yet will hear it with its start. */
+  activate(): void {
+    if (this.#toldStandby) this.#send({ type: 'activate' });
   }
   end(why: string): void {
     this.#ended = true;
@@ -235,6 +236,9 @@ class OneLife {
         if (more.length > 0) return this.end(`it registered what its manifest does not declare: ${more.join(', ')}`);
         return this.#greetHooks();
       }
+      case 'print':
+      case 'done':
+        return; // of commands, which no instance runs
       case 'failed':
         this.why ??= String(message.message).slice(0, 1_000);
         return;
@@ -282,7 +286,7 @@ class OneLife {
       (error: unknown) => this.end(`it does not answer for its hooks: ${messageOf(error)}`),
     );
   }
-  async #beat(metrics: Readonly<Record<string, number>>): Promise<void> {
+  async #beat(metrics: MetricValues): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();
     if (nowMs - this.#memoryMs > 10 * beatEveryMs) {
       this.#memoryMs = nowMs;
@@ -306,7 +310,7 @@ class OneLife {
 }
 
 /** The last bytes of a stream, read to its end so that its writer never waits. */
-async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
   let tail = Buffer.alloc(0);
   for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
   return tail.toString('utf8');

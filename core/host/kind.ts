@@ -38,12 +38,6 @@ export interface PluginCondition {
   readonly message: string;
   readonly lastTransitionTime: string;
 }
-/** A version that was healthy, and what was approved of its needs then. */
-export interface KnownVersion {
-  readonly version: string;
-  readonly digest: string;
-  readonly approvedNeeds?: Readonly<Record<string, readonly string[]>>;
-}
 /** One hook that is attached: called for every request that it is about. */
 export interface HookStatus {
   /** `validate crontasks.cron.example.com` */
@@ -56,6 +50,12 @@ export interface HookStatus {
   readonly p99?: string;
   /** Calls without an answer in time. */
   readonly timeouts: number;
+}
+/** A version that was healthy, and what was approved of its needs then. */
+export interface KnownVersion {
+  readonly version: string;
+  readonly digest: string;
+  readonly approvedNeeds?: Readonly<Record<string, readonly string[]>>;
 }
 export interface PluginStatus {
   readonly phase?: PluginPhase;

@@ -1,6 +1,7 @@
 import type { KubeObject } from '#api';
 import { PintleError } from '#base';
 import type { CommandFacts, JsonSchema, Panel, RestKindFacts } from '#sdk';
+import type { MetricFacts } from './plugin-metrics.ts';
 
 export const manifestFile = 'plugin.json';
 /** Of what host and plugin say to each other. */
@@ -70,6 +71,7 @@ export interface PluginManifest {
   readonly apis?: readonly RestKindFacts[];
   readonly commands?: readonly CommandFacts[];
   readonly panels?: readonly Panel[];
+  readonly metrics?: readonly MetricFacts[];
   readonly limits: { readonly memoryMiB: number };
   /** Path → SHA-256, 64 hex digits, of every other file of the bundle. */
   readonly files: Readonly<Record<string, string>>;

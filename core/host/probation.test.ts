@@ -12,6 +12,6 @@ test.each<[string, Parameters<typeof afterUpgrade>[1], number, [number, number],
   ['has slow hooks', fine, 5, [100, 6], 'rollback'],
   ['has a slow hook now and then', fine, 5, [100, 5], 'watch'],
   ['was called too rarely to tell', fine, 5, [2, 2], 'watch'],
-])('a newer version that %s', (_what, state, nowMs, [calls, late], type) =>
-  expect(afterUpgrade(upgrade, state, nowMs, { calls, share: late / Math.max(1, calls) }).type).toBe(type as 'watch'),
+])('a newer version that %s', (_what, state, nowMs, [calls, timeouts], type) =>
+  expect(afterUpgrade(upgrade, state, nowMs, { calls, timeouts }).type).toBe(type as 'watch'),
 );

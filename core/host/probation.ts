@@ -14,8 +14,7 @@ export interface Upgrade {
 }
 export interface HookCounts {
   readonly calls: number;
-  /** Of them without an answer in time, 0 to 1. */
-  readonly share: number;
+  readonly timeouts: number;
 }
 export type ProbationVerdict =
   | { readonly type: 'watch' }
@@ -27,14 +26,11 @@ export function afterUpgrade(
   { untilMs }: Upgrade,
   state: Pick<InstanceState, 'phase' | 'message' | 'hangs'>,
   nowMs: number,
-  hooks: HookCounts = { calls: 0, share: 0 },
+  hooks: HookCounts = { calls: 0, timeouts: 0 },
 ): ProbationVerdict {
   if (state.phase === 'Quarantined') return { type: 'rollback', why: state.message };
   if (state.hangs > 0) return { type: 'rollback', why: 'it was killed after 15 s without a heartbeat' };
-  if (hooks.calls >= callsMin && hooks.share > timeoutsMax)
-    return {
-      type: 'rollback',
-      why: `${Math.round(hooks.share * 100)} % of ${hooks.calls} hook calls had no answer in time`,
-    };
+  if (hooks.calls >= callsMin && hooks.timeouts / hooks.calls > timeoutsMax)
+    return { type: 'rollback', why: `${hooks.timeouts} of ${hooks.calls} hook calls took too long` };
   return nowMs >= untilMs ? { type: 'passed' } : { type: 'watch' };
 }

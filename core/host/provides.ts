@@ -2,7 +2,7 @@ import { type Contributions, type Plugin, restName } from '#sdk';
 import { type Provides, providesPoints } from './manifest.ts';
 
 /** What a plugin registered, by name. Pure. */
-export function providesOf(found: Contributions, metrics: readonly string[] = []): Provides {
+export function providesOf(found: Contributions, metrics: readonly { name: string }[] = []): Provides {
   const named = (list: readonly { resource: NonNullable<Plugin['resources']>[number] }[]) =>
     [...new Set(list.map(({ resource: { kind } }) => `${kind.plural}.${kind.group}`))].sort();
   const names = (list: readonly { name: string }[]) => list.map(({ name }) => name).sort();
@@ -16,7 +16,7 @@ export function providesOf(found: Contributions, metrics: readonly string[] = []
     converts: named(converting),
     apis: found.apis.map(restName).sort(),
     authenticators: names(found.authenticators),
-    metrics: [...metrics].sort(),
+    metrics: names(metrics),
     commands: names(found.commands),
     panels: names(found.panels),
     networks: names(found.networks),

@@ -56,6 +56,7 @@ const dangerousWrites = [
   'persistentvolumes', // of type hostPath
   'nodes',
   'serviceaccounts',
+  'tokenreviews.authentication.k8s.io', // with it go authenticators: they say who somebody is
 ];
 /** Needs that let a plugin become somebody else; they want a second confirmation. Pure. */
 export const dangerous = (needs: Needs): string[] =>

@@ -91,7 +91,8 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     memoryBytes: instance?.memoryBytes,
     sandbox: instance?.sandbox ?? [],
     hooks: seen.hooks ?? [],
-    apis: seen.hooks ? (seen.registered?.apis ?? []) : [],
+    // One that was given up still owns its groups: they answer 503.
+    apis: seen.hooks || instance?.phase === 'Quarantined' ? (seen.registered?.apis ?? []) : [],
     panels: seen.registered?.panels ?? [],
     commands: seen.registered?.commands ?? [],
   };
@@ -112,3 +113,12 @@ function phaseOf({ paused, failure, instance }: Seen): PluginPhase {
       return 'Draining';
   }
 }
+
+/** As a merge patch: what is no more is taken away. Pure. */
+export const withNulls = (status: PluginStatus): Record<string, unknown> => ({
+  ...status,
+  activeVersion: status.activeVersion ?? null,
+  memoryBytes: status.memoryBytes ?? null,
+  previous: status.previous ?? null,
+  probation: status.probation ?? null,
+});

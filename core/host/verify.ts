@@ -8,6 +8,9 @@ import { unapproved } from './rbac.ts';
 import { StepError } from './status.ts';
 import type { VersionHost } from './version.ts';
 
+/** The right to say who somebody is. */
+const authenticatorNeed = 'tokenreviews.authentication.k8s.io';
+
 export const bundleFolder = (folder: string, name: string, digest: string): string =>
   join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
 
@@ -33,6 +36,13 @@ export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation, 
   const missing = unapproved(manifest.needs, approvedNeeds);
   if (missing.length > 0)
     throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
+  const { authenticators = [] } = manifest.provides;
+  if (authenticators.length > 0 && !approvedNeeds[authenticatorNeed]?.includes('create'))
+    throw new StepError(
+      'Approved',
+      'AuthenticatorNotApproved',
+      `it says who has a token (${authenticators.join(', ')}): that needs ${authenticatorNeed}: create, approved`,
+    );
   if (isolation === 'process' && manifest.isolation === 'sandbox')
     throw new StepError(
       'Approved',

@@ -35,7 +35,7 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
       informers: schedulerInformers,
       events: schedulerEvents,
       ...seams,
-      advisers: () => advisersOf(hooks),
+      advisers: () => advisersOf(hooks.board),
     }),
     startControllers(core, { client, informers, ...seams }),
   ];

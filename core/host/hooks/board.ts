@@ -56,11 +56,10 @@ export class HookBoard {
     });
   }
   /** Of all calls of this plugin's hooks, those without an answer in time. For probation. */
-  timeoutShare(plugin: string): { readonly calls: number; readonly share: number } {
+  counts(plugin: string): { readonly calls: number; readonly timeouts: number } {
     const all = [...(this.#attached.get(plugin)?.stats.values() ?? [])];
     const sum = (value: (one: HookStats) => number) => all.reduce((total, one) => total + value(one), 0);
-    const calls = sum((one) => one.calls);
-    return { calls, share: calls === 0 ? 0 : sum((one) => one.timeouts) / calls };
+    return { calls: sum((one) => one.calls), timeouts: sum((one) => one.timeouts) };
   }
   /** Every scheduling rule that is attached. */
   schedulingRules(): { readonly plugin: string; readonly rule: string; readonly required: boolean }[] {

@@ -13,11 +13,18 @@ interface Asked {
   readonly body: never;
 }
 const helloMsMax = 2_000;
+const metricsMsMax = 1_000;
 /** Over the hook's own limit: the way there and back. */
 const wayMs = 250;
 
 /** The host's side: answers `ask` for those who have shown the secret. */
-export function openHookDoor(path: string, secret: string, board: HookBoard, clock: Clock): Promise<AsyncDisposable> {
+export function openHookDoor(
+  path: string,
+  secret: string,
+  board: HookBoard,
+  clock: Clock,
+  metricsText: () => string = () => '',
+): Promise<AsyncDisposable> {
   return listenChannels(path, () => {
     let isKnown = false;
     return {
@@ -31,6 +38,7 @@ export function openHookDoor(path: string, secret: string, board: HookBoard, clo
           if (!isKnown) throw new Error('this is not the secret of the host');
           return { protocol: hooksProtocol };
         }
+        if (isKnown && method === 'metrics') return metricsText();
         if (method !== 'ask' || !isKnown) throw new Error('say hello first');
         const { plugin, hook, method: asked, body: what } = body as Asked;
         try {
@@ -61,7 +69,7 @@ export function knockingAt(where: {
   readonly path: string;
   readonly secret: () => Promise<string>;
   readonly clock: Clock;
-}): AskPlugin & AsyncDisposable {
+}): AskPlugin & AsyncDisposable & { metricsText(): Promise<string> } {
   let channel: Channel | undefined;
   let opening: Promise<Channel> | undefined;
   const open = async (): Promise<Channel> => {
@@ -81,22 +89,24 @@ export function knockingAt(where: {
     channel = next;
     return next;
   };
+  const connected = async (): Promise<Channel> => {
+    if (channel?.isOpen) return channel;
+    opening ??= open().finally(() => (opening = undefined));
+    return opening.catch((error: unknown) => {
+      throw new CallError('closed', `the plugin host does not answer: ${error instanceof Error ? error.message : ''}`);
+    });
+  };
   const ask = async (plugin: string, hook: string, method: HookMethod, body: unknown): Promise<unknown> => {
-    if (!channel?.isOpen) {
-      opening ??= open().finally(() => (opening = undefined));
-      await opening.catch((error: unknown) => {
-        throw new CallError(
-          'closed',
-          `the plugin host does not answer: ${error instanceof Error ? error.message : ''}`,
-        );
-      });
-    }
+    const host = await connected();
     const { limitMs } = hookLimits[method];
-    const said = (await channel!.call('ask', { plugin, hook, method, body }, limitMs + wayMs)) as
+    const said = (await host.call('ask', { plugin, hook, method, body }, limitMs + wayMs)) as
       | { readonly answer: unknown }
       | { readonly failure: CallError['failure']; readonly message: string };
     if ('failure' in said) throw new CallError(said.failure, said.message);
     return said.answer;
   };
-  return Object.assign(ask as AskPlugin, { [Symbol.asyncDispose]: async () => channel?.[Symbol.dispose]() });
+  return Object.assign(ask as AskPlugin, {
+    metricsText: async () => String(await (await connected()).call('metrics', null, metricsMsMax)),
+    [Symbol.asyncDispose]: async () => channel?.[Symbol.dispose](),
+  });
 }

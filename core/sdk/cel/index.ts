@@ -54,9 +54,13 @@ const byName = (library: readonly Overload[], onto: Overloads = new Map()): Over
 const standardOverloads = byName(standardLibrary);
 
 /** A place for expressions: the variables they may name, and functions beside the standard ones. */
-export function celEnvironment(variables: Readonly<Record<string, Type>>, more: readonly Overload[] = []) {
+export function celEnvironment(
+  variables: Readonly<Record<string, Type>>,
+  more: readonly Overload[] = [],
+  structs?: Environment['structs'],
+) {
   const overloads = more.length ? byName(more, new Map(standardOverloads)) : standardOverloads;
-  const environment: Environment = { variables: new Map(Object.entries(variables)), overloads };
+  const environment: Environment = { variables: new Map(Object.entries(variables)), overloads, structs };
   return {
     /** Throws CelError with all mistakes. */
     compile(source: string): Expression {

@@ -11,6 +11,7 @@ import {
   resourceCheckValue,
 } from './authorizer-library.ts';
 import type { Target } from './matching.ts';
+import { jsonPatchName, patchLibrary, patchStructs } from './patch-types.ts';
 import type { Shown } from './subject.ts';
 
 const { celTypes: t } = cel;
@@ -83,7 +84,8 @@ export interface Scope {
   /** Known types in place of dyn, for a check of types alone. */
   readonly object?: Type;
   readonly paramsType?: Type;
-  readonly more?: readonly cel.Overload[];
+  /** Of mutations: what they are made of. */
+  readonly patches?: boolean;
 }
 /** The place where admission's expressions stand. */
 export function admissionEnvironment(scope: Scope) {
@@ -96,9 +98,11 @@ export function admissionEnvironment(scope: Scope) {
       namespaceObject: namespaceType,
       ...(scope.params && { params: scope.paramsType ?? t.dyn }),
       ...(variables && { variables: { k: 'object' as const, name: 'kubernetes.variables', fields: variables } }),
+      ...(scope.patches && { jsonpatch: jsonPatchName.type }),
       ...(scope.authorizer && { authorizer: authorizerType, 'authorizer.requestResource': resourceCheckType }),
     },
-    [...(scope.authorizer ? authorizerLibrary : []), ...(scope.more ?? [])],
+    [...authorizerLibrary, ...(scope.patches ? patchLibrary : [])],
+    scope.patches ? patchStructs : undefined,
   );
 }
 
@@ -118,6 +122,7 @@ export function valuesOf(core: Core, input: Input, withNamespace = true): Record
   const asker = { authorizer: core.options.authorizer, user };
   const { group, version, resource } = shown.target;
   return {
+    jsonpatch: jsonPatchName.value,
     object: celValue(input.object ?? null),
     oldObject: celValue(input.old ?? null),
     request: celValue(input.request),
@@ -183,21 +188,34 @@ export function celValue(value: unknown): Value {
   return copy ?? (value as Value);
 }
 
-/** What is wrong with an expression, as its configuration is told; undefined: nothing. */
-export function expressionMistake(
-  source: string,
-  scope: Scope,
-  wanted: 'bool' | 'string' | 'string or null',
-): string | undefined {
+/** What is wrong with an expression, as its configuration is told; undefined: nothing. `wanted`: names of types, none: any. */
+export function expressionMistake(source: string, scope: Scope, wanted: readonly string[]): string | undefined {
   try {
     const { type } = admissionEnvironment(scope).compile(source);
-    const found = cel.celTypes.typeText(type);
-    if (wanted === 'string or null')
-      return found === 'string' || found === 'null'
-        ? undefined
-        : `must evaluate to one of [string null] but got ${found}`;
-    return found === wanted ? undefined : `must evaluate to ${wanted} but got ${found}`;
+    const found = cel.celTypes.typeText(type).replace(/^null$/, 'null_type');
+    if (wanted.length === 0 || wanted.includes(found)) return undefined;
+    return wanted.length === 1
+      ? `must evaluate to ${wanted[0]} but got ${found}`
+      : `must evaluate to one of [${wanted.join(' ')}] but got ${found}`;
   } catch (error) {
     return `compilation failed: ${messageOf(error)}`;
   }
+}
+
+/** Types of variables, each seeing those before it; one that does not compile is dyn. */
+export function variableTypes(
+  variables: readonly { readonly name: string; readonly expression: string }[],
+  scope: Scope,
+): Map<string, Type> {
+  const types = new Map<string, Type>();
+  for (const { name, expression } of variables) {
+    let type: Type = t.dyn;
+    try {
+      ({ type } = admissionEnvironment({ ...scope, variables: types }).compile(expression));
+    } catch {
+      // said where the policy is checked
+    }
+    types.set(name, type);
+  }
+  return types;
 }
