@@ -161,12 +161,12 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
         const reply = await ask(`web.${shop} A`).catch(() => undefined);
         return reply?.answer.length === 1 ? true : undefined;
       });
-    }, 60_000);
+    });
     afterAll(async () => {
       await cluster?.[Symbol.asyncDispose]();
       await everybodys?.[Symbol.asyncDispose]();
       await corp?.[Symbol.asyncDispose]();
-    }, 30_000);
+    });
 
     for (const [words, why] of Object.entries(otherwise[driver]!)) test.skip(`${words}: ${why}`, () => {});
     for (const [words, wanted] of questions)
@@ -180,7 +180,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
         ports: [{ port: 80, protocol: 'TCP' }],
       });
       await until('the new name', async () => ((await ask(`late.${shop} A`)).status === 'NOERROR' ? true : undefined));
-    }, 30_000);
+    });
 
     test('answers of other servers are said again when these fall silent', async () => {
       everybodys.set({ type: 'A', name: 'brief.example', ttl: 1, data: '203.0.113.9' });
@@ -192,7 +192,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
         expect(reply.answer).toEqual(answer);
         return reply.ttls[0] === 1 ? undefined : true; // one second was all it had
       });
-    }, 60_000);
+    });
   });
 }
 
