@@ -1,71 +1,19 @@
 import { expect, test } from 'bun:test';
-import { parseExactly, Scope, seededRandom, silentLog, systemClock } from '#base';
+import { parseExactly, Scope } from '#base';
 import type { CallWebhook } from '#sdk';
-import type { ApiServerOptions } from '../core/apiserver/contract.ts';
-import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
-import { createClient } from '../core/client/http.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
-import part from '../plugins/crd/api.ts';
+import {
+  conditionsOf,
+  customServer,
+  definitionsPath as definitions,
+  establish,
+  exactly,
+  type Json,
+} from './fixtures/custom-resources.ts';
 import { until } from './fixtures/eventually.ts';
 
-type Json = Record<string, unknown>;
-const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-
-async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>, callWebhook?: CallWebhook) {
-  const api = scope.use(
-    await createApiServer({
-      store: store ?? (await createMemoryStore()),
-      clock: systemClock,
-      random: seededRandom(3),
-      log: silentLog,
-      serviceRange: '10.96.0.0/24',
-      advertise: { ip: '192.0.2.1', port: 6443 },
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
-    } as ApiServerOptions),
-  );
-  const own = scope.use(new Scope());
-  const client = createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost' });
-  const { kinds, reader } = api;
-  const schema = createSchemaEngine();
-  const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
-  const rest = { signal: own.signal, objects: undefined as never, kit: undefined as never, checkMetadata: () => [] };
-  await part.start({ ...common, ...rest, client, kinds, reader, schema, scope: own, admit() {}, callWebhook });
-  return async (method: string, path: string, body?: unknown, type = 'application/json') => {
-    const response = await api.fetch(
-      new Request(`http://localhost${path}`, {
-        method,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        headers: { 'content-type': type, 'user-agent': 'test' },
-      }),
-    );
-    const text = await response.text();
-    return {
-      code: response.status,
-      warning: response.headers.get('warning'),
-      body: (text.startsWith('{') && !text.includes('}\n{') ? JSON.parse(text) : {}) as Json,
-      text,
-    };
-  };
-}
-const exactly = async (send: Send, method: string, path: string, body?: unknown): Promise<Json> =>
-  parseExactly((await send(method, path, body)).text) as Json;
-type Send = Awaited<ReturnType<typeof server>>;
-const conditionsOf = (definition: Json) =>
-  Object.fromEntries(
-    (
-      (definition['status'] as { conditions?: { type: string; status: string; reason: string }[] }).conditions ?? []
-    ).map(({ type, status, reason }) => [type, `${status} ${reason}`]),
-  );
-async function establish(send: Send, definition: Json): Promise<void> {
-  const answer = await send('POST', definitions, definition);
-  expect(answer.body['message']).toBeUndefined();
-  const name = (definition['metadata'] as { name: string }).name;
-  await until(async () =>
-    /^True/.test(conditionsOf((await send('GET', `${definitions}/${name}`)).body)['Established'] ?? ''),
-  );
-}
+const server = async (scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>, callWebhook?: CallWebhook) =>
+  (await customServer(scope, { store, callWebhook })).send;
 const version = (spec: Json, more: Json = {}, schema: Json = {}): Json => ({
   name: 'v1',
   served: true,

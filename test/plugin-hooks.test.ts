@@ -1,9 +1,21 @@
 // Hooks of plugins in processes of their own, called by the real API server over socket and socket pair.
 import { afterAll, expect, test } from 'bun:test';
-import { eventKind, type Kind, type KubeObject, type Node, nodeKind, podKind, serviceAccountKind } from '#api';
-import { Scope } from '#base';
+import { readdirSync } from 'node:fs';
+import {
+  configMapKind,
+  eventKind,
+  type Kind,
+  type KubeObject,
+  type Node,
+  nodeKind,
+  podKind,
+  serviceAccountKind,
+} from '#api';
+import { Scope, spawnDuplex, systemClock, systemFiles } from '#base';
 import { createInformers } from '../core/client/cache-informer.ts';
+import { runPluginCommand } from '../core/host/command.ts';
 import { advisersOf } from '../core/host/hooks/advisers.ts';
+import { bundleFolder } from '../core/host/host.ts';
 import { pluginKind } from '../core/host/kind.ts';
 import { startScheduler } from '../core/scheduler/scheduler.ts';
 import { createEventRecorder } from '../core/sdk/recorder.ts';
@@ -17,8 +29,10 @@ import {
   sandboxed,
   seams,
   statusOf,
+  store,
   until,
 } from './fixtures/hook-cluster.ts';
+import { rejection } from './fixtures/rejection.ts';
 
 afterAll(removePlace);
 
@@ -344,3 +358,91 @@ test('metrics: declared names and labels, of every plugin, through the door; wha
   expect(text).toContain('# TYPE seen_total counter\nseen_total{plugin="counting",what="x"} 3\n');
   expect(text).not.toContain('late_total');
 }, 60_000);
+
+test('an upgrade moves the hooks: no write in between goes unjudged, and the newer version has the last word', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const says = (version: string) => hookPlugin(`validate(Task, () => "${version} says no");`, { version });
+  await install(to, await says('1.0.0'));
+  await attached(to);
+  await until('1.0.0 is good', async () => (await statusOf(to, 'guard'))?.lastGood?.version === '1.0.0');
+  const heard = new Set<string>();
+  const over = new AbortController();
+  const asking = (async () => {
+    while (!over.signal.aborted) heard.add(await messageOf(create(to, task('a', {}))));
+  })();
+  const next = await says('1.1.0');
+  store(to, next);
+  const spec = { digest: next.digest, version: '1.1.0' };
+  await to.client.patch(pluginKind, { name: 'guard' }, { type: 'merge', body: { spec } });
+  await until('1.1.0 answers', async () => [...heard].some((one) => one.endsWith('1.1.0 says no')));
+  await until('1.1.0 is active', async () => (await statusOf(to, 'guard'))?.activeVersion === '1.1.0');
+  over.abort();
+  await asking;
+  const denial = '403 Forbidden: admission plugin "guard" denied the request: ';
+  expect([...heard]).toEqual([`${denial}1.0.0 says no`, `${denial}1.1.0 says no`]);
+}, 90_000);
+
+test('while the host is away its own kinds stay closed, and all else is open', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  await install(to, await hookPlugin('validate(Task, () => true);'));
+  await attached(to);
+  await create(to, task('a', {}));
+  await to.host[Symbol.asyncDispose]();
+  expect(await messageOf(create(to, task('b', {})))).toBe(
+    '500 InternalError: Internal error occurred: failed calling plugin "guard": plugin guard does not run',
+  );
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm', namespace: 'default' } };
+  expect(await messageOf(to.client.create(configMapKind, map))).toBe('done');
+}, 60_000);
+
+test.skipIf(!sandboxed)(
+  'commands run sandboxed, under the rights of who typed them',
+  async () => {
+    await using scope = new Scope();
+    const to = await cluster(scope);
+    const bundle = await built(
+      'counter',
+      `command({ name: "count", help: "Counts.", flags: t.object({ limit: t.int().default(2) }),
+  async run({ flags, words, print }) { print(words.join("+") + " " + flags.limit + " " + (await api.configmaps.list({ namespace: "default" })).length + " \\u001b[2J"); } });
+command({ name: "fails", help: "Fails.", run() { throw new Error("not today"); } });
+command({ name: "dies", help: "Dies.", run() { process.exit(4); } });
+command({ name: "peeks", help: "Peeks.", run({ print }) { print(require("fs").readdirSync("/").join(" ")); } });
+panel({ name: "p", title: "Counts", module: "plugin.js" });`,
+      'needs: { configmaps: ["list"] },',
+      '1.0.0',
+      'sandbox',
+      'import { t } from "pintle/sdk";',
+    );
+    await install(to, bundle);
+    const status = await phase(to, 'counter', 'Active');
+    expect(status.commands?.map(({ name }) => name)).toEqual(['count', 'fails', 'dies', 'peeks']);
+    expect(status.panels).toEqual([{ name: 'p', title: 'Counts', module: 'plugin.js' }]);
+    const run = async (name: string, token = 'admin', words: string[] = []) => {
+      const lines: string[] = [];
+      await runPluginCommand({
+        bundle: { ...bundle, folder: bundleFolder(to.folder, 'counter', bundle.digest) },
+        command: { name, flags: { limit: 3 }, words },
+        config: {},
+        token,
+        fetch: (request) => to.server.fetch(request),
+        baseUrl: 'http://localhost',
+        spawn: spawnDuplex,
+        files: systemFiles,
+        clock: systemClock,
+        clusterId: 'test',
+        runFolder: to.run,
+        print: (line) => void lines.push(line),
+      });
+      return lines;
+    };
+    expect(await run('count', 'admin', ['a', 'b'])).toEqual(['a+b 3 0 \ufffd[2J']);
+    expect((await rejection(run('count', 'weak'))).message).toContain('configmaps is forbidden: User "weak"');
+    expect((await rejection(run('fails'))).message).toBe('counter fails: not today');
+    expect((await rejection(run('dies'))).message).toBe('counter dies: it ended with code 4');
+    expect((await run('peeks'))[0]).not.toContain('home');
+    expect(readdirSync(to.run).filter((name) => name.startsWith('.'))).toEqual([]);
+  },
+  60_000,
+);

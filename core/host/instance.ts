@@ -236,6 +236,9 @@ class OneLife {
         if (more.length > 0) return this.end(`it registered what its manifest does not declare: ${more.join(', ')}`);
         return this.#greetHooks();
       }
+      case 'print':
+      case 'done':
+        return; // of commands, which no instance runs
       case 'failed':
         this.why ??= String(message.message).slice(0, 1_000);
         return;
@@ -307,7 +310,7 @@ class OneLife {
 }
 
 /** The last bytes of a stream, read to its end so that its writer never waits. */
-async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
   let tail = Buffer.alloc(0);
   for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
   return tail.toString('utf8');

@@ -31,6 +31,8 @@ export interface LaunchOptions {
   readonly clusterId: string;
   /** Tells two versions of a plugin apart that run at once. */
   readonly slot: 0 | 1;
+  /** It runs one command of the plugin under the rights of a person: as a user of its own, that the plugin itself is not. */
+  readonly command?: boolean;
 }
 const sandboxProgram = join(import.meta.dir, '../base/sandbox.ts');
 export const socketName = 'api.sock';
@@ -77,9 +79,11 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
   const { manifest } = bundle;
   const channel = hasHooks(manifest.provides);
   const isRoot = ownUserId() === 0;
-  const uid = isRoot ? userIdOf(options.clusterId, manifest.name) : undefined;
+  const suffix = options.command ? '/command' : '';
+  const uid = isRoot ? userIdOf(options.clusterId, `${manifest.name}${suffix}`) : undefined;
   if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
-  const group = `pintle-${options.clusterId}-${manifest.name}${options.slot === 0 ? '' : `-${options.slot}`}`;
+  const part = options.command ? '-command' : options.slot === 0 ? '' : `-${options.slot}`;
+  const group = `pintle-${options.clusterId}-${manifest.name}${part}`;
   const cgroup = isRoot
     ? await prepareCgroup(options.files, group, {
         memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,

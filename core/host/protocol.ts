@@ -11,12 +11,22 @@ export type ToPlugin =
       readonly config: Readonly<Record<string, unknown>>;
       /** Version of the calls over descriptor 3; absent: the host makes none. */
       readonly hooks?: number;
+      /** Runs this and ends; nothing else is started. */
+      readonly command?: CommandWords;
       /** Another version acts: set up and fill caches, but reconcile nothing before `activate`. */
       readonly standby: boolean;
     }
   | { readonly type: 'activate' }
   | { readonly type: 'stop' };
+export interface CommandWords {
+  readonly name: string;
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly words: readonly string[];
+}
 export type FromPlugin =
+  /** Of a command: for the person who typed it, and its end. */
+  | { readonly type: 'print'; readonly line: string }
+  | { readonly type: 'done' }
   | { readonly type: 'hello'; readonly protocol: number; readonly name: string; readonly version: string }
   /** setup() has returned; in standby caches are filled as well. */
   | { readonly type: 'ready'; readonly provides: Provides }

@@ -3,6 +3,7 @@ import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, system
 import type { Client } from '#client';
 import {
   answerHooks,
+  assumeKinds,
   collect,
   commandFacts,
   type Plugin,
@@ -16,7 +17,7 @@ import { createClient } from '../client/http.ts';
 import { withConversion } from './hooks/conversion.ts';
 import { protocolVersion } from './manifest.ts';
 import { PluginMetrics } from './plugin-metrics.ts';
-import { beatEveryMs, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
+import { beatEveryMs, type CommandWords, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { providesOf } from './provides.ts';
 
 /**
@@ -59,6 +60,7 @@ async function record(plugin: Plugin): Promise<unknown> {
       random: systemRandom,
       log: createLog(() => {}, { now: systemClock.now }),
       metrics,
+      discover: assumeKinds,
     },
     scope,
   );
@@ -103,6 +105,8 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
     });
     const seams = { client, clock: systemClock, random: systemRandom, log };
     const informers = createInformers({ ...seams, signal: scope.signal });
+    if (message.command)
+      return runCommand(plugin, { ...seams, informers, config: message.config, metrics }, message.command, send);
     prepared = scope.use(await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics }));
     if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
     if (message.standby) await prepared.sync();
@@ -110,6 +114,22 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
     send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
     void beat(send, metrics, scope.signal);
   }
+}
+
+async function runCommand(
+  plugin: Plugin,
+  runtime: PluginRuntime,
+  { name, flags, words }: CommandWords,
+  send: (message: FromPlugin) => void,
+): Promise<void> {
+  await using scope = new Scope();
+  const { commands } = await collect(plugin, runtime, scope);
+  const command = commands.find((one) => one.name === name);
+  if (!command) throw new Error(`it has no command ${name}`);
+  const given = (command.flags ? command.flags.read(flags as never) : flags) as Readonly<Record<string, unknown>>;
+  const print = (line: string) => send({ type: 'print', line: String(line) });
+  await command.run({ flags: given, words, print, signal: scope.signal });
+  send({ type: 'done' });
 }
 
 /** Calls of the host come over descriptor 3, the socket pair that this process was started with. */

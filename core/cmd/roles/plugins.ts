@@ -77,11 +77,7 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
 export function startApiParts(
   context: RoleContext,
   server: ApiServer,
-  parts: {
-    readonly schema: DefinableSchema;
-    readonly token: string;
-    readonly door: PluginDoor;
-  },
+  parts: { readonly schema: DefinableSchema; readonly token: string; readonly door: PluginDoor },
 ): Promise<void> {
   const client = createClient({
     fetch: (request) => server.fetch(request),
