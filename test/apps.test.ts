@@ -1,51 +1,19 @@
 // Deployments and replica sets on the real API server, without kubelets: what pods do is played by the test.
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { type Pod, podKind, serviceAccountKind } from '#api';
-import { Scope, seededRandom, silentLog, systemClock } from '#base';
+import { Scope, systemClock } from '#base';
 import type { Client } from '#client';
-import type { ApiPartContext } from '#sdk';
-import type { AnyStrategy, ApiServerOptions } from '../core/apiserver/contract.ts';
-import { patches } from '../core/apiserver/patch/patches.ts';
-import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
-import { strategies } from '../core/apiserver/strategies/index.ts';
-import { strategyKit } from '../core/apiserver/strategies/kit.ts';
-import { createInformers } from '../core/client/cache-informer.ts';
-import { createClient } from '../core/client/http.ts';
-import { startControllers } from '../core/sdk/controller.ts';
-import { createMemoryStore } from '../core/store/memory.ts';
-import apps from '../plugins/apps/api.ts';
 import { type Deployment, deploymentKind, type ReplicaSet, replicaSetKind } from '../plugins/apps/kinds.ts';
-import appsControllers from '../plugins/apps/plugin.ts';
 import { templateHash } from '../plugins/apps/template.ts';
+import { startAppsServer } from './fixtures/apps-server.ts';
 
-const common = { clock: systemClock, random: seededRandom(11), log: silentLog };
 const namespace = 'default';
 const key = { namespace, name: 'web' };
 let client: Client;
 let scope: Scope;
 beforeEach(async () => {
   scope = new Scope();
-  const schema = createSchemaEngine();
-  const api = scope.use(
-    await createApiServer({
-      store: await createMemoryStore(),
-      ...common,
-      serviceRange: '10.96.0.0/24',
-      schema,
-      patches,
-      strategies: strategies as readonly AnyStrategy[],
-      advertise: { ip: '192.0.2.1', port: 6443 },
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
-    } as ApiServerOptions),
-  );
-  client = createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost' });
-  const door = { schema, kinds: api.kinds, reader: api.reader, kit: strategyKit, admit: () => {}, scope, client };
-  const rest = { signal: scope.signal, checkMetadata: () => [], objects: {} as ApiPartContext['objects'] };
-  await apps.start({ ...common, ...door, ...rest });
-  const informers = createInformers({ client, ...common, signal: scope.signal });
-  scope.use(await startControllers(appsControllers.controllers, { client, informers, ...common, component: 'apps' }));
+  ({ client } = await startAppsServer(scope));
 });
 afterEach(() => scope[Symbol.asyncDispose]());
 

@@ -1,71 +1,19 @@
 import { expect, test } from 'bun:test';
-import { parseExactly, Scope, seededRandom, silentLog, systemClock } from '#base';
+import { parseExactly, Scope } from '#base';
 import type { CallWebhook } from '#sdk';
-import type { ApiServerOptions } from '../core/apiserver/contract.ts';
-import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
-import { createClient } from '../core/client/http.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
-import part from '../plugins/crd/api.ts';
+import {
+  conditionsOf,
+  customServer,
+  definitionsPath as definitions,
+  establish,
+  exactly,
+  type Json,
+} from './fixtures/custom-resources.ts';
 import { until } from './fixtures/eventually.ts';
 
-type Json = Record<string, unknown>;
-const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-
-async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>, callWebhook?: CallWebhook) {
-  const api = scope.use(
-    await createApiServer({
-      store: store ?? (await createMemoryStore()),
-      clock: systemClock,
-      random: seededRandom(3),
-      log: silentLog,
-      serviceRange: '10.96.0.0/24',
-      advertise: { ip: '192.0.2.1', port: 6443 },
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
-    } as ApiServerOptions),
-  );
-  const own = scope.use(new Scope());
-  const client = createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost' });
-  const { kinds, reader } = api;
-  const schema = createSchemaEngine();
-  const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
-  const rest = { signal: own.signal, objects: undefined as never, kit: undefined as never, checkMetadata: () => [] };
-  await part.start({ ...common, ...rest, client, kinds, reader, schema, scope: own, admit() {}, callWebhook });
-  return async (method: string, path: string, body?: unknown, type = 'application/json') => {
-    const response = await api.fetch(
-      new Request(`http://localhost${path}`, {
-        method,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        headers: { 'content-type': type, 'user-agent': 'test' },
-      }),
-    );
-    const text = await response.text();
-    return {
-      code: response.status,
-      warning: response.headers.get('warning'),
-      body: (text.startsWith('{') ? JSON.parse(text) : {}) as Json,
-      text,
-    };
-  };
-}
-const exactly = async (send: Send, method: string, path: string, body?: unknown): Promise<Json> =>
-  parseExactly((await send(method, path, body)).text) as Json;
-type Send = Awaited<ReturnType<typeof server>>;
-const conditionsOf = (definition: Json) =>
-  Object.fromEntries(
-    (
-      (definition['status'] as { conditions?: { type: string; status: string; reason: string }[] }).conditions ?? []
-    ).map(({ type, status, reason }) => [type, `${status} ${reason}`]),
-  );
-async function establish(send: Send, definition: Json): Promise<void> {
-  const answer = await send('POST', definitions, definition);
-  expect(answer.body['message']).toBeUndefined();
-  const name = (definition['metadata'] as { name: string }).name;
-  await until(async () =>
-    /^True/.test(conditionsOf((await send('GET', `${definitions}/${name}`)).body)['Established'] ?? ''),
-  );
-}
+const server = async (scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>, callWebhook?: CallWebhook) =>
+  (await customServer(scope, { store, callWebhook })).send;
 const version = (spec: Json, more: Json = {}, schema: Json = {}): Json => ({
   name: 'v1',
   served: true,
@@ -123,6 +71,12 @@ test('a definition is served once it is established, in discovery and in the doc
     expect(patch).toContain('application/merge-patch+json');
     expect(patch).not.toContain('strategic-merge-patch');
   }
+  const service = '/apis/apiregistration.k8s.io/v1/apiservices/v1.example.com';
+  expect((await send('GET', service)).body).toMatchObject({
+    metadata: { labels: { 'kube-aggregator.kubernetes.io/automanaged': 'true' } },
+    spec: { group: 'example.com', version: 'v1', groupPriorityMinimum: 1000, versionPriority: 100 },
+    status: { conditions: [{ type: 'Available', status: 'True', reason: 'Local' }] },
+  });
   expect((await send('POST', foos, foo({ color: 'red' }))).code).toBe(201);
   await send('POST', foos, foo({}, { name: 'held', finalizers: ['example.com/hold'] }));
   expect((await send('DELETE', `${definitions}/foos.example.com`)).code).toBe(200);
@@ -137,6 +91,7 @@ test('a definition is served once it is established, in discovery and in the doc
   await send('PATCH', `${foos}/held`, { metadata: { finalizers: null } }, 'application/merge-patch+json');
   await until(async () => (await send('GET', `${definitions}/foos.example.com`)).code === 404);
   await until(async () => (await send('GET', foos)).code === 404);
+  await until(async () => (await send('GET', service)).code === 404);
 });
 
 test('objects are pruned, defaulted and validated in the words of the original', async () => {
@@ -412,7 +367,8 @@ test('versions that a webhook converts: reads, lists, writes, watches; its failu
     return { response: { uid, result: { status: 'Success' }, convertedObjects } };
   });
   const text = { type: 'string' };
-  const v2 = version({ properties: { host: text, port: text } }, { name: 'v2', storage: false });
+  const selectableFields = [{ jsonPath: '.spec.host' }];
+  const v2 = version({ properties: { host: text, port: text } }, { name: 'v2', storage: false, selectableFields });
   const webhook = { clientConfig: { url: 'https://example.com/convert' }, conversionReviewVersions: ['v1'] };
   await establish(
     send,
@@ -432,6 +388,24 @@ test('versions that a webhook converts: reads, lists, writes, watches; its failu
   const patched = await send('PATCH', `${other}/a`, { spec: { port: '9' } }, 'application/merge-patch+json');
   expect(patched.body['spec']).toEqual({ host: 'a', port: '9' });
   expect((await send('GET', `${foos}/a`)).body['spec']).toEqual({ hostPort: 'a:9' });
+  const selected = async (host: string) =>
+    ((await send('GET', `${other}?fieldSelector=spec.host%3D${host}`)).body['items'] as Json[]).map(({ spec }) => spec);
+  await send('POST', foos, foo({ hostPort: 'd:4' }, { name: 'd' }));
+  expect(await selected('d')).toEqual([{ host: 'd', port: '4' }]);
+  expect(await selected('none')).toEqual([]);
+  const watched = send('GET', `${other}?watch=1&timeoutSeconds=2&fieldSelector=spec.host%3De`);
+  await send('POST', foos, foo({ hostPort: 'e:5' }, { name: 'e' }));
+  await send('POST', foos, foo({ hostPort: 'f:6' }, { name: 'f' }));
+  await send('PATCH', `${foos}/e`, { spec: { hostPort: 'g:7' } }, 'application/merge-patch+json');
+  const events = (await watched).text.trim().split('\n');
+  expect(
+    events
+      .map((line) => JSON.parse(line) as { type: string; object: Json })
+      .map(({ type, object }) => [type, object['spec']]),
+  ).toEqual([
+    ['ADDED', { host: 'e', port: '5' }],
+    ['DELETED', { host: 'e', port: '5' }],
+  ]);
   broken = true;
   await send('POST', foos, foo({ hostPort: 'c:3' }, { name: 'c' }));
   expect((await send('GET', `${other}/c`)).body).toMatchObject({

@@ -21,8 +21,29 @@ import { updateObject } from './update-object.ts';
 const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 const httpsPort = 443;
 
-/** What every cluster has from its first second: namespaces, roles, classes and the `kubernetes` service. Safe to run at every start. */
+const patienceMsMax = 30_000;
+const pauseMs = 250;
+
+/**
+ * What every cluster has from its first second: namespaces, roles, classes and the `kubernetes` service. Safe to run at every
+ * start. A store that does not answer, or not in time, is asked again for half a minute: an etcd without its leader for a
+ * moment must not end a server, and what had been written after all is found there.
+ */
 export async function bootstrap(core: Core): Promise<void> {
+  const endMs = core.clock.monotonicMs() + patienceMsMax;
+  for (let unsure = false; ; ) {
+    try {
+      return await makeAll(core);
+    } catch (error) {
+      unsure ||= isReason(error, 'ServiceUnavailable');
+      if (!unsure || core.signal.aborted || core.clock.monotonicMs() > endMs) throw error;
+      core.log.warn('the store did not take what every cluster has; it is asked again', { error });
+    }
+    await core.clock.sleep(pauseMs, core.signal);
+  }
+}
+
+async function makeAll(core: Core): Promise<void> {
   for (const name of namespaces) await ensure(core, namespaceKind, { metadata: { name } });
   await Promise.all([
     bootstrapRbac(core),

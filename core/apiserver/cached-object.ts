@@ -100,7 +100,11 @@ export class CachedObject implements Decoded {
     if (!conversion || !kind) return;
     const stored = waiting.map((object) => parseExactly(decoder.decode(object.stored)) as AnyObject);
     const converted = await conversion.convert(stored, apiVersionOf(kind));
-    for (const [index, object] of waiting.entries()) object.#converted = converted[index];
+    for (const [index, object] of waiting.entries()) {
+      object.#converted = converted[index];
+      object.#fields = undefined; // what was seen of the stored version
+      object.#labels = undefined;
+    }
   }
   /** What can be read of it without waiting for a conversion. */
   get readable(): Readonly<AnyObject> {

@@ -23,6 +23,7 @@ import type { Documents } from './openapi/documents.ts';
 import type { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { WatchCache } from './watch-cache.ts';
+import type { WatchTimes } from './watch-times.ts';
 
 /** What every verb works with; made once. */
 export interface Core {
@@ -37,6 +38,7 @@ export interface Core {
   readonly listBodies: ListBodies;
   readonly documents: Documents;
   readonly metrics: ApiMetrics;
+  readonly watchTimes: WatchTimes;
   readonly admission: readonly AdmissionHook[];
   /** Group versions of other servers; made when all else is. */
   aggregator?: Aggregator;

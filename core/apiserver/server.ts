@@ -25,6 +25,7 @@ import { keepSealed } from './sealing/resealing.ts';
 import { SealedStore } from './sealing/sealed-store.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
+import { WatchTimes } from './watch-times.ts';
 import { createWebhookCaller } from './webhooks.ts';
 
 export type { ApiServer, ApiServerOptions } from './contract.ts';
@@ -65,6 +66,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     listBodies: new ListBodies(),
     metrics: new ApiMetrics(cache, clock),
     documents: new Documents(options.openApi ?? openApi, clock),
+    watchTimes: new WatchTimes(clock, scope.signal),
     admission,
     clock,
     random,

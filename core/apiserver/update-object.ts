@@ -156,11 +156,21 @@ function copyField<K extends keyof ObjectMeta>(target: ObjectMeta, source: Reado
 /** Equal apart from the version and from the times of managedFields. */
 function isSame(served: CachedObject['served'], current: CachedObject, next: AnyObject, bytes: Uint8Array): boolean {
   const { stored } = current;
-  if (bytes.length !== stored.length) return false; // all times have the same length
   if (Buffer.compare(bytes, stored) === 0) return true;
+  // Another time is as long as the old one, and almost every change shows in the first look at what it changed.
+  if (bytes.length !== stored.length || served.conversion) return false;
+  const before = current.object;
+  for (const name in next)
+    if (name !== 'metadata' && !Bun.deepEquals(next[name], before[name as keyof AnyObject], false)) return false;
   const mine = next.metadata.managedFields;
-  const old = current.object.metadata.managedFields;
-  if (!mine || !old || mine.length !== old.length || served.conversion) return false;
+  const old = before.metadata.managedFields;
+  if (!mine || !old || mine.length !== old.length) return false;
+  const unowned = ({ metadata }: Readonly<AnyObject>) => ({
+    ...metadata,
+    managedFields: undefined,
+    resourceVersion: undefined,
+  });
+  if (!Bun.deepEquals(unowned(next), unowned(before), false)) return false;
   const untimed = (list: typeof mine) => list.map((entry) => ({ ...entry, time: undefined }));
   if (!Bun.deepEquals(untimed(mine), untimed(old), true)) return false;
   const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };

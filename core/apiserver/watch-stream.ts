@@ -7,6 +7,7 @@ import { watchFrame } from './protobuf/encodings.ts';
 import type { CacheEvent, EventSink, ResourceCache } from './resource-cache.ts';
 import type { Selection } from './selection.ts';
 import { isPlain, type View, viewObject } from './views.ts';
+import type { Timed } from './watch-times.ts';
 
 /** Changes that one watcher may lag behind before it is cut and has to list again. */
 export const watchBacklogEventsMax = 4096;
@@ -16,9 +17,14 @@ export const watchBacklogBytesMax = 64 * 1024 * 1024;
 export const streamType = ({ wanted }: View): string =>
   wanted.format === 'protobuf' ? `${protobufType};stream=watch` : jsonType;
 const chunkBytes = 64 * 1024;
+const bookmarkMs = 60_000;
+const lastBookmarkMs = 2_000; // one more goes out just before the end
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
 const space = encoder.encode(' ');
+
+const statusOf = (error: unknown): Status =>
+  (error instanceof StatusError ? error : errors.internal(messageOf(error))).toStatus();
 
 interface Item {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
@@ -32,7 +38,7 @@ interface Item {
  * One watch as a byte stream. It holds references, not bytes: frames are made when the reader takes them,
  * so a slow reader costs a pointer for each change, up to a bound.
  */
-export class WatchStream implements EventSink {
+export class WatchStream implements EventSink, Timed {
   readonly stream: ReadableStream<Uint8Array>;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #backlog: Item[] = [];
@@ -43,7 +49,10 @@ export class WatchStream implements EventSink {
   #closed = false;
   #columnsSent = false;
   #above: ResourceVersion | undefined;
-  readonly #ended = Promise.withResolvers<void>();
+  #onEnd: (() => void) | undefined;
+  #newest: (() => ResourceVersion) | undefined;
+  #endMs = Number.POSITIVE_INFINITY;
+  dueMs = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly cache: ResourceCache,
@@ -63,9 +72,30 @@ export class WatchStream implements EventSink {
       new ByteLengthQueuingStrategy({ highWaterMark: chunkBytes }),
     );
   }
-  /** Resolves when nobody reads any more or everything was sent. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
+  /**
+   * `onEnd` is called once, when nobody reads any more or everything was sent. `newest`: the version of bookmarks on the way.
+   * False: it has ended already.
+   */
+  live(nowMs: number, lifeMs: number, newest: () => ResourceVersion, onEnd: () => void): boolean {
+    if (this.#closed) {
+      onEnd();
+      return false;
+    }
+    this.#onEnd = onEnd;
+    this.#newest = newest;
+    this.#endMs = nowMs + lifeMs;
+    if (!this.#closing) this.#schedule(nowMs);
+    return true;
+  }
+  onDue(nowMs: number): void {
+    if (nowMs >= this.#endMs) return this.close();
+    if (this.#newest) this.onBookmark(this.#newest());
+    this.#schedule(nowMs);
+  }
+  #schedule(nowMs: number): void {
+    const leftMs = this.#endMs - nowMs;
+    const earlyMs = leftMs > 2 * lastBookmarkMs ? leftMs - lastBookmarkMs : leftMs;
+    this.dueMs = nowMs + (this.bookmarks ? Math.min(bookmarkMs, earlyMs) : leftMs);
   }
 
   /** Sends the initial states, then what changed since, then every change. No turn of the loop lies between. */
@@ -88,7 +118,7 @@ export class WatchStream implements EventSink {
     this.#above = above;
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
     if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
-    for (const event of history) this.#select(event);
+    for (const event of history) if (!this.#waits(event)) this.#select(event);
     if (this.#backlog.length === 0) this.#sendHead(at);
     this.cache.sinks.add(this);
     this.#flush();
@@ -112,22 +142,56 @@ export class WatchStream implements EventSink {
 
   onEvent(event: CacheEvent): void {
     if (this.#above && compareVersions(event.version, this.#above) <= 0) return;
+    if (this.#waits(event)) return;
+    this.#take(event);
+    this.#flush();
+  }
+  #take(event: CacheEvent): void {
     const heldBytes = event.object.stored.length;
     if (!this.#select(event, heldBytes)) return;
     this.#heldBytes += heldBytes;
     const isLate =
       ++this.#live - this.#next > watchBacklogEventsMax && this.#backlog.length - this.#next > watchBacklogEventsMax;
-    if (isLate || this.#heldBytes > watchBacklogBytesMax) {
-      this.#backlog.length = 0;
-      this.#next = 0;
-      this.#heldBytes = 0;
-      this.close();
-      return;
+    if (isLate || this.#heldBytes > watchBacklogBytesMax) this.#cut();
+  }
+  #cut(): void {
+    this.#backlog.length = 0;
+    this.#next = 0;
+    this.#heldBytes = 0;
+    this.close();
+  }
+
+  readonly #unjudged: CacheEvent[] = [];
+  #judging = false;
+  /** True: a selector cannot judge it before it is converted; it and all that follow come when they are. */
+  #waits(event: CacheEvent): boolean {
+    if (!this.cache.served.conversion || this.selection.everything) return false;
+    const needs = event.object.needsConversion || event.previous?.needsConversion === true;
+    if (!this.#judging && !needs) return false;
+    this.#unjudged.push(event);
+    if (this.#unjudged.length > watchBacklogEventsMax) this.#cut();
+    else if (!this.#judging) void this.#judge();
+    return true;
+  }
+  async #judge(): Promise<void> {
+    this.#judging = true;
+    try {
+      while (this.#unjudged.length > 0 && !this.#closing) {
+        const events = this.#unjudged.splice(0);
+        await CachedObject.convert(
+          events.flatMap(({ object, previous }) => (previous ? [object, previous] : [object])),
+        );
+        for (const event of events) this.#take(event);
+        this.#flush();
+      }
+    } catch (error) {
+      this.fail(statusOf(error));
+    } finally {
+      this.#judging = false;
     }
-    this.#flush();
   }
   onBookmark(version: ResourceVersion): void {
-    if (!this.bookmarks || this.#closing) return;
+    if (!this.bookmarks || this.#closing || this.#judging) return; // it would overtake what waits
     this.#bookmark(version);
     this.#flush();
   }
@@ -150,6 +214,7 @@ export class WatchStream implements EventSink {
   close(): void {
     this.cache.sinks.delete(this);
     this.#closing = true;
+    this.dueMs = Number.POSITIVE_INFINITY;
     this.#flush();
   }
 
@@ -201,11 +266,10 @@ export class WatchStream implements EventSink {
       this.#flush();
     };
     CachedObject.convert(waiting).then(goOn, (error: unknown) => {
-      const status = error instanceof StatusError ? error : errors.internal(messageOf(error));
       this.#backlog = [];
       this.#next = 0;
       this.#converting = false;
-      this.fail(status.toStatus());
+      this.fail(statusOf(error));
     });
     return true;
   }
@@ -261,7 +325,8 @@ export class WatchStream implements EventSink {
     this.#closed = true;
     this.cache.sinks.delete(this);
     if (close) this.#controller.close();
-    this.#ended.resolve();
+    this.#onEnd?.();
+    this.#onEnd = undefined;
   }
 }
 

@@ -26,6 +26,7 @@ export const benches: Readonly<Record<string, string>> = {
   proxy: '10,000 services: full sync, one change, connection latency against no proxy (15 seconds)',
   api: 'API server over TLS against a bare handler on the same store; with --peer against another API server (15 minutes)',
   replication: 'one controller 0 to 1,000 to 0 over 100 nodes without containers (1 minute)',
+  plugins: 'hooks, isolation, reconciles, install, tools and custom resources (10 minutes)',
 };
 
 /** `bench NAME`: runs test/bench/NAME.ts, whose `run()` yields rows. Exit code 1 when a figure misses its target. */

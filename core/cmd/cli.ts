@@ -31,6 +31,9 @@ async function runCommand(argv: readonly string[]): Promise<void> {
     import('./usage.ts'),
   ]);
   const program = createProgram();
+  const isOwn =
+    argv[0]!.startsWith('-') || argv[0] === 'help' || program.commands.some((one) => one.name() === argv[0]);
+  if (!isOwn && (await (await import('./plugin-command.ts')).pluginCommand(argv))) return;
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {

@@ -11,7 +11,18 @@ const sdkPath = resolve(import.meta.dir, '../sdk/index.ts');
 const runnerPath = resolve(import.meta.dir, '../host/runner.ts');
 type Recorded = Pick<
   PluginManifest,
-  'name' | 'version' | 'sdk' | 'needs' | 'config' | 'resources' | 'provides' | 'protocol'
+  | 'name'
+  | 'version'
+  | 'sdk'
+  | 'needs'
+  | 'config'
+  | 'resources'
+  | 'provides'
+  | 'protocol'
+  | 'apis'
+  | 'commands'
+  | 'panels'
+  | 'metrics'
 >;
 
 /**
@@ -51,6 +62,10 @@ export async function buildPlugin(
       needs: recorded.needs,
       ...(recorded.config ? { config: recorded.config } : {}),
       resources: recorded.resources,
+      ...(recorded.apis ? { apis: recorded.apis } : {}),
+      ...(recorded.commands ? { commands: recorded.commands } : {}),
+      ...(recorded.panels ? { panels: recorded.panels } : {}),
+      ...(recorded.metrics ? { metrics: recorded.metrics } : {}),
       limits: { memoryMiB: 128 },
       files: { 'plugin.js': sha256Of(code) },
     };

@@ -30,7 +30,7 @@ export async function install(source: string, options: PluginOptions): Promise<v
   try {
     const bundle = await progress.step(`reading ${source}`, () => bundleOf(resolve(source), work));
     for (const hook of uncarried(bundle.manifest.provides))
-      progress.note(`note: its ${hook} is not called yet; see docs/plugins`);
+      progress.note(`note: its ${hook} is not used: only built-in plugins can contribute that`);
     const { name, version, needs } = bundle.manifest;
     const former = await find(client, name);
     confirmNeeds(bundle, former?.spec?.approvedNeeds ?? {}, options);

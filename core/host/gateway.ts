@@ -1,8 +1,12 @@
 import { chmod, rm } from 'node:fs/promises';
 import type { Clock } from '#base';
 import type { Fetch } from '#client';
+import { Rate } from './rate.ts';
 
 const requestsMax = 64;
+/** A loop without an end must not fill the store, nor slow the others' writes. */
+const writeLimits = { burst: 2_000, perSecond: 500 };
+const eventLimits = { burst: 200, perSecond: 10 };
 const bodyBytesMax = 3 * 1024 * 1024;
 /** What a plugin says of itself is not believed: who it is comes from the socket. */
 const passedHeaders = ['accept', 'content-type'] as const;
@@ -35,6 +39,7 @@ const onTheWayMsMax = 10_000;
 /** The Kubernetes API on a unix socket, as one account. Whoever reaches the socket is that plugin: no token leaves the host. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   await rm(options.path, { force: true });
+  const rates = { writes: new Rate(options.clock, writeLimits), events: new Rate(options.clock, eventLimits) };
   let running = 0;
   let epoch: Epoch = options.epoch;
   const writes = new Set<Promise<unknown>>();
@@ -45,6 +50,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       server.timeout(request, 0); // a watch may be silent for long
       const reads = request.method === 'GET' || request.method === 'HEAD';
       if (!reads && epoch !== 'active') return refusal(409, 'StaleEpoch', staleness[epoch]);
+      if (!reads && !rates[isEvents(request.url) ? 'events' : 'writes'].take())
+        return refusal(429, 'TooManyRequests', 'too many writes; slow down', 1);
       if (running >= requestsMax) return refusal(429, 'TooManyRequests', `more than ${requestsMax} requests at once`);
       running++;
       const work = forward(request, options);
@@ -102,8 +109,10 @@ async function forward(request: Request, { fetch, baseUrl, token, userAgent }: G
   return new Response(answer.body, { status: answer.status, headers: passed });
 }
 
-const refusal = (code: number, reason: string, message: string): Response =>
+const isEvents = (url: string): boolean => /\/events(\/[^/]*)?$/.test(new URL(url).pathname);
+
+const refusal = (code: number, reason: string, message: string, retryAfterSeconds?: number): Response =>
   Response.json(
     { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code },
-    { status: code },
+    { status: code, ...(retryAfterSeconds ? { headers: { 'retry-after': String(retryAfterSeconds) } } : {}) },
   );

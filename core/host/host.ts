@@ -4,8 +4,11 @@ import { messageOf, PintleError, timeText } from '#base';
 import type { Client } from '#client';
 import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf, TerminalError } from '#sdk';
 import { type Bundle, readBundle } from './bundle.ts';
+import { HookBoard } from './hooks/board.ts';
+import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
 import type { Isolation } from './manifest.ts';
+import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
 import { uncarried } from './provides.ts';
 import { provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
@@ -14,6 +17,8 @@ import { type Seen, StepError, statusOf } from './status.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
 export interface HostOptions extends VersionHost {
+  /** Where its hooks are called; of its own when nobody else is to call them. */
+  readonly hooks?: HookBoard;
   /** How long it must be ready before it counts as healthy; default 5 s. */
   readonly healthMs?: number;
   /** Before each step of a start or an upgrade, by its name; for tests that stop the host there. */
@@ -21,6 +26,9 @@ export interface HostOptions extends VersionHost {
 }
 export type StartStep = 'verify' | 'kinds' | 'identity' | 'start' | 'health' | 'fence' | 'promote' | 'drain';
 const finalizer = 'plugins.pintle.dev/host';
+/** The right to say who somebody is. */
+const authenticatorNeed = 'tokenreviews.authentication.k8s.io';
+const figuresEveryMs = 10_000;
 const healthMsDefault = 5_000;
 
 export const bundleFolder = (folder: string, name: string, digest: string): string =>
@@ -40,6 +48,8 @@ interface Entry {
   /** Was good before lastGood; what `rollback` and probation go back to. */
   previous?: Known;
   upgrade?: Upgrade;
+  /** Hooks that were attached by a former life of this host: they hold until this one knows better. */
+  formerHooks?: PluginStatus['hooks'];
   written?: string;
   writing: Promise<void>;
 }
@@ -48,7 +58,10 @@ interface Entry {
 export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
-  constructor(private readonly options: HostOptions) {}
+  readonly #hooks: HookBoard;
+  constructor(private readonly options: HostOptions) {
+    this.#hooks = options.hooks ?? new HookBoard(options.clock);
+  }
 
   get controller(): ControllerSpec<never> {
     return specOf<PluginObject>({
@@ -56,6 +69,9 @@ export class PluginHost implements AsyncDisposable {
       watches: pluginKind,
       workersMax: 4,
       reconciler: { reconcile: (key, current, context) => this.#reconcile(key.name, current, context) },
+      run: async ({ clock, signal }) => {
+        for (; !signal.aborted; await clock.sleep(figuresEveryMs, signal)) await this.refreshHooks();
+      },
     });
   }
 
@@ -72,6 +88,7 @@ export class PluginHost implements AsyncDisposable {
     const entry = this.#entries.get(name) ?? { writing: Promise.resolve(), draining: Promise.resolve() };
     this.#entries.set(name, entry);
     if (!current) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       this.#entries.delete(name);
       return;
@@ -80,6 +97,7 @@ export class PluginHost implements AsyncDisposable {
     if (!current.metadata.finalizers?.includes(finalizer)) return this.#setFinalizer(current, true);
     this.#recall(entry, current);
     if (current.spec?.paused) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       await this.#report(name, current, entry);
       return;
@@ -119,6 +137,7 @@ export class PluginHost implements AsyncDisposable {
       entry.failure = error instanceof StepError ? error : new StepError('Loaded', 'Failed', messageOf(error), false);
       events.event(current, 'Warning', entry.failure.reason, entry.failure.message);
       if (entry.failure.lasting) entry.failedFingerprint = fingerprint;
+      if (!entry.running) this.#detach(name, entry);
       await this.#report(name, current, entry);
       if (entry.failure.lasting) throw new TerminalError(entry.failure.message);
       throw error;
@@ -127,6 +146,7 @@ export class PluginHost implements AsyncDisposable {
 
   /** What the object remembers of a former life of this host. */
   #recall(entry: Entry, { status, metadata }: Readonly<PluginObject>): void {
+    entry.formerHooks ??= status?.hooks ?? [];
     if (entry.written !== undefined || !status) return;
     entry.lastGood ??= status.lastGood;
     entry.previous ??= status.previous;
@@ -199,6 +219,7 @@ export class PluginHost implements AsyncDisposable {
       next.gateway.promote();
       next.instance.activate();
       entry.running = next;
+      this.#attach(manifest.name, entry, next);
       if (!entry.rolledBack && entry.lastGood && entry.lastGood.digest !== next.bundle.digest)
         entry.upgrade = { fallback: entry.lastGood, untilMs: clock.monotonicMs() + probationMs };
       this.#good(entry, next);
@@ -243,6 +264,13 @@ export class PluginHost implements AsyncDisposable {
     const missing = unapproved(manifest.needs, approvedNeeds);
     if (missing.length > 0)
       throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
+    const { authenticators = [] } = manifest.provides;
+    if (authenticators.length > 0 && !approvedNeeds[authenticatorNeed]?.includes('create'))
+      throw new StepError(
+        'Approved',
+        'AuthenticatorNotApproved',
+        `it says who has a token (${authenticators.join(', ')}): that needs ${authenticatorNeed}: create, approved`,
+      );
     if (isolation === 'process' && manifest.isolation === 'sandbox')
       throw new StepError(
         'Approved',
@@ -266,12 +294,42 @@ export class PluginHost implements AsyncDisposable {
     const { running } = entry;
     if (!running || this.#over.signal.aborted) return;
     const { clock, client, healthMs = healthMsDefault } = this.options;
+    const { phase } = running.instance.state;
+    if (phase === 'Quarantined') this.#detach(name, entry);
+    // What was healthy before, or takes over hooks that are in force, answers them at once: without it they fail.
+    const wasGood = entry.lastGood?.digest === running.bundle.digest && (entry.formerHooks?.length ?? 0) > 0;
+    if (phase === 'Active' && (wasGood || this.#hooks.isAttached(name))) this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
-    if (running.instance.state.phase !== 'Active' || running.healthy) return;
+    if (phase !== 'Active' || running.healthy) return;
     await clock.sleep(healthMs, this.#over.signal);
     if (entry.running !== running || running.instance.state.phase !== 'Active') return;
     this.#good(entry, running);
+    this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
+  }
+  #attach(name: string, entry: Entry, running: Version): void {
+    entry.formerHooks = [];
+    if (this.#hooks.isAttached(name, running.instance)) return;
+    const hooks = hooksOf(running.bundle.manifest, running.spec);
+    if (hooks.length > 0) this.#hooks.attach(name, running.instance, hooks);
+    else this.#hooks.detach(name);
+  }
+  #detach(name: string, entry: Entry): void {
+    entry.formerHooks = [];
+    this.#hooks.detach(name);
+  }
+  /** Metrics of every plugin that runs. */
+  metricsText(): string {
+    return exposition(
+      [...this.#entries].flatMap(([name, { running }]) =>
+        running ? [{ name, facts: running.bundle.manifest.metrics ?? [], values: running.instance.state.metrics }] : [],
+      ),
+    );
+  }
+  /** Writes the figures of hooks into the status of each plugin that has some. */
+  async refreshHooks(): Promise<void> {
+    for (const [name, entry] of this.#entries)
+      if (this.#hooks.isAttached(name)) await this.#refresh(name, entry, this.options.client);
   }
   async #refresh(name: string, entry: Entry, client: Client): Promise<void> {
     const current = await client.get(pluginKind as Kind<PluginObject>, { name }).catch(() => undefined);
@@ -290,7 +348,12 @@ export class PluginHost implements AsyncDisposable {
     const upgrade =
       entry.upgrade ?? (fresh ? undefined : { fallback: entry.lastGood!, untilMs: running.beganMs + probationMs });
     if (!upgrade) return;
-    const verdict = afterUpgrade(upgrade, running.instance.state, this.options.clock.monotonicMs());
+    const verdict = afterUpgrade(
+      upgrade,
+      running.instance.state,
+      this.options.clock.monotonicMs(),
+      this.#hooks.counts(name),
+    );
     if (verdict.type === 'watch') return;
     entry.upgrade = undefined;
     if (verdict.type === 'passed') return;
@@ -326,6 +389,8 @@ export class PluginHost implements AsyncDisposable {
       },
       rolledBack: entry.rolledBack,
       uncarried: running && uncarried(running.bundle.manifest.provides),
+      hooks: this.#hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
+      registered: running?.bundle.manifest,
     };
     const status = statusOf(seen, plugin.status, timeText(this.options.clock.now()));
     const text = JSON.stringify({
@@ -359,6 +424,7 @@ export class PluginHost implements AsyncDisposable {
     const manifest =
       entry.running?.bundle.manifest ??
       (await this.#verified(name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+    this.#detach(name, entry);
     await this.#stop(entry);
     if (plugin.spec?.dataPolicy === 'Delete' && manifest) await removeKinds(client, manifest);
     await removeIdentity(client, name);
@@ -375,5 +441,5 @@ export class PluginHost implements AsyncDisposable {
 }
 
 const knownOf = ({ version, digest, approvedNeeds }: PluginSpec): Known => ({ version, digest, approvedNeeds });
-const fingerprintOf = ({ digest, config, approvedNeeds, isolation }: PluginSpec): string =>
-  JSON.stringify([digest, config, approvedNeeds, isolation]);
+const fingerprintOf = ({ digest, config, approvedNeeds, isolation, hookPriority, failClosed }: PluginSpec): string =>
+  JSON.stringify([digest, config, approvedNeeds, isolation, hookPriority, failClosed]);

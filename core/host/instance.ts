@@ -1,9 +1,10 @@
-import { type Clock, type Log, messageOf } from '#base';
+import { type Channel, type Clock, channelOfFd, type Log, messageOf } from '#base';
 import type { Bundle } from './bundle.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
 import { protocolVersion } from './manifest.ts';
-import { beatEveryMs, type FromPlugin, linesOf, type ToPlugin } from './protocol.ts';
+import type { MetricValues } from './plugin-metrics.ts';
+import { beatEveryMs, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { undeclared } from './provides.ts';
 
 export interface InstanceState {
@@ -14,7 +15,7 @@ export interface InstanceState {
   readonly hangs: number;
   readonly sandbox: readonly string[];
   readonly memoryBytes?: number;
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: MetricValues;
 }
 export interface InstanceOptions {
   readonly bundle: Bundle;
@@ -32,10 +33,13 @@ const readyMsMax = 15_000;
 const drainMsMax = 10_000;
 const logLinesPerSecondMax = 100;
 const errorBytesMax = 4_096;
+const helloMsMax = 5_000;
 
 /** Keeps one version of one plugin running: starts it, hears its heartbeat, starts it again, gives up. */
 export class PluginInstance implements AsyncDisposable {
   state: InstanceState = { phase: 'Starting', message: '', restarts: 0, hangs: 0, sandbox: [], metrics: {} };
+  /** To the process that is ready now; undefined when it registered no hooks. */
+  channel: Channel | undefined;
   readonly #stop = new AbortController();
   #life: Life = freshLife;
   #running: Promise<void> | undefined;
@@ -56,6 +60,9 @@ export class PluginInstance implements AsyncDisposable {
     this.#now?.activate();
   }
 
+  get isResponsive(): boolean {
+    return this.state.phase === 'Active';
+  }
   /** Resolves when it is ready for the first time, or has no chance left. */
   start(): Promise<void> {
     this.#running ??= this.#keep();
@@ -100,6 +107,7 @@ export class PluginInstance implements AsyncDisposable {
     this.#stop.signal.addEventListener('abort', stopping, { once: true });
     if (this.#stop.signal.aborted) stopping();
     try {
+      await one.openChannel();
       void one.watchSilence();
       await one.listen().catch((error: unknown) => one.end(messageOf(error)));
       const code = await child.exited;
@@ -110,6 +118,8 @@ export class PluginInstance implements AsyncDisposable {
       };
     } finally {
       over.abort();
+      one.channel?.[Symbol.dispose]();
+      this.channel = undefined;
       this.#stop.signal.removeEventListener('abort', stopping);
       await launched.clear();
     }
@@ -138,6 +148,7 @@ export class PluginInstance implements AsyncDisposable {
 class OneLife {
   isReady = false;
   why: string | undefined;
+  channel: Channel | undefined;
   #heardMs: number;
   #ended = false;
   #logSecond = 0;
@@ -153,6 +164,21 @@ class OneLife {
     this.#heardMs = owner.options.clock.monotonicMs();
   }
 
+  /** Its end of the socket pair: what it sends beyond the rules ends it. */
+  async openChannel(): Promise<void> {
+    const { channelFd } = this.launched.child;
+    if (channelFd === undefined) return;
+    const { clock } = this.owner.options;
+    this.channel = await channelOfFd(channelFd, {
+      clock,
+      answer: () => {
+        throw new Error('a plugin asks the API, not its host');
+      },
+    });
+    void this.channel.closed.then((why) => {
+      if (!this.over.aborted && why.startsWith('it sent')) this.end(`in a hook: ${why}`);
+    });
+  }
   /** A process that has not been greeted yet will hear it with its start. */
   activate(): void {
     if (this.#toldStandby) this.#send({ type: 'activate' });
@@ -208,9 +234,11 @@ class OneLife {
       case 'ready': {
         const more = undeclared(bundle.manifest.provides, message.provides);
         if (more.length > 0) return this.end(`it registered what its manifest does not declare: ${more.join(', ')}`);
-        this.isReady = true;
-        return this.owner.ready();
+        return this.#greetHooks();
       }
+      case 'print':
+      case 'done':
+        return; // of commands, which no instance runs
       case 'failed':
         this.why ??= String(message.message).slice(0, 1_000);
         return;
@@ -232,9 +260,33 @@ class OneLife {
     const { apiSocket } = this.launched;
     const { config } = this.owner.options;
     this.#toldStandby = this.owner.standby;
-    this.#send({ type: 'start', protocol: protocolVersion, apiSocket, config, standby: this.#toldStandby });
+    this.#send({
+      type: 'start',
+      protocol: protocolVersion,
+      apiSocket,
+      config,
+      standby: this.#toldStandby,
+      ...(this.channel ? { hooks: hooksProtocol } : {}),
+    });
   }
-  async #beat(metrics: Readonly<Record<string, number>>): Promise<void> {
+  /** Ready is who also answers its hooks. Not awaited: its lines are heard meanwhile. */
+  #greetHooks(): void {
+    const isReady = (): void => {
+      this.isReady = true;
+      this.owner.channel = this.channel;
+      this.owner.ready();
+    };
+    if (!this.channel) return isReady();
+    void this.channel.call('hello', { protocol: hooksProtocol }, helloMsMax).then(
+      (answer) => {
+        const { protocol } = (answer ?? {}) as { protocol?: number };
+        if (protocol === hooksProtocol) isReady();
+        else this.end(`its hooks speak protocol ${protocol}, this host ${hooksProtocol}`);
+      },
+      (error: unknown) => this.end(`it does not answer for its hooks: ${messageOf(error)}`),
+    );
+  }
+  async #beat(metrics: MetricValues): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();
     if (nowMs - this.#memoryMs > 10 * beatEveryMs) {
       this.#memoryMs = nowMs;
@@ -258,7 +310,7 @@ class OneLife {
 }
 
 /** The last bytes of a stream, read to its end so that its writer never waits. */
-async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
   let tail = Buffer.alloc(0);
   for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
   return tail.toString('utf8');

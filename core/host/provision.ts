@@ -78,6 +78,9 @@ export async function provisionKinds(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
+  for (const { group, kind } of manifest.apis ?? [])
+    if (isForeign(group))
+      throw new StepError('Resolved', 'ForeignGroup', `API ${kind}: the group ${group} is the platform's own`);
   const wanted: KubeObject[] = [];
   for (const definition of manifest.resources)
     if (await mayApply(client, manifest, definition as DefinitionObject)) wanted.push(definition);

@@ -50,6 +50,7 @@ const dangerousWrites = [
   'plugins.plugins.pintle.dev',
   'nodes',
   'serviceaccounts',
+  'tokenreviews.authentication.k8s.io', // with it go authenticators: they say who somebody is
 ];
 /** Needs that let a plugin become somebody else; they want a second confirmation. Pure. */
 export const dangerous = (needs: Needs): string[] =>

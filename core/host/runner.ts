@@ -1,12 +1,23 @@
 import { apiVersionOf } from '#api';
-import { createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
+import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
 import type { Client } from '#client';
-import { collect, type Plugin, type PluginRuntime, type PreparedPlugin, preparePlugin } from '#sdk';
+import {
+  answerHooks,
+  assumeKinds,
+  collect,
+  commandFacts,
+  type Plugin,
+  type PluginRuntime,
+  type PreparedPlugin,
+  preparePlugin,
+  restKindFacts,
+} from '#sdk';
 import { createInformers } from '../client/cache-informer.ts';
 import { createClient } from '../client/http.ts';
+import { withConversion } from './hooks/conversion.ts';
 import { protocolVersion } from './manifest.ts';
 import { PluginMetrics } from './plugin-metrics.ts';
-import { beatEveryMs, type FromPlugin, linesOf, type ToPlugin } from './protocol.ts';
+import { beatEveryMs, type CommandWords, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { providesOf } from './provides.ts';
 
 /**
@@ -39,6 +50,7 @@ function ownOutput(): (line: string) => Promise<void> {
 async function record(plugin: Plugin): Promise<unknown> {
   await using scope = new Scope();
   const silent = new Proxy({}, { get: () => () => new Promise(() => {}) });
+  const metrics = new PluginMetrics();
   const contributions = await collect(
     plugin,
     {
@@ -47,7 +59,8 @@ async function record(plugin: Plugin): Promise<unknown> {
       clock: systemClock,
       random: systemRandom,
       log: createLog(() => {}, { now: systemClock.now }),
-      metrics: new PluginMetrics(),
+      metrics,
+      discover: assumeKinds,
     },
     scope,
   );
@@ -59,11 +72,17 @@ async function record(plugin: Plugin): Promise<unknown> {
     needs,
     protocol: protocolVersion,
     config: (plugin.config as { json?: unknown } | undefined)?.json,
-    resources: resources.map(({ manifest }) => manifest),
+    resources: resources.map(({ manifest, convert }) => (convert ? withConversion(manifest, name) : manifest)),
     apiVersions: resources.map(({ kind }) => apiVersionOf(kind)),
-    provides: providesOf(contributions),
+    provides: providesOf(contributions, metrics.facts()),
+    ...listed('apis', contributions.apis.map(restKindFacts)),
+    ...listed('commands', contributions.commands.map(commandFacts)),
+    ...listed('panels', contributions.panels),
+    ...listed('metrics', metrics.facts()),
   };
 }
+
+const listed = (name: string, list: readonly unknown[]) => (list.length > 0 ? { [name]: list } : {});
 
 async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promise<void> {
   await using scope = new Scope();
@@ -86,13 +105,39 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
     });
     const seams = { client, clock: systemClock, random: systemRandom, log };
     const informers = createInformers({ ...seams, signal: scope.signal });
+    if (message.command)
+      return runCommand(plugin, { ...seams, informers, config: message.config, metrics }, message.command, send);
     prepared = scope.use(await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics }));
+    if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
     if (message.standby) await prepared.sync();
     else await prepared.activate();
-    send({ type: 'ready', provides: providesOf(prepared.contributions) });
+    send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
     void beat(send, metrics, scope.signal);
   }
 }
+
+async function runCommand(
+  plugin: Plugin,
+  runtime: PluginRuntime,
+  { name, flags, words }: CommandWords,
+  send: (message: FromPlugin) => void,
+): Promise<void> {
+  await using scope = new Scope();
+  const { commands } = await collect(plugin, runtime, scope);
+  const command = commands.find((one) => one.name === name);
+  if (!command) throw new Error(`it has no command ${name}`);
+  const given = (command.flags ? command.flags.read(flags as never) : flags) as Readonly<Record<string, unknown>>;
+  const print = (line: string) => send({ type: 'print', line: String(line) });
+  await command.run({ flags: given, words, print, signal: scope.signal });
+  send({ type: 'done' });
+}
+
+/** Calls of the host come over descriptor 3, the socket pair that this process was started with. */
+const answerHost = (name: string, answer: (method: string, body: unknown) => Promise<unknown>) =>
+  channelOfFd(3, {
+    clock: systemClock,
+    answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
+  });
 
 async function beat(send: (message: FromPlugin) => void, metrics: PluginMetrics, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {

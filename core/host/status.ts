@@ -1,5 +1,5 @@
 import type { InstanceState } from './instance.ts';
-import type { PluginCondition, PluginPhase, PluginStatus } from './kind.ts';
+import type { HookStatus, PluginCondition, PluginPhase, PluginStatus } from './kind.ts';
 
 export type Step = 'Verified' | 'Approved' | 'Resolved' | 'Loaded';
 export const steps: readonly Step[] = ['Verified', 'Approved', 'Resolved', 'Loaded'];
@@ -29,8 +29,11 @@ export interface Seen {
   readonly probation?: PluginStatus['probation'];
   /** The version that was asked for failed, and lastGood runs instead. */
   readonly rolledBack?: string;
-  /** What its manifest provides and this host does not carry yet. */
+  /** What its manifest provides and this host does not carry to a process. */
   readonly uncarried?: readonly string[];
+  readonly hooks?: readonly HookStatus[];
+  /** Registered facts, of the manifest that runs. */
+  readonly registered?: Pick<PluginStatus, 'apis' | 'panels' | 'commands'>;
 }
 
 /** The status that says what was seen; times of conditions that did not change stay. Pure. */
@@ -60,7 +63,12 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     );
   if (seen.rolledBack) say('Loaded', false, 'RolledBack', seen.rolledBack);
   if (instance && seen.uncarried && seen.uncarried.length > 0)
-    say('Degraded', true, 'HooksNotCarried', `this host does not call hooks yet: ${seen.uncarried.join(', ')}`);
+    say(
+      'Degraded',
+      true,
+      'NotCarried',
+      `only built-in plugins can contribute these; they are not used: ${seen.uncarried.join(', ')}`,
+    );
   if (instance) {
     const runs = instance.phase === 'Active';
     say(
@@ -82,6 +90,11 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     probation: seen.probation,
     memoryBytes: instance?.memoryBytes,
     sandbox: instance?.sandbox ?? [],
+    hooks: seen.hooks ?? [],
+    // One that was given up still owns its groups: they answer 503.
+    apis: seen.hooks || instance?.phase === 'Quarantined' ? (seen.registered?.apis ?? []) : [],
+    panels: seen.registered?.panels ?? [],
+    commands: seen.registered?.commands ?? [],
   };
 }
 

@@ -23,7 +23,7 @@ export interface VersionHost {
 }
 export interface VersionOptions {
   readonly bundle: Bundle;
-  readonly spec: Pick<PluginSpec, 'config' | 'approvedNeeds'>;
+  readonly spec: PluginSpec;
   readonly isolation: Isolation;
   /** Of what it is started from. */
   readonly fingerprint: string;
@@ -40,6 +40,7 @@ export interface Version extends AsyncDisposable {
   readonly bundle: Bundle;
   /** Of the object that asked for it, or for what it runs in place of. */
   fingerprint: string;
+  readonly spec: PluginSpec;
   readonly approvedNeeds: Readonly<Record<string, readonly string[]>>;
   readonly slot: Slot;
   readonly instance: PluginInstance;
@@ -75,6 +76,7 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
   return {
     bundle,
     fingerprint,
+    spec: options.spec,
     approvedNeeds: options.spec.approvedNeeds ?? {},
     slot,
     instance,

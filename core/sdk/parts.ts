@@ -1,5 +1,5 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
-import type { Clock, Log, Random, Scope } from '#base';
+import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
@@ -69,6 +69,15 @@ export interface NodePartContext extends PartContext {
     readonly ip: string;
     /** Pod addresses of the cluster (CIDR). */
     readonly podRanges: readonly string[];
+    /** Every address of this host now. */
+    ownAddresses(): readonly string[];
+  };
+  /** The machine, for parts that run programs of others. */
+  readonly machine: {
+    readonly files: Files;
+    readonly spawn: (argv: readonly string[], options?: { readonly cwd?: string }) => DuplexChild;
+    /** With the machine's own programs, else on the PATH of who started the cluster. */
+    findProgram(name: string): string | undefined;
   };
   /** A folder for this part's files; the part makes it. */
   readonly folder: string;

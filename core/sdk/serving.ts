@@ -1,4 +1,5 @@
 import type { Field, FieldError, Kind, KubeObject } from '#api';
+import type { RestCall } from './plugin/contributions.ts';
 import type { Column, Strategy, UserInfo } from './strategy.ts';
 
 /** What the API server offers to those who extend it in its own process: kinds that come and go, admission, reading. */
@@ -152,6 +153,12 @@ export interface ServedKind {
     readonly selector?: (object: Readonly<AnyObject>) => string;
   };
   readonly columns?: readonly Column<KubeObject>[];
+  /** Answers for a kind that is stored nowhere (`virtual`, with its verbs). undefined for `get`: 404. Rejects with StatusError. */
+  readonly rest?: (
+    verb: string,
+    call: RestCall,
+    object?: AnyObject,
+  ) => Promise<{ readonly object?: KubeObject; readonly items?: readonly KubeObject[] }>;
   /** Sent as a warning with every answer. */
   readonly deprecation?: string;
 }

@@ -1,6 +1,5 @@
-import { isIPv4 } from 'node:net';
-import { networkInterfaces } from 'node:os';
-import type { Clock } from '#base';
+import type { Clock } from '#sdk';
+import { familyOf } from './address.ts';
 
 const lookAgainMs = 1_000;
 const rememberedMax = 4_096;
@@ -11,14 +10,14 @@ const numberOf = (address: string): number => address.split('.').reduce((sum, pa
 export function isInRange(address: string, cidr: string): boolean {
   const [base = '', bits = '32'] = cidr.split('/');
   const size = 2 ** (32 - Number(bits));
-  return isIPv4(address) && Math.floor(numberOf(address) / size) === Math.floor(numberOf(base) / size);
+  return familyOf(address) === 4 && Math.floor(numberOf(address) / size) === Math.floor(numberOf(base) / size);
 }
 
 /**
  * Who may ask: pods, and programs of this host. A server that anybody can reach lends itself to attacks on others
  * (small questions with a forged sender, large answers), and its cache is easier to poison.
  */
-export function createAskers(ranges: readonly string[], clock: Clock, own: () => readonly string[] = ownAddresses) {
+export function createAskers(ranges: readonly string[], clock: Clock, own: () => readonly string[]) {
   let hosts = new Set(own());
   let lookedMs = clock.monotonicMs();
   const known = new Map<string, boolean>();
@@ -37,6 +36,3 @@ export function createAskers(ranges: readonly string[], clock: Clock, own: () =>
     return may;
   };
 }
-
-const ownAddresses = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));

@@ -1,5 +1,5 @@
-import { isIP, isIPv4 } from 'node:net';
-import type { EndpointSlice, KubeObject, Service } from '#api';
+import type { EndpointSlice, KubeObject, Service } from '#sdk';
+import { familyOf } from './address.ts';
 import { codes, types } from './query.ts';
 import type { Answer, DnsRecord } from './records.ts';
 
@@ -54,7 +54,7 @@ export function lookUp(name: string, type: number, view: ClusterView, options: Z
 function follow(name: string, type: number, view: ClusterView, options: ZoneOptions, chain: DnsRecord[]): Found {
   const targets = targetsOf(name, view, options);
   if (!targets) return chain.length > 0 ? records(chain, options) : denied(options);
-  const alias = targets.find(({ host }) => isIP(host) === 0);
+  const alias = targets.find(({ host }) => familyOf(host) === 0);
   const { ttlSeconds: ttl } = options;
   if (alias) {
     if (type === types.SRV) return records(chain, options);
@@ -87,7 +87,7 @@ function targetsOf(name: string, view: ClusterView, { domain }: ZoneOptions): re
   if (!service?.spec) return undefined;
   if (service.spec.type === 'ExternalName') {
     const host = (service.spec.externalName ?? '').toLowerCase().replace(/\.$/, '');
-    return labels.length > 0 || isIP(host) || !isSpeakable(host) ? undefined : [{ host, name }];
+    return labels.length > 0 || familyOf(host) || !isSpeakable(host) ? undefined : [{ host, name }];
   }
   const [port, protocol] = labels.length === 2 ? labels.map((label) => label.replace(/^_/, '')) : [];
   const endpoint = labels.length === 1 ? labels[0] : undefined;
@@ -105,7 +105,7 @@ function targetsOf(name: string, view: ClusterView, { domain }: ZoneOptions): re
 function podTargets(subject: string, name: string): readonly Target[] | undefined {
   const isFour = subject.split('-').length === 4 && !subject.includes('--');
   const host = subject.replaceAll('-', isFour ? '.' : ':');
-  return isIP(host) ? [{ host, name }] : undefined;
+  return familyOf(host) ? [{ host, name }] : undefined;
 }
 
 function endpointTargets(
@@ -139,7 +139,7 @@ const isSpeakable = (name: string): boolean =>
   name.length <= 253 && name.split('.').every((label) => label.length > 0 && label.length <= 63);
 const isHeadless = ({ spec }: Readonly<Service>): boolean => spec?.clusterIP === 'None';
 const clusterIps = ({ spec }: Readonly<Service>): readonly string[] =>
-  (spec?.clusterIPs?.length ? spec.clusterIPs : [spec?.clusterIP ?? '']).filter((ip) => isIP(ip) > 0);
+  (spec?.clusterIPs?.length ? spec.clusterIPs : [spec?.clusterIP ?? '']).filter((ip) => familyOf(ip) > 0);
 const isPort = (port: string | undefined, protocol: string | undefined, name = '', transport = 'TCP'): boolean =>
   (port === undefined || port === name.toLowerCase()) &&
   (protocol === undefined || protocol === transport.toLowerCase());
@@ -157,14 +157,19 @@ function services(name: string, targets: readonly Target[], chain: readonly DnsR
   const additional = new Map<string, DnsRecord>();
   for (const { host, port, name: target } of numbered) {
     answers.set(`${target} ${port}`, { name, ttl, type: 'SRV', priority: 0, weight, port: port!, target });
-    additional.set(`${target} ${host}`, { name: target, ttl, type: isIPv4(host) ? 'A' : 'AAAA', address: host });
+    additional.set(`${target} ${host}`, {
+      name: target,
+      ttl,
+      type: familyOf(host) === 4 ? 'A' : 'AAAA',
+      address: host,
+    });
   }
   return records([...chain, ...answers.values()], options, [...additional.values()]);
 }
 
 function addressRecords(name: string, hosts: readonly string[], type: number, options: ZoneOptions): DnsRecord[] {
   const family = type === types.A ? 4 : type === types.AAAA ? 6 : 0;
-  const wanted = [...new Set(hosts)].filter((host) => isIP(host) === family);
+  const wanted = [...new Set(hosts)].filter((host) => familyOf(host) === family);
   return wanted.map((address) => ({
     name,
     ttl: options.ttlSeconds,

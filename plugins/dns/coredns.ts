@@ -1,44 +1,30 @@
-import { join } from 'node:path';
-import {
-  type Clock,
-  type DuplexChild,
-  type Files,
-  type Log,
-  messageOf,
-  programOnPath,
-  programPath,
-  Scope,
-  spawnDuplex,
-} from '#base';
+import { type DuplexChild, type Log, messageOf, type NodePartContext, Scope } from '#sdk';
 import { type CorefileOptions, corefileOf, filesOf } from './corefile.ts';
 
 export interface CoreDnsOptions extends Omit<CorefileOptions, 'folder' | 'kubeconfig'> {
   readonly program: string;
   readonly folder: string;
-  readonly api: { readonly url: string; readonly caFile: string; readonly tokenFile: string };
-  readonly files: Files;
-  readonly clock: Clock;
-  readonly log: Log;
 }
+/** What it is run with: the node part's own. */
+type Doors = Pick<NodePartContext, 'api' | 'clock' | 'log' | 'machine'>;
 const backoffMs = { first: 100, most: 10_000, resetAfter: 60_000 };
 const stopGraceMs = 3_000;
 const linesLoggedMax = 1_000;
-
-/** Where the program is: with the machine's own, else on the PATH of who started the cluster. */
-export const findCoreDns = (): string | undefined => programPath('coredns') ?? programOnPath('coredns');
 
 /**
  * Runs CoreDNS with a generated configuration, starts it again when it ends, and ends it on disposal. A new configuration
  * is a new process: its own reload keeps the old one silently when the new one is wrong.
  */
-export async function runCoreDns(options: CoreDnsOptions): Promise<AsyncDisposable> {
-  const { folder, files, clock, log, program } = options;
+export async function runCoreDns(options: CoreDnsOptions, doors: Doors): Promise<AsyncDisposable> {
+  const { folder, program } = options;
+  const { api, clock, log, machine } = doors;
+  const { files, spawn } = machine;
   const scope = new Scope();
   await files.mkdir(folder, { recursive: true, mode: 0o700 });
-  const kubeconfig = join(folder, 'kubeconfig');
-  const corefile = join(folder, 'Corefile');
-  await files.writeFile(kubeconfig, kubeconfigOf(options.api), { mode: 0o600 });
-  for (const [name, text] of filesOf(options.settings)) await files.writeFile(join(folder, name), text);
+  const kubeconfig = `${folder}/kubeconfig`;
+  const corefile = `${folder}/Corefile`;
+  await files.writeFile(kubeconfig, kubeconfigOf(api), { mode: 0o600 });
+  for (const [name, text] of filesOf(options.settings)) await files.writeFile(`${folder}/${name}`, text);
   await files.writeFile(corefile, corefileOf({ ...options, kubeconfig }));
   let child: DuplexChild | undefined;
   const loop = (async () => {
@@ -46,7 +32,7 @@ export async function runCoreDns(options: CoreDnsOptions): Promise<AsyncDisposab
     while (!scope.signal.aborted) {
       const startedMs = clock.monotonicMs();
       try {
-        child = spawnDuplex([...dieWithUs(), program, '-conf', corefile], { cwd: folder });
+        child = spawn([...dieWithUs(machine.findProgram('setpriv')), program, '-conf', corefile], { cwd: folder });
         void child.stdin.end();
         void passOn(child.stdout, log);
         void passOn(child.stderr, log);
@@ -72,8 +58,7 @@ export async function runCoreDns(options: CoreDnsOptions): Promise<AsyncDisposab
 }
 
 /** It shares its port with whoever asks the kernel so (SO_REUSEPORT): one that a killed node left behind would answer every other question. */
-function dieWithUs(): string[] {
-  const setpriv = programPath('setpriv');
+function dieWithUs(setpriv: string | undefined): string[] {
   return setpriv ? [setpriv, '--pdeathsig', 'KILL', '--'] : [];
 }
 
@@ -90,7 +75,7 @@ async function passOn(stream: ReadableStream<Uint8Array>, log: Log): Promise<voi
 }
 
 /** JSON is YAML. */
-const kubeconfigOf = ({ url, caFile, tokenFile }: CoreDnsOptions['api']): string =>
+const kubeconfigOf = ({ url, caFile, tokenFile }: Doors['api']): string =>
   `${JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',

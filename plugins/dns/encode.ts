@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net';
+import { bytesOf } from './address.ts';
 import { headerBytes, types } from './query.ts';
 import { type Answer, type DnsRecord, soaTimes } from './records.ts';
 
@@ -93,7 +93,7 @@ function writeData(record: DnsRecord, at: number, names: Map<string, number>): n
   switch (record.type) {
     case 'A':
     case 'AAAA': {
-      const bytes = addressBytes(record.address);
+      const bytes = bytesOf(record.address) ?? assertAddress(record.address);
       buffer.set(bytes, at);
       return at + bytes.length;
     }
@@ -122,25 +122,6 @@ function writeData(record: DnsRecord, at: number, names: Map<string, number>): n
   }
 }
 
-/** Four or sixteen bytes of an address that has been checked to be one. */
-export function addressBytes(text: string): Uint8Array {
-  if (isIPv4(text)) return Uint8Array.from(text.split('.'), Number);
-  const bytes = new Uint8Array(16);
-  const tail = text.includes('.') ? text.slice(text.lastIndexOf(':') + 1) : undefined;
-  const hex = tail === undefined ? text : text.slice(0, -tail.length) + hexOf(tail);
-  const [head = '', rest] = hex.split('::') as [string, string | undefined];
-  const left = head === '' ? [] : head.split(':');
-  const right = rest === undefined || rest === '' ? [] : rest.split(':');
-  left.forEach((group, index) => write(bytes, index, group));
-  right.forEach((group, index) => write(bytes, 8 - right.length + index, group));
-  return bytes;
-}
-const write = (bytes: Uint8Array, group: number, hex: string): void => {
-  const value = Number.parseInt(hex, 16);
-  bytes[group * 2] = value >> 8;
-  bytes[group * 2 + 1] = value & 255;
-};
-function hexOf(dotted: string): string {
-  const [a = 0, b = 0, c = 0, d = 0] = dotted.split('.').map(Number);
-  return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+function assertAddress(text: string): never {
+  throw new Error(`${text} is no address; records are made of checked ones`);
 }

@@ -1,4 +1,4 @@
-import type { Clock, Log } from '#base';
+import type { Clock, Log } from '#sdk';
 import type { Encoded } from './encode.ts';
 import { aged, type ForeignAnswer } from './foreign.ts';
 import { codes } from './query.ts';

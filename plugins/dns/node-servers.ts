@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { familyOf } from './address.ts';
 import type { Upstream } from './upstream.ts';
 
 const serversMax = 3; // what a C library reads
@@ -7,6 +7,6 @@ const serversMax = 3; // what a C library reads
 export const parseNameservers = (text: string, ownAddress: string): Upstream[] =>
   [...text.matchAll(/^\s*nameserver\s+([0-9A-Fa-f.:]+)/gm)]
     .map((match) => match[1]!)
-    .filter((ip) => isIP(ip) > 0 && ip !== ownAddress)
+    .filter((ip) => familyOf(ip) > 0 && ip !== ownAddress)
     .slice(0, serversMax)
     .map((ip) => ({ ip, port: 53 }));

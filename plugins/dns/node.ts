@@ -1,10 +1,16 @@
-import { join } from 'node:path';
-import { type ConfigMap, configMapKind, type KubeObject, nodeKind } from '#api';
-import { type Log, messageOf, systemFiles } from '#base';
-import type { Informer } from '#client';
-import type { NodePart, NodePartContext } from '#sdk';
+import {
+  type ConfigMap,
+  configMapKind,
+  type Informer,
+  type KubeObject,
+  type Log,
+  messageOf,
+  type NodePart,
+  type NodePartContext,
+  nodeKind,
+} from '#sdk';
 import { createAskers } from './askers.ts';
-import { findCoreDns, runCoreDns } from './coredns.ts';
+import { runCoreDns } from './coredns.ts';
 import { Forwarder } from './forwarder.ts';
 import { parseNameservers } from './node-servers.ts';
 import { clusterDomain, dnsName, dnsNamespace, endpointAnnotation, preferredPort } from './places.ts';
@@ -65,7 +71,7 @@ class DnsNode {
       settings: () => this.#current,
       forwarder,
     });
-    const mayAsk = createAskers(network.podRanges, clock);
+    const mayAsk = createAskers(network.podRanges, clock, network.ownAddresses);
     const respond: Respond = (packet, { address, stream }) =>
       mayAsk(address) ? responder.respond(packet, { stream }) : refusal(packet);
     let former = '';
@@ -100,7 +106,7 @@ class DnsNode {
   /** What is wanted now. Without servers of its own the cluster asks those of the node. */
   async #read(): Promise<{ settings: Settings; text: string }> {
     const data = this.#settings.cache.get({ namespace: dnsNamespace, name: dnsName })?.data ?? {};
-    const nodeFile = await systemFiles.readFile('/etc/resolv.conf', 'utf8').catch(() => '');
+    const nodeFile = await this.context.machine.files.readFile('/etc/resolv.conf', 'utf8').catch(() => '');
     const text = JSON.stringify([data, nodeFile]);
     const { settings, problems } = readSettings(data, clusterDomain);
     for (const problem of problems) this.#complain(problem);
@@ -117,11 +123,11 @@ class DnsNode {
   }
 
   async #serve(respond: Respond, former?: Place): Promise<(AsyncDisposable & { readonly place: Place }) | undefined> {
-    const { folder, api, clock } = this.context;
+    const { folder, machine } = this.context;
     const embedded = await this.#listen(respond, former);
     if (!embedded) return undefined;
     const settings = this.#current;
-    const program = settings.driver === 'coredns' ? findCoreDns() : undefined;
+    const program = settings.driver === 'coredns' ? machine.findProgram('coredns') : undefined;
     if (settings.driver === 'coredns' && !program)
       this.#log.error('driver: coredns, and no program of that name is on this machine; the embedded server goes on');
     else if (!program && (settings.zoneFiles.size > 0 || settings.templates.length > 0))
@@ -129,8 +135,8 @@ class DnsNode {
     if (!program) return embedded;
     await embedded[Symbol.asyncDispose](); // it has found the free port
     const listen = { ip: embedded.place.hostname, port: embedded.place.port };
-    const options = { settings, listen, ttlSeconds, files: systemFiles, clock, log: this.#log, program, api };
-    const coredns = await runCoreDns({ ...options, folder: join(folder, 'coredns') });
+    const options = { settings, listen, ttlSeconds, program, folder: `${folder}/coredns` };
+    const coredns = await runCoreDns(options, this.context);
     return { place: embedded.place, [Symbol.asyncDispose]: () => coredns[Symbol.asyncDispose]() };
   }
 

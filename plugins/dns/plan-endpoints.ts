@@ -1,5 +1,5 @@
-import { isIPv4 } from 'node:net';
-import type { EndpointSlice, KubeObject, Node } from '#api';
+import type { EndpointSlice, KubeObject, Node } from '#sdk';
+import { familyOf } from './address.ts';
 import { serviceNameLabel } from './cluster-zone.ts';
 import { dnsName, dnsNamespace, endpointAnnotation } from './places.ts';
 
@@ -17,7 +17,7 @@ export function planEndpoints(nodes: readonly NodeObject[]): SliceObject[] {
   for (const node of nodes) {
     const [ip = '', text = ''] = (node.metadata.annotations?.[endpointAnnotation] ?? '').split(':');
     const port = Number(text);
-    if (!isIPv4(ip) || !Number.isInteger(port) || port < 1 || port > 65_535) continue;
+    if (familyOf(ip) !== 4 || !Number.isInteger(port) || port < 1 || port > 65_535) continue;
     byPort.set(port, [...(byPort.get(port) ?? []), { node, ip }]);
   }
   return [...byPort]

@@ -1,7 +1,7 @@
-import { isIPv4 } from 'node:net';
-import { decode } from 'dns-packet';
+import { familyOf } from './address.ts';
 import { type ClusterView, type Found, isWithin, lookUp, lookUpAddress, type ZoneOptions } from './cluster-zone.ts';
 import { type Encoded, encodeAnswer } from './encode.ts';
+import { recordsOf } from './foreign-records.ts';
 import type { Forwarder } from './forwarder.ts';
 import { classIn, codes, parseQuery, plainBytesMax, type Query, types } from './query.ts';
 import type { DnsRecord } from './records.ts';
@@ -132,8 +132,8 @@ function hostRecords(name: string, type: number, { hosts, hostNames }: Settings)
   });
   const addresses = hosts.get(name);
   if (addresses) {
-    const wanted = addresses.filter((address) => type === (isIPv4(address) ? types.A : types.AAAA));
-    return reply(wanted.map((address) => ({ name, ttl, type: isIPv4(address) ? 'A' : 'AAAA', address })));
+    const wanted = addresses.filter((address) => type === (familyOf(address) === 4 ? types.A : types.AAAA));
+    return reply(wanted.map((address) => ({ name, ttl, type: familyOf(address) === 4 ? 'A' : 'AAAA', address })));
   }
   const reverse = type === types.PTR ? hostNames.get(addressOfReverse(name) ?? '') : undefined;
   return reverse && reply(reverse.map((target) => ({ name, ttl, type: 'PTR', target })));
@@ -143,18 +143,4 @@ export const hostsTtlSeconds = 30;
 function keyOf(name: string, type: number): string {
   const labels = name.split('.').map((label) => String.fromCharCode(label.length) + label);
   return `${labels.join('')}\0${String.fromCharCode(type >> 8, type & 255)}\0\x01`;
-}
-
-/** What of somebody else's answer can stand behind a chain of ours. */
-function recordsOf({ bytes }: Encoded): DnsRecord[] {
-  try {
-    return (decode(Buffer.from(bytes)).answers ?? []).flatMap((record): DnsRecord[] => {
-      const { name, ttl = 0 } = record as { name: string; ttl?: number };
-      if (record.type === 'A' || record.type === 'AAAA')
-        return [{ name, ttl, type: record.type, address: record.data }];
-      return record.type === 'CNAME' ? [{ name, ttl, type: 'CNAME', target: record.data }] : [];
-    });
-  } catch {
-    return [];
-  }
 }

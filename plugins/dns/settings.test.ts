@@ -1,7 +1,9 @@
 import { expect, test } from 'bun:test';
+import { isIP } from 'node:net';
+import { bytesOf, familyOf, plainAddress } from './address.ts';
 import { corefileOf, filesOf } from './corefile.ts';
 import { parseNameservers } from './node-servers.ts';
-import { addressOfReverse, shortened } from './reverse-name.ts';
+import { addressOfReverse } from './reverse-name.ts';
 import { readSettings, serverOf, upstreamsFor } from './settings.ts';
 
 const read = (data: Record<string, string>) => readSettings(data, 'cluster.local');
@@ -141,5 +143,32 @@ test('names of addresses', () => {
   expect(addressOfReverse('x.3.2.1.in-addr.arpa')).toBeUndefined();
   expect(addressOfReverse(`7${'.0'.repeat(29)}.d.f.ip6.arpa`)).toBe('fd00::7');
   expect(addressOfReverse(`7${'.0'.repeat(20)}.ip6.arpa`)).toBeUndefined();
-  expect(shortened('2001:0db8:0000:0000:0001:0000:0000:0001')).toBe('2001:db8::1:0:0:1');
+  expect(plainAddress('2001:0DB8:0000:0000:0001:0000:0000:0001')).toBe('2001:db8::1:0:0:1');
+});
+
+test('addresses are told from other texts as the system does it', () => {
+  const texts = [
+    '1.2.3.4',
+    '01.2.3.4',
+    '256.1.1.1',
+    '1.2.3',
+    '',
+    '::',
+    '::1',
+    '1::',
+    'fd00::7',
+    '1:2:3:4:5:6:7:8',
+    '1:2:3:4:5:6:7',
+    '1::2::3',
+    '1:2:3:4:5:6:7::',
+    '1:2:3:4:5:6:7:8::',
+    '::ffff:1.2.3.4',
+    '1.2.3.4::',
+    'g::1',
+    '12345::',
+    ':1',
+    '1:',
+  ];
+  for (const text of texts) expect([text, familyOf(text)]).toEqual([text, isIP(text) as 0 | 4 | 6]);
+  expect([...bytesOf('::ffff:1.2.3.4')!]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 1, 2, 3, 4]);
 });

@@ -1,5 +1,4 @@
-import { isIP } from 'node:net';
-import { shortened } from './reverse-name.ts';
+import { familyOf, plainAddress } from './address.ts';
 import type { Upstream } from './upstream.ts';
 
 /** What people can say, in the ConfigMap kube-system/kube-dns. */
@@ -82,10 +81,10 @@ export function readSettings(data: Readonly<Record<string, string>>, clusterDoma
 
 /** `1.2.3.4`, `1.2.3.4:5353`, `[fd00::1]:53`. */
 export function serverOf(text: string): Upstream | undefined {
-  if (isIP(text)) return { ip: text, port: 53 };
+  if (familyOf(text)) return { ip: text, port: 53 };
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const [ip, port] = [match?.[1] ?? match?.[2] ?? '', Number(match?.[3])];
-  return isIP(ip) && port > 0 && port < 65_536 ? { ip, port } : undefined;
+  return familyOf(ip) && port > 0 && port < 65_536 ? { ip, port } : undefined;
 }
 
 function serversOf(value: unknown): Upstream[] {
@@ -160,10 +159,11 @@ function hostsOf(text: string, clusterDomain: string, problems: string[]): Pick<
   for (const line of text.split('\n')) {
     const [given = '', ...names] = line.replace(/#.*$/, '').trim().split(/\s+/);
     if (given === '') continue;
-    const address = given.includes(':') ? expanded(given) : given;
+    const address = plainAddress(given);
     for (const name of names.map((one) => one.toLowerCase().replace(/\.$/, ''))) {
       const isOwn = `.${name}`.endsWith(`.${clusterDomain}`);
-      if (!isIP(given) || !isDomain(name) || isOwn) problems.push(`hosts: ${line.trim().slice(0, 100)} cannot be used`);
+      if (address === undefined || !isDomain(name) || isOwn)
+        problems.push(`hosts: ${line.trim().slice(0, 100)} cannot be used`);
       else {
         add(hosts, name, address);
         add(hostNames, address, name);
@@ -172,16 +172,6 @@ function hostsOf(text: string, clusterDomain: string, problems: string[]): Pick<
   }
   return { hosts, hostNames };
 }
-/** The form in which reverse names are read. */
-function expanded(address: string): string {
-  if (!isIP(address) || address.includes('.')) return address.toLowerCase();
-  const [head = '', tail] = address.split('::') as [string, string | undefined];
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const zeros = tail === undefined ? 0 : 8 - left.length - right.length;
-  return shortened([...left, ...Array<string>(zeros).fill('0'), ...right].join(':'));
-}
-
 /** Servers for a name: those of the longest stub domain above it, else everybody's. */
 export function upstreamsFor(name: string, { stubDomains, upstreams }: Settings): readonly Upstream[] {
   if (stubDomains.size > 0)

@@ -1,4 +1,4 @@
-import type { Clock } from '#base';
+import type { Clock } from '#sdk';
 import { type ForeignAnswer, readForeign } from './foreign.ts';
 import { headerBytes, udpBytesMax } from './query.ts';
 
@@ -74,7 +74,11 @@ async function overUdp(upstream: Upstream, question: Question, settle: Settle): 
       error: () => settle(undefined),
     },
   });
-  socket.send(packet);
+  try {
+    socket.send(packet);
+  } catch {
+    settle(undefined); // no route: the socket is closed all the same
+  }
   return socket;
 }
 

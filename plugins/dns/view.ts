@@ -1,6 +1,4 @@
-import { type EndpointSlice, endpointSliceKind, type KubeObject, namespaceKind, type Service, serviceKind } from '#api';
-import type { Clock } from '#base';
-import type { InformerFactory } from '#client';
+import { type Clock, endpointSliceKind, type InformerFactory, namespaceKind, serviceKind } from '#sdk';
 import { type ClusterView, serviceNameLabel } from './cluster-zone.ts';
 
 export interface LiveView extends ClusterView, Disposable {
@@ -48,6 +46,3 @@ export function liveView(informers: InformerFactory, clock: Clock): LiveView {
     },
   };
 }
-
-export type ServiceObject = Readonly<Service & KubeObject>;
-export type SliceObject = Readonly<EndpointSlice & KubeObject>;

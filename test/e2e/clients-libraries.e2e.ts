@@ -39,14 +39,14 @@ test.skipIf(!kubectl).each(clientPrograms.map((program) => [program.name, progra
     await k.ok(`create namespace ${namespace}`);
     await k.untilField('default', '.metadata.name', 'serviceaccount', 'default');
     await k.ok('run server --image=pintle/demo:local --port=8080');
-    await k.ok('wait pod/server --for=condition=Ready --timeout=60s');
+    await k.ok('wait pod/server --for=condition=Ready --timeout=120s');
     const { code, out, err } = await runProgram(program.argv(place, namespace), { env: k.env(), timeoutMs: 120_000 });
     expect({ code, err: code === 0 ? '' : err, said: out.trim().split('\n').sort() }).toEqual({
       code: 0,
       err: '',
       said: program.steps.map((step) => `ok ${step}`).sort(),
     });
-    await k.ok(`delete namespace ${namespace} --timeout=60s`);
+    await k.ok(`delete namespace ${namespace} --timeout=120s`);
   },
   420_000,
 );

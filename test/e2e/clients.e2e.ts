@@ -209,7 +209,7 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
       },
     });
     await k.ok('scale rc web --replicas=2 --current-replicas=1');
-    await k.ok('wait rc web --for=jsonpath={.status.readyReplicas}=2 --timeout=40s');
+    await k.ok('wait rc web --for=jsonpath={.status.readyReplicas}=2 --timeout=120s');
     await k.ok('set env rc/web A=B');
     await k.ok('set image rc/web main=pintle/demo:local');
     await k.ok('set resources rc/web --requests=cpu=5m');
@@ -219,26 +219,24 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
     expect(await k.ok('expose rc web --port=8080 --name=exposed')).toContain('exposed');
     await k.ok('set selector service exposed app=other');
     expect(await k.field('.spec.selector.app', 'service', 'exposed')).toBe('other');
-    expect(await k.ok('describe rc web')).toContain('SuccessfulCreate');
-    expect(await k.ok('describe pods -l app=web')).toContain('Scheduled');
-    expect(await k.ok('events --for rc/web --types=Normal')).toContain('SuccessfulCreate');
-    expect(await k.ok('get events --field-selector involvedObject.kind=ReplicationController')).toContain(
-      'Created pod',
-    );
+    await k.untilSays('SuccessfulCreate', 'describe rc web');
+    await k.untilSays('Scheduled', 'describe pods -l app=web');
+    await k.untilSays('SuccessfulCreate', 'events --for rc/web --types=Normal');
+    await k.untilSays('Created pod', 'get events --field-selector involvedObject.kind=ReplicationController');
     const node = await k.field('.items[0].metadata.name', 'nodes');
     expect(await k.ok(`describe node ${node}`)).toContain('Allocated resources');
     await k.ok(`cordon ${node}`);
     await k.ok(`taint node ${node} test=yes:PreferNoSchedule`);
     expect(await k.field('.spec.unschedulable', 'node', node)).toBe('true');
     const drained = await k.ok(
-      `drain ${node} --force --ignore-daemonsets --delete-emptydir-data --timeout=50s --pod-selector=app=web`,
+      `drain ${node} --force --ignore-daemonsets --delete-emptydir-data --timeout=120s --pod-selector=app=web`,
     );
     expect(drained).toContain('evicted');
     await k.ok(`taint node ${node} test-`);
     await k.ok(`uncordon ${node}`);
-    await k.ok('delete rc web --cascade=foreground --timeout=40s');
+    await k.ok('delete rc web --cascade=foreground --timeout=120s');
     expect(await k.ok('get pods -l app=web -o name')).toBe('');
-  }, 120_000);
+  });
 
   test('pods: run, logs, exec, attach, cp, port-forward, proxy, debug', async () => {
     const said = await k.ok(
@@ -247,7 +245,7 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
         .concat('echo hello; echo again; exec sleep 1000'),
     );
     expect(said).toBe('pod/greeter created\n');
-    await k.ok('wait pod/greeter --for=condition=Ready --timeout=40s');
+    await k.ok('wait pod/greeter --for=condition=Ready --timeout=120s');
     await until('its log', async () => (await k.ok('logs greeter')) === 'hello\nagain\n');
     expect(await k.ok('logs greeter --tail=1 --timestamps')).toMatch(/^\d{4}-\S+ again\n$/);
     expect(await k.ok('logs -l run=greeter --prefix --all-containers')).toContain('[pod/greeter/greeter] hello');
@@ -272,7 +270,7 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
     );
     expect(attached).toMatchObject({ code: 0, out: 'to the end\n' });
     await k.ok('run server --image=pintle/demo:local --port=8080 --expose');
-    await k.ok('wait pod/server --for=condition=Ready --timeout=40s');
+    await k.ok('wait pod/server --for=condition=Ready --timeout=120s');
     for (const target of ['pod/server', 'service/server']) {
       await using forward = await k.background(`port-forward ${target} :8080`, /->/);
       const port = (await forward.said(/127\.0\.0\.1:(\d+)/))[1];
@@ -291,14 +289,14 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
       async () =>
         (await (await fetch(`${base}/api/v1/namespaces/${namespace}/services/server/proxy/healthz`)).text()) === 'ok\n',
     );
-    expect(await k.ok('describe pod greeter server')).toContain('Started');
+    await k.untilSays('Started', 'describe pod greeter server');
     expect(
       await k.run('debug greeter --image=pintle/demo:local -i --quiet --profile=general -- echo looked'.split(' ')),
     ).toMatchObject({ code: 0 });
     expect(await k.field('.spec.ephemeralContainers[*].image', 'pod', 'greeter')).toBe('pintle/demo:local');
     expect(await k.refused('top pods')).toContain('Metrics API not available'); // monitoring is a plugin of a later issue
-    await k.ok('delete pod greeter server --grace-period=1 --timeout=40s');
-  }, 180_000);
+    await k.ok('delete pod greeter server --grace-period=1 --timeout=120s');
+  });
 
   test('rights: can-i, whoami, as somebody else, reconcile, certificates', async () => {
     expect(await k.ok('auth can-i create pods')).toBe('yes\n');
@@ -375,9 +373,9 @@ describe.each(kubectls.map((stock) => [stock.version, stock] as const))('kubectl
     await k.ok(
       `delete clusterrole/${namespace} clusterrole/${namespace}-sum clusterrolebinding/${namespace} priorityclass/${namespace}`,
     );
-    await k.ok(`delete namespace ${namespace} --timeout=60s`);
+    await k.ok(`delete namespace ${namespace} --timeout=120s`);
     expect(await k.refused(`get namespace ${namespace}`)).toContain('NotFound');
-  }, 120_000);
+  });
 });
 
 test.skipIf(kubectls.length === 0)('the examples of this repository apply', async () => {

@@ -168,6 +168,14 @@ test.skipIf(!able)('the example runs unchanged: its kind, its pods, its status',
     'its status',
     async () => (await kubectl('get', 'crontask', 'tick', '-o', 'jsonpath={.status.active}')) !== '',
   );
+  await until('its hooks are attached', async () =>
+    (await kubectl('get', 'plugin', 'cron', '-o', 'jsonpath={.status.hooks}')).includes('validate crontasks'),
+  );
+  const untagged = { ...task, metadata: { name: 'bad' }, spec: { ...task.spec, image: 'demo' } };
+  const refused = await cluster.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(untagged) });
+  expect(refused.err).toContain(
+    'Error from server (Forbidden): error when creating "STDIN": admission plugin "cron" denied the request: spec.image needs a tag',
+  );
   await plugin('uninstall', 'cron');
   expect(await kubectl('get', 'crontasks', '-o', 'name')).toContain('tick'); // its data is kept
 });

@@ -148,7 +148,10 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
     expect(terminal.out).toMatch(/\d+ \d+/);
     expect(terminal.code).toBe(4);
     const node = await field('.spec.ports[0].nodePort', 'service', 'web');
-    expect((await (await fetch(`http://127.0.0.1:${node}/`)).text()).startsWith('web-')).toBe(true);
+    await until('the node port answers', async () => {
+      const answer = await fetch(`http://127.0.0.1:${node}/`, { keepalive: false }).catch(() => undefined);
+      return (await answer?.text())?.startsWith('web-') ? true : undefined;
+    });
     const forward = start(['kubectl', 'port-forward', 'service/web', ':8080']);
     try {
       let said = '';
@@ -167,7 +170,11 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
     expect(JSON.parse(await ok(builtin('get rc web -o json'))).kind).toBe('ReplicationController');
     expect(await ok(builtin('scale rc/web --replicas=2'))).toBe('replicationcontroller/web scaled\n');
     await untilField('2', '.status.readyReplicas', 'rc', 'web');
-    expect(await ok(builtin('describe rc web'))).toMatch(/replicas: 2(.|\n)*Events:\n(.|\n)*SuccessfulCreate/);
+    await until('the events of rc web', async () =>
+      /replicas: 2(.|\n)*Events:\n(.|\n)*SuccessfulCreate/.test(await ok(builtin('describe rc web')))
+        ? true
+        : undefined,
+    );
     expect(await ok(builtin('logs rc/web --tail 1'))).toMatch(/^web-\w+ listens on/);
     expect(await builtin('exec -i rc/web -- cat', 'through')).toEqual({ code: 0, out: 'through' });
     expect((await builtin('exec rc/web -- false')).code).toBe(1);
@@ -194,7 +201,10 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
   });
 
   test('the API server proxies to live pods and services of the cluster, and to nothing else on loopback', async () => {
-    expect(await ok(kube('get', '--raw', '/api/v1/namespaces/default/services/web:http/proxy/healthz'))).toBe('ok\n');
+    await until('the service has endpoints', async () => {
+      const { code, out } = await kube('get', '--raw', '/api/v1/namespaces/default/services/web:http/proxy/healthz');
+      return code === 0 && out === 'ok\n' ? true : undefined;
+    });
     const node = await field('.items[0].metadata.name', 'nodes');
     const { port } = JSON.parse(readFileSync(join(home(), 'config.json'), 'utf8'));
     expect((await kube('get', '--raw', `/api/v1/nodes/${node}:${port}/proxy/`)).out).toContain('address not allowed');
@@ -262,9 +272,10 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
   test('what cannot be honoured stops its pod or port with an event that says what to do', async () => {
     await apply(pod('unknown', { image: 'nowhere/none:1' }));
     expect(await eventOf('unknown', 'cannot pull')).toContain('pintle image demo');
-    await untilField('ErrImagePull', '.status.containerStatuses[0].state.waiting.reason', 'pod', 'unknown').catch(() =>
-      untilField('ImagePullBackOff', '.status.containerStatuses[0].state.waiting.reason', 'pod', 'unknown'),
-    );
+    await until('its pull fails', async () => {
+      const reason = await field('.status.containerStatuses[0].state.waiting.reason', 'pod', 'unknown');
+      return ['ErrImagePull', 'ImagePullBackOff'].includes(reason) ? true : undefined;
+    });
     await apply(pod('other-user', { securityContext: { runAsUser: 1 } }));
     expect(await eventOf('other-user', 'the user 1')).toContain('cannot give container main the user 1');
     await apply({
@@ -388,7 +399,7 @@ describe.skipIf(!able || !isRoot)('the main job as root on the process runtime',
       }),
     );
     await asRoot('kubectl', 'apply', '-f', join(folder, 'object.json'));
-    await asRoot('kubectl', 'wait', 'pod/user', '--for=condition=Ready', '--timeout=60s');
+    await asRoot('kubectl', 'wait', 'pod/user', '--for=condition=Ready', '--timeout=120s');
     expect(
       await asRoot(
         'kubectl',

@@ -121,7 +121,7 @@ describe.each(runtimes)('with %s', (_what, runtime, why) => {
     change: string[],
   ) {
     await apply(serviceOf(name), deploymentOf(name, replicas, rollingUpdate, preStopSeconds));
-    await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=100s');
+    await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=120s');
     const ip = await kubectl('get', 'service', name, '-o', 'jsonpath={.spec.clusterIP}');
     await until('the first answer', async () =>
       fetch(`http://${ip}:8080/`, { signal: AbortSignal.timeout(2_000) }).then(
@@ -132,7 +132,7 @@ describe.each(runtimes)('with %s', (_what, runtime, why) => {
     const load = loadOn(`http://${ip}:8080/`);
     await until('load', () => (load.answers.get('200 1') ?? 0) > 20);
     for (const words of change) await kubectl(...words.split(' '));
-    await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=100s');
+    await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=120s');
     // Pods of the old template are still on their way out, and what they serve must be answered too.
     await until('the last old pod gone', async () => {
       const names = await kubectl('get', 'pods', '-l', `app=${name}`, '-o', 'name');
@@ -195,9 +195,11 @@ describe.skipIf(!hasKubectl)('stock kubectl', () => {
 
   test('create deployment, rollout status, scale', async () => {
     await kubectl('create', 'deployment', 'shop', '--image=shop:1', '--replicas=2', '--port=8080');
-    expect(await kubectl('rollout', 'status', 'deployment/shop', '--timeout=60s')).toContain('successfully rolled out');
+    expect(await kubectl('rollout', 'status', 'deployment/shop', '--timeout=120s')).toContain(
+      'successfully rolled out',
+    );
     await kubectl('scale', 'deployment/shop', '--replicas=3');
-    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=60s');
+    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=120s');
     expect(await kubectl('get', 'deployment', 'shop')).toMatch(/shop\s+3\/3\s+3\s+3/);
     const bad = await cluster.kubectl(['scale', 'deployment/shop', '--current-replicas=9', '--replicas=1']);
     expect(bad.err).toContain('Expected replicas to be 9, was 3');
@@ -207,15 +209,15 @@ describe.skipIf(!hasKubectl)('stock kubectl', () => {
     await kubectl('annotate', 'deployment/shop', 'kubernetes.io/change-cause=the first');
     await kubectl('set', 'image', 'deployment/shop', 'shop=shop:2');
     await kubectl('annotate', 'deployment/shop', 'kubernetes.io/change-cause=the second', '--overwrite');
-    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=60s');
+    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=120s');
     expect(await kubectl('rollout', 'history', 'deployment/shop')).toMatch(/1\s+the first\n2\s+the second/);
     expect(await kubectl('rollout', 'history', 'deployment/shop', '--revision=1')).toContain('shop:1');
     await kubectl('rollout', 'undo', 'deployment/shop');
-    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=60s');
+    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=120s');
     expect(await image()).toBe('shop:1');
     expect(await kubectl('rollout', 'history', 'deployment/shop')).toMatch(/2\s+the second\n3\s+/);
     await kubectl('rollout', 'undo', 'deployment/shop', '--to-revision=2');
-    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=60s');
+    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=120s');
     expect(await image()).toBe('shop:2');
     const none = await cluster.kubectl(['rollout', 'undo', 'deployment/shop', '--to-revision=77']);
     expect(none.err).toContain('unable to find specified revision 77');
@@ -239,12 +241,12 @@ describe.skipIf(!hasKubectl)('stock kubectl', () => {
     );
     expect(await sets()).toBe('shop:2');
     await kubectl('rollout', 'resume', 'deployment/shop');
-    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=60s');
+    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=120s');
     expect(await sets()).toBe('shop:1');
     const uids = () => kubectl('get', 'pods', '-l', 'app=shop', '-o', 'jsonpath={.items[*].metadata.uid}');
     const before = (await uids()).split(' ');
     await kubectl('rollout', 'restart', 'deployment/shop');
-    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=60s');
+    await kubectl('rollout', 'status', 'deployment/shop', '--timeout=120s');
     await until('other pods', async () => !(await uids()).split(' ').some((uid) => before.includes(uid)));
   }, 120_000);
 

@@ -50,11 +50,8 @@ describe.skipIf(why !== '')('two clusters with different homes on one host', () 
       expectOk(await cluster.kubectl(['apply', '-f', join(repository, 'examples/web.yaml')]));
     }
     for (const cluster of [first, second])
-      expectOk(
-        await cluster.kubectl(['wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s'], {
-          timeoutMs: 70_000,
-        }),
-      );
+      for (const what of ['create', 'condition=Ready'])
+        expectOk(await cluster.kubectl(['wait', `--for=${what}`, 'pod', '-l', 'app=web', '--timeout=120s']));
     const unix = second.config.engine!.socket;
     const containersOfSecond = async () => {
       const filters = encodeURIComponent(JSON.stringify({ label: [`pintle.cluster=${secondId}`] }));

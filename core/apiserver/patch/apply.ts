@@ -23,13 +23,14 @@ export const serverSideApply: Patches['serverSideApply'] = (typeId, live, config
   const shape = rootShape(typeId);
   const subresource = options.subresource ?? '';
   const managers = liveManagers(typeId, live, options.nowMs);
-  const wanted = ownable(fieldsOf(shape, config), subresource);
+  const named = ownable(fieldsOf(shape, config), subresource);
   const mine = managers.find((manager) => isSameManager(manager, options.manager, 'Apply', subresource));
+  const wanted = mine?.set.equals(named) ? mine.set : named; // most applies name what they named before
   const others = managers.filter((manager) => manager !== mine);
 
   const allowed = onlyWritable(config, subresource);
   let merged = (live ? mergeTyped(shape, live, allowed) : structuredClone(allowed)) as JsonObject;
-  if (mine) {
+  if (mine && wanted !== mine.set) {
     const kept = others.reduce((set, other) => set.union(other.set), wanted);
     merged = removeTyped(shape, merged, mine.set.without(wanted), kept) as JsonObject;
   }
@@ -41,14 +42,16 @@ export const serverSideApply: Patches['serverSideApply'] = (typeId, live, config
   if (conflicts.length > 0 && !options.force) throw conflictError(conflicts);
   for (const other of others) other.set = other.set.without(changed);
 
-  const same = mine?.set.equals(wanted) && live !== undefined && changed.isEmpty;
+  const same = mine?.set === wanted && live !== undefined && changed.isEmpty;
+  const apiVersion = String(config['apiVersion'] ?? '');
   const entry: Manager = {
     name: options.manager,
     operation: 'Apply',
-    apiVersion: String(config['apiVersion'] ?? ''),
+    apiVersion,
     subresource,
     time: mine && same ? mine.time : timeText(options.nowMs),
     set: wanted,
+    read: mine?.apiVersion === apiVersion && mine.time ? mine.read : undefined,
   };
   const result = { ...merged };
   writeManagers(result, [...others, entry]);
@@ -124,14 +127,15 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
   const mine = managers.find((manager) => isSameManager(manager, name, 'Update', subresource));
   for (const manager of managers) manager.set = manager.set.without(manager === mine ? removed : touched);
   const before = mine?.set ?? new FieldSet();
-  const set = before.union(taken);
+  const apiVersion = String(next['apiVersion'] ?? '');
   const entry: Manager = {
     name,
     operation: 'Update',
-    apiVersion: String(next['apiVersion'] ?? ''),
+    apiVersion,
     subresource,
     time: timeText(options.nowMs),
-    set,
+    set: before.union(taken),
+    read: mine?.apiVersion === apiVersion && mine.time ? mine.read : undefined,
   };
   writeManagers(next, [...managers.filter((manager) => manager !== mine), entry]);
 };

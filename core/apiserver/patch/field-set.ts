@@ -66,12 +66,18 @@ export class FieldSet {
     if (this.#children) copy.#children = new Map(this.#children);
     return copy;
   }
+  /** The set itself when the other adds nothing. */
   union(other: FieldSet): FieldSet {
     if (other.isEmpty || other === this) return this;
     if (this.isEmpty) return other;
-    const result = this.copy();
-    result.own ||= other.own;
-    for (const [key, child] of other.children) result.set(key, this.children.get(key)?.union(child) ?? child);
+    let result: FieldSet = this;
+    const mine = () => (result === this ? (result = this.copy()) : result);
+    if (other.own && !this.own) mine().own = true;
+    for (const [key, child] of other.children) {
+      const old = this.children.get(key);
+      const both = old?.union(child) ?? child;
+      if (both !== old) mine().set(key, both);
+    }
     return result;
   }
   intersect(other: FieldSet): FieldSet {

@@ -43,7 +43,7 @@ export function writeManagers(object: JsonObject, managers: readonly Manager[]):
     .map(
       (manager): ManagedFieldsEntry =>
         manager.read?.set === manager.set && manager.read.entry.fieldsType === 'FieldsV1'
-          ? manager.read.entry
+          ? atTime(manager.read.entry, manager.time)
           : entryOf(manager),
     );
   const meta = { ...metaOf(object) };
@@ -51,6 +51,9 @@ export function writeManagers(object: JsonObject, managers: readonly Manager[]):
   else delete meta.managedFields;
   object['metadata'] = meta;
 }
+/** What is owned stayed the same; only when it was written may have changed. */
+const atTime = (entry: ManagedFieldsEntry, time: string): ManagedFieldsEntry =>
+  (entry.time ?? '') === time ? entry : { ...entry, time };
 const entryOf = (manager: Manager): ManagedFieldsEntry => ({
   manager: manager.name,
   operation: manager.operation,

@@ -239,22 +239,31 @@ const ownOf = (object: JsonObject, name: string): unknown => (Object.hasOwn(obje
 export function mergeTyped(shape: Shape, live: unknown, config: unknown): unknown {
   if (shape.kind === 'struct' || shape.kind === 'map') {
     if (!isObject(config) || !isObject(live)) return config;
-    const result = { ...live };
+    let result = live;
     for (const name of Object.keys(config)) {
       const inner = config[name];
       if (inner === undefined) continue;
-      setOwn(result, name, mergeTyped(namedPart(shape, name).shape, ownOf(live, name), inner));
+      const old = ownOf(live, name);
+      const merged = inner === old ? old : mergeTyped(namedPart(shape, name).shape, old, inner);
+      if (merged === old && merged !== undefined) continue;
+      if (result === live) result = { ...live };
+      setOwn(result, name, merged);
     }
     return result;
   }
   const named = partsOf(shape, config);
   const present = partsOf(shape, live);
   if (!named || !present) return config;
-  const result = [...(live as unknown[])];
+  let result = live as unknown[];
+  const mine = () => (result === live ? (result = [...result]) : result);
   for (const part of named.values()) {
     const at = present.get(part.key)?.index;
-    if (at === undefined) result.push(part.value);
-    else result[at] = mergeTyped(part.shape, result[at], part.value);
+    if (at === undefined) {
+      mine().push(part.value);
+      continue;
+    }
+    const merged = mergeTyped(part.shape, result[at], part.value);
+    if (merged !== result[at]) mine()[at] = merged;
   }
   return result;
 }

@@ -1,5 +1,5 @@
 import { apiVersionOf, errors, StatusError } from '#api';
-import { messageOf } from '#base';
+import { messageOf, parseExactly } from '#base';
 import { type Body, mediaTypeOf, parseConfiguration, parseJson, readText } from '../body.ts';
 import type { AnyObject, JsonObject } from '../contract.ts';
 import { type Call, managerOf } from '../core.ts';
@@ -75,7 +75,7 @@ function patched(call: Call, media: string, current: AnyObject, body: unknown): 
 /** An applied configuration is typed by the schema: what is not in it is refused, whatever fieldValidation says. */
 function refuseUnknown(call: Call, config: JsonObject): void {
   const { kind } = call.served;
-  const copy = structuredClone(config);
+  const copy = parseExactly(JSON.stringify(config)) as JsonObject; // a structured clone takes 20 times as long
   copy['metadata'] ??= {};
   const lines = decodeKind(call.core, call.served, copy).unknown.map(
     (path) => `.${path}: field not declared in schema`,

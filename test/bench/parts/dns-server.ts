@@ -1,12 +1,13 @@
 // The DNS plugin's node part, or a CoreDNS as it would start it, in a process of its own:
 // argv = embedded|coredns, IP, URL of the API, its authority's file, a token's file, a folder. Listens on port 10053.
 import { readFileSync } from 'node:fs';
-import { Scope, silentLog, systemClock, systemFiles, systemRandom } from '#base';
+import { Scope, silentLog, systemClock, systemRandom } from '#base';
 import { createInformers } from '../../../core/client/cache-informer.ts';
 import { createClient } from '../../../core/client/http.ts';
-import { findCoreDns, runCoreDns } from '../../../plugins/dns/coredns.ts';
+import { runCoreDns } from '../../../plugins/dns/coredns.ts';
 import node from '../../../plugins/dns/node.ts';
 import { readSettings } from '../../../plugins/dns/settings.ts';
+import { machine } from '../../fixtures/dns-cluster.ts';
 
 const [driver, ip, url, caFile, tokenFile, folder] = process.argv.slice(2) as [
   string,
@@ -24,13 +25,14 @@ const seams = { clock: systemClock, random: systemRandom, log: silentLog };
 const api = { url, caFile, tokenFile };
 if (driver === 'coredns') {
   const { settings } = readSettings({ cacheSeconds: '0' }, 'cluster.local');
-  const options = { settings, listen: { ip, port: 10_053 }, ttlSeconds: 5, files: systemFiles, ...seams, api, folder };
-  await runCoreDns({ ...options, program: findCoreDns()! });
+  const program = machine.findProgram('coredns')!;
+  const options = { settings, listen: { ip, port: 10_053 }, ttlSeconds: 5, program, folder };
+  await runCoreDns(options, { ...seams, api, machine });
 } else {
   const token = readFileSync(tokenFile, 'utf8');
   const informers = createInformers({ client: connect(token), ...seams, signal: scope.signal });
-  const network = { ip, podRanges: ['10.244.0.0/16'] };
-  node.start({ ...seams, client: connect('node'), informers, nodeName: 'n1', network, api, folder, scope });
+  const network = { ip, podRanges: ['10.244.0.0/16'], ownAddresses: () => [] };
+  node.start({ ...seams, client: connect('node'), informers, nodeName: 'n1', network, machine, api, folder, scope });
 }
 // Goes with who started it.
 process.stdin.once('end', () => void scope[Symbol.asyncDispose]().finally(() => process.exit(0))).resume();

@@ -81,9 +81,10 @@ function warnTemplate({ object, namespace, warn }: AdmissionRequest, reader: Rea
 
 /** Of what an update may change, only images and added containers matter. */
 function isSignificant(next: Readonly<Pod>, current: Readonly<Pod>): boolean {
-  const containers = ({ spec }: Readonly<Pod>) =>
-    JSON.stringify([spec?.initContainers, spec?.containers, spec?.ephemeralContainers]);
-  return containers(next) !== containers(current);
+  const [mine, old] = [next.spec, current.spec];
+  return (['initContainers', 'containers', 'ephemeralContainers'] as const).some(
+    (list) => !Bun.deepEquals(mine?.[list], old?.[list], false),
+  );
 }
 
 const podsShownMax = 20;
