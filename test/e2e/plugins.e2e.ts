@@ -179,3 +179,38 @@ test.skipIf(!able)('the example runs unchanged: its kind, its pods, its status',
   await plugin('uninstall', 'cron');
   expect(await kubectl('get', 'crontasks', '-o', 'name')).toContain('tick'); // its data is kept
 });
+
+test.skipIf(!able)(
+  'an upgrade shows what changes; a wrong configuration and an older version are refused',
+  async () => {
+    await plugin('install', source('1.0.0'), '--yes');
+    const wrong = await cluster.run('plugin', 'install', source('1.0.1'), '--yes', '--config', '{"word":1,"wrod":"x"}');
+    expect(wrong.err).toContain('config.wrod: there is no such field');
+    expect(wrong.err).toContain('config.word');
+    const more = source('1.1.0', '', 'configmaps: ["get", "create"], pods: ["list"]');
+    const refused = await cluster.run('plugin', 'upgrade', more);
+    expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('NEEDS_NOT_APPROVED')]);
+    expect(refused.err).toContain('+ pods: list');
+    expect(refused.err).toContain('- configmaps: patch');
+    await plugin('upgrade', more, '--yes');
+    expect(await phase()).toBe('Active 1.1.0');
+    expect((await cluster.run('plugin', 'install', source('1.0.0'), '--yes')).err).toContain('PLUGIN_DOWNGRADE');
+    await plugin('rollback', 'noter');
+    expect(await phase()).toBe('Active 1.0.0');
+    await plugin('uninstall', 'noter');
+  },
+);
+
+test.skipIf(!able)('purged: counted, exported, asked about, and gone', async () => {
+  await plugin('install', join(repository, 'examples/cron-plugin'), '--yes');
+  const asked = await cluster.run('plugin', 'uninstall', 'cron', '--purge');
+  expect([asked.code, asked.err]).toEqual([1, expect.stringContaining('NOT_CONFIRMED')]);
+  expect(asked.err).toContain('crontasks.cron.example.com: 1 objects');
+  const file = /exported to (\S+)/.exec(asked.err)![1]!;
+  expect(readFileSync(file, 'utf8')).toContain('name: tick');
+  await plugin('uninstall', 'cron', '--purge', '--yes');
+  expect((await cluster.kubectl(['get', 'crd', 'crontasks.cron.example.com'])).err).toContain('NotFound');
+  // What was exported is taken back; kubectl itself does not wait for the definition to be served.
+  await until('it is back', async () => (await cluster.kubectl(['apply', '-f', file])).code === 0, 30_000);
+  await kubectl('delete', 'crd', 'crontasks.cron.example.com');
+});
