@@ -47,6 +47,9 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   try {
     applyKindDefaults(core, served, next);
     served.strategy.defaults?.(next);
+    // The status of a custom object is all that this changes, and all that its writer comes to own.
+    if (served.schema && change.subresource === 'status' && !change.tracked)
+      next.metadata = { ...before.metadata, resourceVersion: asked, managedFields: next.metadata.managedFields };
     if (!change.tracked) {
       core.patches.trackUpdate(patchTypeOf(served), before, next, {
         manager: managerOf(call),
@@ -156,9 +159,10 @@ function copyField<K extends keyof ObjectMeta>(target: ObjectMeta, source: Reado
 /** Equal apart from the version and from the times of managedFields. */
 function isSame(served: CachedObject['served'], current: CachedObject, next: AnyObject, bytes: Uint8Array): boolean {
   const { stored } = current;
+  if (bytes.length !== stored.length) return false; // another time is as long as the old one
   if (Buffer.compare(bytes, stored) === 0) return true;
-  // Another time is as long as the old one, and almost every change shows in the first look at what it changed.
-  if (bytes.length !== stored.length || served.conversion) return false;
+  if (served.conversion) return false;
+  // Almost every change shows in the first look at what it changed.
   const before = current.object;
   for (const name in next)
     if (name !== 'metadata' && !Bun.deepEquals(next[name], before[name as keyof AnyObject], false)) return false;

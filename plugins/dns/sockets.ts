@@ -67,6 +67,8 @@ interface Connection {
   unread: Uint8Array;
   unsent: Uint8Array[];
   asked: number;
+  /** The client has nothing more to ask, and may still listen. */
+  ended: boolean;
 }
 function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void {
   let open = 0;
@@ -84,12 +86,14 @@ function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void
       socket.end();
     }
     socket.data.asked--;
+    endIfDone(socket);
   };
   const server = Bun.listen<Connection>({
     ...place,
+    allowHalfOpen: true,
     socket: {
       open(socket) {
-        socket.data = { unread: new Uint8Array(), unsent: [], asked: 0 };
+        socket.data = { unread: new Uint8Array(), unsent: [], asked: 0, ended: false };
         if (++open > connectionsMax) socket.terminate();
         socket.timeout(idleSeconds);
       },
@@ -107,6 +111,10 @@ function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void
         if (state.unread.length > unreadBytesMax * 2) socket.terminate();
       },
       drain: flush,
+      end(socket) {
+        socket.data.ended = true;
+        endIfDone(socket);
+      },
       timeout: (socket) => void socket.terminate(),
       close: () => void open--,
       error: (socket) => void socket.terminate(),
@@ -128,4 +136,10 @@ function flush(socket: Bun.Socket<Connection>): void {
     unsent.shift();
   }
   socket.timeout(idleSeconds);
+  endIfDone(socket);
+}
+
+function endIfDone(socket: Bun.Socket<Connection>): void {
+  const { ended, asked, unsent } = socket.data;
+  if (ended && asked === 0 && unsent.length === 0) socket.end();
 }

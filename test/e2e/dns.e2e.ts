@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { dig, hasDig } from '../fixtures/dig.ts';
 import { expectOk, lacking, TestCluster, until } from '../fixtures/pintle.ts';
+import { podmanEngine } from '../fixtures/podman-engine.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const why = lacking() || (hasDig() ? '' : 'dig (bind9-dnsutils)');
@@ -29,9 +30,14 @@ const policies: readonly (readonly [name: string, spec: object, lines: readonly 
   ],
 ];
 
-for (const runtime of ['docker', 'process'] as const)
-  describe.skipIf(why !== '')(`DNS with the ${runtime} runtime`, () => {
+const podman = why ? why : await podmanEngine();
+if (typeof podman === 'string') skipped('e2e', 'DNS with Podman', podman);
+else afterAll(() => podman[Symbol.asyncDispose]());
+
+for (const runtime of ['docker', 'podman', 'process'] as const)
+  describe.skipIf(why !== '' || (runtime === 'podman' && typeof podman === 'string'))(`DNS with ${runtime}`, () => {
     const cluster = new TestCluster();
+    const former = process.env['DOCKER_HOST'];
     let address = '';
     const kubectl = async (words: string, stdin?: string) =>
       expectOk(await cluster.kubectl(words.split(' '), stdin === undefined ? {} : { stdin }));
@@ -50,6 +56,8 @@ for (const runtime of ['docker', 'process'] as const)
     const inside = (name: string, ...words: string[]) => cluster.kubectl(['exec', name, '--', ...words]);
 
     beforeAll(async () => {
+      if (runtime === 'podman' && typeof podman !== 'string')
+        process.env['DOCKER_HOST'] = `unix://${podman.socketPath}`;
       await cluster.up(...(runtime === 'process' ? ['--runtime', 'process'] : []));
       expectOk(await cluster.run('image', 'demo'));
       address = await kubectl('get service kube-dns -n kube-system -o jsonpath={.spec.clusterIP}');
@@ -61,7 +69,11 @@ for (const runtime of ['docker', 'process'] as const)
       );
       await kubectl('wait --for=condition=Ready pod --all --timeout=90s');
     }, 180_000);
-    afterAll(() => cluster[Symbol.asyncDispose](), 60_000);
+    afterAll(async () => {
+      await cluster[Symbol.asyncDispose]();
+      if (former === undefined) delete process.env['DOCKER_HOST'];
+      else process.env['DOCKER_HOST'] = former;
+    }, 60_000);
 
     test('it is the tenth address of the service range', () => {
       expect(address).toBe(cluster.config.serviceCidr.replace(/\.0\/\d+$/, '.10'));

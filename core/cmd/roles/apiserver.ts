@@ -87,16 +87,14 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   });
   holder.server = scope.use(server);
   await startApiParts(context, server, { schema, token: itself.token, door });
-  await server.listen({
-    hostname: loopback ? '127.0.0.1' : '0.0.0.0',
-    port: config.port,
-    tls: {
-      key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
-      cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
-    },
-  });
+  await server.listen({ hostname: loopback ? '127.0.0.1' : '0.0.0.0', port: config.port, tls: servingPair(home) });
   log.info('serving', { port: config.port });
 }
+
+const servingPair = (home: RoleContext['home']) => ({
+  key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
+  cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
+});
 
 async function openStore({ home, config, log }: RoleContext): Promise<Store> {
   const where = parseStore(config.store);
