@@ -152,6 +152,16 @@ export interface TokenIssuer {
   review(token: string, audiences: readonly string[] | undefined): Promise<JsonObject>;
 }
 
+/** Pure work on large answers, away from the request loop. */
+export interface HeavyWork {
+  /** Throws StatusError 429 when too much is waiting, 500 when it failed. */
+  run(task: {
+    readonly type: 'yaml' | 'gnostic' | 'protobuf';
+    /** What is brought into another form. */
+    readonly json: Uint8Array;
+  }): Promise<Uint8Array>;
+}
+
 export interface ApiServerOptions {
   readonly store: Store;
   readonly clock: Clock;
@@ -182,6 +192,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Absent: everything is done on the loop. */
+  readonly heavy?: HeavyWork;
   /** Ranges of the cluster's own in which webhooks' endpoints may lie although they are loopback. */
   readonly webhookRanges?: readonly string[];
   /** Seals Secrets in the store, and keeps all of them sealed with the first key. Absent: they are stored as they are. */
