@@ -8,8 +8,8 @@ import type { Task } from './tasks.ts';
 const waitingMax = 8;
 /** A thread that has nothing to do for so long ends: it holds 20 MB. */
 const idleMs = 10_000;
-/** Ten times what 10,000 pods take on a busy machine. A thread that hangs is ended with its task. */
-const taskMsMax = 60_000;
+/** YAML takes 3 ms for each pod on a quiet machine. A thread that hangs is ended with its task. */
+const taskMsMax = 300_000;
 
 /**
  * One thread beside the request loop for pure work that would hold it up: a list of 10,000 pods in YAML or protobuf takes seconds and

@@ -75,17 +75,13 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     schema,
     patches,
     openApi,
-    heavy: scope.use(new HeavyPool(log)),
+    heavy: process.env['PINTLE_HEAVY'] === 'loop' ? undefined : scope.use(new HeavyPool(log)), // the bench compares
     strategies: strategies as readonly AnyStrategy[],
     streams: streamsOf(home, config, keys),
     serviceRange: config.serviceCidr,
     ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
     nodePorts: rangeOf(config.nodePorts),
-    advertise: {
-      ip: config.nodeIp,
-      port: config.port,
-      ...(loopback && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
-    },
+    advertise: advertiseOf(config),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
     extraPaths: issuerPaths(tokens.discovery()),
@@ -113,6 +109,12 @@ async function openStore({ home, config, log }: RoleContext): Promise<Store> {
   return openEtcdStore({ endpoints, prefix, ...secrets, clock: systemClock, log });
 }
 
+/** Without root the `kubernetes` service cannot have a port below 1024. */
+const advertiseOf = (config: Config) => ({
+  ip: config.nodeIp,
+  port: config.port,
+  ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
+});
 const rangeOf = (text: string): [from: number, to: number] => {
   const [from, to] = text.split('-').map(Number);
   return [from!, to!];
