@@ -42,6 +42,7 @@ import { createMemoryStore } from '../core/store/memory.ts';
 import apps from '../plugins/apps/api.ts';
 import { type Deployment, deploymentKind, replicaSetKind } from '../plugins/apps/kinds.ts';
 import appsControllers from '../plugins/apps/plugin.ts';
+import { eventually } from './fixtures/eventually.ts';
 
 /** The whole control plane in one process, with one node whose containers are pretended. */
 const common = { clock: systemClock, random: seededRandom(7), log: silentLog };
@@ -113,18 +114,9 @@ beforeEach(async () => {
     async () => (await client.list(serviceAccountKind, { namespace })).items.map(({ metadata }) => metadata.name),
     (names) => names.includes('default'),
   );
-}, 15_000);
-afterEach(() => scope[Symbol.asyncDispose](), 15_000);
+});
+afterEach(() => scope[Symbol.asyncDispose]());
 
-async function eventually<R>(read: () => Promise<R>, wanted: (value: R) => boolean, withinMs = 8_000): Promise<R> {
-  const endMs = systemClock.monotonicMs() + withinMs;
-  while (systemClock.monotonicMs() < endMs) {
-    const value = await read();
-    if (wanted(value)) return value;
-    await systemClock.sleep(10);
-  }
-  throw new Error(`not reached: ${JSON.stringify(await read(), null, 1)}`);
-}
 const key = { namespace, name: 'web' };
 const pods = async () => (await client.list(podKind, { namespace })).items;
 const isReady = (pod: Pod) => pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
@@ -196,7 +188,7 @@ describe('the control plane', () => {
       async () => (await client.list(endpointsKind, { namespace })).items,
       (list) => list.length === 0,
     );
-  }, 30_000);
+  });
 
   test('a namespace is emptied and let go', async () => {
     await createController(2);
@@ -234,7 +226,7 @@ describe('the control plane', () => {
     );
     expect(await slices()).toEqual([]);
     expect((await client.list(serviceAccountKind, { namespace })).items).toEqual([]);
-  }, 30_000);
+  });
 
   test('a deleted replication controller takes its pods along, and its node stays', async () => {
     await createController(2);
@@ -246,7 +238,7 @@ describe('the control plane', () => {
     );
     expect(await pods()).toEqual([]);
     expect((await client.list(nodeKind)).items).toHaveLength(1);
-  }, 30_000);
+  });
 
   test('a more important pod takes the place of another, and gated ones wait', async () => {
     const classOf = (name: string, value: number) =>
@@ -319,7 +311,7 @@ describe('the control plane', () => {
     expect(told).toMatchObject([
       { message: `Preempted by pod ${high.metadata.uid} on node n1`, involvedObject: { name: 'low' } },
     ]);
-  }, 30_000);
+  });
 });
 
 describe('deployments', () => {
@@ -374,20 +366,20 @@ describe('deployments', () => {
         counts.push((object as Deployment).status?.availableReplicas ?? 0);
     })().catch(() => {});
     await setImage('demo:2');
-    await eventually(deployment, (one) => isRolledOut(one) && one.metadata.generation === 2, 15_000);
+    await eventually(deployment, (one) => isRolledOut(one) && one.metadata.generation === 2);
     stop.abort();
     await watched;
     expect(Math.min(...counts)).toBeGreaterThanOrEqual(3); // 25 % of 3 is less than one pod
     expect((await pods()).map(({ spec }) => spec?.containers[0]?.image)).toEqual(['demo:2', 'demo:2', 'demo:2']);
     expect((await sets()).map(({ spec }) => spec?.replicas).sort()).toEqual([0, 3]);
     await setImage('demo:1');
-    const back = await eventually(deployment, (one) => isRolledOut(one) && one.metadata.generation === 3, 15_000);
+    const back = await eventually(deployment, (one) => isRolledOut(one) && one.metadata.generation === 3);
     expect(back.metadata.annotations).toMatchObject({ 'deployment.kubernetes.io/revision': '3' });
     expect(await sets()).toHaveLength(2); // the old one serves again
     await client.delete(deploymentKind, key);
     await eventually(pods, (list) => list.length === 0);
     await eventually(sets, (list) => list.length === 0);
-  }, 60_000);
+  });
 
   test('recreate never mixes; paused ones take a new size but no new template', async () => {
     await client.create(deploymentKind, web('demo:1', { type: 'Recreate' }));
@@ -401,7 +393,6 @@ describe('deployments', () => {
         return deployment();
       },
       (one) => isRolledOut(one) && one.metadata.generation === 2,
-      15_000,
     );
     expect(mixed.has('demo:1 demo:2')).toBe(false);
     await client.patch(deploymentKind, key, { type: 'merge', body: { spec: { paused: true } } });
@@ -419,8 +410,8 @@ describe('deployments', () => {
     );
     expect(paused.status?.replicas).toBe(1);
     await client.patch(deploymentKind, key, { type: 'merge', body: { spec: { paused: false } } });
-    await eventually(pods, (list) => list.length === 1 && list[0]?.spec?.containers[0]?.image === 'demo:3', 15_000);
-  }, 60_000);
+    await eventually(pods, (list) => list.length === 1 && list[0]?.spec?.containers[0]?.image === 'demo:3');
+  });
 
   test('mistakes are told all at once', async () => {
     const wrong = web('demo:1', { type: 'Recreate', rollingUpdate: { maxSurge: 1 } });

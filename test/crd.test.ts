@@ -1,77 +1,20 @@
 import { expect, test } from 'bun:test';
-import { parseExactly, Scope, seededRandom, silentLog, systemClock } from '#base';
+import { parseExactly, Scope } from '#base';
 import type { CallWebhook } from '#sdk';
-import type { ApiServerOptions } from '../core/apiserver/contract.ts';
-import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
-import { createClient } from '../core/client/http.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
-import part from '../plugins/crd/api.ts';
+import {
+  conditionsOf,
+  customServer,
+  definitionsPath as definitions,
+  establish,
+  exactly,
+  type Json,
+  type Send,
+} from './fixtures/custom-resources.ts';
+import { until } from './fixtures/eventually.ts';
 
-type Json = Record<string, unknown>;
-const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-
-async function server(scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>, callWebhook?: CallWebhook) {
-  const api = scope.use(
-    await createApiServer({
-      store: store ?? (await createMemoryStore()),
-      clock: systemClock,
-      random: seededRandom(3),
-      log: silentLog,
-      serviceRange: '10.96.0.0/24',
-      advertise: { ip: '192.0.2.1', port: 6443 },
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
-    } as ApiServerOptions),
-  );
-  const own = scope.use(new Scope());
-  const client = createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost' });
-  const { kinds, reader } = api;
-  const schema = createSchemaEngine();
-  const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
-  const rest = { signal: own.signal, objects: undefined as never, kit: undefined as never, checkMetadata: () => [] };
-  await part.start({ ...common, ...rest, client, kinds, reader, schema, scope: own, admit() {}, callWebhook });
-  return async (method: string, path: string, body?: unknown, type = 'application/json') => {
-    const response = await api.fetch(
-      new Request(`http://localhost${path}`, {
-        method,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        headers: { 'content-type': type, 'user-agent': 'test' },
-      }),
-    );
-    const text = await response.text();
-    return {
-      code: response.status,
-      warning: response.headers.get('warning'),
-      body: (text.startsWith('{') ? JSON.parse(text) : {}) as Json,
-      text,
-    };
-  };
-}
-const exactly = async (send: Send, method: string, path: string, body?: unknown): Promise<Json> =>
-  parseExactly((await send(method, path, body)).text) as Json;
-type Send = Awaited<ReturnType<typeof server>>;
-async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
-  for (const end = performance.now() + 5000; performance.now() < end; await Bun.sleep(5)) {
-    const found = await look();
-    if (found) return found;
-  }
-  throw new Error('not reached within 5 s');
-}
-const conditionsOf = (definition: Json) =>
-  Object.fromEntries(
-    (
-      (definition['status'] as { conditions?: { type: string; status: string; reason: string }[] }).conditions ?? []
-    ).map(({ type, status, reason }) => [type, `${status} ${reason}`]),
-  );
-async function establish(send: Send, definition: Json): Promise<void> {
-  const answer = await send('POST', definitions, definition);
-  expect(answer.body['message']).toBeUndefined();
-  const name = (definition['metadata'] as { name: string }).name;
-  await until(async () =>
-    /^True/.test(conditionsOf((await send('GET', `${definitions}/${name}`)).body)['Established'] ?? ''),
-  );
-}
+const server = async (scope: Scope, store?: Awaited<ReturnType<typeof createMemoryStore>>, callWebhook?: CallWebhook) =>
+  (await customServer(scope, { store, callWebhook })).send;
 const version = (spec: Json, more: Json = {}, schema: Json = {}): Json => ({
   name: 'v1',
   served: true,
@@ -123,7 +66,18 @@ test('a definition is served once it is established, in discovery and in the doc
     const document = await send('GET', path);
     expect(JSON.stringify(document.body)).toContain('Its colour.');
     expect(JSON.stringify(document.body)).toContain('com.example.v1.FooList');
+    // `kubectl apply` would send the patch that it finds here, and is answered 415 for a custom kind.
+    const paths = document.body['paths'] as Record<string, { patch?: Json }>;
+    const patch = JSON.stringify(paths[`${foos.replace('/default/', '/{namespace}/')}/{name}`]!.patch);
+    expect(patch).toContain('application/merge-patch+json');
+    expect(patch).not.toContain('strategic-merge-patch');
   }
+  const service = '/apis/apiregistration.k8s.io/v1/apiservices/v1.example.com';
+  expect((await send('GET', service)).body).toMatchObject({
+    metadata: { labels: { 'kube-aggregator.kubernetes.io/automanaged': 'true' } },
+    spec: { group: 'example.com', version: 'v1', groupPriorityMinimum: 1000, versionPriority: 100 },
+    status: { conditions: [{ type: 'Available', status: 'True', reason: 'Local' }] },
+  });
   expect((await send('POST', foos, foo({ color: 'red' }))).code).toBe(201);
   await send('POST', foos, foo({}, { name: 'held', finalizers: ['example.com/hold'] }));
   expect((await send('DELETE', `${definitions}/foos.example.com`)).code).toBe(200);
@@ -138,6 +92,7 @@ test('a definition is served once it is established, in discovery and in the doc
   await send('PATCH', `${foos}/held`, { metadata: { finalizers: null } }, 'application/merge-patch+json');
   await until(async () => (await send('GET', `${definitions}/foos.example.com`)).code === 404);
   await until(async () => (await send('GET', foos)).code === 404);
+  await until(async () => (await send('GET', service)).code === 404);
 });
 
 test('objects are pruned, defaulted and validated in the words of the original', async () => {
@@ -208,7 +163,7 @@ test('rules: messages, transitions, ratcheting', async () => {
   const properties = {
     a: {
       type: 'integer',
-      'x-kubernetes-validations': [rule('self < 10', { messageExpression: "'too big: ' + string(self)" })],
+      'x-kubernetes-validations': [rule('self < 10', { messageExpression: "'too ' + (self > 0 ? 'big' : 'odd')" })],
     },
     fixed: {
       type: 'string',
@@ -225,7 +180,7 @@ test('rules: messages, transitions, ratcheting', async () => {
   ];
   await establish(send, definition([version({ properties, 'x-kubernetes-validations': rules })]));
   expect(await messageOf(send('POST', foos, foo({ a: 11 })))).toBe(
-    'Foo.example.com "a" is invalid: spec.a: Invalid value: 11: too big: 11',
+    'Foo.example.com "a" is invalid: spec.a: Invalid value: 11: too big',
   );
   expect(await messageOf(send('POST', foos, foo({ a: 5, b: 4 })))).toBe(
     'Foo.example.com "a" is invalid: spec.b: Invalid value: b must be above a',
@@ -305,38 +260,41 @@ test('names that somebody has are not given twice, and go to the next when they 
   await until(async () => (await ofBars())['Established'] === 'True InitialNamesAccepted');
 });
 
-test('versions share their objects; stored ones get defaults of later schemas; a restart serves the same', async () => {
+test('versions share their objects, which hold what the stored version knows; its later defaults too; a restart serves the same', async () => {
   await using scope = new Scope();
   const store = await createMemoryStore();
   const send = await server(scope, store);
-  const v2 = version(
-    { properties: { color: { type: 'string' }, size: { type: 'integer', default: 5 } } },
-    { name: 'v2', storage: false },
-  );
-  await establish(send, definition([version({ properties: { color: { type: 'string' } } }), v2]));
+  const size = { type: 'integer', default: 5 };
+  const color = { type: 'string' };
+  const v2 = version({ properties: { color, size } }, { name: 'v2', storage: false });
+  await establish(send, definition([version({ properties: { color } }), v2]));
   expect((await send('POST', foos, foo({ color: 'red' }))).code).toBe(201);
   const other = '/apis/example.com/v2/namespaces/default/foos';
-  expect((await send('GET', `${other}/a`)).body).toMatchObject({
-    apiVersion: 'example.com/v2',
-    spec: { color: 'red', size: 5 },
-  });
-  expect((await send('POST', other, foo({ size: 7 }, { name: 'b' }, 'example.com/v2'))).body).toMatchObject({
-    apiVersion: 'example.com/v2',
-    spec: { size: 7 },
-  });
-  expect((await send('GET', `${foos}/b`)).body).toMatchObject({ apiVersion: 'example.com/v1', spec: {} });
-  const again = await server(scope, store);
-  expect((await again('GET', `${other}/a`)).body).toMatchObject({
-    apiVersion: 'example.com/v2',
-    spec: { color: 'red', size: 5 },
-  });
+  const specs = async (ask: Send) => [
+    (await ask('GET', `${foos}/a`)).body['spec'],
+    (await ask('GET', `${other}/a`)).body['spec'],
+  ];
+  expect(await specs(send)).toEqual([{ color: 'red' }, { color: 'red' }]);
+  const made = await send('POST', other, foo({ size: 7 }, { name: 'b' }, 'example.com/v2'));
+  expect([made.body['apiVersion'], made.body['spec']]).toEqual(['example.com/v2', {}]);
+  const { body } = await send('GET', `${definitions}/foos.example.com`);
+  const grown = definition([version({ properties: { color, size } }), v2]) as { metadata: Json };
+  grown.metadata['resourceVersion'] = (body['metadata'] as Json)['resourceVersion'];
+  expect((await send('PUT', `${definitions}/foos.example.com`, grown)).code).toBe(200);
+  await until(async () => 'size' in ((await send('GET', `${foos}/a`)).body['spec'] as Json));
+  const both = [
+    { color: 'red', size: 5 },
+    { color: 'red', size: 5 },
+  ];
+  expect(await specs(send)).toEqual(both);
+  expect(await specs(await server(scope, store))).toEqual(both);
 });
 
 test('what a definition may not say', async () => {
   await using scope = new Scope();
   const send = await server(scope);
   const refused = (definition_: Json) => messageOf(send('POST', definitions, definition_));
-  const schemaAt = 'spec.versions[0].schema.openAPIV3Schema';
+  const schemaAt = 'spec.validation.openAPIV3Schema'; // of all versions
   const head = 'CustomResourceDefinition.apiextensions.k8s.io "foos.example.com" is invalid: ';
   expect(await refused(definition([version({ properties: { a: {} } })]))).toBe(
     `${head}${schemaAt}.properties[spec].properties[a].type: Required value: must not be empty for specified object fields`,
@@ -349,7 +307,7 @@ test('what a definition may not say', async () => {
     `${head}${schemaAt}.properties[spec].properties[a].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic`,
   );
   expect(await refused(definition([version({ properties: { a: { type: 'integer', default: 'x' } } })]))).toBe(
-    `${head}${schemaAt}.properties[spec].properties[a].default: Invalid value: "string": ${schemaAt}.properties[spec].properties[a].default in body must be of type integer: "string"`,
+    `${head}${schemaAt}.properties[spec].properties[a].default: Invalid value: "string":  in body must be of type integer: "string"`,
   );
   expect(
     String(
@@ -361,6 +319,35 @@ test('what a definition may not say', async () => {
     ),
   ).toContain('compilation failed: ERROR: <input>:1:5: type');
   expect(await refused(definition([version({}), version({})]))).toContain('must contain unique version names');
+});
+
+test('rules that may cost too much are refused, one by one and all together', async () => {
+  await using scope = new Scope();
+  const send = await server(scope);
+  const withRules = (maxItems: number, count: number) => {
+    const rules = Array.from({ length: count }, () => ({ rule: 'self.contains("abc")' }));
+    const items = { type: 'string', 'x-kubernetes-validations': rules };
+    return send(
+      'POST',
+      `${definitions}?dryRun=All`,
+      definition([version({ properties: { a: { type: 'array', maxItems, items } } })]),
+    );
+  };
+  const at = 'spec.validation.openAPIV3Schema';
+  const rule = `${at}.properties[spec].properties[a].items.x-kubernetes-validations[0].rule`;
+  const advice =
+    ' (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)';
+  expect((await withRules(31, 1)).code).toBe(201);
+  expect(await messageOf(withRules(60, 1))).toBe(
+    `CustomResourceDefinition.apiextensions.k8s.io "foos.example.com" is invalid: ${rule}: Forbidden: estimated rule cost exceeds budget by factor of 1.9x${advice}`,
+  );
+  const message = String(await messageOf(withRules(31, 11)));
+  expect(message).toContain(
+    `${rule}: Forbidden: contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema`,
+  );
+  expect(message).toContain(
+    `${at}: Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds budget by factor of 1.072697x${advice}`,
+  );
 });
 
 test('versions that a webhook converts: reads, lists, writes, watches; its failure is told', async () => {
@@ -384,7 +371,8 @@ test('versions that a webhook converts: reads, lists, writes, watches; its failu
     return { response: { uid, result: { status: 'Success' }, convertedObjects } };
   });
   const text = { type: 'string' };
-  const v2 = version({ properties: { host: text, port: text } }, { name: 'v2', storage: false });
+  const selectableFields = [{ jsonPath: '.spec.host' }];
+  const v2 = version({ properties: { host: text, port: text } }, { name: 'v2', storage: false, selectableFields });
   const webhook = { clientConfig: { url: 'https://example.com/convert' }, conversionReviewVersions: ['v1'] };
   await establish(
     send,
@@ -404,6 +392,24 @@ test('versions that a webhook converts: reads, lists, writes, watches; its failu
   const patched = await send('PATCH', `${other}/a`, { spec: { port: '9' } }, 'application/merge-patch+json');
   expect(patched.body['spec']).toEqual({ host: 'a', port: '9' });
   expect((await send('GET', `${foos}/a`)).body['spec']).toEqual({ hostPort: 'a:9' });
+  const selected = async (host: string) =>
+    ((await send('GET', `${other}?fieldSelector=spec.host%3D${host}`)).body['items'] as Json[]).map(({ spec }) => spec);
+  await send('POST', foos, foo({ hostPort: 'd:4' }, { name: 'd' }));
+  expect(await selected('d')).toEqual([{ host: 'd', port: '4' }]);
+  expect(await selected('none')).toEqual([]);
+  const watched = send('GET', `${other}?watch=1&timeoutSeconds=2&fieldSelector=spec.host%3De`);
+  await send('POST', foos, foo({ hostPort: 'e:5' }, { name: 'e' }));
+  await send('POST', foos, foo({ hostPort: 'f:6' }, { name: 'f' }));
+  await send('PATCH', `${foos}/e`, { spec: { hostPort: 'g:7' } }, 'application/merge-patch+json');
+  const events = (await watched).text.trim().split('\n');
+  expect(
+    events
+      .map((line) => JSON.parse(line) as { type: string; object: Json })
+      .map(({ type, object }) => [type, object['spec']]),
+  ).toEqual([
+    ['ADDED', { host: 'e', port: '5' }],
+    ['DELETED', { host: 'e', port: '5' }],
+  ]);
   broken = true;
   await send('POST', foos, foo({ hostPort: 'c:3' }, { name: 'c' }));
   expect((await send('GET', `${other}/c`)).body).toMatchObject({

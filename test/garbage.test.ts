@@ -12,6 +12,7 @@ import { createClient } from '../core/client/http.ts';
 import { coreControllers } from '../core/controllers/index.ts';
 import { startControllers } from '../core/sdk/controller.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
+import { eventually } from './fixtures/eventually.ts';
 
 const common = { clock: systemClock, random: seededRandom(7), log: silentLog };
 const namespace = 'default';
@@ -44,14 +45,6 @@ beforeEach(async () => {
 });
 afterEach(() => scope[Symbol.asyncDispose]());
 
-async function eventually<R>(read: () => Promise<R>, wanted: (value: R) => boolean): Promise<R> {
-  for (let round = 0; round < 400; round++) {
-    const value = await read();
-    if (wanted(value)) return value;
-    await systemClock.sleep(10);
-  }
-  throw new Error(`not reached: ${JSON.stringify(await read())}`);
-}
 const pods = async () => (await client.list(podKind, { namespace })).items;
 const controllers = async () => (await client.list(replicationControllerKind, { namespace })).items;
 const configs = async () =>

@@ -3,7 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Pod, podKind } from '#api';
 import type { HostPort, PodNetwork } from '#net/pod';
-import { eventually, key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
+import { eventually } from './fixtures/eventually.ts';
+import { key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
 import { rejection } from './fixtures/rejection.ts';
 
 const node = useKubeletNode();
@@ -258,6 +259,6 @@ test('an ephemeral container joins a running pod, once and for all', async () =>
   expect((await rejection(add([{ name: 'debug', image: 'tools:2' }]))).message).toMatch('"debug" may not be changed');
   expect((await rejection(add([{ name: 'c', image: 'tools:2' }]))).message).toMatch('Duplicate value: "c"');
   expect((await rejection(add([{ name: 'more', image: 'x', ports: [{ containerPort: 1 }] }]))).message).toMatch(
-    'spec.ephemeralContainers[1].ports: Forbidden: cannot be set for an Ephemeral Container',
+    'spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container',
   );
 });

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'bun:test';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { configMapKind, leaseKind, nodeKind, type Pod, podKind } from '#api';
-import { systemClock } from '#base';
 import type { Kubelet } from '../core/kubelet/kubelet.ts';
-import { eventually, key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
+import { eventually } from './fixtures/eventually.ts';
+import { key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
 
 const node = useKubeletNode();
 let kubelet: Kubelet | undefined;
@@ -23,16 +23,15 @@ describe('the node', () => {
 });
 
 test('the lease says how long to wait for a sign, and is renewed four times in it', async () => {
-  kubelet = await node.start({ leaseSeconds: 1 });
+  kubelet = await node.start({ leaseSeconds: 4_000 });
   const read = () => node.client.get(leaseKind, { namespace: 'kube-node-lease', name: 'n1' });
   const first = (await read()).spec!;
-  expect(first.leaseDurationSeconds).toBe(1);
-  const startMs = systemClock.monotonicMs();
+  expect(first.leaseDurationSeconds).toBe(4_000);
+  node.clock.skip(1_000_000);
   await eventually(
     async () => (await read()).spec!.renewTime,
     (time) => time !== first.renewTime,
   );
-  expect(systemClock.monotonicMs() - startMs).toBeLessThan(1_000);
 });
 
 describe('a pod', () => {
@@ -231,8 +230,8 @@ describe('a pod', () => {
     healthy = true;
     await node.until('probed', ready);
     alive = false;
-    await node.until('probed', (pod) => pod.status?.containerStatuses?.[0]?.restartCount === 1, 8_000);
-  }, 12_000);
+    await node.until('probed', (pod) => (pod.status?.containerStatuses?.[0]?.restartCount ?? 0) >= 1);
+  });
 
   test('says again that it is ready when the node controller had said otherwise', async () => {
     kubelet = await node.start();

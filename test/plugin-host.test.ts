@@ -1,170 +1,36 @@
 // The plugin host on the real API server in process; plugins are real child processes.
-import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { afterAll, expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type ClusterRole,
   type ClusterRoleBinding,
   clusterRoleBindingKind,
   clusterRoleKind,
-  configMapKind,
   type KubeObject,
 } from '#api';
-import { Scope, seededRandom, silentLog, spawnDuplex, systemClock, systemFiles } from '#base';
-import type { Client } from '#client';
-import { createAuthorizer } from '../core/apiserver/auth/authorizer.ts';
-import { createNodeUses } from '../core/apiserver/auth/node-authorizer.ts';
-import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
-import { strategyKit } from '../core/apiserver/strategies/kit.ts';
-import { createInformers } from '../core/client/cache-informer.ts';
-import { createClient } from '../core/client/http.ts';
-import { buildPlugin } from '../core/cmd/plugin-build.ts';
-import { AdmissionList } from '../core/host/admission-list.ts';
-import apiPart from '../core/host/api-part.ts';
-import { startParts } from '../core/host/builtin.ts';
-import type { Bundle } from '../core/host/bundle.ts';
-import { bundleFolder, PluginHost } from '../core/host/host.ts';
-import { type PluginObject, type PluginSpec, pluginKind } from '../core/host/kind.ts';
-import { apiParts } from '../core/host/parts.ts';
-import { startControllers } from '../core/sdk/controller.ts';
-import { createMemoryStore } from '../core/store/memory.ts';
+import { Scope } from '#base';
+import { pluginKind } from '../core/host/kind.ts';
+import { protocolVersion } from '../core/host/manifest.ts';
+import {
+  built,
+  cluster,
+  install,
+  isGone,
+  note,
+  noted,
+  phase,
+  removePlace,
+  sandboxed,
+  statusOf,
+  until,
+} from './fixtures/hook-cluster.ts';
 import { rejection } from './fixtures/rejection.ts';
 import { skipped } from './fixtures/skipped.ts';
 
-const seams = { clock: systemClock, random: seededRandom(5), log: silentLog };
-const isRoot = process.getuid!() === 0;
-const sandboxed = Bun.which('unshare') !== null && isRoot;
 if (!sandboxed) skipped('contract', 'plugins in the sandbox', 'needs root and unshare');
+afterAll(removePlace);
 
-let place: string;
-beforeAll(() => {
-  place = mkdtempSync(join(tmpdir(), 'pth-'));
-});
-afterAll(() => rmSync(place, { recursive: true, force: true }));
-
-/** A server, a host, and somebody for each token. */
-async function cluster(scope: Scope) {
-  const schema = createSchemaEngine();
-  const hooks = new AdmissionList();
-  const users: Record<string, { name: string; groups: string[] }> = {
-    admin: { name: 'admin', groups: ['system:masters'] },
-    weak: { name: 'weak', groups: ['system:authenticated'] },
-  };
-  const server = scope.use(
-    await createApiServer({
-      store: await createMemoryStore(),
-      schema,
-      ...seams,
-      serviceRange: '10.96.0.0/24',
-      admission: [hooks],
-      authenticator: {
-        async authenticate({ headers }) {
-          const token = headers.get('authorization')?.slice(7) ?? '';
-          if (token.startsWith('sa:'))
-            return {
-              name: `system:serviceaccount:pintle-plugins:${token.slice(3)}`,
-              groups: ['system:serviceaccounts', 'system:authenticated'],
-            };
-          return users[token];
-        },
-      },
-      authorizer: createAuthorizer({ nodeUses: createNodeUses(() => []) }),
-      tokens: {
-        issue: async ({ name }) => ({ token: `sa:${name}`, expirationTimestamp: '2100-01-01T00:00:00Z' }),
-        review: async () => ({ authenticated: false }),
-      },
-    }),
-  );
-  const fetch = (request: Request) => server.fetch(request);
-  const clientOf = (token: string): Client => createClient({ fetch, baseUrl: 'http://localhost', token });
-  const client = clientOf('admin');
-  const own = { name: 'host', enabled: true, api: async () => ({ default: apiPart }) };
-  const { kinds, reader } = server;
-  scope.use(
-    await startParts(
-      apiParts(
-        [own],
-        { kinds, reader, schema, hooks, checkMetadata: () => [], kit: strategyKit },
-        { ...seams, client },
-      ),
-      seams,
-    ),
-  );
-  const folder = join(place, Math.random().toString(36).slice(2, 8));
-  const host = new PluginHost({
-    client,
-    ...seams,
-    files: systemFiles,
-    spawn: spawnDuplex,
-    fetch,
-    baseUrl: 'http://localhost',
-    folder: join(folder, 'p'),
-    runFolder: join(folder, 'r'),
-    clusterId: 'test',
-    healthMs: 50,
-  });
-  const informers = createInformers({ client, ...seams, signal: scope.signal });
-  scope.use(host);
-  scope.use(await startControllers([host.controller], { client, informers, ...seams }));
-  return { client, clientOf, folder: join(folder, 'p'), run: join(folder, 'r') };
-}
-type Cluster = Awaited<ReturnType<typeof cluster>>;
-
-/** Builds a plugin whose setup() is this text. */
-async function built(
-  name: string,
-  setup: string,
-  more = '',
-  version = '1.0.0',
-  isolation = 'process',
-): Promise<Bundle> {
-  const source = mkdtempSync(join(place, 'src-'));
-  writeFileSync(
-    join(source, 'plugin.ts'),
-    `import { plugin } from "pintle/sdk";
-export default plugin({ name: "${name}", version: "${version}", sdk: "^1.0", ${more} setup({ api, config, now, signal, log }: any) { ${setup} } } as any);`,
-  );
-  return buildPlugin(source, undefined, isolation as 'process');
-}
-async function install(to: Cluster, bundle: Bundle, spec: Partial<PluginSpec> = {}, client = to.client): Promise<void> {
-  const { name, version, needs } = bundle.manifest;
-  const folder = bundleFolder(to.folder, name, bundle.digest);
-  mkdirSync(folder, { recursive: true });
-  cpSync(bundle.folder, folder, { recursive: true });
-  await client.create(pluginKind, {
-    apiVersion: 'plugins.pintle.dev/v1',
-    kind: 'Plugin',
-    metadata: { name },
-    spec: { digest: bundle.digest, version, approvedNeeds: needs, ...spec },
-  } as PluginObject);
-}
-async function until<T>(what: string, look: () => Promise<T | undefined | false>, limitMs = 20_000): Promise<T> {
-  let last: unknown;
-  for (const end = performance.now() + limitMs; performance.now() < end; await Bun.sleep(10)) {
-    const found = await look().catch((error: unknown) => void (last = error));
-    if (found) return found;
-  }
-  throw new Error(`not within ${limitMs / 1000} s: ${what} ${last instanceof Error ? last.message : ''}`);
-}
-const statusOf = async (to: Cluster, name: string) => (await to.client.get(pluginKind, { name })).status;
-const phase = (to: Cluster, name: string, wanted: string) =>
-  until(`${name} is ${wanted}`, async () => {
-    const status = await statusOf(to, name);
-    return status?.phase === wanted && status;
-  });
-const isGone = (to: Cluster, name: string) =>
-  until(`${name} is gone`, async () =>
-    (await to.client.list(pluginKind)).items.every((one) => one.metadata.name !== name),
-  );
-const note = (key: string, value: string) =>
-  `await api.configmaps.create({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "${key}", namespace: "default" }, data: { value: ${value} } });`;
-const noted = (to: Cluster, name: string) =>
-  until(
-    `note ${name}`,
-    async () => (await to.client.get(configMapKind, { namespace: 'default', name })).data!['value']!,
-  );
 /** Who may write Plugin objects and nothing else. */
 const mayInstall = (user: string) => {
   const apiGroup = 'rbac.authorization.k8s.io';
@@ -238,7 +104,7 @@ test('what is not held cannot be granted, and what is not approved does not run'
       message: 'spec.approvedNeeds lacks secrets: list',
     }),
   );
-}, 30_000);
+});
 
 test.each<[string, string, string]>([
   ['throws', 'if (process.cwd().endsWith("state")) throw new Error("boom");', 'boom'],
@@ -250,7 +116,7 @@ test.each<[string, string, string]>([
   ],
   [
     'speaks for another',
-    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"hello","protocol":1,"name":"other","version":"9.9.9"}\\n');`,
+    `if (process.cwd().endsWith("state")) require("fs").writeSync(1, '{"type":"hello","protocol":${protocolVersion},"name":"other","version":"9.9.9"}\\n');`,
     'it says it is other 9.9.9',
   ],
   [

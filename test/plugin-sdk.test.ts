@@ -10,6 +10,7 @@ import { createClient } from '../core/client/http.ts';
 import { type CustomObject, crd, type Plugin, plugin, retry, startPlugin, t } from '../core/sdk/index.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
 import cron from '../examples/cron-plugin/plugin.ts';
+import { until } from './fixtures/eventually.ts';
 import { rejection } from './fixtures/rejection.ts';
 
 const common = { clock: systemClock, random: seededRandom(3), log: silentLog };
@@ -56,13 +57,6 @@ async function run(scope: Scope, subject: Plugin, config = {}) {
   const running = scope.use(await startPlugin(subject, { client, informers, ...common, config, metrics: noMetrics }));
   return { client, running };
 }
-async function until<T>(look: () => Promise<T | undefined | false>): Promise<T> {
-  for (const end = performance.now() + 5000; performance.now() < end; await Bun.sleep(5)) {
-    const found = await look();
-    if (found) return found;
-  }
-  throw new Error('not reached within 5 s');
-}
 
 test('the example runs unchanged: makes a pod, says so, makes the next when it is due, keeps the newest', async () => {
   await using scope = new Scope();
@@ -94,7 +88,7 @@ test('the example runs unchanged: makes a pod, says so, makes the next when it i
   const second = await until(async () => (await pods()).find(({ metadata }) => metadata.name !== first.metadata.name));
   await finish(second);
   await until(async () => !(await pods()).some(({ metadata }) => metadata.name === first.metadata.name));
-}, 15_000);
+});
 
 const Note = crd({
   group: 'test.example.com',
@@ -194,4 +188,16 @@ test.each([
 ])('crd(%p) says what is wrong', (change, text) => {
   const options = { group: 'a.example.com', kind: 'A', version: 'v1', spec: t.object({}), ...change };
   expect(() => crd(options)).toThrow(text);
+});
+
+test('each word of a schema adds to those before it', () => {
+  expect(t.int().min(1).max(20).default(2).json).toMatchObject({ minimum: 1, maximum: 20, default: 2 });
+  expect(t.string().min(1).max(9).pattern(/^a/).json).toMatchObject({ minLength: 1, maxLength: 9, pattern: '^a' });
+  expect(t.duration().min('1s').max('1h').json['x-kubernetes-validations']).toHaveLength(2);
+  expect(t.array(t.string()).min(1).max(3).unique().describe('Names.').json).toMatchObject({
+    minItems: 1,
+    maxItems: 3,
+    'x-kubernetes-list-type': 'set',
+    description: 'Names.',
+  });
 });

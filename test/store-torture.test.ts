@@ -29,7 +29,7 @@ test('whatever was acknowledged before a SIGKILL is there after it, and versions
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}, 60_000);
+});
 
 /** `acknowledgements`: how many to wait for before the child is killed, in the midst of the next batch. */
 async function writeUntilKilled(path: string, round: number, acknowledgements: number, said: Said): Promise<void> {

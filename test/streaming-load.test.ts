@@ -9,6 +9,7 @@ import { createStreamHandlers } from '../core/apiserver/streaming/handlers.ts';
 import { createKubeletServer, type KubeletServer } from '../core/kubelet/server/server.ts';
 import { createAuthority, issueServing, type KeyPair } from '../core/wire/pki.ts';
 import { SpdyConnection } from '../core/wire/spdy.ts';
+import { until } from './fixtures/eventually.ts';
 
 /** Streams under load and under loss: client, relay of the apiserver, kubelet endpoint; the container is pretended. */
 const sizes: [number, number][] = [];
@@ -154,10 +155,6 @@ async function connect(rest: string, protocol: string): Promise<WebSocket> {
   });
   return socket;
 }
-async function until(test: () => boolean): Promise<void> {
-  for (let round = 0; round < 1000 && !test(); round++) await systemClock.sleep(10);
-  expect(test()).toBe(true);
-}
 const drained = async (socket: WebSocket): Promise<void> => {
   while (socket.bufferedAmount > 1024 * 1024) await systemClock.sleep(1);
 };
@@ -216,7 +213,7 @@ test('port-forward: 100 MB over eight connections of one tunnel come back whole'
   await Promise.all(Array.from({ length: connections }, (_, seed) => carry(seed)));
   socket.close();
   await until(() => open.size === 0);
-}, 60_000);
+});
 
 test('port-forward: a hundred short connections, one after the other and at once', async () => {
   const { socket, dial } = await forward();

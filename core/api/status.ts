@@ -79,7 +79,8 @@ export const errors = {
   /** A path or a resource that nobody serves. */
   noSuchPath: () => new StatusError(404, 'NotFound', 'the server could not find the requested resource', {}),
   tooLarge: (message: string) => new StatusError(413, 'RequestEntityTooLarge', message),
-  internal: (message: string) => new StatusError(500, 'InternalError', `Internal error occurred: ${message}`),
+  internal: (message: string) =>
+    new StatusError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] }),
   tooManyRequests: (message: string, retryAfterSeconds: number) =>
     new StatusError(429, 'TooManyRequests', message, { retryAfterSeconds }),
   timeout: (message: string) => new StatusError(504, 'Timeout', message),
@@ -109,7 +110,7 @@ export interface FieldError {
     | 'FieldValueTooMany'
     | 'FieldValueTypeInvalid'
     | 'InternalError';
-  readonly field: string;
+  readonly field?: string;
   /** Without the path: `Invalid value: "A": a lowercase RFC 1123 label must …` */
   readonly message: string;
 }

@@ -1,4 +1,4 @@
-import type { AdmissionRequest, AnyKind, AnyObject } from './contract.ts';
+import type { AdmissionRequest, AnyKind, AnyObject, JsonObject } from './contract.ts';
 import type { Call } from './core.ts';
 
 /** The chain around one write. `rollBack` undoes what hooks reserved when the write did not happen. */
@@ -9,15 +9,29 @@ export class AdmissionRun {
     private readonly operation: AdmissionRequest['operation'],
     private readonly subresource = '',
     private readonly kind: AnyKind = call.served.kind,
+    private readonly options?: JsonObject,
   ) {}
 
   /** Most hooks have nothing to wait for, and a chain of twenty awaits is felt in every write. */
   async mutate(object: AnyObject | undefined, current?: Readonly<AnyObject>): Promise<void> {
-    const request = this.#request(object, current);
+    const passes = { round: 0 as 0 | 1, again: false };
+    const request = { ...this.#request(object, current), passes };
+    await this.#pass(request);
+    if (!passes.again) return;
+    passes.round = 1;
+    await this.#pass(request);
+  }
+  async #pass(request: AdmissionRequest): Promise<void> {
     for (const hook of this.call.core.admission) {
       const pending = hook.mutate?.(request);
       if (pending) await pending;
+      if (hook.endsPass && request.passes?.round === 1) return;
     }
+  }
+  /** Before a stream begins. */
+  async connect(options: AnyObject): Promise<void> {
+    const request = this.#request(options, undefined);
+    for (const hook of this.call.core.admission) await hook.connect?.(request);
   }
   async validate(object: AnyObject | undefined, current?: Readonly<AnyObject>): Promise<void> {
     const request = this.#request(object, current);
@@ -39,10 +53,11 @@ export class AdmissionRun {
       kind: this.kind,
       subresource: this.subresource,
       namespace: call.info.namespace,
-      name: object?.metadata.name ?? current?.metadata.name ?? call.info.name,
+      name: object?.metadata?.name ?? current?.metadata.name ?? call.info.name,
       object,
       current,
       dryRun: call.dryRun,
+      options: this.options,
       nowMs: call.nowMs,
       warn: (text) => void call.warnings.add(text),
       onRollback: (undo) => void this.#undo.push(undo),

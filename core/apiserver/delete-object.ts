@@ -85,7 +85,7 @@ export async function deleteObject(
     }
     await CachedObject.convert([current]);
     checkPreconditions(call, current, options);
-    const admission = new AdmissionRun(call, 'DELETE');
+    const admission = new AdmissionRun(call, 'DELETE', '', served.kind, asOptions(options));
     await admission.validate(undefined, current.object);
     const marked = markDeleted(call, current, options);
     try {
@@ -111,6 +111,9 @@ export async function deleteObject(
     }
   }
 }
+
+const asOptions = ({ gracePeriodSeconds, propagationPolicy, preconditions }: DeleteOptions): JsonObject =>
+  JSON.parse(JSON.stringify({ gracePeriodSeconds, propagationPolicy, preconditions })) as JsonObject;
 
 /** What is answered of what goes at once. Upstream marks a kind that can take its time before it removes it, and shows that. */
 const lastState = (current: CachedObject, marked: AnyObject): CachedObject => {

@@ -32,7 +32,7 @@ export class Kinds implements KindRegistry {
     return this.all().find(({ kind }) => kind.kind === kindName && apiVersionOf(kind) === apiVersion);
   }
   async add(served: ServedKind): Promise<void> {
-    await this.cache.add(served);
+    if (!served.kind.virtual) await this.cache.add(served);
     this.#served.set(keyOfKind(served.kind), served);
     this.#all = undefined;
     this.generation++;

@@ -136,6 +136,12 @@ export class ResourceCache {
     return selection.everything ? all : all.filter((object) => selection.matches(object));
   }
 
+  /** Those that a selector cannot judge yet: it speaks of the version that is asked for. */
+  unconverted({ namespace, everything }: Selection): CachedObject[] {
+    if (!this.served.conversion || everything) return [];
+    return this.all(namespace).filter((object) => object.needsConversion);
+  }
+
   /** Those whose indexed field has this value, in no order. */
   indexed(value: string): CachedObject[] {
     return [...(this.#index.get(value)?.values() ?? [])];

@@ -1,5 +1,6 @@
 import { builtinKinds, type Kind, secretKind } from '#api';
 import { Scope } from '#base';
+import { Aggregator } from './aggregation/aggregator.ts';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type CachedObject, prefixOf } from './cached-object.ts';
@@ -43,7 +44,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await cache.start(builtin);
   const reader = readerOf(cache);
   const holder: { core?: Core } = {};
-  const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, [
+  const callWebhook = createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] });
+  const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, callWebhook, [
     createServiceAllocator({
       services: [...cache.caches()].find(({ served }) => served.kind.plural === 'services' && !served.kind.group)!,
       random,
@@ -74,6 +76,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   holder.core = core;
   options.authorizer.bind?.(reader);
   await bootstrap(core);
+  core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
   void sweepEvents(core);
   void compactHistory(core, options.compactionIntervalMs);
   if (secretKeys) {
@@ -84,7 +87,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return {
     kinds,
     reader,
-    callWebhook: createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] }),
+    callWebhook,
     async fetch(request) {
       const answer = await handle(request, () => false);
       return answer ?? new Response(null, { status: 500 });

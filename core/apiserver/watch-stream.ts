@@ -24,6 +24,9 @@ const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
 const space = encoder.encode(' ');
 
+const statusOf = (error: unknown): Status =>
+  (error instanceof StatusError ? error : errors.internal(messageOf(error))).toStatus();
+
 interface Item {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
   readonly object?: CachedObject;
@@ -116,7 +119,7 @@ export class WatchStream implements EventSink, Timed {
     this.#above = above;
     for (const object of initial) this.#backlog.push({ type: 'ADDED', object });
     if (initialEndAt) this.#bookmark(initialEndAt, { 'k8s.io/initial-events-end': 'true' });
-    for (const event of history) this.#select(event);
+    for (const event of history) if (!this.#waits(event)) this.#select(event);
     if (this.#backlog.length === 0) this.#sendHead(at);
     this.cache.sinks.add(this);
     this.#flush();
@@ -140,22 +143,56 @@ export class WatchStream implements EventSink, Timed {
 
   onEvent(event: CacheEvent): void {
     if (this.#above && compareVersions(event.version, this.#above) <= 0) return;
+    if (this.#waits(event)) return;
+    this.#take(event);
+    this.#flush();
+  }
+  #take(event: CacheEvent): void {
     const heldBytes = event.object.stored.length;
     if (!this.#select(event, heldBytes)) return;
     this.#heldBytes += heldBytes;
     const isLate =
       ++this.#live - this.#next > watchBacklogEventsMax && this.#backlog.length - this.#next > watchBacklogEventsMax;
-    if (isLate || this.#heldBytes > watchBacklogBytesMax) {
-      this.#backlog.length = 0;
-      this.#next = 0;
-      this.#heldBytes = 0;
-      this.close();
-      return;
+    if (isLate || this.#heldBytes > watchBacklogBytesMax) this.#cut();
+  }
+  #cut(): void {
+    this.#backlog.length = 0;
+    this.#next = 0;
+    this.#heldBytes = 0;
+    this.close();
+  }
+
+  readonly #unjudged: CacheEvent[] = [];
+  #judging = false;
+  /** True: a selector cannot judge it before it is converted; it and all that follow come when they are. */
+  #waits(event: CacheEvent): boolean {
+    if (!this.cache.served.conversion || this.selection.everything) return false;
+    const needs = event.object.needsConversion || event.previous?.needsConversion === true;
+    if (!this.#judging && !needs) return false;
+    this.#unjudged.push(event);
+    if (this.#unjudged.length > watchBacklogEventsMax) this.#cut();
+    else if (!this.#judging) void this.#judge();
+    return true;
+  }
+  async #judge(): Promise<void> {
+    this.#judging = true;
+    try {
+      while (this.#unjudged.length > 0 && !this.#closing) {
+        const events = this.#unjudged.splice(0);
+        await CachedObject.convert(
+          events.flatMap(({ object, previous }) => (previous ? [object, previous] : [object])),
+        );
+        for (const event of events) this.#take(event);
+        this.#flush();
+      }
+    } catch (error) {
+      this.fail(statusOf(error));
+    } finally {
+      this.#judging = false;
     }
-    this.#flush();
   }
   onBookmark(version: ResourceVersion): void {
-    if (!this.bookmarks || this.#closing) return;
+    if (!this.bookmarks || this.#closing || this.#judging) return; // it would overtake what waits
     this.#bookmark(version);
     this.#flush();
   }
@@ -230,11 +267,10 @@ export class WatchStream implements EventSink, Timed {
       this.#flush();
     };
     CachedObject.convert(waiting).then(goOn, (error: unknown) => {
-      const status = error instanceof StatusError ? error : errors.internal(messageOf(error));
       this.#backlog = [];
       this.#next = 0;
       this.#converting = false;
-      this.fail(status.toStatus());
+      this.fail(statusOf(error));
     });
     return true;
   }

@@ -15,14 +15,14 @@ export function createWebhookCaller(parts: {
   /** Ranges of this cluster's own that would else be refused (loopback, without root). */
   readonly allowedRanges: readonly string[];
 }): CallWebhook {
-  return async (target, body, { timeoutMs, signal }) => {
+  return async (target, body, { timeoutMs, signal, query = '' }) => {
     const stop = new AbortController();
     const late = parts.clock.sleep(timeoutMs, stop.signal).then(() => stop.abort());
     signal?.addEventListener('abort', () => stop.abort(), { once: true });
-    const shown = addressOf(target);
+    const shown = addressOf(target) + query;
     try {
       const { url, host } = place(target, parts);
-      const response = await fetch(url, {
+      const response = await fetch(url + query, {
         method: 'POST',
         headers: { 'content-type': 'application/json', accept: 'application/json', ...(host ? { host } : {}) },
         body: JSON.stringify(body),
@@ -39,13 +39,22 @@ export function createWebhookCaller(parts: {
       if (response.status !== 200) throw new Error(`the server answered ${response.status}`);
       return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
     } catch (error) {
-      const why = stop.signal.aborted ? 'context deadline exceeded' : messageOf(error);
+      const why = stop.signal.aborted ? 'context deadline exceeded' : reasonOf(error, target);
       throw errors.internal(`Post ${JSON.stringify(shown)}: ${why}`);
     } finally {
       stop.abort();
       await late;
     }
   };
+}
+
+/** In the words that people look for: who dialled whom. */
+function reasonOf(error: unknown, { url }: WebhookTarget): string {
+  if ((error as { code?: string }).code === 'ECONNREFUSED' && url !== undefined) {
+    const { hostname, port } = new URL(url);
+    return `dial tcp ${hostname}:${port || defaultPort}: connect: connection refused`;
+  }
+  return messageOf(error).replace(/^services "/, 'service "');
 }
 
 const pathOf = (path: string | undefined): string => (path ? (path.startsWith('/') ? path : `/${path}`) : '/');

@@ -50,6 +50,8 @@ export interface DuplexChild {
   readonly stdout: ReadableStream<Uint8Array>;
   readonly stderr: ReadableStream<Uint8Array>;
   readonly exited: Promise<number>;
+  /** Our end of the socket pair whose other end is the child's descriptor 3; whoever opens it closes it. */
+  readonly channelFd?: number;
   kill(signal?: NodeJS.Signals): void;
 }
 /** Starts a program with open pipes. Throws when it cannot be started. */
@@ -63,12 +65,12 @@ export function spawnDuplex(
     readonly onlyThisEnv?: boolean;
     /** It leads a session of its own, so that a signal to its group reaches what it started. */
     readonly ownSession?: boolean;
+    /** A socket pair beside the pipes. */
+    readonly channel?: boolean;
   } = {},
 ): DuplexChild {
   const child = Bun.spawn([...inNetns(argv, options.netns)], {
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'pipe',
+    stdio: ['pipe', 'pipe', 'pipe', ...(options.channel ? (['pipe'] as const) : [])],
     ...(options.cwd ? { cwd: options.cwd } : {}),
     detached: options.ownSession ?? false,
     env: options.onlyThisEnv ? { ...options.env } : { ...process.env, ...options.env },
@@ -85,6 +87,7 @@ export function spawnDuplex(
     stdout: child.stdout,
     stderr: child.stderr,
     exited: child.exited,
+    ...(options.channel ? { channelFd: Number(child.stdio[3]) } : {}),
     kill: (signal) => child.kill(signal),
   };
 }
@@ -168,6 +171,9 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
 export const ownUserId = (): number => process.getuid?.() ?? -1;
 /** Its own group first, then the further ones. */
 export const ownGroupIds = (): readonly number[] => [process.getgid?.() ?? -1, ...(process.getgroups?.() ?? [])];
+/** Where a program is that the user of this process would find by its name. */
+export const programOnPath = (name: string): string | undefined =>
+  Bun.which(name, { PATH: process.env['PATH'] ?? '' }) ?? undefined;
 /** Where a program of this machine is; the folders of administrators are looked through too. */
 export const programPath = (name: string): string | undefined =>
   Bun.which(name, { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' }) ?? undefined;

@@ -1,3 +1,4 @@
+export * from './channel.ts';
 export * from './clock.ts';
 export * from './converse.ts';
 export * from './errors.ts';

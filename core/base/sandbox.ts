@@ -27,6 +27,8 @@ export interface SandboxRun {
   readonly openFilesMax: number;
   /** Of this user; 0 leaves the limit alone. */
   readonly processesMax: number;
+  /** Descriptor 3 is a socket pair to the host, and stays open. */
+  readonly channel?: boolean;
 }
 
 const symbols = {
@@ -145,8 +147,8 @@ class Lock {
     this.facts.push(`Landlock ${version}`);
   }
 
-  become(path: string, argv: readonly string[], env: Readonly<Record<string, string>>): never {
-    this.must('close files', this.libc.syscall(closeRange, 3n, 0xffffffffn, closeOnExec, 0n));
+  become(path: string, argv: readonly string[], env: Readonly<Record<string, string>>, filesKept: bigint): never {
+    this.must('close files', this.libc.syscall(closeRange, filesKept, 0xffffffffn, closeOnExec, 0n));
     const texts: Buffer[] = [];
     const list = (words: readonly string[]): BigUint64Array =>
       new BigUint64Array([
@@ -195,7 +197,8 @@ function main(run: SandboxRun): void {
   lock.identity(run.uid);
   lock.landlock();
   writeSync(1, `${JSON.stringify({ type: 'sandbox', facts: lock.facts })}\n`);
-  lock.become('/bin/bun', ['/bin/bun', ...run.arguments], { HOME: '/state', TMPDIR: '/state', PATH: '/bin' });
+  const env = { HOME: '/state', TMPDIR: '/state', PATH: '/bin' };
+  lock.become('/bin/bun', ['/bin/bun', ...run.arguments], env, run.channel ? 4n : 3n);
 }
 
 if (import.meta.main) {

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PintleError } from '#base';
+import { linkSdk } from './plugin-sdk.ts';
 
-/** A folder with the smallest plugin that does something: it builds and installs as it is. */
+/** A folder with the smallest plugin that does something, and a test that passes: it builds and installs as it is. */
 export async function newPlugin(path: string): Promise<void> {
   const name = path.split('/').filter(Boolean).at(-1) ?? '';
   if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
@@ -15,8 +16,17 @@ export async function newPlugin(path: string): Promise<void> {
   if (existsSync(path))
     throw new PintleError('BAD_PLUGIN_NAME', `${path} is there already`, 'name a folder that does not exist');
   await mkdir(path, { recursive: true });
-  await writeFile(join(path, 'plugin.ts'), template(name));
-  process.stdout.write(`made ${join(path, 'plugin.ts')}\n  next: ./pintle plugin install ${path}\n`);
+  const files = {
+    'plugin.ts': template(name),
+    'plugin.test.ts': testTemplate(name),
+    'tsconfig.json': `${JSON.stringify(compilerOptions, undefined, 2)}\n`,
+    '.gitignore': 'node_modules\ndist\n',
+  };
+  for (const [file, text] of Object.entries(files)) await writeFile(join(path, file), text);
+  await linkSdk(path);
+  process.stdout.write(
+    `made ${path}: plugin.ts, plugin.test.ts\n  next: ./pintle plugin test ${path}\n        ./pintle plugin install ${path}\n`,
+  );
 }
 
 const kindOf = (name: string): string =>
@@ -46,3 +56,39 @@ export default plugin({
   },
 });
 `;
+
+const testTemplate = (name: string): string => `import { test } from "bun:test";
+import { world } from "pintle/sdk/testing";
+import plugin from "./plugin.ts";
+
+test("it says what it is told", async () => {
+  await using w = await world({ seed: 1, plugin }); // a whole cluster on virtual time
+  await w.apply(\`
+apiVersion: ${name}.example.com/v1
+kind: ${kindOf(name)}
+metadata: { name: one }
+spec: { text: hello }
+\`);
+  await w.settle();
+  await w.expect("${kindOf(name).toLowerCase()}s/one", { status: { said: "hello" } });
+});
+`;
+
+export const compilerOptions = {
+  compilerOptions: {
+    target: 'ESNext',
+    module: 'Preserve',
+    moduleResolution: 'bundler',
+    lib: ['ESNext'],
+    types: ['bun'],
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    allowImportingTsExtensions: true,
+    resolveJsonModule: true,
+    verbatimModuleSyntax: true,
+    experimentalDecorators: true,
+    noEmit: true,
+    skipLibCheck: true,
+  },
+  include: ['*.ts'],
+};

@@ -1,4 +1,4 @@
-import { type PluginObject, pluginKind } from '../host/kind.ts';
+import { type PluginObject, type PluginStatus, pluginKind } from '../host/kind.ts';
 import { connect } from './connect.ts';
 import { openHome } from './home.ts';
 import type { PluginOptions } from './plugin.ts';
@@ -53,10 +53,36 @@ export function showText({ metadata, spec, status }: PluginObject): string {
     `sandbox   ${status?.sandbox?.join('; ') || '-'}`,
     'may:',
     ...(needs.length > 0 ? needs : ['  nothing beyond its own kinds']),
+    ...contributions(status ?? {}),
     'conditions:',
     ...(status?.conditions ?? []).map(
       ({ type, status: value, reason, message }) => `  ${type} ${value} ${reason}${message ? `: ${message}` : ''}`,
     ),
     '',
   ].join('\n');
+}
+
+function contributions({ hooks = [], apis = [], commands = [], panels = [] }: PluginStatus): string[] {
+  const section = (title: string, lines: readonly string[]): string[] =>
+    lines.length > 0 ? [title, ...lines.map((line) => `  ${line}`)] : [];
+  return [
+    ...section(
+      'hooks:',
+      hooks.map(({ name, failurePolicy, p50 = '-', p99 = '-', timeouts }) => {
+        return `${name}  ${failurePolicy}, p50 ${p50}, p99 ${p99}, ${timeouts} timeouts`;
+      }),
+    ),
+    ...section(
+      'APIs:',
+      apis.map(({ group, version, kind, verbs }) => `${group}/${version} ${kind}: ${verbs.join(', ')}`),
+    ),
+    ...section(
+      'commands:',
+      commands.map(({ name, help }) => `${name}  ${help}`),
+    ),
+    ...section(
+      'panels, for when there is a dashboard:',
+      panels.map(({ name, title, module }) => `${name}  ${title} (${module})`),
+    ),
+  ];
 }

@@ -65,12 +65,12 @@ async function runTier(tier: Tier, sums: Sums): Promise<void> {
       if (code === 0) sums.passed++;
       else sums.failed++;
     }
-    return runFiles(['./core/', './net/', './plugins/'], [], false, sums); // within 10 s: nothing here needs the machine
+    return runFiles(['./core/', './net/', './plugins/'], ['--timeout', '60000'], false, sums); // within 10 s: nothing here needs the machine
   }
-  if (tier === 'integration') return runFiles(['./test/'], ['--timeout', '60000'], true, sums);
-  if (tier === 'sim') return runFiles(filesOf('test/sim', '.sim.ts'), [], false, sums);
+  if (tier === 'integration') return runFiles(['./test/'], ['--timeout', '120000'], true, sums);
+  if (tier === 'sim') return runFiles(filesOf('test/sim', '.sim.ts'), ['--timeout', '300000'], false, sums);
   const files = filesOf(`test/${tier === 'bench' ? 'bench' : tier}`, tier === 'bench' ? '.bench.ts' : `.${tier}.ts`);
-  for (const file of files) await runFiles([file], ['--timeout', '120000'], true, sums);
+  for (const file of files) await runFiles([file], ['--timeout', '240000'], true, sums);
 }
 
 const filesOf = (folder: string, suffix: string): string[] => {
@@ -116,6 +116,7 @@ const maxSecondRuns = 3;
 async function runOnce(files: readonly string[], flags: readonly string[]): Promise<TestReport> {
   const child = Bun.spawn([process.execPath, 'test', ...flags, ...files], {
     cwd: root,
+    env: { ...process.env }, // as it is now: PATH has grown by the tools of the tests
     stdin: 'ignore',
     stdout: 'inherit',
     stderr: 'pipe',

@@ -9,6 +9,7 @@ import { podGarbageController } from './pod-gc.ts';
 import { replicationController } from './replication.ts';
 import { resourceQuotaController } from './resource-quota.ts';
 import { serviceAccountController } from './serviceaccount.ts';
+import { storageMigrationController } from './storage-migration.ts';
 
 export interface CoreControllersOptions {
   /** PEM of the certificate authority that pods shall trust. */
@@ -31,4 +32,5 @@ export const coreControllers = (options: CoreControllersOptions): ControllerSpec
   specOf(clusterRoleAggregationController),
   specOf(resourceQuotaController),
   specOf(disruptionController),
+  specOf(storageMigrationController),
 ];

@@ -1,18 +1,32 @@
 import { errors, type FieldError, isReason } from '#api';
+import { CallError } from '#base';
 import type { Client } from '#client';
 import type { AdmissionRequest, AnyObject, ApiPart, Column, Strategy, UserInfo } from '#sdk';
+import { KnownHooks, pluginAdmission } from './hooks/admission.ts';
+import { PluginApis } from './hooks/apis.ts';
+import type { AskPlugin } from './hooks/door.ts';
 import { type PluginObject, type PluginSpec, pluginKind, pluginType } from './kind.ts';
 
-/** The kind Plugin, in the API server. Who installs must hold every right that the plugin gets. */
-const part: ApiPart = {
+/** The kind Plugin, in the API server, and the hooks of those that run. Who installs must hold every right that the plugin gets. */
+export const hostApiPart = (ask: AskPlugin, known = new KnownHooks()): ApiPart => ({
   name: 'plugin-host',
-  async start({ kinds, schema, admit, client }) {
+  async start({ kinds, schema, admit, client, reader, log, scope, kit }) {
     schema.define(pluginKind.type, pluginType);
     await kinds.add({ kind: pluginKind as never, strategy: pluginStrategy as never });
     admit({ name: 'PluginRights', validate: (request) => holdsRights(request, client) });
+    const apis = new PluginApis({ kinds, kit, ask, log });
+    reader.onChange?.(pluginKind, (next, previous) => {
+      const name = (next ?? previous)!.metadata.name!;
+      known.set(name, next?.status?.hooks ?? []);
+      apis.set(name, next?.status?.apis ?? []);
+    });
+    scope.defer(() => apis.settled());
+    await apis.settled();
+    admit(pluginAdmission(known, ask, kinds));
   },
-};
-export default part;
+});
+const nobody: AskPlugin = () => Promise.reject(new CallError('closed', 'this server has no way to a plugin host'));
+export default hostApiPart(nobody);
 
 type Needs = NonNullable<PluginSpec['approvedNeeds']>;
 const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -70,6 +84,9 @@ function specErrors(spec: unknown): FieldError[] {
     if (!good) found.push(invalid(`spec.${name}`, spec[name], detail));
   };
   const { digest, version, approvedNeeds, config, isolation, paused, dataPolicy, source } = spec;
+  const { hookPriority, failClosed } = spec;
+  check('hookPriority', hookPriority === undefined || Number.isInteger(hookPriority), 'must be a whole number');
+  check('failClosed', failClosed === undefined || isTexts(failClosed), 'must list hooks as status.hooks names them');
   check(
     'digest',
     typeof digest === 'string' && /^sha256:[0-9a-f]{64}$/.test(digest),
@@ -97,6 +114,7 @@ function specErrors(spec: unknown): FieldError[] {
   );
   return found;
 }
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((one) => typeof one === 'string');
 const invalid = (field: string, value: unknown, detail: string): FieldError => ({
   type: 'FieldValueInvalid',
   field,
@@ -106,7 +124,7 @@ const invalid = (field: string, value: unknown, detail: string): FieldError => (
 /** Rights that this write adds must be held by who writes it, unless he may `escalate` plugins. */
 async function holdsRights(request: AdmissionRequest, client: Client): Promise<void> {
   const { kind, object, current, user, operation } = request;
-  if (kind.type !== pluginKind.type || request.subresource || operation === 'DELETE' || !object) return;
+  if (kind.type !== pluginKind.type || operation === 'DELETE' || !object) return;
   const wanted = needsOf(object);
   const former = current ? needsOf(current) : {};
   const added = Object.entries(wanted).flatMap(([resource, verbs]) =>
@@ -123,8 +141,16 @@ async function holdsRights(request: AdmissionRequest, client: Client): Promise<v
       `user ${JSON.stringify(user.name)} would grant rights not held: ${lacking.join(', ')}`,
     );
 }
-const needsOf = (object: Readonly<AnyObject>): Needs =>
-  ((object['spec'] as PluginSpec | undefined)?.approvedNeeds ?? {}) as Needs;
+/** What the object lets its plugin have: now, and when the host goes back to a version that it remembers. */
+function needsOf(object: Readonly<AnyObject>): Needs {
+  const { spec, status } = object as PluginObject;
+  const { lastGood, previous, probation } = status ?? {};
+  const needs: Record<string, readonly string[]> = {};
+  for (const known of [spec, lastGood, previous, probation?.fallback])
+    for (const [resource, verbs] of Object.entries(known?.approvedNeeds ?? {}))
+      needs[resource] = [...new Set([...(needs[resource] ?? []), ...verbs])];
+  return needs;
+}
 
 async function mayDo(client: Client, user: UserInfo, name: string, verb: string): Promise<boolean> {
   const dot = name.indexOf('.');

@@ -85,7 +85,8 @@ test.each<[Partial<Record<keyof PluginManifest, unknown>>, string]>([
   [{ isolation: 'builtin' }, 'isolation must be one of'],
   [{ placement: 'every-node' }, 'is not built'],
   [{ limits: { memoryMiB: 1 } }, 'at least 16'],
-  [{ provides: {} }, 'provides must list names'],
+  [{ provides: {} }, 'provides.controllers must list names'],
+  [{ provides: { controllers: [], validates: [], mutates: [], schedules: [], kernels: [] } }, 'no contribution point'],
 ])('the manifest %j is refused', async (change, message) => {
   expect((await rejection(readBundle(written(change), systemFiles))).message).toMatch(message);
 });

@@ -57,7 +57,7 @@ test.each([
   [{ 'clusterroles.rbac.authorization.k8s.io': ['get', 'create'] }, ['clusterroles.rbac.authorization.k8s.io: create']],
 ])('dangerous in %j: %j', (needs, found) => expect(dangerous(needs)).toEqual(found as string[]));
 
-const runs: InstanceState = { phase: 'Active', message: '', restarts: 2, sandbox: ['x'], metrics: {} };
+const runs: InstanceState = { phase: 'Active', message: '', restarts: 2, hangs: 0, sandbox: ['x'], metrics: {} };
 const seen = { generation: 3, paused: false, healthy: true, instance: runs, active: { version: '1.0.0', digest: 'd' } };
 
 test('status: conditions up to the step that failed; times of what did not change stay', () => {
@@ -76,8 +76,8 @@ test('status: conditions up to the step that failed; times of what did not chang
   expect(
     bad.conditions?.map(({ type, status, lastTransitionTime }) => `${type} ${status} ${lastTransitionTime}`),
   ).toEqual(['Verified True T1', 'Approved False T2']);
-  const hooks = statusOf({ ...seen, uncarried: ['validate hook for notes.example.com'] }, good, 'T2').conditions;
-  expect(hooks?.find(({ type }) => type === 'Degraded')).toMatchObject({ status: 'True', reason: 'HooksNotCarried' });
+  const hooks = statusOf({ ...seen, uncarried: ['volume driver nfs'] }, good, 'T2').conditions;
+  expect(hooks?.find(({ type }) => type === 'Degraded')).toMatchObject({ status: 'True', reason: 'NotCarried' });
   expect(statusOf({ ...seen, paused: true, instance: undefined }, good, 'T2').phase).toBe('Paused');
 });
 

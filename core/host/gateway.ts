@@ -1,7 +1,12 @@
 import { chmod, rm } from 'node:fs/promises';
+import type { Clock } from '#base';
 import type { Fetch } from '#client';
+import { Rate } from './rate.ts';
 
 const requestsMax = 64;
+/** A loop without an end must not fill the store, nor slow the others' writes. */
+const writeLimits = { burst: 2_000, perSecond: 500 };
+const eventLimits = { burst: 200, perSecond: 10 };
 const bodyBytesMax = 3 * 1024 * 1024;
 /** What a plugin says of itself is not believed: who it is comes from the socket. */
 const passedHeaders = ['accept', 'content-type'] as const;
@@ -14,44 +19,73 @@ export interface GatewayOptions {
   /** Of the plugin's own account. */
   readonly token: () => Promise<string>;
   readonly userAgent: string;
+  /** To begin with. */
+  readonly epoch: 'standby' | 'active';
+  readonly clock: Clock;
 }
+/**
+ * Of two versions of a plugin one acts. `standby`: it does not act yet, `active`: it does, `stale`: a newer one does.
+ * Reads are answered always; writes of the others 409 StaleEpoch.
+ */
+export type Epoch = 'standby' | 'active' | 'stale';
 export interface Gateway extends AsyncDisposable {
-  /** From now on every write is answered 409 StaleEpoch: a newer version acts. */
-  fence(): void;
+  /** From now on writes act. */
+  promote(): void;
+  /** From now on they are refused. Resolves when those that were on their way have been answered, after 10 s at the latest. */
+  fence(): Promise<void>;
 }
+const onTheWayMsMax = 10_000;
 
 /** The Kubernetes API on a unix socket, as one account. Whoever reaches the socket is that plugin: no token leaves the host. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   await rm(options.path, { force: true });
+  const rates = { writes: new Rate(options.clock, writeLimits), events: new Rate(options.clock, eventLimits) };
   let running = 0;
-  let fenced = false;
+  let epoch: Epoch = options.epoch;
+  const writes = new Set<Promise<unknown>>();
   const server = Bun.serve({
     unix: options.path,
     maxRequestBodySize: bodyBytesMax,
     async fetch(request, server) {
       server.timeout(request, 0); // a watch may be silent for long
       const reads = request.method === 'GET' || request.method === 'HEAD';
-      if (fenced && !reads) return refusal(409, 'StaleEpoch', 'a newer version of this plugin has taken over');
+      if (!reads && epoch !== 'active') return refusal(409, 'StaleEpoch', staleness[epoch]);
+      if (!reads && !rates[isEvents(request.url) ? 'events' : 'writes'].take())
+        return refusal(429, 'TooManyRequests', 'too many writes; slow down', 1);
       if (running >= requestsMax) return refusal(429, 'TooManyRequests', `more than ${requestsMax} requests at once`);
       running++;
+      const work = forward(request, options);
+      if (!reads) writes.add(work);
       try {
-        return await forward(request, options);
+        return await work;
       } catch {
         return refusal(503, 'ServiceUnavailable', 'the API server does not answer');
       } finally {
+        writes.delete(work);
         running--;
       }
     },
   });
   await chmod(options.path, 0o666); // its folder keeps others out
   return {
-    fence: () => void (fenced = true),
+    promote: () => void (epoch = 'active'),
+    async fence() {
+      epoch = 'stale';
+      const limit = new AbortController();
+      await Promise.race([Promise.allSettled(writes), options.clock.sleep(onTheWayMsMax, limit.signal)]);
+      limit.abort();
+    },
     async [Symbol.asyncDispose]() {
       await server.stop(true);
       await rm(options.path, { force: true });
     },
   };
 }
+
+const staleness = {
+  standby: 'this version of the plugin does not act yet',
+  stale: 'a newer version of this plugin has taken over',
+} as const;
 
 async function forward(request: Request, { fetch, baseUrl, token, userAgent }: GatewayOptions): Promise<Response> {
   const { pathname, search } = new URL(request.url);
@@ -75,8 +109,10 @@ async function forward(request: Request, { fetch, baseUrl, token, userAgent }: G
   return new Response(answer.body, { status: answer.status, headers: passed });
 }
 
-const refusal = (code: number, reason: string, message: string): Response =>
+const isEvents = (url: string): boolean => /\/events(\/[^/]*)?$/.test(new URL(url).pathname);
+
+const refusal = (code: number, reason: string, message: string, retryAfterSeconds?: number): Response =>
   Response.json(
     { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code },
-    { status: code },
+    { status: code, ...(retryAfterSeconds ? { headers: { 'retry-after': String(retryAfterSeconds) } } : {}) },
   );

@@ -1,59 +1,48 @@
 import { join } from 'node:path';
 import type { Kind } from '#api';
-import { type Clock, type Files, type Log, messageOf, PintleError, type spawnDuplex, timeText } from '#base';
-import type { Client, Fetch } from '#client';
-import { type ControllerSpec, type ReconcileContext, specOf, TerminalError } from '#sdk';
-import { type Bundle, readBundle } from './bundle.ts';
-import { type Gateway, openGateway } from './gateway.ts';
-import { PluginInstance } from './instance.ts';
+import { messageOf, timeText } from '#base';
+import type { Client } from '#client';
+import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf, TerminalError } from '#sdk';
+import { HookBoard } from './hooks/board.ts';
+import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
-import { launchPlugin, socketName } from './launch.ts';
-import type { Isolation } from './manifest.ts';
+import { exposition } from './plugin-metrics.ts';
+import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
 import { uncarried } from './provides.ts';
-import { accountTokens, provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
-import { unapproved } from './rbac.ts';
-import { type Seen, StepError, statusOf } from './status.ts';
+import { provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
+import { type Seen, StepError, statusOf, withNulls } from './status.ts';
+import { approved, verified } from './verify.ts';
+import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
-export interface HostOptions {
-  /** May make accounts and roles. */
-  readonly client: Client;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly files: Files;
-  readonly spawn: typeof spawnDuplex;
-  /** To the API server, for the gateways of plugins. */
-  readonly fetch: Fetch;
-  readonly baseUrl: string;
-  /** Bundles and states: FOLDER/NAME/bundles/HEX, FOLDER/NAME/state. */
-  readonly folder: string;
-  /** Sockets and roots; short, because a socket's path has at most 107 bytes. */
-  readonly runFolder: string;
-  readonly clusterId: string;
+export interface HostOptions extends VersionHost {
+  /** Where its hooks are called; of its own when nobody else is to call them. */
+  readonly hooks?: HookBoard;
   /** How long it must be ready before it counts as healthy; default 5 s. */
   readonly healthMs?: number;
+  /** Before each step of a start or an upgrade, by its name; for tests that stop the host there. */
+  readonly onStep?: (plugin: string, step: StartStep) => Promise<void> | void;
 }
+export type StartStep = 'verify' | 'kinds' | 'identity' | 'start' | 'health' | 'fence' | 'promote' | 'drain';
 const finalizer = 'plugins.pintle.dev/host';
+const figuresEveryMs = 10_000;
 const healthMsDefault = 5_000;
-const probationMs = 10 * 60_000;
 
-export const bundleFolder = (folder: string, name: string, digest: string): string =>
-  join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
-
-interface Running {
-  /** Of what it was started from. */
-  readonly fingerprint: string;
-  readonly instance: PluginInstance;
-  readonly gateway: Gateway;
-  readonly bundle: Bundle;
-  readonly beganMs: number;
-  healthy: boolean;
-}
+type Known = NonNullable<PluginStatus['lastGood']>;
 interface Entry {
-  running?: Running;
+  running?: Version;
+  /** The newer version, while it is looked at beside the running one. */
+  next?: Version;
+  /** Versions that end. */
+  draining: Promise<void>;
   failure?: StepError;
   failedFingerprint?: string;
   rolledBack?: string;
-  lastGood?: PluginStatus['lastGood'];
+  lastGood?: Known;
+  /** Was good before lastGood; what `rollback` and probation go back to. */
+  previous?: Known;
+  upgrade?: Upgrade;
+  /** Hooks that were attached by a former life of this host: they hold until this one knows better. */
+  formerHooks?: PluginStatus['hooks'];
   written?: string;
   writing: Promise<void>;
 }
@@ -62,7 +51,10 @@ interface Entry {
 export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
-  constructor(private readonly options: HostOptions) {}
+  readonly #hooks: HookBoard;
+  constructor(private readonly options: HostOptions) {
+    this.#hooks = options.hooks ?? new HookBoard(options.clock);
+  }
 
   get controller(): ControllerSpec<never> {
     return specOf<PluginObject>({
@@ -70,6 +62,9 @@ export class PluginHost implements AsyncDisposable {
       watches: pluginKind,
       workersMax: 4,
       reconciler: { reconcile: (key, current, context) => this.#reconcile(key.name, current, context) },
+      run: async ({ clock, signal }) => {
+        for (; !signal.aborted; await clock.sleep(figuresEveryMs, signal)) await this.refreshHooks();
+      },
     });
   }
 
@@ -83,118 +78,176 @@ export class PluginHost implements AsyncDisposable {
     current: Readonly<PluginObject> | undefined,
     { events }: ReconcileContext,
   ): Promise<{ requeueAfterMs?: number } | void> {
-    const entry = this.#entries.get(name) ?? { writing: Promise.resolve() };
+    const entry = this.#entries.get(name) ?? { writing: Promise.resolve(), draining: Promise.resolve() };
     this.#entries.set(name, entry);
     if (!current) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       this.#entries.delete(name);
       return;
     }
     if (current.metadata.deletionTimestamp) return this.#uninstall(current, entry);
     if (!current.metadata.finalizers?.includes(finalizer)) return this.#setFinalizer(current, true);
-    entry.lastGood ??= current.status?.lastGood;
+    this.#recall(entry, current);
     if (current.spec?.paused) {
+      this.#detach(name, entry);
       await this.#stop(entry);
       await this.#report(name, current, entry);
       return;
     }
     const fingerprint = fingerprintOf(current.spec!);
     if (entry.running?.fingerprint === fingerprint || entry.failedFingerprint === fingerprint) {
-      await this.#quarantineRollback(name, current, entry);
-      return this.#report(name, current, entry);
+      await this.#probation(name, current, entry);
+      await this.#report(name, current, entry);
+      return this.#lookAgain(entry);
     }
+    await this.#reach(name, current, entry, fingerprint, events);
+    await this.#report(name, current, entry);
+    return this.#lookAgain(entry);
+  }
+
+  /** What the object says is to run: starts it, or leaves the reason. */
+  async #reach(
+    name: string,
+    current: Readonly<PluginObject>,
+    entry: Entry,
+    fingerprint: string,
+    events: EventRecorder,
+  ): Promise<void> {
     entry.failure = undefined;
-    entry.rolledBack = undefined;
+    // After a restart of the host, a version that had been given up is not tried again.
+    const asked = knownOf(current.spec!);
+    const target = (entry.rolledBack && !entry.running && entry.lastGood) || asked;
+    if (target === asked) entry.rolledBack = undefined;
     try {
-      await this.#run(name, current, entry, current.spec!.digest, fingerprint);
+      await this.#run(name, current, entry, target, fingerprint);
       const { instance, bundle } = entry.running!;
-      if (instance.state.phase === 'Quarantined') events.event(current, 'Warning', 'GaveUp', instance.state.message);
+      if (entry.rolledBack) events.event(current, 'Warning', 'RolledBack', entry.rolledBack);
+      else if (instance.state.phase === 'Quarantined')
+        events.event(current, 'Warning', 'GaveUp', instance.state.message);
       else events.event(current, 'Normal', 'Started', `version ${bundle.manifest.version} runs`);
     } catch (error) {
       entry.failure = error instanceof StepError ? error : new StepError('Loaded', 'Failed', messageOf(error), false);
       events.event(current, 'Warning', entry.failure.reason, entry.failure.message);
       if (entry.failure.lasting) entry.failedFingerprint = fingerprint;
+      if (!entry.running) this.#detach(name, entry);
       await this.#report(name, current, entry);
       if (entry.failure.lasting) throw new TerminalError(entry.failure.message);
       throw error;
     }
-    await this.#report(name, current, entry);
   }
 
-  /** Verified, approved, resolved, provisioned; then the former version is fenced and ended before this one starts. */
+  /** What the object remembers of a former life of this host. */
+  #recall(entry: Entry, { status, metadata }: Readonly<PluginObject>): void {
+    entry.formerHooks ??= status?.hooks ?? [];
+    if (entry.written !== undefined || !status) return;
+    entry.lastGood ??= status.lastGood;
+    entry.previous ??= status.previous;
+    const loaded = status.conditions?.find(({ type }) => type === 'Loaded');
+    if (loaded?.reason === 'RolledBack' && status.observedGeneration === metadata.generation)
+      entry.rolledBack ??= loaded.message;
+    if (status.probation && !entry.upgrade) {
+      const { clock } = this.options;
+      const leftMs = Date.parse(status.probation.until) - clock.now();
+      entry.upgrade = { fallback: status.probation.fallback, untilMs: clock.monotonicMs() + Math.max(0, leftMs) };
+    }
+  }
+  #lookAgain({ upgrade }: Entry): { requeueAfterMs: number } | undefined {
+    return upgrade && { requeueAfterMs: Math.max(100, upgrade.untilMs - this.options.clock.monotonicMs()) };
+  }
+
+  /** Verified, approved, resolved, provisioned, started; beside the version that acts, where there is one. */
   async #run(
     name: string,
     plugin: Readonly<PluginObject>,
     entry: Entry,
-    digest: string,
+    { digest, approvedNeeds = {} }: Known,
     fingerprint: string,
   ): Promise<void> {
     const { options } = this;
-    const spec = plugin.spec!;
-    const bundle = await this.#verified(name, digest);
-    const isolation = this.#approved(bundle, spec);
+    const spec = { ...plugin.spec!, approvedNeeds };
+    await this.#step(name, 'verify');
+    const bundle = await verified(options, name, digest);
+    const isolation = approved(bundle, spec);
+    await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);
-    await provisionIdentity(options.client, bundle.manifest, spec.approvedNeeds ?? {});
     const former = entry.running;
-    former?.gateway.fence();
-    await this.#stop(entry);
-    const places = {
-      state: join(options.folder, name, 'state'),
-      api: join(options.runFolder, name, 'api'),
-      root: join(options.runFolder, name, 'root'),
-    };
-    await options.files.mkdir(places.api, { recursive: true, mode: 0o700 });
-    const gateway = await openGateway({
-      path: join(places.api, socketName),
-      fetch: options.fetch,
-      baseUrl: options.baseUrl,
-      token: accountTokens(options.client, name, options.clock),
-      userAgent: `plugin-${name}/${bundle.manifest.version}`,
-    });
-    const log = options.log.with({ plugin: name });
-    const instance = new PluginInstance({
-      bundle,
-      config: spec.config ?? {},
-      launch: () => launchPlugin(bundle, isolation, places, options),
-      clock: options.clock,
-      log,
-      onChange: () => void this.#changed(name, entry),
-    });
-    entry.running = { fingerprint, instance, gateway, bundle, beganMs: options.clock.monotonicMs(), healthy: false };
-    await instance.start();
+    await this.#step(name, 'identity');
+    await provisionIdentity(options.client, bundle.manifest, approvedNeeds, former);
+    const standby = former?.instance.state.phase === 'Active';
+    if (!standby) await this.#stop(entry);
+    await entry.draining; // it may hold the slot
+    await this.#step(name, 'start');
+    const slot: Slot = former?.slot === 0 && standby ? 1 : 0;
+    const onChange = () => void this.#changed(name, entry);
+    const next = await openVersion(options, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
+    if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
+    if (standby) return this.#handOver(name, entry, next);
+    entry.running = next;
+    await next.instance.start();
   }
 
-  async #verified(name: string, digest: string): Promise<Bundle> {
-    const { folder, files } = this.options;
+  /** The new version is looked at beside the old one; then the old one is fenced, the new one acts, the old one drains. */
+  async #handOver(name: string, entry: Entry, next: Version): Promise<void> {
+    const { clock, client, healthMs = healthMsDefault } = this.options;
+    const former = entry.running!;
+    entry.next = next;
     try {
-      const bundle = await readBundle(bundleFolder(folder, name, digest), files, digest);
-      if (bundle.manifest.name === name) return bundle;
-      throw new StepError('Verified', 'OtherName', `the bundle is of plugin ${bundle.manifest.name}`);
-    } catch (error) {
-      if (!(error instanceof PintleError)) throw error;
-      throw new StepError('Verified', error.code === 'BUNDLE_MODIFIED' ? 'Modified' : 'NoBundle', error.message);
+      await next.instance.start();
+      await this.#step(name, 'health');
+      await clock.sleep(next.instance.state.phase === 'Active' ? healthMs : 0, this.#over.signal);
+      if (this.#over.signal.aborted) return;
+      const { manifest } = next.bundle;
+      if (next.instance.state.phase !== 'Active') {
+        const why = next.instance.state.message || 'it was not ready';
+        entry.rolledBack = `${manifest.version} was given up: ${why}; ${former.bundle.manifest.version} goes on`;
+        former.fingerprint = next.fingerprint;
+        await this.#drain(entry, next);
+        await provisionIdentity(client, former.bundle.manifest, former.approvedNeeds);
+        return;
+      }
+      await this.#step(name, 'fence');
+      await former.gateway.fence();
+      await this.#step(name, 'promote');
+      next.gateway.promote();
+      next.instance.activate();
+      entry.running = next;
+      this.#attach(manifest.name, entry, next);
+      if (!entry.rolledBack && entry.lastGood && entry.lastGood.digest !== next.bundle.digest)
+        entry.upgrade = { fallback: entry.lastGood, untilMs: clock.monotonicMs() + probationMs };
+      this.#good(entry, next);
+      await this.#step(name, 'drain');
+      this.#drain(entry, former);
+      await provisionIdentity(client, manifest, next.approvedNeeds);
+    } finally {
+      if (entry.next === next) entry.next = undefined;
+      if (entry.running !== next && !this.#over.signal.aborted) this.#drain(entry, next);
     }
   }
-
-  #approved({ manifest }: Bundle, { approvedNeeds = {}, isolation }: PluginSpec): Isolation {
-    const missing = unapproved(manifest.needs, approvedNeeds);
-    if (missing.length > 0)
-      throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
-    if (isolation === 'process' && manifest.isolation === 'sandbox')
-      throw new StepError(
-        'Approved',
-        'WeakerIsolation',
-        'spec.isolation may raise the level of the manifest (sandbox), not lower it',
-      );
-    return isolation ?? manifest.isolation;
+  #drain(entry: Entry, version: Version): Promise<void> {
+    const end = Promise.resolve(version[Symbol.asyncDispose]()).catch((error: unknown) =>
+      this.options.log.warn('a version of a plugin did not end well', { error: messageOf(error) }),
+    );
+    entry.draining = Promise.all([entry.draining, end]).then(() => {});
+    return entry.draining;
+  }
+  #good(entry: Entry, version: Version): void {
+    version.healthy = true;
+    const { manifest, digest } = version.bundle;
+    if (entry.lastGood && entry.lastGood.digest !== digest) entry.previous = entry.lastGood;
+    entry.lastGood = { version: manifest.version, digest, approvedNeeds: version.approvedNeeds };
+  }
+  async #step(plugin: string, step: StartStep): Promise<void> {
+    await this.options.onStep?.(plugin, step);
   }
 
   async #stop(entry: Entry): Promise<void> {
-    const { running } = entry;
+    const { running, next } = entry;
     entry.running = undefined;
-    if (!running) return;
-    await running.instance[Symbol.asyncDispose]();
-    await running.gateway[Symbol.asyncDispose]();
+    entry.next = undefined;
+    if (running) this.#drain(entry, running);
+    if (next) this.#drain(entry, next);
+    await entry.draining;
   }
 
   /** What an instance tells by itself, between reconciles. */
@@ -202,14 +255,42 @@ export class PluginHost implements AsyncDisposable {
     const { running } = entry;
     if (!running || this.#over.signal.aborted) return;
     const { clock, client, healthMs = healthMsDefault } = this.options;
+    const { phase } = running.instance.state;
+    if (phase === 'Quarantined') this.#detach(name, entry);
+    // What was healthy before, or takes over hooks that are in force, answers them at once: without it they fail.
+    const wasGood = entry.lastGood?.digest === running.bundle.digest && (entry.formerHooks?.length ?? 0) > 0;
+    if (phase === 'Active' && (wasGood || this.#hooks.isAttached(name))) this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
-    if (running.instance.state.phase !== 'Active' || running.healthy) return;
+    if (phase !== 'Active' || running.healthy) return;
     await clock.sleep(healthMs, this.#over.signal);
     if (entry.running !== running || running.instance.state.phase !== 'Active') return;
-    running.healthy = true;
-    const { manifest, digest } = running.bundle;
-    entry.lastGood = { version: manifest.version, digest };
+    this.#good(entry, running);
+    this.#attach(name, entry, running);
     await this.#refresh(name, entry, client);
+  }
+  #attach(name: string, entry: Entry, running: Version): void {
+    entry.formerHooks = [];
+    if (this.#hooks.isAttached(name, running.instance)) return;
+    const hooks = hooksOf(running.bundle.manifest, running.spec);
+    if (hooks.length > 0) this.#hooks.attach(name, running.instance, hooks);
+    else this.#hooks.detach(name);
+  }
+  #detach(name: string, entry: Entry): void {
+    entry.formerHooks = [];
+    this.#hooks.detach(name);
+  }
+  /** Metrics of every plugin that runs. */
+  metricsText(): string {
+    return exposition(
+      [...this.#entries].flatMap(([name, { running }]) =>
+        running ? [{ name, facts: running.bundle.manifest.metrics ?? [], values: running.instance.state.metrics }] : [],
+      ),
+    );
+  }
+  /** Writes the figures of hooks into the status of each plugin that has some. */
+  async refreshHooks(): Promise<void> {
+    for (const [name, entry] of this.#entries)
+      if (this.#hooks.isAttached(name)) await this.#refresh(name, entry, this.options.client);
   }
   async #refresh(name: string, entry: Entry, client: Client): Promise<void> {
     const current = await client.get(pluginKind as Kind<PluginObject>, { name }).catch(() => undefined);
@@ -219,15 +300,30 @@ export class PluginHost implements AsyncDisposable {
       );
   }
 
-  /** In probation a version that was given up makes way for the last good one. */
-  async #quarantineRollback(name: string, plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
-    const { running, lastGood } = entry;
-    if (running?.instance.state.phase !== 'Quarantined' || !lastGood) return;
-    if (lastGood.digest === running.bundle.digest || entry.rolledBack) return;
-    if (this.options.clock.monotonicMs() - running.beganMs > probationMs) return;
-    const { version } = running.bundle.manifest;
-    entry.rolledBack = `${version} was given up: ${running.instance.state.message}; ${lastGood.version} runs instead`;
-    await this.#run(name, plugin, entry, lastGood.digest, running.fingerprint);
+  /** In probation a version that does badly makes way for the one that was good before it. */
+  async #probation(name: string, plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
+    const { running } = entry;
+    if (!running || entry.rolledBack) return;
+    // One that never was healthy, after a start without a version beside it, makes way for the last good one.
+    const fresh = running.healthy || !entry.lastGood || entry.lastGood.digest === running.bundle.digest;
+    const upgrade =
+      entry.upgrade ?? (fresh ? undefined : { fallback: entry.lastGood!, untilMs: running.beganMs + probationMs });
+    if (!upgrade) return;
+    const verdict = afterUpgrade(
+      upgrade,
+      running.instance.state,
+      this.options.clock.monotonicMs(),
+      this.#hooks.counts(name),
+    );
+    if (verdict.type === 'watch') return;
+    entry.upgrade = undefined;
+    if (verdict.type === 'passed') return;
+    const { manifest } = running.bundle;
+    const { fallback } = upgrade;
+    entry.rolledBack = `${manifest.version} was given up: ${verdict.why}; ${fallback.version} runs instead`;
+    await this.#run(name, plugin, entry, fallback, running.fingerprint);
+    entry.lastGood = fallback;
+    entry.previous = undefined;
   }
 
   #report(name: string, plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
@@ -238,27 +334,41 @@ export class PluginHost implements AsyncDisposable {
   async #write(name: string, plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
     const { running } = entry;
     const seen: Seen = {
-      generation: plugin.metadata.generation ?? 1,
+      generation: this.#hasReached(plugin, entry)
+        ? (plugin.metadata.generation ?? 1)
+        : (plugin.status?.observedGeneration ?? 0),
       paused: plugin.spec?.paused ?? false,
       failure: entry.failure,
       instance: running?.instance.state,
       healthy: running?.healthy ?? false,
       active: running && { version: running.bundle.manifest.version, digest: running.bundle.digest },
       lastGood: entry.lastGood,
+      previous: entry.previous,
+      probation: entry.upgrade && {
+        fallback: entry.upgrade.fallback,
+        until: timeText(this.options.clock.now() + entry.upgrade.untilMs - this.options.clock.monotonicMs()),
+      },
       rolledBack: entry.rolledBack,
       uncarried: running && uncarried(running.bundle.manifest.provides),
+      hooks: this.#hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
+      registered: running?.bundle.manifest,
     };
     const status = statusOf(seen, plugin.status, timeText(this.options.clock.now()));
     const text = JSON.stringify({
       ...status,
       conditions: status.conditions?.map((one) => ({ ...one, lastTransitionTime: '' })),
+      probation: status.probation?.fallback,
     });
     if (text === entry.written) return;
-    const body = {
-      status: { ...status, activeVersion: status.activeVersion ?? null, memoryBytes: status.memoryBytes ?? null },
-    };
-    await this.options.client.patch(pluginKind, { name }, { type: 'merge', body }, { subresource: 'status' });
+    const patch = { type: 'merge', body: { status: withNulls(status) } } as const;
+    await this.options.client.patch(pluginKind, { name }, patch, { subresource: 'status' });
     entry.written = text;
+  }
+
+  /** What the object asks for runs, or has failed. */
+  #hasReached({ spec }: Readonly<PluginObject>, { running, failedFingerprint, failure }: Entry): boolean {
+    const fingerprint = fingerprintOf(spec!);
+    return spec?.paused || running?.fingerprint === fingerprint || failedFingerprint === fingerprint || !!failure;
   }
 
   async #uninstall(plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
@@ -266,9 +376,14 @@ export class PluginHost implements AsyncDisposable {
     const { client, files, folder, runFolder } = this.options;
     const manifest =
       entry.running?.bundle.manifest ??
-      (await this.#verified(name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+      (await verified(this.options, name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+    if (plugin.spec?.dataPolicy === 'Delete' && manifest) {
+      const runs = entry.running?.instance.state.phase === 'Active';
+      await removeKinds(client, manifest, { clock: this.options.clock, signal: this.#over.signal, runs });
+      if (this.#over.signal.aborted) return; // the next host goes on
+    }
+    this.#detach(name, entry);
     await this.#stop(entry);
-    if (plugin.spec?.dataPolicy === 'Delete' && manifest) await removeKinds(client, manifest);
     await removeIdentity(client, name);
     await files.rm(join(folder, name), { recursive: true, force: true });
     await files.rm(join(runFolder, name), { recursive: true, force: true });
@@ -282,5 +397,6 @@ export class PluginHost implements AsyncDisposable {
   }
 }
 
-const fingerprintOf = ({ digest, config, approvedNeeds, isolation }: PluginSpec): string =>
-  JSON.stringify([digest, config, approvedNeeds, isolation]);
+const knownOf = ({ version, digest, approvedNeeds }: PluginSpec): Known => ({ version, digest, approvedNeeds });
+const fingerprintOf = ({ digest, config, approvedNeeds, isolation, hookPriority, failClosed }: PluginSpec): string =>
+  JSON.stringify([digest, config, approvedNeeds, isolation, hookPriority, failClosed]);

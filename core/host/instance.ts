@@ -1,18 +1,21 @@
-import { type Clock, type Log, messageOf } from '#base';
+import { type Channel, type Clock, channelOfFd, type Log, messageOf } from '#base';
 import type { Bundle } from './bundle.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
 import { protocolVersion } from './manifest.ts';
-import { beatEveryMs, type FromPlugin, linesOf, type ToPlugin } from './protocol.ts';
+import type { MetricValues } from './plugin-metrics.ts';
+import { beatEveryMs, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { undeclared } from './provides.ts';
 
 export interface InstanceState {
   readonly phase: 'Starting' | 'Active' | 'Unresponsive' | 'Backoff' | 'Quarantined' | 'Stopped';
   readonly message: string;
   readonly restarts: number;
+  /** How often it was killed for its silence. */
+  readonly hangs: number;
   readonly sandbox: readonly string[];
   readonly memoryBytes?: number;
-  readonly metrics: Readonly<Record<string, number>>;
+  readonly metrics: MetricValues;
 }
 export interface InstanceOptions {
   readonly bundle: Bundle;
@@ -21,6 +24,8 @@ export interface InstanceOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly onChange: (state: InstanceState) => void;
+  /** Starts without acting, until `activate`. */
+  readonly standby?: boolean;
 }
 type FromChild = FromPlugin | { readonly type: 'sandbox'; readonly facts: readonly string[] };
 /** setup() may take 10 s; the rest is the start of the process on a busy host. */
@@ -28,17 +33,36 @@ const readyMsMax = 15_000;
 const drainMsMax = 10_000;
 const logLinesPerSecondMax = 100;
 const errorBytesMax = 4_096;
+const helloMsMax = 5_000;
 
 /** Keeps one version of one plugin running: starts it, hears its heartbeat, starts it again, gives up. */
 export class PluginInstance implements AsyncDisposable {
-  state: InstanceState = { phase: 'Starting', message: '', restarts: 0, sandbox: [], metrics: {} };
+  state: InstanceState = { phase: 'Starting', message: '', restarts: 0, hangs: 0, sandbox: [], metrics: {} };
+  /** To the process that is ready now; undefined when it registered no hooks. */
+  channel: Channel | undefined;
   readonly #stop = new AbortController();
   #life: Life = freshLife;
   #running: Promise<void> | undefined;
+  #standby: boolean;
+  #now: OneLife | undefined;
   readonly #settled = Promise.withResolvers<void>();
 
-  constructor(readonly options: InstanceOptions) {}
+  constructor(readonly options: InstanceOptions) {
+    this.#standby = options.standby ?? false;
+  }
+  get standby(): boolean {
+    return this.#standby;
+  }
+  /** From now on it acts, in later lives too. */
+  activate(): void {
+    if (!this.#standby) return;
+    this.#standby = false;
+    this.#now?.activate();
+  }
 
+  get isResponsive(): boolean {
+    return this.state.phase === 'Active';
+  }
   /** Resolves when it is ready for the first time, or has no chance left. */
   start(): Promise<void> {
     this.#running ??= this.#keep();
@@ -77,11 +101,13 @@ export class PluginInstance implements AsyncDisposable {
     this.#change({ phase: 'Starting', sandbox: launched.facts });
     const over = new AbortController();
     const one = new OneLife(this, launched, over.signal);
+    this.#now = one;
     const errors = tailOf(child.stderr);
     const stopping = () => void one.stop();
     this.#stop.signal.addEventListener('abort', stopping, { once: true });
     if (this.#stop.signal.aborted) stopping();
     try {
+      await one.openChannel();
       void one.watchSilence();
       await one.listen().catch((error: unknown) => one.end(messageOf(error)));
       const code = await child.exited;
@@ -92,6 +118,8 @@ export class PluginInstance implements AsyncDisposable {
       };
     } finally {
       over.abort();
+      one.channel?.[Symbol.dispose]();
+      this.channel = undefined;
       this.#stop.signal.removeEventListener('abort', stopping);
       await launched.clear();
     }
@@ -120,11 +148,13 @@ export class PluginInstance implements AsyncDisposable {
 class OneLife {
   isReady = false;
   why: string | undefined;
+  channel: Channel | undefined;
   #heardMs: number;
   #ended = false;
   #logSecond = 0;
   #logLines = 0;
   #memoryMs = 0;
+  #toldStandby = false;
 
   constructor(
     private readonly owner: PluginInstance,
@@ -134,6 +164,25 @@ class OneLife {
     this.#heardMs = owner.options.clock.monotonicMs();
   }
 
+  /** Its end of the socket pair: what it sends beyond the rules ends it. */
+  async openChannel(): Promise<void> {
+    const { channelFd } = this.launched.child;
+    if (channelFd === undefined) return;
+    const { clock } = this.owner.options;
+    this.channel = await channelOfFd(channelFd, {
+      clock,
+      answer: () => {
+        throw new Error('a plugin asks the API, not its host');
+      },
+    });
+    void this.channel.closed.then((why) => {
+      if (!this.over.aborted && why.startsWith('it sent')) this.end(`in a hook: ${why}`);
+    });
+  }
+  /** A process that has not been greeted yet will hear it with its start. */
+  activate(): void {
+    if (this.#toldStandby) this.#send({ type: 'activate' });
+  }
   end(why: string): void {
     this.#ended = true;
     this.why ??= why;
@@ -159,8 +208,10 @@ class OneLife {
         continue;
       }
       const silence = afterSilence(nowMs - this.#heardMs);
-      if (silence === 'dead') this.end('no heartbeat for 15 s');
-      else if (silence === 'unresponsive')
+      if (silence === 'dead') {
+        this.owner.update({ hangs: this.owner.state.hangs + 1 });
+        this.end('no heartbeat for 15 s');
+      } else if (silence === 'unresponsive')
         this.owner.update({ phase: 'Unresponsive', message: 'no heartbeat for 5 s' });
       else if (this.owner.state.phase === 'Unresponsive') this.owner.ready();
     }
@@ -183,9 +234,11 @@ class OneLife {
       case 'ready': {
         const more = undeclared(bundle.manifest.provides, message.provides);
         if (more.length > 0) return this.end(`it registered what its manifest does not declare: ${more.join(', ')}`);
-        this.isReady = true;
-        return this.owner.ready();
+        return this.#greetHooks();
       }
+      case 'print':
+      case 'done':
+        return; // of commands, which no instance runs
       case 'failed':
         this.why ??= String(message.message).slice(0, 1_000);
         return;
@@ -205,9 +258,35 @@ class OneLife {
     if (name !== manifest.name || version !== manifest.version)
       return this.end(`it says it is ${name} ${version}, its manifest ${manifest.name} ${manifest.version}`);
     const { apiSocket } = this.launched;
-    this.#send({ type: 'start', protocol: protocolVersion, apiSocket, config: this.owner.options.config });
+    const { config } = this.owner.options;
+    this.#toldStandby = this.owner.standby;
+    this.#send({
+      type: 'start',
+      protocol: protocolVersion,
+      apiSocket,
+      config,
+      standby: this.#toldStandby,
+      ...(this.channel ? { hooks: hooksProtocol } : {}),
+    });
   }
-  async #beat(metrics: Readonly<Record<string, number>>): Promise<void> {
+  /** Ready is who also answers its hooks. Not awaited: its lines are heard meanwhile. */
+  #greetHooks(): void {
+    const isReady = (): void => {
+      this.isReady = true;
+      this.owner.channel = this.channel;
+      this.owner.ready();
+    };
+    if (!this.channel) return isReady();
+    void this.channel.call('hello', { protocol: hooksProtocol }, helloMsMax).then(
+      (answer) => {
+        const { protocol } = (answer ?? {}) as { protocol?: number };
+        if (protocol === hooksProtocol) isReady();
+        else this.end(`its hooks speak protocol ${protocol}, this host ${hooksProtocol}`);
+      },
+      (error: unknown) => this.end(`it does not answer for its hooks: ${messageOf(error)}`),
+    );
+  }
+  async #beat(metrics: MetricValues): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();
     if (nowMs - this.#memoryMs > 10 * beatEveryMs) {
       this.#memoryMs = nowMs;
@@ -231,7 +310,7 @@ class OneLife {
 }
 
 /** The last bytes of a stream, read to its end so that its writer never waits. */
-async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
   let tail = Buffer.alloc(0);
   for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
   return tail.toString('utf8');

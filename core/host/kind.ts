@@ -1,4 +1,5 @@
 import type { Kind, KubeObject, TypeFacts } from '#api';
+import type { CommandFacts, Panel, RestKindFacts } from '#sdk';
 
 /** An installed plugin: `plugins.pintle.dev/v1`, cluster scope. */
 export type PluginObject = KubeObject & { spec?: PluginSpec; status?: PluginStatus };
@@ -14,6 +15,10 @@ export interface PluginSpec {
   /** A stronger level than the plugin asks for; a weaker one is refused. */
   readonly isolation?: 'process' | 'sandbox';
   readonly paused?: boolean;
+  /** Mutating hooks of plugins with a lower number run first; default 0, by name among equals. */
+  readonly hookPriority?: number;
+  /** Hooks beyond its own kinds, as status.hooks names them, without whose answer requests are refused. */
+  readonly failClosed?: readonly string[];
   /** Of its custom resources when it is uninstalled; default Keep. */
   readonly dataPolicy?: 'Keep' | 'Delete';
 }
@@ -33,16 +38,47 @@ export interface PluginCondition {
   readonly message: string;
   readonly lastTransitionTime: string;
 }
+/** One hook that is attached: called for every request that it is about. */
+export interface HookStatus {
+  /** `validate crontasks.cron.example.com` */
+  readonly name: string;
+  readonly priority: number;
+  /** What holds without an answer. */
+  readonly failurePolicy: 'Fail' | 'Ignore';
+  /** Of the last 256 calls, such as `0.4ms`. */
+  readonly p50?: string;
+  readonly p99?: string;
+  /** Calls without an answer in time. */
+  readonly timeouts: number;
+}
+/** A version that was healthy, and what was approved of its needs then. */
+export interface KnownVersion {
+  readonly version: string;
+  readonly digest: string;
+  readonly approvedNeeds?: Readonly<Record<string, readonly string[]>>;
+}
 export interface PluginStatus {
   readonly phase?: PluginPhase;
   readonly conditions?: readonly PluginCondition[];
   readonly activeVersion?: string;
-  readonly lastGood?: { readonly version: string; readonly digest: string };
+  readonly lastGood?: KnownVersion;
+  /** Was good before lastGood. */
+  readonly previous?: KnownVersion;
+  /** After an upgrade: until then a version that does badly makes way for `fallback`. */
+  readonly probation?: {
+    readonly until: string;
+    readonly fallback: KnownVersion;
+  };
   readonly restarts?: number;
   readonly memoryBytes?: number;
   /** Facts in force, as the launcher reported them. */
   readonly sandbox?: readonly string[];
   readonly observedGeneration?: number;
+  readonly hooks?: readonly HookStatus[];
+  /** Kinds of rest() that are served while it is attached. */
+  readonly apis?: readonly RestKindFacts[];
+  readonly panels?: readonly Panel[];
+  readonly commands?: readonly CommandFacts[];
 }
 
 export const pluginKind: Kind<PluginObject> = {

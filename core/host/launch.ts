@@ -4,6 +4,7 @@ import { type DuplexChild, type Files, ownProgram, ownUserId, PintleError, progr
 import type { Bundle } from './bundle.ts';
 import { prepareCgroup, removeCgroup } from './cgroup.ts';
 import type { Isolation } from './manifest.ts';
+import { hasHooks } from './provides.ts';
 
 export interface Places {
   /** Writable for the plugin, kept between starts. */
@@ -28,6 +29,10 @@ export interface LaunchOptions {
   readonly files: Files;
   /** Tells clusters of one machine apart. */
   readonly clusterId: string;
+  /** Tells two versions of a plugin apart that run at once. */
+  readonly slot: 0 | 1;
+  /** It runs one command of the plugin under the rights of a person: as a user of its own, that the plugin itself is not. */
+  readonly command?: boolean;
 }
 const sandboxProgram = join(import.meta.dir, '../base/sandbox.ts');
 export const socketName = 'api.sock';
@@ -47,10 +52,11 @@ export async function launchPlugin(
 ): Promise<Launched> {
   const { files } = options;
   for (const folder of Object.values(places)) await files.mkdir(folder, { recursive: true, mode: 0o700 });
+  const channel = hasHooks(bundle.manifest.provides);
   if (isolation === 'process') {
     const entry = join(bundle.folder, bundle.manifest.entry);
     const env = { HOME: places.state, TMPDIR: places.state, PATH: '/usr/bin:/bin' };
-    const child = options.spawn([ownProgram(), entry], { cwd: places.state, env, onlyThisEnv: true });
+    const child = options.spawn([ownProgram(), entry], { cwd: places.state, env, onlyThisEnv: true, channel });
     return {
       child,
       apiSocket: join(places.api, socketName),
@@ -71,10 +77,13 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
       'install util-linux',
     );
   const { manifest } = bundle;
+  const channel = hasHooks(manifest.provides);
   const isRoot = ownUserId() === 0;
-  const uid = isRoot ? userIdOf(options.clusterId, manifest.name) : undefined;
+  const suffix = options.command ? '/command' : '';
+  const uid = isRoot ? userIdOf(options.clusterId, `${manifest.name}${suffix}`) : undefined;
   if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
-  const group = `pintle-${options.clusterId}-${manifest.name}`;
+  const part = options.command ? '-command' : options.slot === 0 ? '' : `-${options.slot}`;
+  const group = `pintle-${options.clusterId}-${manifest.name}${part}`;
   const cgroup = isRoot
     ? await prepareCgroup(options.files, group, {
         memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,
@@ -92,11 +101,12 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
     cgroups: cgroup?.joins ?? [],
     openFilesMax,
     processesMax: isRoot ? processesMax : 0,
+    channel,
   };
   const user = isRoot ? [] : ['-U', '-r'];
   const child = options.spawn(
     [unshare, ...user, '-m', '-n', '--propagation', 'private', '--', ownProgram(), sandboxProgram, JSON.stringify(run)],
-    { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true },
+    { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true, channel },
   );
   return {
     child,

@@ -1,10 +1,11 @@
 import type { KubeObject } from '#api';
 import { PintleError } from '#base';
-import type { JsonSchema } from '#sdk';
+import type { CommandFacts, JsonSchema, Panel, RestKindFacts } from '#sdk';
+import type { MetricFacts } from './plugin-metrics.ts';
 
 export const manifestFile = 'plugin.json';
 /** Of what host and plugin say to each other. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 /** What `sdk` ranges of plugins are held against. */
 export const sdkVersion = '1.0.0';
 
@@ -18,7 +19,36 @@ export interface Provides {
   readonly validates: readonly string[];
   readonly mutates: readonly string[];
   readonly schedules: readonly string[];
+  /** Those of `validates` that are asked about deletions too. */
+  readonly deletes?: readonly string[];
+  /** `plural.group` of kinds with convert(). */
+  readonly converts?: readonly string[];
+  /** `group/version Kind` of kinds that are served by rest(). */
+  readonly apis?: readonly string[];
+  readonly authenticators?: readonly string[];
+  readonly metrics?: readonly string[];
+  readonly commands?: readonly string[];
+  readonly panels?: readonly string[];
+  readonly networks?: readonly string[];
+  readonly proxies?: readonly string[];
+  readonly runtimes?: readonly string[];
+  readonly volumes?: readonly string[];
 }
+const providesRequired = ['controllers', 'validates', 'mutates', 'schedules'] as const;
+export const providesPoints = [
+  ...providesRequired,
+  'deletes',
+  'converts',
+  'apis',
+  'authenticators',
+  'metrics',
+  'commands',
+  'panels',
+  'networks',
+  'proxies',
+  'runtimes',
+  'volumes',
+] as const satisfies readonly (keyof Provides)[];
 /** plugin.json of a built plugin: all that install and start need to know, without running its code. */
 export interface PluginManifest {
   readonly formatVersion: 1;
@@ -37,6 +67,11 @@ export interface PluginManifest {
   readonly config?: JsonSchema;
   /** CustomResourceDefinitions. */
   readonly resources: readonly KubeObject[];
+  /** Facts of what `provides` names. */
+  readonly apis?: readonly RestKindFacts[];
+  readonly commands?: readonly CommandFacts[];
+  readonly panels?: readonly Panel[];
+  readonly metrics?: readonly MetricFacts[];
   readonly limits: { readonly memoryMiB: number };
   /** Path → SHA-256, 64 hex digits, of every other file of the bundle. */
   readonly files: Readonly<Record<string, string>>;
@@ -89,12 +124,52 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
     if (!isTexts(list) || list.some((verb) => !verbs.has(verb)))
       return `needs: ${resource} has a verb that does not exist`;
   }
-  const lists = ['controllers', 'validates', 'mutates', 'schedules'] as const;
-  if (!isRecord(provides) || lists.some((list) => !isTexts(provides[list]))) return 'provides must list names';
+  if (!isRecord(provides)) return 'provides must list names';
+  const misshapen = [
+    ...providesRequired.filter((point) => !isTexts(provides[point])),
+    ...providesPoints.filter((point) => provides[point] !== undefined && !isTexts(provides[point])),
+  ];
+  if (misshapen.length > 0) return `provides.${misshapen[0]} must list names`;
+  const stranger = Object.keys(provides).find((point) => !providesPoints.includes(point as keyof Provides));
+  if (stranger !== undefined) return `provides.${stranger} is no contribution point that this host knows`;
+  const facts = factsMistake(value);
+  if (facts) return facts;
   if (!isTexts(value.requires)) return 'requires must list names of plugins';
   if (!Array.isArray(resources)) return 'resources must be a list of CustomResourceDefinitions';
   if (!isRecord(limits) || !Number.isInteger(limits.memoryMiB) || limits.memoryMiB < 16)
     return 'limits.memoryMiB must be a whole number of at least 16';
+  return undefined;
+}
+/** What is registered without running any code must be said in full, and only that. */
+function factsMistake({
+  apis = [],
+  commands = [],
+  panels = [],
+  provides,
+  files,
+}: Partial<PluginManifest>): string | undefined {
+  const dns = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+  if (![apis, commands, panels].every((list) => Array.isArray(list) && list.every(isRecord)))
+    return 'apis, commands and panels must be lists of objects';
+  for (const { group, version, kind, plural, namespaced, verbs } of apis) {
+    const named = [group, version, plural].every((text) => isText(text) && dns.test(text)) && group.includes('.');
+    if (!named || !isText(kind) || !/^[A-Z]\w*$/.test(kind) || typeof namespaced !== 'boolean' || !isTexts(verbs))
+      return 'apis must give group, version, kind, plural, namespaced and verbs';
+    if (!provides?.apis?.includes(`${group}/${version} ${kind}`))
+      return `provides.apis does not name ${group}/${version} ${kind}`;
+  }
+  for (const { name, help } of commands)
+    if (!isText(name) || !dns.test(name) || !isText(help) || !provides?.commands?.includes(name))
+      return 'commands must give name and help, and provides.commands their names';
+  for (const { name, title, module } of panels)
+    if (
+      !isText(name) ||
+      !isText(title) ||
+      !isText(module) ||
+      !(module in (files ?? {})) ||
+      !provides?.panels?.includes(name)
+    )
+      return 'panels must give name, title and a module of the bundle, and provides.panels their names';
   return undefined;
 }
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -8,6 +8,7 @@ import {
   type KindRegistry,
   type Metrics,
   type NodePart,
+  type NodePartContext,
   startControllers,
   startPlugin,
 } from '#sdk';
@@ -108,9 +109,13 @@ export const controllersParts = (
 /** Parts of a node process. */
 export const nodeParts = (
   plugins: readonly BuiltinPlugin[],
-  node: { readonly informers: InformerFactory; readonly nodeName: string },
+  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'machine' | 'api'> & {
+    readonly folderOf: (name: string) => string;
+  },
   seams: Seams,
 ): Part[] =>
   having(plugins, 'node', async (load, name, scope) => {
-    await (await load()).default.start({ ...seams, ...node, log: seams.log.with({ plugin: name }), scope });
+    const { folderOf, ...shared } = node;
+    const own = { log: seams.log.with({ plugin: name }), scope, folder: folderOf(name) };
+    await (await load()).default.start({ ...seams, ...shared, ...own });
   });

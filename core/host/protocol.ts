@@ -1,4 +1,5 @@
 import type { Provides } from './manifest.ts';
+import type { MetricValues } from './plugin-metrics.ts';
 
 /** Host and plugin speak in lines of JSON over the plugin's standard input and output. */
 export type ToPlugin =
@@ -8,15 +9,30 @@ export type ToPlugin =
       /** Unix socket that answers the Kubernetes API as this plugin's account. */
       readonly apiSocket: string;
       readonly config: Readonly<Record<string, unknown>>;
+      /** Version of the calls over descriptor 3; absent: the host makes none. */
+      readonly hooks?: number;
+      /** Runs this and ends; nothing else is started. */
+      readonly command?: CommandWords;
+      /** Another version acts: set up and fill caches, but reconcile nothing before `activate`. */
+      readonly standby: boolean;
     }
+  | { readonly type: 'activate' }
   | { readonly type: 'stop' };
+export interface CommandWords {
+  readonly name: string;
+  readonly flags: Readonly<Record<string, unknown>>;
+  readonly words: readonly string[];
+}
 export type FromPlugin =
+  /** Of a command: for the person who typed it, and its end. */
+  | { readonly type: 'print'; readonly line: string }
+  | { readonly type: 'done' }
   | { readonly type: 'hello'; readonly protocol: number; readonly name: string; readonly version: string }
-  /** setup() has returned. */
+  /** setup() has returned; in standby caches are filled as well. */
   | { readonly type: 'ready'; readonly provides: Provides }
   | { readonly type: 'failed'; readonly message: string }
   /** Once a second. */
-  | { readonly type: 'beat'; readonly metrics: Readonly<Record<string, number>> }
+  | { readonly type: 'beat'; readonly metrics: MetricValues }
   | {
       readonly type: 'log';
       readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -24,6 +40,8 @@ export type FromPlugin =
       readonly fields?: Readonly<Record<string, unknown>>;
     };
 
+/** Of the calls over the socket pair; `hello` is the first and names it. */
+export const hooksProtocol = 1;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 

@@ -1,23 +1,40 @@
-import type { Contributions, Plugin } from '#sdk';
-import type { Provides } from './manifest.ts';
+import { type Contributions, type Plugin, restName } from '#sdk';
+import { type Provides, providesPoints } from './manifest.ts';
 
 /** What a plugin registered, by name. Pure. */
-export function providesOf({ controllers, validators, mutators, scheduling }: Contributions): Provides {
+export function providesOf(found: Contributions, metrics: readonly { name: string }[] = []): Provides {
   const named = (list: readonly { resource: NonNullable<Plugin['resources']>[number] }[]) =>
     [...new Set(list.map(({ resource: { kind } }) => `${kind.plural}.${kind.group}`))].sort();
-  return {
-    controllers: controllers.map(({ name }) => name).sort(),
-    validates: named(validators),
-    mutates: named(mutators),
-    schedules: scheduling.map(({ name }) => name).sort(),
+  const names = (list: readonly { name: string }[]) => list.map(({ name }) => name).sort();
+  const converting = found.resources.filter(({ convert }) => convert).map((resource) => ({ resource }));
+  const all: Required<Provides> = {
+    controllers: names(found.controllers),
+    validates: named(found.validators),
+    mutates: named(found.mutators),
+    schedules: names(found.scheduling),
+    deletes: named(found.validators.filter(({ on }) => on.includes('DELETE'))),
+    converts: named(converting),
+    apis: found.apis.map(restName).sort(),
+    authenticators: names(found.authenticators),
+    metrics: names(metrics),
+    commands: names(found.commands),
+    panels: names(found.panels),
+    networks: names(found.networks),
+    proxies: names(found.proxies),
+    runtimes: names(found.runtimes),
+    volumes: names(found.volumes),
   };
+  // The four that every manifest has, and what there is of the others.
+  return Object.fromEntries(
+    providesPoints.flatMap((point, index) => (index < 4 || all[point].length > 0 ? [[point, all[point]]] : [])),
+  ) as unknown as Provides;
 }
 
 /** Names that were registered but not declared, such as `controller cron-crontasks`. Pure. */
 export const undeclared = (declared: Provides, registered: Provides): string[] =>
-  (Object.keys(declared) as (keyof Provides)[]).flatMap((point) =>
+  providesPoints.flatMap((point) =>
     (registered[point] ?? [])
-      .filter((name) => !declared[point].includes(name))
+      .filter((name) => !(declared[point] ?? []).includes(name))
       .map((name) => `${words[point]} ${name}`),
   );
 const words: Readonly<Record<keyof Provides, string>> = {
@@ -25,11 +42,26 @@ const words: Readonly<Record<keyof Provides, string>> = {
   validates: 'validate hook for',
   mutates: 'mutate hook for',
   schedules: 'scheduling rule',
+  deletes: 'validate hook for deletions of',
+  converts: 'conversion of',
+  apis: 'API',
+  authenticators: 'authenticator',
+  metrics: 'metric',
+  commands: 'command',
+  panels: 'panel',
+  networks: 'network backend',
+  proxies: 'service proxy',
+  runtimes: 'container runtime',
+  volumes: 'volume driver',
 };
 
-/** Hooks are called by the API server through the host: that way is not built. Until it is, this is said, not hidden. Pure. */
-export const uncarried = ({ validates, mutates, schedules }: Provides): string[] => [
-  ...validates.map((name) => `${words.validates} ${name}`),
-  ...mutates.map((name) => `${words.mutates} ${name}`),
-  ...schedules.map((name) => `${words.schedules} ${name}`),
-];
+/** What runs on nodes, with their capabilities, is not carried to a process of its own. It is said, not hidden. Pure. */
+export const uncarried = (provides: Provides): string[] =>
+  (['networks', 'proxies', 'runtimes', 'volumes'] as const).flatMap((point) =>
+    (provides[point] ?? []).map((name) => `${words[point]} ${name}`),
+  );
+/** Something that the host asks it for. Pure. */
+export const hasHooks = (provides: Provides): boolean =>
+  (['validates', 'mutates', 'schedules', 'converts', 'apis', 'authenticators'] as const).some(
+    (point) => (provides[point] ?? []).length > 0,
+  );

@@ -9,15 +9,21 @@ import {
 } from '#api';
 import type { Clock } from '#base';
 import type { Client } from '#client';
+import { finalizerOf } from '#sdk';
+import { type DefinitionObject, storageVersion } from './crd-changes.ts';
 import type { PluginManifest } from './manifest.ts';
-import { accountNamespace, identityOf } from './rbac.ts';
+import { definitionStep, kindOfDefinition, unfitObjects } from './preflight.ts';
+import { accountNamespace, identityOf, rulesOf } from './rbac.ts';
 import { StepError } from './status.ts';
 
 type Needs = Readonly<Record<string, readonly string[]>>;
 const fieldManager = 'pintle-plugin-host';
-const ownerLabel = 'plugins.pintle.dev/plugin';
+export const ownerLabel = 'plugins.pintle.dev/plugin';
+/** Which version of the plugin wrote the definition. */
+const versionAnnotation = 'plugins.pintle.dev/version';
 const establishedMsMax = 10_000;
-const definitionKind: Kind<KubeObject> = {
+const finalizeMsMax = 60_000;
+export const definitionKind: Kind<KubeObject> = {
   group: 'apiextensions.k8s.io',
   version: 'v1',
   kind: 'CustomResourceDefinition',
@@ -27,9 +33,21 @@ const definitionKind: Kind<KubeObject> = {
   type: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition',
 };
 
-/** Account, role and binding, as approved: what is not approved any more goes. */
-export async function provisionIdentity(client: Client, manifest: PluginManifest, approved: Needs): Promise<void> {
+/**
+ * Account, role and binding, as approved: what is not approved any more goes. While a former version still acts, the
+ * role keeps what that one has.
+ */
+export async function provisionIdentity(
+  client: Client,
+  manifest: Pick<PluginManifest, 'name' | 'resources' | 'needs'>,
+  approved: Needs,
+  former?: {
+    readonly bundle: { readonly manifest: Pick<PluginManifest, 'resources' | 'needs'> };
+    readonly approvedNeeds: Needs;
+  },
+): Promise<void> {
   const { namespace, account, role, binding } = identityOf(manifest, approved);
+  if (former) role.rules = [...(role.rules ?? []), ...rulesOf(former.bundle.manifest, former.approvedNeeds)];
   const apply = <T>(kind: Kind<T>, object: T) => client.apply(kind, object, { fieldManager, force: true });
   await apply(namespaceKind, namespace);
   await apply(serviceAccountKind, account);
@@ -52,39 +70,42 @@ export async function removeIdentity(client: Client, name: string): Promise<void
 const isForeign = (group: string): boolean =>
   !group.includes('.') || /(^|\.)(k8s\.io|kubernetes\.io|pintle\.dev)$/.test(group);
 
-/** The plugin's own kinds, established. Throws StepError Resolved. */
+/**
+ * The plugin's own kinds, established. A change that would break what is stored is refused before anything is written.
+ * Throws StepError Resolved.
+ */
 export async function provisionKinds(
   client: Client,
   manifest: PluginManifest,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const definition of manifest.resources) {
-    const { group } = (definition as unknown as { spec: { group: string } }).spec;
-    const name = definition.metadata.name!;
+  for (const { group, kind } of manifest.apis ?? [])
     if (isForeign(group))
-      throw new StepError('Resolved', 'ForeignGroup', `${name}: the group ${group} is the platform's own`);
-    const there = await client.get(definitionKind, { name }).catch((error: unknown) => {
-      if (isReason(error, 'NotFound')) return undefined;
-      throw error;
-    });
-    const owner = there?.metadata.labels?.[ownerLabel];
-    if (there && owner !== manifest.name)
-      throw new StepError('Resolved', 'KindTaken', `${name} belongs to ${owner ? `plugin ${owner}` : 'somebody else'}`);
-    const labelled = {
-      ...definition,
-      metadata: { ...definition.metadata, labels: { ...definition.metadata.labels, [ownerLabel]: manifest.name } },
+      throw new StepError('Resolved', 'ForeignGroup', `API ${kind}: the group ${group} is the platform's own`);
+  const wanted: KubeObject[] = [];
+  for (const definition of manifest.resources)
+    if (await mayApply(client, manifest, definition as DefinitionObject)) wanted.push(definition);
+  for (const definition of wanted) {
+    const name = definition.metadata.name!;
+    const { labels, annotations } = definition.metadata;
+    const metadata = {
+      ...definition.metadata,
+      labels: { ...labels, [ownerLabel]: manifest.name },
+      annotations: { ...annotations, [versionAnnotation]: manifest.version },
     };
-    await client.apply(definitionKind, labelled, { fieldManager, force: true }).catch((error: unknown) => {
-      if (isReason(error, 'NotFound'))
-        throw new StepError(
-          'Resolved',
-          'CustomResourcesNotServed',
-          `this cluster serves no CustomResourceDefinitions, which ${name} is`,
-          false,
-        );
-      throw error;
-    });
+    await client
+      .apply(definitionKind, { ...definition, metadata }, { fieldManager, force: true })
+      .catch((error: unknown) => {
+        if (isReason(error, 'NotFound'))
+          throw new StepError(
+            'Resolved',
+            'CustomResourcesNotServed',
+            `this cluster serves no CustomResourceDefinitions, which ${name} is`,
+            false,
+          );
+        throw error;
+      });
   }
   const endMs = clock.monotonicMs() + establishedMsMax;
   for (const { metadata } of manifest.resources) {
@@ -96,6 +117,35 @@ export async function provisionKinds(
   }
 }
 
+/** False: the definition that is there does for this older version too. */
+async function mayApply(client: Client, manifest: PluginManifest, definition: DefinitionObject): Promise<boolean> {
+  const name = definition.metadata.name!;
+  if (isForeign(definition.spec.group))
+    throw new StepError(
+      'Resolved',
+      'ForeignGroup',
+      `${name}: the group ${definition.spec.group} is the platform's own`,
+    );
+  const there = (await client.get(definitionKind, { name }).catch((error: unknown) => {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  })) as DefinitionObject | undefined;
+  if (!there) return true;
+  const owner = there.metadata.labels?.[ownerLabel];
+  if (owner !== manifest.name)
+    throw new StepError('Resolved', 'KindTaken', `${name} belongs to ${owner ? `plugin ${owner}` : 'somebody else'}`);
+  const writtenBy = there.metadata.annotations?.[versionAnnotation];
+  const isDowngrade = writtenBy !== undefined && Bun.semver.order(manifest.version, writtenBy) < 0;
+  const step = definitionStep(there, definition, isDowngrade);
+  if (step.type === 'refuse')
+    throw new StepError('Resolved', 'BreakingChange', `${name} would break what was made for it: ${step.why}`);
+  if (step.type === 'keep') return false;
+  const unfit = await unfitObjects(client, there, definition);
+  if (unfit.length > 0)
+    throw new StepError('Resolved', 'StoredObjectsUnfit', `${name} does not fit stored objects: ${unfit.join('; ')}`);
+  return true;
+}
+
 async function isEstablished(client: Client, name: string): Promise<boolean> {
   const { status } = (await client.get(definitionKind, { name })) as KubeObject & {
     status?: { conditions?: { type: string; status: string }[] };
@@ -103,12 +153,43 @@ async function isEstablished(client: Client, name: string): Promise<boolean> {
   return status?.conditions?.some((one) => one.type === 'Established' && one.status === 'True') ?? false;
 }
 
-export async function removeKinds(client: Client, manifest: PluginManifest): Promise<void> {
-  for (const { metadata } of manifest.resources)
-    await client.delete(definitionKind, { name: metadata.name! }).catch((error: unknown) => {
-      if (!isReason(error, 'NotFound')) throw error;
-    });
+/** Its definitions go, and with them all objects. Those that its finalizers hold have 60 s, while it still runs. */
+export async function removeKinds(
+  client: Client,
+  manifest: PluginManifest,
+  { clock, signal, runs }: { readonly clock: Clock; readonly signal: AbortSignal; readonly runs: boolean },
+): Promise<void> {
+  const left = new Set(manifest.resources.map(({ metadata }) => metadata.name!));
+  for (const name of left) await ignoring(client.delete(definitionKind, { name }));
+  const endMs = clock.monotonicMs() + (runs ? finalizeMsMax : 0);
+  while (left.size > 0 && !signal.aborted) {
+    for (const name of left) if (!(await found(client.get(definitionKind, { name })))) left.delete(name);
+    if (left.size === 0 || clock.monotonicMs() > endMs) break;
+    await clock.sleep(100, signal);
+  }
+  for (const definition of manifest.resources)
+    if (left.has(definition.metadata.name!)) await releaseAll(client, manifest.name, definition as DefinitionObject);
 }
+
+/** Nobody is left to finalize these. */
+async function releaseAll(client: Client, plugin: string, definition: DefinitionObject): Promise<void> {
+  const kind = kindOfDefinition(definition, storageVersion(definition)?.name ?? 'v1');
+  const own = finalizerOf(plugin, kind);
+  const { items } = (await found(client.list(kind))) ?? { items: [] };
+  for (const { metadata } of items) {
+    if (!metadata.finalizers?.includes(own)) continue;
+    const finalizers = metadata.finalizers.filter((one) => one !== own);
+    const key = { name: metadata.name!, namespace: metadata.namespace };
+    const body = { metadata: { finalizers, resourceVersion: metadata.resourceVersion } };
+    await ignoring(client.patch(kind, key, { type: 'merge', body }));
+  }
+}
+const found = <T>(work: Promise<T>): Promise<T | undefined> =>
+  work.catch((error: unknown) => {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  });
+const ignoring = async (work: Promise<unknown>): Promise<void> => void (await found(work));
 
 /** Tokens of a plugin's account, renewed at half their hour. */
 export function accountTokens(client: Client, name: string, clock: Clock): () => Promise<string> {

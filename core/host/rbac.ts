@@ -48,8 +48,15 @@ const dangerousWrites = [
   'validatingwebhookconfigurations.admissionregistration.k8s.io',
   'apiservices.apiregistration.k8s.io',
   'plugins.plugins.pintle.dev',
+  'validatingadmissionpolicies.admissionregistration.k8s.io',
+  'validatingadmissionpolicybindings.admissionregistration.k8s.io',
+  'mutatingadmissionpolicies.admissionregistration.k8s.io',
+  'mutatingadmissionpolicybindings.admissionregistration.k8s.io',
+  'certificatesigningrequests.certificates.k8s.io',
+  'persistentvolumes', // of type hostPath
   'nodes',
   'serviceaccounts',
+  'tokenreviews.authentication.k8s.io', // with it go authenticators: they say who somebody is
 ];
 /** Needs that let a plugin become somebody else; they want a second confirmation. Pure. */
 export const dangerous = (needs: Needs): string[] =>

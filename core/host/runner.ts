@@ -1,12 +1,23 @@
 import { apiVersionOf } from '#api';
-import { createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
+import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
 import type { Client } from '#client';
-import { collect, type Plugin, type PluginRuntime, startPlugin } from '#sdk';
+import {
+  answerHooks,
+  assumeKinds,
+  collect,
+  commandFacts,
+  type Plugin,
+  type PluginRuntime,
+  type PreparedPlugin,
+  preparePlugin,
+  restKindFacts,
+} from '#sdk';
 import { createInformers } from '../client/cache-informer.ts';
 import { createClient } from '../client/http.ts';
+import { withConversion } from './hooks/conversion.ts';
 import { protocolVersion } from './manifest.ts';
 import { PluginMetrics } from './plugin-metrics.ts';
-import { beatEveryMs, type FromPlugin, linesOf, type ToPlugin } from './protocol.ts';
+import { beatEveryMs, type CommandWords, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { providesOf } from './provides.ts';
 
 /**
@@ -27,7 +38,7 @@ export async function runPlugin(plugin: Plugin): Promise<void> {
 }
 
 /** Standard output belongs to the protocol; what the plugin prints goes to its errors, which the host logs. */
-function ownOutput(): (line: string) => Promise<void> {
+export function ownOutput(): (line: string) => Promise<void> {
   const out = process.stdout.write.bind(process.stdout);
   const aside = process.stderr.write.bind(process.stderr);
   process.stdout.write = aside as typeof process.stdout.write;
@@ -36,9 +47,10 @@ function ownOutput(): (line: string) => Promise<void> {
 }
 
 /** What a plugin is, as data. Its API never answers: a setup() that waits for it cannot be recorded. */
-async function record(plugin: Plugin): Promise<unknown> {
+export async function record(plugin: Plugin): Promise<unknown> {
   await using scope = new Scope();
   const silent = new Proxy({}, { get: () => () => new Promise(() => {}) });
+  const metrics = new PluginMetrics();
   const contributions = await collect(
     plugin,
     {
@@ -47,7 +59,8 @@ async function record(plugin: Plugin): Promise<unknown> {
       clock: systemClock,
       random: systemRandom,
       log: createLog(() => {}, { now: systemClock.now }),
-      metrics: new PluginMetrics(),
+      metrics,
+      discover: assumeKinds,
     },
     scope,
   );
@@ -59,20 +72,38 @@ async function record(plugin: Plugin): Promise<unknown> {
     needs,
     protocol: protocolVersion,
     config: (plugin.config as { json?: unknown } | undefined)?.json,
-    resources: resources.map(({ manifest }) => manifest),
+    resources: resources.map(({ manifest, convert }) => (convert ? withConversion(manifest, name) : manifest)),
     apiVersions: resources.map(({ kind }) => apiVersionOf(kind)),
-    provides: providesOf(contributions),
+    provides: providesOf(contributions, metrics.facts()),
+    ...listed('apis', contributions.apis.map(restKindFacts)),
+    ...listed('commands', contributions.commands.map(commandFacts)),
+    ...listed('panels', contributions.panels),
+    ...listed('metrics', metrics.facts()),
   };
 }
 
-async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promise<void> {
+export const hostLines = (): AsyncGenerator<string> => linesOf(process.stdin as unknown as AsyncIterable<Uint8Array>);
+
+const listed = (name: string, list: readonly unknown[]) => (list.length > 0 ? { [name]: list } : {});
+
+/** `lines`: what the host says. */
+export async function serve(
+  plugin: Plugin,
+  send: (message: FromPlugin) => void,
+  lines: AsyncIterable<string> = hostLines(),
+): Promise<void> {
   await using scope = new Scope();
   const { name, version } = plugin;
   send({ type: 'hello', protocol: protocolVersion, name, version });
   const metrics = new PluginMetrics();
-  for await (const line of linesOf(process.stdin as unknown as AsyncIterable<Uint8Array>)) {
+  let prepared: PreparedPlugin | undefined;
+  for await (const line of lines) {
     const message = JSON.parse(line) as ToPlugin;
     if (message.type === 'stop') return;
+    if (message.type === 'activate') {
+      await prepared?.activate();
+      continue;
+    }
     const log = logTo(send);
     const client = createClient({
       fetch: (request) => fetch(request, { unix: message.apiSocket } as RequestInit),
@@ -81,11 +112,39 @@ async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promi
     });
     const seams = { client, clock: systemClock, random: systemRandom, log };
     const informers = createInformers({ ...seams, signal: scope.signal });
-    const running = scope.use(await startPlugin(plugin, { ...seams, informers, config: message.config, metrics }));
-    send({ type: 'ready', provides: providesOf(running.contributions) });
+    if (message.command)
+      return runCommand(plugin, { ...seams, informers, config: message.config, metrics }, message.command, send);
+    prepared = scope.use(await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics }));
+    if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
+    if (message.standby) await prepared.sync();
+    else await prepared.activate();
+    send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
     void beat(send, metrics, scope.signal);
   }
 }
+
+async function runCommand(
+  plugin: Plugin,
+  runtime: PluginRuntime,
+  { name, flags, words }: CommandWords,
+  send: (message: FromPlugin) => void,
+): Promise<void> {
+  await using scope = new Scope();
+  const { commands } = await collect(plugin, runtime, scope);
+  const command = commands.find((one) => one.name === name);
+  if (!command) throw new Error(`it has no command ${name}`);
+  const given = (command.flags ? command.flags.read(flags as never) : flags) as Readonly<Record<string, unknown>>;
+  const print = (line: string) => send({ type: 'print', line: String(line) });
+  await command.run({ flags: given, words, print, signal: scope.signal });
+  send({ type: 'done' });
+}
+
+/** Calls of the host come over descriptor 3, the socket pair that this process was started with. */
+const answerHost = (name: string, answer: (method: string, body: unknown) => Promise<unknown>) =>
+  channelOfFd(3, {
+    clock: systemClock,
+    answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
+  });
 
 async function beat(send: (message: FromPlugin) => void, metrics: PluginMetrics, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {

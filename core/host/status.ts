@@ -1,5 +1,5 @@
 import type { InstanceState } from './instance.ts';
-import type { PluginCondition, PluginPhase, PluginStatus } from './kind.ts';
+import type { HookStatus, PluginCondition, PluginPhase, PluginStatus } from './kind.ts';
 
 export type Step = 'Verified' | 'Approved' | 'Resolved' | 'Loaded';
 export const steps: readonly Step[] = ['Verified', 'Approved', 'Resolved', 'Loaded'];
@@ -24,11 +24,16 @@ export interface Seen {
   /** It has been ready for the health window. */
   readonly healthy: boolean;
   readonly active?: { readonly version: string; readonly digest: string };
-  readonly lastGood?: { readonly version: string; readonly digest: string };
+  readonly lastGood?: PluginStatus['lastGood'];
+  readonly previous?: PluginStatus['previous'];
+  readonly probation?: PluginStatus['probation'];
   /** The version that was asked for failed, and lastGood runs instead. */
   readonly rolledBack?: string;
-  /** What its manifest provides and this host does not carry yet. */
+  /** What its manifest provides and this host does not carry to a process. */
   readonly uncarried?: readonly string[];
+  readonly hooks?: readonly HookStatus[];
+  /** Registered facts, of the manifest that runs. */
+  readonly registered?: Pick<PluginStatus, 'apis' | 'panels' | 'commands'>;
 }
 
 /** The status that says what was seen; times of conditions that did not change stay. Pure. */
@@ -58,7 +63,12 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     );
   if (seen.rolledBack) say('Loaded', false, 'RolledBack', seen.rolledBack);
   if (instance && seen.uncarried && seen.uncarried.length > 0)
-    say('Degraded', true, 'HooksNotCarried', `this host does not call hooks yet: ${seen.uncarried.join(', ')}`);
+    say(
+      'Degraded',
+      true,
+      'NotCarried',
+      `only built-in plugins can contribute these; they are not used: ${seen.uncarried.join(', ')}`,
+    );
   if (instance) {
     const runs = instance.phase === 'Active';
     say(
@@ -76,15 +86,21 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     restarts: instance?.restarts ?? 0,
     activeVersion: instance && seen.active ? seen.active.version : undefined,
     lastGood: seen.lastGood,
+    previous: seen.previous,
+    probation: seen.probation,
     memoryBytes: instance?.memoryBytes,
     sandbox: instance?.sandbox ?? [],
+    hooks: seen.hooks ?? [],
+    // One that was given up still owns its groups: they answer 503.
+    apis: seen.hooks || instance?.phase === 'Quarantined' ? (seen.registered?.apis ?? []) : [],
+    panels: seen.registered?.panels ?? [],
+    commands: seen.registered?.commands ?? [],
   };
 }
 
 function phaseOf({ paused, failure, instance }: Seen): PluginPhase {
   if (paused) return 'Paused';
-  if (failure) return 'Failed';
-  if (!instance) return 'Pending';
+  if (!instance) return failure ? 'Failed' : 'Pending';
   switch (instance.phase) {
     case 'Active':
     case 'Quarantined':
@@ -97,3 +113,12 @@ function phaseOf({ paused, failure, instance }: Seen): PluginPhase {
       return 'Draining';
   }
 }
+
+/** As a merge patch: what is no more is taken away. Pure. */
+export const withNulls = (status: PluginStatus): Record<string, unknown> => ({
+  ...status,
+  activeVersion: status.activeVersion ?? null,
+  memoryBytes: status.memoryBytes ?? null,
+  previous: status.previous ?? null,
+  probation: status.probation ?? null,
+});

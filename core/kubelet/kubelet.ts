@@ -27,6 +27,7 @@ import { PodWorker } from './pod-worker.ts';
 import { ReferencedObjects } from './referenced-objects.ts';
 import type { KubeletAccess } from './server/access.ts';
 import { PodTokens } from './volumes/token.ts';
+import { TrustBundles } from './volumes/trust-bundles.ts';
 import { PodVolumes } from './volumes/volumes.ts';
 import { Gate, type WorkerContext } from './worker-context.ts';
 
@@ -48,6 +49,7 @@ export interface KubeletOptions {
   readonly exec: Exec;
   /** Default: the machine's own. */
   readonly files?: Files;
+  /** Default: the addresses of the service kube-system/kube-dns, by whomever it is served. Empty: pods use the node's servers. */
   readonly clusterDns?: readonly string[];
   readonly clusterDomain?: string;
   /** May mount and change owners; without it tmpfs and fsGroup are refused or left out. */
@@ -193,6 +195,7 @@ class Loop implements Kubelet {
         configMaps,
         secrets,
         tokens: new PodTokens(client, clock),
+        trustBundles: new TrustBundles(informers, clock, onChange),
         clock,
         exec: options.exec,
         files: options.files ?? systemFiles,
@@ -206,7 +209,7 @@ class Loop implements Kubelet {
       memoryCapacityBytes: wholeOf(capacity.memory) || machine.memoryBytes,
       seLinux: machine.seLinux,
       clusterDomain: options.clusterDomain ?? 'cluster.local',
-      clusterDns: options.clusterDns ?? [],
+      clusterDns: options.clusterDns,
       agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,
       clock,
       random: options.random,
@@ -297,6 +300,7 @@ class Loop implements Kubelet {
     this.#seen.delete(uid);
     configMaps.release(uid);
     secrets.release(uid);
+    volumes.trustBundles.release(uid);
     images.forget(uid);
     crashes.forget(uid);
     volumes.tokens.forget(uid);

@@ -9,6 +9,7 @@ import { hostnameOf } from './hosts.ts';
 import type { ImageResult } from './images.ts';
 import { containersOf, fieldPathOf, type PodContainer, podText } from './names.ts';
 import type { Action } from './plan.ts';
+import { clusterDnsOf } from './resolv.ts';
 import { serviceEnv } from './service-env.ts';
 import type { PodVolumes } from './volumes/volumes.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -167,7 +168,8 @@ export class PodStarter {
       podFolder: this.volumes.folder,
       nodeName,
       clusterDomain,
-      clusterDns,
+      clusterDns: clusterDns ?? clusterDnsOf(services.cache),
+      warn: (reason, message) => this.context.events.event(pod, 'Warning', reason, message),
       memoryCapacityBytes,
       files: this.context.volumes.files,
     });

@@ -29,7 +29,8 @@ export interface WorkerContext {
   readonly memoryCapacityBytes: number;
   readonly seLinux: boolean;
   readonly clusterDomain: string;
-  readonly clusterDns: readonly string[];
+  /** Absent: those of the cluster's DNS service. */
+  readonly clusterDns?: readonly string[];
   /** User-Agent of probes and hooks. */
   readonly agent: string;
   readonly clock: Clock;

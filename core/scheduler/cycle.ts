@@ -54,6 +54,15 @@ export function schedule(
   return refusedOutcome(trial, refusals, nominated, chance);
 }
 
+/** Nodes that the rules leave; empty when the pod as a whole is refused, or has a node that is kept for it. Pure. */
+export function candidates(pod: Readonly<Pod>, view: View, rules: readonly SchedulerPlugin[]): NodeInfo[] {
+  const state: CycleState = { nodes: view.nodes, cluster: view.cluster, data: new Map() };
+  const trial: Trial = { pod, rules, state, nominatedOn: (node) => view.nominatedOn(node) };
+  const before = beforeNodes(trial);
+  if (before.type === 'refused') return [];
+  return view.nodes.filter((info) => before.allows(info) && !refusalOf(trial, info));
+}
+
 type Before =
   | { readonly type: 'refused'; readonly rule: string; readonly reason: string }
   | { readonly type: 'open'; allows(info: NodeInfo): boolean; readonly outside?: Refusal };

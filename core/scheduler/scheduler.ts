@@ -1,9 +1,10 @@
 import { type Binding, isReason, keyText, nodeKind, type Pod, pathOf, podKind } from '#api';
 import { type Clock, type Log, messageOf, type Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { EventRecorder, RetryOn, SchedulerPlugin } from '#sdk';
+import type { EventRecorder, RetryOn, SchedulerPlugin, SchedulingAdviser } from '#sdk';
+import { type Advised, adviceFor, asksFor } from './advice.ts';
 import { watchCluster } from './cluster-view.ts';
-import { type Outcome, schedule } from './cycle.ts';
+import { candidates, type Outcome, schedule } from './cycle.ts';
 import { PodWriter } from './pod-status.ts';
 import type { Candidate } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
@@ -19,6 +20,8 @@ export interface SchedulerOptions {
   readonly random: Random;
   readonly log: Log;
   readonly rules?: readonly SchedulerPlugin[];
+  /** Rules that run elsewhere, as they are now. */
+  readonly advisers?: () => readonly SchedulingAdviser[];
   /** Pods that name another scheduler are left alone. Default `default-scheduler`. */
   readonly schedulerName?: string;
 }
@@ -124,7 +127,7 @@ class SchedulerLoop implements AsyncDisposable {
       else if (this.#preempting.has(key)) {
         this.#preempting.set(key, true);
         this.#queue.refuse(key, ['pod-deleted']);
-      } else this.#decide(key, pod);
+      } else await this.#decideAdvised(key, pod);
       if (this.#binding.size >= bindingsAtOnceMax) await Promise.race(this.#binding);
     }
     await Promise.all(this.#binding);
@@ -135,26 +138,48 @@ class SchedulerLoop implements AsyncDisposable {
     return this.options.informers.informer(podKind).cache.get({ namespace, name });
   }
 
-  #decide(key: string, pod: Readonly<Pod>): void {
-    const view = {
+  /** Others are asked about the nodes that the rules here leave; the cluster may change meanwhile, so it is looked at again. */
+  async #decideAdvised(key: string, pod: Readonly<Pod>): Promise<void> {
+    const advisers = asksFor(pod) ? (this.options.advisers?.() ?? []) : [];
+    if (advisers.length === 0) return this.#decide(key, pod);
+    const nodes = candidates(pod, this.#view(), this.#rules).map(({ node }) => node);
+    if (nodes.length === 0) return this.#decide(key, pod);
+    const advised = await adviceFor(pod, nodes, advisers, this.options.log);
+    const current = this.#cached(key);
+    if (!current || current.spec?.nodeName) return this.#queue.remove(key);
+    if (current.metadata.uid === pod.metadata.uid) this.#decide(key, current, advised);
+    else this.#queue.add(key, priorityOf(current)); // another pod of that name: its own turn comes
+  }
+  #view() {
+    return {
       nodes: this.#snapshot.infos(),
       cluster: this.#cluster.view,
       nominatedOn: (node: string) => this.#snapshot.nominatedOn(node),
     };
-    const outcome = schedule(pod, view, this.#rules, () => this.options.random.next());
-    if (outcome.type === 'none') return this.#refuse(key, pod, outcome);
+  }
+  #decide(key: string, pod: Readonly<Pod>, advised?: Advised): void {
+    const rules = advised ? [...this.#rules, ...advised.rules] : this.#rules;
+    const outcome = schedule(pod, this.#view(), rules, () => this.options.random.next());
+    if (outcome.type === 'none') return this.#refuse(key, pod, outcome, rules);
     this.#queue.remove(key);
     this.#snapshot.nominate(pod, undefined);
     this.#snapshot.assume(pod, outcome.node);
-    this.#track(this.#bind(key, pod, outcome.node));
+    this.#track(this.#bind(key, pod, outcome.node, advised?.permits));
   }
 
-  #refuse(key: string, pod: Readonly<Pod>, outcome: Outcome & { type: 'none' }): void {
+  #refuse(
+    key: string,
+    pod: Readonly<Pod>,
+    outcome: Outcome & { type: 'none' },
+    rules: readonly SchedulerPlugin[],
+  ): void {
     const { message, refusedBy, preemption, isHopeless } = outcome;
     const helpful = new Set<RetryOn>(['node']);
-    for (const rule of this.#rules)
+    for (const rule of rules)
       if (refusedBy.includes(rule.name)) for (const what of rule.retryOn ?? []) helpful.add(what);
     this.#queue.refuse(key, [...helpful]);
+    // Nobody tells when a plugin would say otherwise: its refusals are tried again with back-off.
+    if (rules.slice(this.#rules.length).some((rule) => refusedBy.includes(rule.name))) this.#queue.backOff(key);
     this.options.events.event(pod, 'Warning', 'FailedScheduling', message);
     if (preemption || isHopeless) this.#snapshot.nominate(pod, preemption?.node);
     this.#track(this.#writer.unschedulable(pod, message, preemption?.node ?? (isHopeless ? null : undefined)));
@@ -179,8 +204,19 @@ class SchedulerLoop implements AsyncDisposable {
     this.#binding.add(tracked);
   }
 
-  async #bind(key: string, pod: Readonly<Pod>, node: string): Promise<void> {
+  async #bind(
+    key: string,
+    pod: Readonly<Pod>,
+    node: string,
+    permits: readonly SchedulingAdviser[] = [],
+  ): Promise<void> {
     const { namespace, name, uid } = pod.metadata;
+    const refusal = await refusalOfAny(permits, pod, node);
+    if (refusal !== undefined) {
+      this.#snapshot.forget(uid!);
+      this.options.events.event(pod, 'Warning', 'FailedScheduling', refusal);
+      return this.#tryLater(key);
+    }
     const binding: Binding = {
       apiVersion: 'v1',
       kind: 'Binding',
@@ -194,12 +230,30 @@ class SchedulerLoop implements AsyncDisposable {
       this.#snapshot.forget(uid!);
       if (isReason(error, 'NotFound') || this.#scope.signal.aborted) return;
       this.options.log.warn('binding failed', { pod: key, node, error: messageOf(error) });
-      const current = this.#cached(key);
-      if (!current || current.spec?.nodeName) return;
-      this.#queue.add(key, pod.spec?.priority ?? 0);
-      this.#queue.backOff(key);
+      this.#tryLater(key);
     }
   }
+  #tryLater(key: string): void {
+    const current = this.#cached(key);
+    if (!current || current.spec?.nodeName) return;
+    this.#queue.add(key, current.spec?.priority ?? 0);
+    this.#queue.backOff(key);
+  }
+}
+
+/** The first that does not permit it; one that gives no answer permits unless it is required. */
+async function refusalOfAny(
+  permits: readonly SchedulingAdviser[],
+  pod: Readonly<Pod>,
+  node: string,
+): Promise<string | undefined> {
+  for (const adviser of permits) {
+    const answer = await adviser
+      .permit(pod, node)
+      .catch((error: unknown) => (adviser.required ? messageOf(error) : true));
+    if (answer !== true) return `plugin ${adviser.name} does not permit node ${node}: ${String(answer).slice(0, 256)}`;
+  }
+  return undefined;
 }
 
 /** Nothing changed that a decision looks at. */

@@ -1,3 +1,4 @@
+export * as cel from './cel/index.ts';
 export * from './controller.ts';
 export * from './events.ts';
 export * from './own-writes.ts';

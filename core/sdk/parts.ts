@@ -1,5 +1,5 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
-import type { Clock, Log, Random, Scope } from '#base';
+import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
@@ -61,6 +61,26 @@ export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
 }
 export interface NodePartContext extends PartContext {
+  /** Shared with the service proxy, with its rights: services, endpoint slices and nodes are held once. */
   readonly informers: InformerFactory;
   readonly nodeName: string;
+  readonly network: {
+    /** An address of this host for its pods. It may come into being later than the part. */
+    readonly ip: string;
+    /** Pod addresses of the cluster (CIDR). */
+    readonly podRanges: readonly string[];
+    /** Every address of this host now. */
+    ownAddresses(): readonly string[];
+  };
+  /** The machine, for parts that run programs of others. */
+  readonly machine: {
+    readonly files: Files;
+    readonly spawn: (argv: readonly string[], options?: { readonly cwd?: string }) => DuplexChild;
+    /** With the machine's own programs, else on the PATH of who started the cluster. */
+    findProgram(name: string): string | undefined;
+  };
+  /** A folder for this part's files; the part makes it. */
+  readonly folder: string;
+  /** For programs of others that speak to the API themselves, with the informers' rights. */
+  readonly api: { readonly url: string; readonly caFile: string; readonly tokenFile: string };
 }

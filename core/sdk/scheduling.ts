@@ -65,3 +65,25 @@ export interface SchedulerPlugin {
   reserve?(pod: Readonly<Pod>, node: NodeInfo): void;
   unreserve?(pod: Readonly<Pod>, node: NodeInfo): void;
 }
+
+/** What an adviser says of the nodes it was asked about, in their order. */
+export interface Advice {
+  /** true, or why not. */
+  readonly filter?: readonly (true | string)[];
+  /** 0 to 100. */
+  readonly scores?: readonly number[];
+  /** Of the scores; default 1. */
+  readonly weight?: number;
+  /** It wants the last word before a pod is bound. */
+  readonly permits?: boolean;
+}
+/** A scheduling rule that runs elsewhere: asked once for each pod about all nodes that the rules here leave. */
+export interface SchedulingAdviser {
+  readonly name: string;
+  /** Without its answer no pod is placed; else its filter is skipped and its score is 0. */
+  readonly required: boolean;
+  /** Rejects when there is no answer in time. */
+  advise(pod: Readonly<Pod>, nodes: readonly Readonly<Node>[]): Promise<Advice>;
+  /** true, or why the pod is not bound now. */
+  permit(pod: Readonly<Pod>, node: string): Promise<true | string>;
+}

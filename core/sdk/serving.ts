@@ -1,4 +1,5 @@
 import type { Field, FieldError, Kind, KubeObject } from '#api';
+import type { RestCall } from './plugin/contributions.ts';
 import type { Column, Strategy, UserInfo } from './strategy.ts';
 
 /** What the API server offers to those who extend it in its own process: kinds that come and go, admission, reading. */
@@ -58,6 +59,10 @@ export interface AdmissionRequest {
   readonly object?: AnyObject;
   readonly current?: Readonly<AnyObject>;
   readonly dryRun: boolean;
+  /** Of a deletion: its DeleteOptions. */
+  readonly options?: JsonObject;
+  /** Of a mutating pass. A hook that changed what hooks before it may act on wishes a second pass; round 1 is that one. */
+  readonly passes?: { round: 0 | 1; again: boolean };
   readonly nowMs: number;
   /** Sent as Warning headers. */
   warn(text: string): void;
@@ -70,6 +75,10 @@ export interface AdmissionHook {
   readonly name: string;
   readonly mutate?: Admission;
   readonly validate?: Admission;
+  /** Before a stream to a pod, service or node begins; `object` holds its options (PodExecOptions and the like). */
+  readonly connect?: Admission;
+  /** A second pass ends behind this hook: those that come later take something (an address) and are not asked twice. */
+  readonly endsPass?: boolean;
 }
 
 /** Read access to what the watch caches hold; objects are frozen by convention. */
@@ -96,6 +105,11 @@ export interface KindSchema {
   prune(object: JsonObject): string[];
   /** Structural defaults, in place. True: something was filled in. */
   applyDefaults(object: JsonObject): boolean;
+  /**
+   * Brings an object that is stored in another version to what that version's schema says of it, in place, before it is converted.
+   * Absent: there is no other version.
+   */
+  readStored?(object: JsonObject): void;
   /** How server-side apply sees it. */
   readonly owned: Field;
   /** The schema document, with what every resource has. */
@@ -116,7 +130,12 @@ export interface WebhookTarget {
 export type CallWebhook = (
   target: WebhookTarget,
   body: unknown,
-  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal;
+    /** Added to the address, with its question mark. */
+    readonly query?: string;
+  },
 ) => Promise<unknown>;
 
 /** Between the versions of a kind. Objects come and go whole and in order; rejects with StatusError. */
@@ -139,6 +158,12 @@ export interface ServedKind {
     readonly selector?: (object: Readonly<AnyObject>) => string;
   };
   readonly columns?: readonly Column<KubeObject>[];
+  /** Answers for a kind that is stored nowhere (`virtual`, with its verbs). undefined for `get`: 404. Rejects with StatusError. */
+  readonly rest?: (
+    verb: string,
+    call: RestCall,
+    object?: AnyObject,
+  ) => Promise<{ readonly object?: KubeObject; readonly items?: readonly KubeObject[] }>;
   /** Sent as a warning with every answer. */
   readonly deprecation?: string;
 }

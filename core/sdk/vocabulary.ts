@@ -1,11 +1,15 @@
 // The words of the Kubernetes API that plugins need, so that they import one door alone.
-export { messageOf, randomUuid, timeText } from '#base';
+export type { Clock, DuplexChild, Files, Log, Random } from '#base';
+export { messageOf, randomUuid, Scope, timeText } from '#base';
+export type { Informer, InformerFactory } from '#client';
 export * from '../api/facts.ts';
 /** Every type of the API, for the rarer ones: `api.Container`. */
 export type * as api from '../api/gen/types.ts';
 export type {
+  ConfigMap,
   CustomResourceDefinition,
   CustomResourceDefinitionVersion,
+  EndpointSlice,
   LabelSelector,
   ListMeta,
   Node,

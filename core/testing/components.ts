@@ -1,17 +1,19 @@
 import { podKind } from '#api';
 import type { Exec } from '#base';
-import type { ControllerSpec, EventRecorder, SchedulerPlugin } from '#sdk';
+import type { ControllerSpec, EventRecorder, SchedulerPlugin, SchedulingAdviser } from '#sdk';
 import { createAuthorizer } from '../apiserver/auth/authorizer.ts';
 import { createNodeUses } from '../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../apiserver/auth/node-restriction.ts';
 import type { AnyStrategy, ApiServer, ApiServerOptions, TokenIssuer } from '../apiserver/contract.ts';
 import { patches } from '../apiserver/patch/patches.ts';
-import { createSchemaEngine } from '../apiserver/schema/schema.ts';
+import { createSchemaEngine, type DefinableSchema } from '../apiserver/schema/schema.ts';
 import { createApiServer } from '../apiserver/server.ts';
 import { strategies } from '../apiserver/strategies/index.ts';
 import { createInformers } from '../client/cache-informer.ts';
 import { createClient } from '../client/http.ts';
 import { coreControllers } from '../controllers/index.ts';
+import { AdmissionList } from '../host/admission-list.ts';
+import { accountNamespace } from '../host/rbac.ts';
 import { startKubelet } from '../kubelet/kubelet.ts';
 import type { FakeRuntime } from '../kubelet/runtimes/fake.ts';
 import { startScheduler } from '../scheduler/scheduler.ts';
@@ -30,8 +32,20 @@ const users: Readonly<Record<string, { name: string; groups: string[] }>> = {
   controllers: { name: 'system:kube-controller-manager', groups: ['system:authenticated'] },
   scheduler: { name: 'system:kube-scheduler', groups: ['system:authenticated'] },
 };
+const pluginToken = 'plugin:';
+/** What a plugin's process shows in place of its account's token. */
+export const tokenOfPlugin = (name: string): string => pluginToken + name;
 const userOf = (token: string) =>
-  users[token] ?? { name: `system:node:${token}`, groups: ['system:nodes', 'system:authenticated'] };
+  users[token] ??
+  (token.startsWith(pluginToken) ? accountOf(token.slice(pluginToken.length)) : undefined) ?? {
+    name: `system:node:${token}`,
+    groups: ['system:nodes', 'system:authenticated'],
+  };
+
+const accountOf = (plugin: string) => ({
+  name: `system:serviceaccount:${accountNamespace}:${plugin}`,
+  groups: ['system:serviceaccounts', `system:serviceaccounts:${accountNamespace}`, 'system:authenticated'],
+});
 
 /** Tokens without cryptography: WebCrypto settles outside of simulated time. */
 const tokensOf = (process: SimProcess): TokenIssuer => ({
@@ -48,11 +62,19 @@ const tokensOf = (process: SimProcess): TokenIssuer => ({
   },
 });
 
+/** A server, and what plugins extend it by. */
+export interface ExtendedServer {
+  readonly server: ApiServer;
+  readonly schema: DefinableSchema;
+  readonly hooks: AdmissionList;
+}
+
 export async function runApiServer(
   process: SimProcess,
   store: Store,
-  schema = createSchemaEngine(),
-): Promise<ApiServer> {
+  schema: DefinableSchema = createSchemaEngine(),
+): Promise<ExtendedServer> {
+  const hooks = new AdmissionList();
   const holder: { server?: ApiServer } = {};
   const nodeUses = createNodeUses((name) =>
     (holder.server?.reader.list(podKind) ?? []).filter(({ spec }) => spec?.nodeName === name),
@@ -64,7 +86,7 @@ export async function runApiServer(
     log: process.log,
     authenticator: { authenticate: async ({ headers }) => userOf((headers.get('authorization') ?? '').slice(7)) },
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses)],
+    admission: [createNodeRestriction(nodeUses), hooks],
     tokens: tokensOf(process),
     schema,
     patches,
@@ -73,7 +95,7 @@ export async function runApiServer(
     advertise: { ip: '192.0.2.1', port: 6443 },
   };
   holder.server = await createApiServer(options);
-  return holder.server;
+  return { server: holder.server, schema, hooks };
 }
 
 /** What a component needs to speak as itself. */
@@ -106,8 +128,9 @@ export async function runScheduler(
   network: Network,
   rules?: readonly SchedulerPlugin[],
   withEvents = true,
+  advisers?: () => readonly SchedulingAdviser[],
 ): Promise<void> {
-  await startScheduler({ ...connect(process, network, 'default-scheduler', withEvents), rules });
+  await startScheduler({ ...connect(process, network, 'default-scheduler', withEvents), rules, advisers });
 }
 
 /** A machine: what outlives the kubelet that works on it. */

@@ -1,4 +1,4 @@
-/** A whole cluster on virtual time, for tests: `const w = await world({ seed: 1 })`. To be exported as pintle/sdk/testing. */
+/** A whole cluster on virtual time, for tests: `const w = await world({ seed: 1 })`. What plugin authors get of it is in author/. */
 
 export { freshImage, type StoreImage } from './image.ts';
 export type { Checker, InvariantName, MakeChecker, Violation } from './invariants/checker.ts';

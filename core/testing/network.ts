@@ -3,6 +3,7 @@ import type { Random } from '#base';
 import type { Fetch } from '#client';
 import type { SimProcess } from './process.ts';
 import type { Timeline } from './timeline.ts';
+import { WatchMerge } from './watch-merge.ts';
 
 /** What may go wrong on the way between one process (or all) and the apiserver, as chances in [0, 1]. */
 export interface Weather {
@@ -17,6 +18,10 @@ export interface Weather {
   readonly slowMs?: number;
   /** For each piece of a watch: the stream breaks in it, at any byte. */
   readonly cutWatch?: number;
+  /** Everything that a watch tells comes so much later: caches are stale. */
+  readonly watchLagMs?: number;
+  /** What a watch tells in so long is told at its end, of each object the last state only. */
+  readonly mergeWatchMs?: number;
 }
 export interface Exchange {
   readonly id: number;
@@ -46,6 +51,7 @@ export interface NetworkOptions {
   readonly random: Random;
   readonly tap: Tap;
 }
+const encoder = new TextEncoder();
 const latencyMs = { least: 0.1, most: 1.2 };
 const reset = (why: string) => new Error(`connection reset: ${why}`);
 
@@ -145,8 +151,11 @@ export class Network {
       readonly server: SimProcess;
     },
   ): Response {
-    const { tap, random } = this.options;
+    const { tap, random, timeline } = this.options;
     const { exchange, hangUp, died } = parts;
+    const merge = new WatchMerge();
+    const pieces = new TextDecoder();
+    let merges = false;
     const reader = answer.body!.getReader();
     const seen = tap.watches(exchange);
     const broken = Promise.withResolvers<never>();
@@ -177,8 +186,11 @@ export class Network {
     });
     const text = new TextDecoder();
     let last: Promise<void> = Promise.resolve();
+    const weatherNow = (): Weather => ({ ...this.#weather.get('*'), ...this.#weather.get(owner.name) });
     const send = (act: () => void) => {
-      const way = this.#hop(owner.name, { ...this.#weather.get('*'), ...this.#weather.get(owner.name) });
+      const { watchLagMs = 0 } = weatherNow();
+      const hop = this.#hop(owner.name, weatherNow());
+      const way = watchLagMs > 0 ? hop.then(() => timeline.sleep(watchLagMs)) : hop;
       last = Promise.all([last, way]).then(() => {
         if (isOpen && owner.alive) act();
       });
@@ -188,13 +200,22 @@ export class Network {
         const { done, value } = await Promise.race([reader.read(), died.promise, broken.promise]);
         if (done) break;
         seen.text(text.decode(value, { stream: true }));
-        const weather = { ...this.#weather.get('*'), ...this.#weather.get(owner.name) };
+        const weather = weatherNow();
         if (chance(random, weather.cutWatch)) {
           const kept = value.slice(0, Math.floor(random.next() * value.length));
           send(() => push.enqueue(kept));
           throw reset('watch cut');
         }
-        send(() => push.enqueue(value));
+        merges ||= weather.mergeWatchMs !== undefined; // and stays so: what is held back must not be overtaken
+        if (!merges) {
+          send(() => push.enqueue(value));
+          continue;
+        }
+        merge.add(pieces.decode(value, { stream: true }));
+        timeline.after(merge.isFull ? 0 : (weather.mergeWatchMs ?? 0), () => {
+          const lines = merge.flush();
+          if (lines && isOpen) send(() => push.enqueue(encoder.encode(lines)));
+        });
       }
     };
     pump().then(

@@ -1,14 +1,21 @@
 import { type Kind, type KubeObject, keyOf } from '#api';
-import { type Clock, type Log, silentLog } from '#base';
+import { type Clock, type Log, messageOf, silentLog } from '#base';
 import type { Client, Fetch } from '#client';
-import type { ControllerSpec, SchedulerPlugin } from '#sdk';
+import type { ControllerSpec, SchedulerPlugin, SchedulingAdviser } from '#sdk';
 import type { KindRegistry } from '../apiserver/contract.ts';
 import type { DefinableSchema } from '../apiserver/schema/schema.ts';
 import { createClient } from '../client/http.ts';
 import { createFakeRuntime, type FakeRuntime, type FakeRuntimeOptions } from '../kubelet/runtimes/fake.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
-import { runApiServer, runControllers, runKubelet, runScheduler, type SimNode } from './components.ts';
+import {
+  type ExtendedServer,
+  runApiServer,
+  runControllers,
+  runKubelet,
+  runScheduler,
+  type SimNode,
+} from './components.ts';
 import { type History, SimDisk } from './disk.ts';
 import { newDisk } from './files.ts';
 import type { StoreImage } from './image.ts';
@@ -44,10 +51,21 @@ export interface WorldOptions {
   readonly schema?: DefinableSchema;
   /** False: components write no Event objects, which are half of all writes. Default true. */
   readonly events?: boolean;
+  /** What built-in plugins add, in the server and beside the core controllers. */
+  readonly extend?: WorldExtension;
   /** Receives every log line of every component. */
   readonly onLog?: (process: string, level: string, message: string, fields: unknown) => void;
 }
-export type ProcessName = 'apiserver' | 'controllers' | 'scheduler' | `node-${number}`;
+/** Each is started anew with its process; what it makes dies with it. */
+export interface WorldExtension {
+  server?(process: SimProcess, server: ExtendedServer): Promise<void>;
+  controllers?(process: SimProcess, network: Network): Promise<void>;
+  /** Asked by the scheduler. */
+  readonly advisers?: () => readonly SchedulingAdviser[];
+  /** The process `plugin`: started by nobody but `restart('plugin')`. */
+  plugin?(process: SimProcess, network: Network): Promise<void>;
+}
+export type ProcessName = 'apiserver' | 'controllers' | 'scheduler' | 'plugin' | `node-${number}`;
 
 const capacityDefault = { cpu: '4', memory: '8Gi', pods: '40', 'ephemeral-storage': '100Gi' };
 const bootMsMax = 60_000;
@@ -76,6 +94,8 @@ export class World implements AsyncDisposable {
   readonly clock: Clock = this.timeline.clock(() => true);
   /** Each call drives time on until its answer is there. As cluster admin, over a network that never fails. */
   readonly client: Client;
+  /** The same without driving: for code that is driven as a whole. */
+  readonly directClient: Client;
   readonly #processes = new Map<string, SimProcess>();
   readonly #lives = new Map<string, number>();
   readonly #skewMs = new Map<string, number>();
@@ -103,21 +123,22 @@ export class World implements AsyncDisposable {
       const name = `node-${index + 1}`;
       const random = fork(seed, `engine of ${name}`);
       const times = { startMs: 20, stopMs: 50, pullMs: 200, ipPrefix: `10.88.${index + 1}` };
-      const engine: FakeRuntimeOptions = { clock: this.clock, random, ...times };
+      const engine: FakeRuntimeOptions = { clock: this.clock, random, answersProbes: true, ...times };
       const runtime = createFakeRuntime(options.engine?.(engine, name) ?? engine);
       return { name, index: index + 1, runtime, disk: newDisk(), capacity };
     });
     this.#user = this.#newProcess('user');
     const fetch = this.network.fetchOf(this.#user);
-    this.client = createClient({
-      fetch: (request) => this.drive(fetch(request)),
-      baseUrl: 'http://localhost',
-      token: 'user',
-      userAgent: 'user',
-    });
+    const identity = { baseUrl: 'http://localhost', token: 'user', userAgent: 'user' };
+    this.client = createClient({ fetch: (request) => this.drive(fetch(request)), ...identity });
+    this.directClient = createClient({ fetch, ...identity });
   }
   get seed(): number {
     return this.options.seed;
+  }
+  /** What the server serves now. */
+  get kinds(): readonly Kind<KubeObject>[] {
+    return (this.#kinds?.all() ?? []).map(({ kind }) => kind as Kind<KubeObject>);
   }
   get history(): History {
     return this.disk.history;
@@ -221,16 +242,25 @@ export class World implements AsyncDisposable {
     const process = this.#newProcess(name);
     this.#processes.set(name, process);
     this.observer.note(`${name} starts, life ${process.life}`);
-    const { controllers, schedulerRules, events } = this.options;
-    const started =
-      name === 'apiserver'
-        ? this.#startServer(process)
-        : name === 'controllers'
-          ? runControllers(process, this.network, controllers, events)
-          : name === 'scheduler'
-            ? runScheduler(process, this.network, schedulerRules, events)
-            : runKubelet(process, this.network, this.#node(name), events);
-    started.catch((error: unknown) => this.observer.report('I13', `${name} did not start: ${error}`));
+    this.#start(name, process).catch((error: unknown) =>
+      this.observer.report('I13', `${name} did not start: ${messageOf(error)}`),
+    );
+  }
+  async #start(name: ProcessName, process: SimProcess): Promise<void> {
+    const { controllers, schedulerRules, events, extend } = this.options;
+    switch (name) {
+      case 'apiserver':
+        return this.#startServer(process);
+      case 'controllers':
+        await runControllers(process, this.network, controllers, events);
+        return extend?.controllers?.(process, this.network);
+      case 'scheduler':
+        return runScheduler(process, this.network, schedulerRules, events, extend?.advisers);
+      case 'plugin':
+        return extend?.plugin?.(process, this.network);
+      default:
+        return runKubelet(process, this.network, this.#node(name), events);
+    }
   }
   /** Calls back when the process has had so many more of its writes carried out, before it learns of the last one. */
   afterWrites(name: ProcessName, writes: number, act: () => void): void {
@@ -293,7 +323,9 @@ export class World implements AsyncDisposable {
   }
   async #startServer(process: SimProcess): Promise<void> {
     await this.checkStore();
-    const server = await runApiServer(process, this.disk.open(process), this.options.schema);
+    const extended = await runApiServer(process, this.disk.open(process), this.options.schema);
+    const { server } = extended;
+    await this.options.extend?.server?.(process, extended);
     const fetch = this.options.server?.(server.fetch) ?? server.fetch;
     this.#kinds = server.kinds;
     this.network.server = { process, fetch };
@@ -327,7 +359,7 @@ export class World implements AsyncDisposable {
 }
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-function millisecondsOf(duration: number | string): number {
+export function millisecondsOf(duration: number | string): number {
   if (typeof duration === 'number') return duration;
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(duration);
   if (!match) throw new Error(`not a duration: ${duration}`);

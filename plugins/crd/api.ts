@@ -2,6 +2,7 @@ import {
   type AnyKind,
   type ApiPart,
   type ApiPartContext,
+  apiServiceKind,
   isReason,
   type KubeObject,
   messageOf,
@@ -9,6 +10,7 @@ import {
   type ServedKind,
   type Strategy,
 } from '#sdk';
+import { syncServices } from './api-services.ts';
 import { conversionOf } from './conversion.ts';
 import { servedKinds } from './custom-kind.ts';
 import { cleanupFinalizer, type Definition, definitionKind, isTrue, setCondition } from './kind.ts';
@@ -50,6 +52,7 @@ class Definitions {
     const strategy = definitionStrategy(() => this.#now()) as unknown as Strategy<KubeObject>;
     await context.kinds.add({ kind: definitionKind as AnyKind, strategy, plainMetadata: true });
     for (const definition of context.reader.list(definitionKind)) await this.#attempt(definition.metadata.name!);
+    await this.#forgetServices();
     context.reader.onChange?.(definitionKind, (next, previous) => {
       const name = (next ?? previous)?.metadata.name;
       if (name) this.#enqueue(name);
@@ -115,7 +118,21 @@ class Definitions {
     for (const { kind } of live.kinds) await this.context.kinds.remove(kind);
     this.#live.delete(name);
     const group = live.kinds[0]?.kind.group;
-    if (group) this.#reconsider(group, name);
+    if (!group) return;
+    this.#reconsider(group, name);
+    await this.#services(group);
+  }
+  /** The group's versions are listed beside the built-in ones. */
+  #services(group: string): Promise<void> {
+    const kinds = [...this.#live.values()].flatMap((live) => live.kinds.map(({ kind }) => kind));
+    const versions = kinds.filter((kind) => kind.group === group).map(({ version }) => version);
+    return syncServices(this.context, group, new Set(versions));
+  }
+  /** Of groups that went while nobody looked. */
+  async #forgetServices(): Promise<void> {
+    const groups = new Set(this.context.reader.list(apiServiceKind).map(({ spec }) => spec?.group ?? ''));
+    const live = new Set([...this.#live.values()].map(({ kinds }) => kinds[0]?.kind.group));
+    for (const group of groups) if (group && !live.has(group)) await this.#services(group);
   }
   /** Names became free, or taken. */
   #reconsider(group: string, but: string): void {
@@ -173,6 +190,7 @@ class Definitions {
       if (!next.some((other) => other.kind.version === kind.version && other.kind.plural === kind.plural))
         await kinds.remove(kind);
     this.#live.set(name, { signature, kinds: next });
+    await this.#services(spec.group);
   }
   #establish(name: string): Promise<void> {
     const condition = {

@@ -1,4 +1,12 @@
-import { type AnyObject, apiVersionOf, type CallWebhook, errors, type KindConversion, type KubeObject } from '#sdk';
+import {
+  type AnyObject,
+  apiVersionOf,
+  type CallWebhook,
+  errors,
+  isReason,
+  type KindConversion,
+  type KubeObject,
+} from '#sdk';
 import type { Definition } from './kind.ts';
 
 type Json = Record<string, unknown>;
@@ -30,6 +38,7 @@ export function conversionOf(
       try {
         answer = await call(target, review, { timeoutMs });
       } catch (error) {
+        if (isReason(error, 'ServiceUnavailable')) throw error; // a plugin that converts its own kind does not run
         throw fail(`failed: ${(error as Error).message.replace(/^Internal error occurred: /, '')}`);
       }
       const converted = convertedOf(answer, uid, waiting, apiVersion, fail);

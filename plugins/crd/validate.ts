@@ -14,7 +14,7 @@ const selectableMax = 8;
 export function validateDefinition(next: Readonly<Definition>, current?: Readonly<Definition>): FieldError[] {
   const mistakes = new Mistakes();
   const { spec } = next;
-  if (next.metadata.name !== `${spec.names.plural}.${spec.group}`)
+  if (!current && next.metadata.name !== `${spec.names.plural}.${spec.group}`)
     mistakes.invalid('metadata.name', next.metadata.name, 'must be spec.names.plural+"."+spec.group');
   checkSpec(next, current, mistakes);
   if (current) checkImmutable(spec, current, mistakes);
@@ -44,10 +44,19 @@ function checkSpec(
   const versions = spec.versions ?? [];
   for (const [index, version] of versions.entries())
     if (!version.schema?.openAPIV3Schema) mistakes.required(`spec.versions[${index}].schema.openAPIV3Schema`);
+  const shared = sharedParts(versions);
   for (const [index, version] of versions.entries()) {
-    const former = current?.spec.versions.find(({ name }) => name === version.name);
-    checkVersion(version, former, `spec.versions[${index}]`, mistakes);
+    const path = `spec.versions[${index}]`;
+    mistakes.label(`${path}.name`, version.name);
+    if (!version.name) mistakes.label(`${path}.name`, ' ');
+    checkDeprecation(version, path, mistakes);
+    if (!shared.schema)
+      checkVersionSchema(version, current, version.subresources?.status !== undefined, `${path}.schema`, mistakes);
+    if (!shared.subresources) checkScale(version, `${path}.subresources`, mistakes);
+    if (!shared.columns) checkColumns(version, path, mistakes);
+    if (!shared.selectable) checkSelectable(version, `${path}.selectableFields`, mistakes);
   }
+  if (versions[0]?.name) mistakes.label('spec.version', versions[0].name); // upstream keeps the first one's name there
   const names = versions.map(({ name }) => name);
   if (new Set(names).size < names.length)
     mistakes.invalid('spec.versions', versions, 'must contain unique version names');
@@ -56,26 +65,57 @@ function checkSpec(
   for (const name of ['plural', 'singular', 'kind', 'listKind'] as const)
     if (!spec.names[name]) mistakes.required(`spec.names.${name}`);
   checkNames(spec.names, 'spec.names', mistakes);
+  if (versions[0]) checkShared(versions[0], shared, versions, current, mistakes);
   checkConversion(spec.conversion, spec.preserveUnknownFields === true, mistakes);
 }
 
-function checkVersion(version: Version, former: Version | undefined, path: string, mistakes: Mistakes): void {
-  mistakes.label(`${path}.name`, version.name);
-  if (!version.name) mistakes.label(`${path}.name`, ' ');
-  checkDeprecation(version, path, mistakes);
+interface Shared {
+  readonly schema: boolean;
+  readonly subresources: boolean;
+  readonly columns: boolean;
+  readonly selectable: boolean;
+}
+/** What all versions have in common is told once, at the paths where upstream keeps it inside. */
+function sharedParts(versions: readonly Version[]): Shared {
+  const isShared = (part: (version: Version) => unknown) =>
+    versions.every((version) => Bun.deepEquals(part(version), part(versions[0]!), false));
+  return {
+    schema: isShared(({ schema }) => schema),
+    subresources: isShared(({ subresources }) => subresources),
+    columns: isShared(({ additionalPrinterColumns }) => additionalPrinterColumns),
+    selectable: isShared(({ selectableFields }) => selectableFields),
+  };
+}
+function checkShared(
+  version: Version,
+  shared: Shared,
+  versions: readonly Version[],
+  current: Readonly<Definition> | undefined,
+  mistakes: Mistakes,
+): void {
+  const hasStatus = versions.some(({ subresources }) => subresources?.status !== undefined);
+  if (shared.schema) checkVersionSchema(version, current, hasStatus, 'spec.validation', mistakes);
+  if (shared.subresources) checkScale(version, 'spec.subresources', mistakes);
+  if (shared.columns) checkColumns(version, 'spec', mistakes);
+  if (shared.selectable) checkSelectable(version, 'spec.selectableFields', mistakes);
+}
+
+function checkVersionSchema(
+  version: Version,
+  current: Readonly<Definition> | undefined,
+  hasStatus: boolean,
+  path: string,
+  mistakes: Mistakes,
+): void {
   const schema = version.schema?.openAPIV3Schema as Json | undefined;
+  if (!schema) return;
+  const former = current?.spec.versions.find(({ name }) => name === version.name);
   const unchanged = former !== undefined && Bun.deepEquals(former.schema, version.schema, false);
-  if (schema)
-    mistakes.list.push(
-      ...checkSchema(schema, `${path}.schema.openAPIV3Schema`, {
-        hasStatus: version.subresources?.status !== undefined,
-        unchanged,
-      }),
-    );
-  checkScale(version, `${path}.subresources`, mistakes);
+  mistakes.list.push(...checkSchema(schema, `${path}.openAPIV3Schema`, { hasStatus, unchanged }));
+}
+function checkColumns(version: Version, path: string, mistakes: Mistakes): void {
   for (const [index, column] of (version.additionalPrinterColumns ?? []).entries())
     checkColumn(column, `${path}.additionalPrinterColumns[${index}]`, mistakes);
-  if (version.selectableFields?.length) checkSelectable(version, schema, `${path}.selectableFields`, mistakes);
 }
 
 function checkDeprecation({ deprecated, deprecationWarning }: Version, path: string, mistakes: Mistakes): void {
@@ -138,7 +178,9 @@ function checkColumn(
   else checkSimplePath(column.jsonPath, `${path}.JSONPath`, mistakes);
 }
 
-function checkSelectable(version: Version, schema: Json | undefined, path: string, mistakes: Mistakes): void {
+function checkSelectable(version: Version, path: string, mistakes: Mistakes): void {
+  if (!version.selectableFields?.length) return;
+  const schema = version.schema?.openAPIV3Schema as Json | undefined;
   if (!schema) {
     mistakes.invalid(path, '', 'may only be set when `version.schema.openAPIV3Schema` is not included');
     return;
@@ -205,7 +247,7 @@ function checkStoredVersions({ spec, status }: Readonly<Definition>, mistakes: M
   const stored = status?.storedVersions ?? [];
   const path = 'status.storedVersions';
   if (stored.length === 0) {
-    mistakes.invalid(path, stored, 'must have at least one stored version');
+    mistakes.invalid(path, status?.storedVersions ?? null, 'must have at least one stored version');
     return;
   }
   for (const { name, storage } of spec.versions ?? [])

@@ -4,4 +4,11 @@ import type { Catalog } from '../../core/cmd/catalog.ts';
 export const catalog: Catalog = [
   { name: 'crd', enabled: true, api: () => import('../crd/api.ts') },
   { name: 'apps', enabled: true, api: () => import('../apps/api.ts'), controllers: () => import('../apps/plugin.ts') },
+  {
+    name: 'dns',
+    enabled: true,
+    api: () => import('../dns/api.ts'),
+    controllers: () => import('../dns/plugin.ts'),
+    node: () => import('../dns/node.ts'),
+  },
 ];

@@ -61,7 +61,7 @@ test('heads and bodies that dribble are cut; a quiet watch is not', async () => 
   );
   expect(made.code).toBe(201);
   while (!watch.received.includes('seen')) await systemClock.sleep(20);
-}, 60_000);
+});
 
 test('readers that do not read cost a bound, and the others nothing', async () => {
   await using server = await startServer();

@@ -44,7 +44,7 @@ export class Kubectl {
     };
   }
   run(words: string | readonly string[], options: RunOptions = {}): Promise<Finished> {
-    return runProgram(this.argv(words), { timeoutMs: 60_000, ...options, env: this.env(options.env) });
+    return runProgram(this.argv(words), { timeoutMs: 150_000, ...options, env: this.env(options.env) });
   }
   async ok(words: string | readonly string[], options: RunOptions = {}): Promise<string> {
     try {
@@ -68,6 +68,10 @@ export class Kubectl {
   }
   untilField(expected: string, path: string, ...what: string[]): Promise<number> {
     return until(`${what.join(' ')} ${path} = ${expected}`, async () => (await this.field(path, ...what)) === expected);
+  }
+  /** What it says once it holds this text: events are told a moment after what they tell of. */
+  async untilSays(text: string, words: string): Promise<void> {
+    await until(`kubectl ${words}: ${text}`, async () => (await this.ok(words)).includes(text));
   }
   /** Starts one that goes on (a watch, a forward), waits for a text of it, and gives what was said; disposal ends it. */
   async background(words: string | readonly string[], until: RegExp): Promise<Background> {

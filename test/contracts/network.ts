@@ -29,11 +29,11 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
       await network?.purge();
       await harness?.close();
     });
-    /** A refused connection is an answer too: 0. Nothing within 2 s, or no way there: 1. */
+    /** A refused connection is an answer too: 0. Nothing within 20 s, or no way there: 1. */
     const probe = `const socket = require("node:net").connect(9, process.argv.at(-1));
       const end = (code) => process.exit(code);
       socket.once("connect", () => end(0)).once("error", (error) => end(error.code === "ECONNREFUSED" ? 0 : 1));
-      setTimeout(() => end(1), 2000);`;
+      setTimeout(() => end(1), 20_000);`;
     const ping = async (netns: string, ip: string) =>
       (await harness.exec.run([process.execPath, '-e', probe, '--', ip], { netns })).code;
     const pod = async (uid: string) => ({ uid, netnsPath: await harness.newPod(uid), name: uid, namespace: 'default' });
@@ -54,7 +54,7 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
           { uid: 'pod-b', ips: second.ips },
         ]),
       );
-    }, 20_000);
+    });
 
     test('attach is idempotent, also for the next process, and prepare disturbs nothing', async () => {
       const one = await pod('pod-again');
@@ -68,7 +68,7 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
       expect(await network.attach(one)).toEqual(first);
       expect(await linkOf()).toBe(before);
       expect(await ping(one.netnsPath, harness.outside.ip)).toBe(0);
-    }, 20_000);
+    });
 
     test('a sandbox that died: the pod gets a working network in its new namespace', async () => {
       const one = await pod('pod-renewed');
@@ -78,7 +78,7 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
       const attachment = await network.attach(next);
       expect(attachment.ips.length).toBe(1);
       expect(await ping(next.netnsPath, harness.outside.ip)).toBe(0);
-    }, 20_000);
+    });
 
     test('detach is idempotent, works without the namespace, and leaves no address', async () => {
       const one = await pod('pod-gone');
@@ -87,7 +87,7 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
       await network.detach({ uid: 'pod-gone' });
       await network.detach({ uid: 'pod-gone' });
       expect((await network.attached()).some((each) => each.uid === 'pod-gone')).toBe(false);
-    }, 20_000);
+    });
 
     test('a host port leads into the pod', async () => {
       const one = await pod('pod-port');
@@ -106,12 +106,12 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
         await server.stdout.getReader().read();
         const got = await harness.exec.run(
           [process.execPath, '-e', `console.log(await (await fetch("http://${harness.outside.hostIp}:8099")).text())`],
-          { netns: harness.outside.netns, timeoutMs: 5000 },
+          { netns: harness.outside.netns, timeoutMs: 30_000 },
         );
         expect(got.stdout).toBe('pod-port\n');
         const local = await harness.exec.run(
           [process.execPath, '-e', 'console.log(await (await fetch("http://127.0.0.1:8099")).text())'],
-          { timeoutMs: 5000 },
+          { timeoutMs: 30_000 },
         );
         expect(local.stdout).toBe('pod-port\n');
       } finally {
@@ -119,6 +119,6 @@ export function networkContract(name: string, start: () => Promise<NetworkHarnes
         await server.exited;
       }
       await network.detach({ uid: 'pod-port' });
-    }, 20_000);
+    });
   });
 }

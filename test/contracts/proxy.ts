@@ -145,8 +145,8 @@ export const askCode = (ip: string, port: number, count: number, protocol: 'tcp'
     data(s, d) { done(String(d).trim()); s.end(); }, connectError() { done('refused'); }, close() { done('refused'); },
   } }).catch(() => done('refused')));
   let answered = () => {};
-  const udp = '${protocol}' === 'udp' && await Bun.udpSocket({ ${protocol === 'udp' ? `port: 42424, hostname: '${ip.startsWith('127.') ? '127.0.0.1' : '0.0.0.0'}', ` : ''}socket: { data(s, d) { answered(String(d)); } } });
-  const send = () => new Promise((done) => { answered = done; udp.send('x', ${port}, '${ip}'); setTimeout(() => done('silent'), 2000); });
+  const udp = '${protocol}' === 'udp' && await Bun.udpSocket({ ${protocol === 'udp' ? `port: 42424, hostname: '${ip.startsWith('127.') ? ip.replace(/\d+$/, '200') : '0.0.0.0'}', ` : ''}socket: { data(s, d) { answered(String(d)); } } });
+  const send = () => new Promise((done) => { answered = done; udp.send('x', ${port}, '${ip}'); setTimeout(() => done('silent'), 20_000); });
   for (let i = 0; i < ${count}; i++) { const name = await (udp ? send() : tcp()); counts[name] = (counts[name] ?? 0) + 1; }
   console.log(JSON.stringify(counts));
   process.exit(0);`;

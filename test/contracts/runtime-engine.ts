@@ -9,6 +9,7 @@ import { DockerEngine } from '../../core/kubelet/runtimes/docker-engine.ts';
 import { importImage } from '../../core/kubelet/runtimes/docker-images.ts';
 import { tar } from '../../core/kubelet/runtimes/tar.ts';
 import type { TestEngine } from '../fixtures/docker-engine.ts';
+import { waitMsMax } from '../fixtures/eventually.ts';
 import { runtimeContract } from './runtime.ts';
 
 export async function makeTestImage(socketPath: string, busybox: string): Promise<void> {
@@ -76,7 +77,11 @@ function securityTest(name: string, engine: TestEngine, busybox: string): void {
     });
     const pod = { podUid: crypto.randomUUID(), podName: 'secure', podNamespace: 'default' };
     try {
-      const { id: imageId } = await runtime.ensureImage('pintle/test:local', 'IfNotPresent', AbortSignal.timeout(5000));
+      const { id: imageId } = await runtime.ensureImage(
+        'pintle/test:local',
+        'IfNotPresent',
+        AbortSignal.timeout(waitMsMax),
+      );
       await runtime.ensureSandbox({ ...pod, hostname: 'secure', network: 'pod', attempt: 0, sharePid: true });
       const script =
         'id; hostname; cat /data/file; touch /new; touch /data/new; grep -E "NoNewPrivs|CapEff" /proc/1/status /proc/self/status; ps';
@@ -108,7 +113,7 @@ function securityTest(name: string, engine: TestEngine, busybox: string): void {
       });
       await runtime.start(id);
       let out = '';
-      for await (const line of runtime.logs(id, { follow: true }, AbortSignal.timeout(15_000)))
+      for await (const line of runtime.logs(id, { follow: true }, AbortSignal.timeout(waitMsMax)))
         out += new TextDecoder().decode(line.bytes);
       expect(out).toMatch(/uid=1234\S* gid=55\S* groups=55\S*,77\n/); // Podman gives the user a name
       for (const text of ['secure\n', 'mounted\n', '/new: Read-only file system', '/data/new: Read-only file system'])
@@ -124,10 +129,10 @@ function securityTest(name: string, engine: TestEngine, busybox: string): void {
         resources: { memoryLimitBytes: 16 * 1024 * 1024 },
       });
       await runtime.start(greedy);
-      for await (const _line of runtime.logs(greedy, { follow: true }, AbortSignal.timeout(20_000)));
+      for await (const _line of runtime.logs(greedy, { follow: true }, AbortSignal.timeout(waitMsMax)));
       const look = async () => (await runtime.observe(pod.podUid)).containers.find((each) => each.id === greedy);
       let state = await look(); // the log may end a moment before the engine has noted the end
-      for (let tries = 0; state?.state === 'running' && tries < 50; tries++) {
+      for (const end = Date.now() + waitMsMax; state?.state === 'running' && Date.now() < end; ) {
         await Bun.sleep(50);
         state = await look();
       }
@@ -136,5 +141,5 @@ function securityTest(name: string, engine: TestEngine, busybox: string): void {
       await runtime.removeSandbox(pod.podUid);
       rmSync(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 }

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { ContainerRuntime, ContainerSpec, ContainerState, SandboxSpec, Session } from '#sdk';
+import { waitMsMax } from '../fixtures/eventually.ts';
+import { readUntil } from '../fixtures/read-until.ts';
 import { rejection } from '../fixtures/rejection.ts';
 
 export interface RuntimeHarness {
@@ -13,7 +15,7 @@ export interface RuntimeHarness {
 }
 const never = new AbortController().signal;
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-const timeoutMs = 30_000;
+const timeoutMs = 2 * waitMsMax; // so that a wait within can say what did not come
 
 /** What every container runtime must do. */
 export function runtimeContract(name: string, start: () => Promise<RuntimeHarness>): void {
@@ -85,7 +87,7 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
       const end = new AbortController();
       const hints = runtime.changes(end.signal)[Symbol.asyncIterator]();
       try {
-        for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+        for (const deadline = Date.now() + waitMsMax; Date.now() < deadline; ) {
           const state = await stateOf(pod, id);
           if (state && wanted(state)) return state;
           await Promise.race([hints.next(), Bun.sleep(500)]);
@@ -298,8 +300,7 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
             stdin: false,
           });
           const reader = session.stdout.getReader();
-          let said = '';
-          while (!said.includes('up')) said += text((await reader.read()).value!);
+          let said = await readUntil(reader, 'up');
           await runtime.stop(again, 0);
           for (let part = await reader.read(); !part.done; part = await reader.read()) said += text(part.value); // the stream ends: nothing holds it open
           expect(said.trim()).toBe('up');

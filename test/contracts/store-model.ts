@@ -106,7 +106,7 @@ function stateOf(changes: readonly Change[]): Map<string, Change> {
 }
 
 const marker = '~end';
-const silenceMsMax = 5000;
+const silenceMsMax = 30_000;
 
 /** Events up to the marker. A store that falls silent before it is a failure. */
 export async function collect(store: Store, prefix: string, since: ResourceVersion): Promise<StoreEvent[]> {

@@ -134,7 +134,7 @@ function watches(make: () => Promise<StoreFixture>): void {
     controller.abort();
     expect(new Set(versions).size).toBe(count);
     expect(versions.toSorted(compareVersions)).toEqual(versions);
-  }, 30_000); // etcd takes 800 writes a second on two busy cores
+  }); // etcd takes 800 writes a second on two busy cores
 
   test('compaction: what is old is Expired, what is current stays', async () => {
     await using fixture = await make();

@@ -18,11 +18,11 @@ beforeAll(async () => {
   cluster = new TestCluster();
   await cluster.up('--runtime', 'process');
   expectOk(await cluster.run('image', 'demo'));
-}, 60_000);
+});
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
   if (!kept) rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 test.skipIf(!kubectl).each(clientPrograms.map((program) => [program.name, program] as const))(
   '%s',
@@ -39,14 +39,14 @@ test.skipIf(!kubectl).each(clientPrograms.map((program) => [program.name, progra
     await k.ok(`create namespace ${namespace}`);
     await k.untilField('default', '.metadata.name', 'serviceaccount', 'default');
     await k.ok('run server --image=pintle/demo:local --port=8080');
-    await k.ok('wait pod/server --for=condition=Ready --timeout=60s');
+    await k.ok('wait pod/server --for=condition=Ready --timeout=120s');
     const { code, out, err } = await runProgram(program.argv(place, namespace), { env: k.env(), timeoutMs: 120_000 });
     expect({ code, err: code === 0 ? '' : err, said: out.trim().split('\n').sort() }).toEqual({
       code: 0,
       err: '',
       said: program.steps.map((step) => `ok ${step}`).sort(),
     });
-    await k.ok(`delete namespace ${namespace} --timeout=60s`);
+    await k.ok(`delete namespace ${namespace} --timeout=120s`);
   },
   420_000,
 );

@@ -38,7 +38,7 @@ async function mustCreate(store: Store, key: string): Promise<number> {
     } catch (error) {
       if (isReason(error, 'AlreadyExists')) break;
       expect(isReason(error, 'ServiceUnavailable')).toBe(true);
-      expect(systemClock.monotonicMs() - start).toBeLessThan(30_000);
+      expect(systemClock.monotonicMs() - start).toBeLessThan(60_000);
       await systemClock.sleep(50);
     }
   }
@@ -65,7 +65,7 @@ else {
       await using other = await startEtcd({ tls: true });
       const wrong = openEtcdStore({ ...options, endpoints: etcd.endpoints, tls: other.tls! });
       expect(await rejection(wrong)).toMatchObject({ code: 'ETCD_UNREACHABLE' });
-    }, 60_000);
+    });
   });
 
   describe('three members', () => {
@@ -74,7 +74,7 @@ else {
     beforeAll(async () => {
       etcd = await startEtcd({ members: 3 });
       store = await openEtcdStore({ ...options, endpoints: etcd.endpoints, plaintext: true });
-    }, 60_000);
+    });
     afterAll(async () => {
       await store[Symbol.asyncDispose]();
       await etcd[Symbol.asyncDispose]();
@@ -134,6 +134,6 @@ else {
       const kept = follow(store, (await store.get('/compacted/15'))!.version);
       await kept.done;
       expect(kept.keys).toEqual(['/compacted/16', '/compacted/17', '/compacted/18', '/compacted/19', '/end']);
-    }, 60_000);
+    });
   });
 }

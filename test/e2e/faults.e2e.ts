@@ -67,7 +67,7 @@ async function killAndHeal(name: ComponentName): Promise<number> {
 }
 const answers = async (): Promise<boolean> => {
   try {
-    return (await cluster.api('/readyz', { signal: AbortSignal.timeout(1_000) })).ok;
+    return (await cluster.api('/readyz', { signal: AbortSignal.timeout(5_000) })).ok;
   } catch {
     return false;
   }

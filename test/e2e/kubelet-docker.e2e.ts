@@ -18,6 +18,7 @@ import { createDockerRuntime } from '../../core/kubelet/runtimes/docker.ts';
 import { createEventRecorder } from '../../core/sdk/recorder.ts';
 import { createMemoryStore } from '../../core/store/memory.ts';
 import { testEngine } from '../fixtures/docker-engine.ts';
+import { waitMsMax } from '../fixtures/eventually.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const engine = existsSync('/usr/bin/busybox') ? await testEngine() : 'there is no /usr/bin/busybox';
@@ -64,7 +65,7 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
       log,
     });
     await start();
-  }, 60_000);
+  });
   afterAll(async () => {
     for (const end of ends.reverse()) await end();
     for (const { podUid } of (await runtime?.observe())?.sandboxes ?? []) await runtime.removeSandbox(podUid);
@@ -72,7 +73,7 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
     await api?.[Symbol.asyncDispose]();
     if (folder) await rm(folder, { recursive: true, force: true });
     if (able) await engine[Symbol.asyncDispose]();
-  }, 60_000);
+  });
 
   async function start(): Promise<void> {
     const abort = new AbortController();
@@ -114,7 +115,7 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
   };
   const sh = (script: string) => ({ name: 'c', image, imagePullPolicy: 'Never', command: ['sh', '-c', script] });
   async function until(name: string, wanted: (pod: Pod) => boolean): Promise<Pod> {
-    const signal = AbortSignal.timeout(20_000);
+    const signal = AbortSignal.timeout(waitMsMax);
     let last: Pod | undefined;
     const query = { namespace: 'default', fieldSelector: `metadata.name=${name}`, resourceVersion: '0' };
     for await (const event of client.watch(podKind, query, signal)) {
@@ -149,7 +150,7 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
       exitCode: 3,
       message: 'hello job job\n',
     });
-  }, 30_000);
+  });
 
   test('sees the end of programs that end at once', async () => {
     const names = ['fast-1', 'fast-2', 'fast-3', 'fast-4'];
@@ -161,7 +162,7 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
       names.map(() => ['Succeeded', 0]),
     );
     for (const name of names) await client.delete(podKind, { namespace: 'default', name });
-  }, 30_000);
+  });
 
   test('adopts running containers, probes by exec, and leaves nothing', async () => {
     await create('stay', {
@@ -177,7 +178,7 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
     for (const name of ['stay', 'job']) await client.delete(podKind, { namespace: 'default', name });
     for (let round = 0; round < 300 && (await runtime.observe()).sandboxes.length; round++) await systemClock.sleep(50);
     expect(await runtime.observe()).toEqual({ sandboxes: [], containers: [] });
-  }, 60_000);
+  });
 
   test('says how long create to Running took', async () => {
     const took: number[] = [];
@@ -189,5 +190,5 @@ describe.skipIf(!able)('the kubelet on Docker', () => {
       await client.delete(podKind, { namespace: 'default', name: `fast${round}` });
     }
     console.log(`create to Running: ${took.join(', ')} ms`);
-  }, 60_000);
+  });
 });

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
+import { waitMsMax } from '../fixtures/eventually.ts';
+import { leftOf, podLinksOf } from '../fixtures/leaks.ts';
+import { readUntil } from '../fixtures/read-until.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const root = join(import.meta.dir, '../..');
@@ -14,7 +16,6 @@ const able =
 if (!able) skipped('e2e', 'the main job', 'it needs root, dockerd, nft, ip and nsenter');
 
 let home: string;
-let before: Set<string>;
 async function pintle(...args: string[]): Promise<{ code: number; out: string }> {
   const child = Bun.spawn([join(root, 'pintle'), ...args], {
     stdin: 'ignore',
@@ -25,9 +26,6 @@ async function pintle(...args: string[]): Promise<{ code: number; out: string }>
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, out: out + err };
 }
-const fail = (why: string): never => {
-  throw new Error(why);
-};
 async function kubectl(...args: string[]): Promise<{ code: number; out: string }> {
   return pintle('kubectl', '--home', home, ...args);
 }
@@ -46,9 +44,15 @@ async function onlyPod(selector: string): Promise<string> {
   }
 }
 
+/** Three ready pods behind a service. */
+async function runWeb(): Promise<void> {
+  await expectOk(await kubectl('apply', '-f', join(root, 'examples/web.yaml')));
+  const count = ['rc', 'web', '--for=jsonpath={.status.readyReplicas}=3', '--timeout=120s'];
+  await expectOk(await kubectl('wait', ...count));
+}
+
 describe.skipIf(!able)('the main job on real containers', () => {
   beforeAll(async () => {
-    before = await machineSnapshot();
     home = mkdtempSync(join(tmpdir(), 'pt-'));
     rmSync(home, { recursive: true });
     await expectOk(await pintle('up', '--yes', '--detach', '--home', home));
@@ -67,28 +71,34 @@ describe.skipIf(!able)('the main job on real containers', () => {
   });
 
   test('stock kubectl: apply, get, scale, logs, exec, describe, delete', async () => {
-    await expectOk(await kubectl('apply', '-f', join(root, 'examples/web.yaml')));
-    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s'));
+    await runWeb();
     expect(await expectOk(await kubectl('get', 'rc,po,svc,ep', '-o', 'wide'))).toContain('replicationcontroller/web');
     await expectOk(await kubectl('scale', 'rc', 'web', '--replicas=1'));
     const pod = await onlyPod('app=web');
     expect(await expectOk(await kubectl('exec', pod, '--', 'echo', 'hello'))).toContain('hello');
     expect((await kubectl('exec', pod, '--', 'sh', '-c', 'exit 7')).code).toBe(7);
     await expectOk(await kubectl('logs', pod, '--tail=5'));
-    expect(await expectOk(await kubectl('describe', 'pod', pod))).toContain('Scheduled');
+    for (const end = performance.now() + waitMsMax; ; ) {
+      const said = await expectOk(await kubectl('describe', 'pod', pod));
+      if (said.includes('Scheduled')) break; // events are told a moment after what they tell of
+      if (performance.now() > end) throw new Error(said);
+    }
     await expectOk(await kubectl('delete', '-f', join(root, 'examples/web.yaml')));
   });
 
   test('stock kubectl streams: logs -f to the end, exec on a terminal, port-forward', async () => {
-    const lines = 'for i in 1 2 3; do echo line $i; sleep 0.3; done; sleep 2';
+    const lines =
+      'while [ ! -e /tmp/go ]; do sleep 0.1; done; for i in 1 2 3; do echo line $i; sleep 0.3; done; sleep 2';
     const run = ['run', 'counter', '--image=pintle/demo:local', '--restart=Never', '--image-pull-policy=Never'];
     await expectOk(await kubectl(...run, '--command', '--', 'sh', '-c', lines));
-    await expectOk(await kubectl('wait', '--for=jsonpath={.status.phase}=Running', 'pod/counter', '--timeout=60s'));
-    expect(await expectOk(await kubectl('logs', '-f', 'counter'))).toBe('line 1\nline 2\nline 3\n');
+    await expectOk(await kubectl('wait', '--for=jsonpath={.status.phase}=Running', 'pod/counter', '--timeout=120s'));
+    const followed = kubectl('logs', '-f', 'counter');
+    await expectOk(await kubectl('exec', 'counter', '--', 'touch', '/tmp/go')); // it must not be over before it is followed
+    expect(await expectOk(await followed)).toBe('line 1\nline 2\nline 3\n');
     await expectOk(await kubectl('delete', 'pod', 'counter', '--grace-period=1'));
 
     await expectOk(await kubectl('run', 'serve', '--image=pintle/demo:local', '--image-pull-policy=Never'));
-    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod/serve', '--timeout=60s'));
+    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod/serve', '--timeout=120s'));
     const typed = `${join(root, 'pintle')} kubectl --home ${home} exec -it serve -- sh -c 'tty; exit 5'`;
     const terminal = Bun.spawn(['script', '-qefc', typed, '/dev/null'], { stdin: 'ignore', stdout: 'pipe' });
     expect(await terminal.stdout.text()).toContain('/dev/pts/');
@@ -100,9 +110,7 @@ describe.skipIf(!able)('the main job on real containers', () => {
       stderr: 'ignore',
     });
     try {
-      let said = '';
-      const output = forward.stdout.getReader(); // stays open: kubectl would die of SIGPIPE
-      while (!said.includes('\n')) said += new TextDecoder().decode((await output.read()).value ?? fail('it ended'));
+      const said = await readUntil(forward.stdout.getReader(), '\n'); // stays open: kubectl would die of SIGPIPE
       const port = /127\.0\.0\.1:(\d+)/.exec(said)?.[1];
       for (let round = 0; round < 5; round++)
         expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('serve\n');
@@ -135,7 +143,7 @@ describe.skipIf(!able)('the main job on real containers', () => {
       }),
     );
     await expectOk(await kubectl('apply', '-f', manifest));
-    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod/inside', '--timeout=60s'));
+    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod/inside', '--timeout=120s'));
     const inside = (...args: string[]) => kubectl('exec', 'inside', '--', '/opt/kubectl', ...args);
     expect(await expectOk(await inside('auth', 'whoami'))).toContain('system:serviceaccount:default:default');
     expect(await expectOk(await inside('version'))).toContain('Server Version: v1.37');
@@ -147,9 +155,13 @@ describe.skipIf(!able)('the main job on real containers', () => {
     await expectOk(await kubectl('delete', 'pod', 'inside', '--grace-period=1'));
   });
 
-  test('down --purge leaves nothing on the machine', async () => {
+  test('down --purge ends running pods and leaves nothing on the machine', async () => {
+    await runWeb();
+    const { clusterId } = JSON.parse(readFileSync(join(home, 'config.json'), 'utf8')) as { clusterId: string };
+    const links = await podLinksOf(clusterId);
+    expect(links.length).toBe(3);
     await expectOk(await pintle('down', '--purge', '--yes', '--home', home));
     expect(existsSync(home)).toBe(false);
-    expect(addedSince(before, await machineSnapshot())).toEqual([]);
+    expect(await leftOf(home, clusterId, links)).toEqual([]);
   });
 });

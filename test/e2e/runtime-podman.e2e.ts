@@ -55,19 +55,19 @@ function restartTest(podman: PodmanEngine, program: string): void {
       await runtime.ensureSandbox({ ...pod, hostname: 'kept', network: 'pod', attempt: 0 });
       const [first, second] = [await run('first'), await run('second')];
       const before = await stateOf(second);
-      expect(await toldAfterMs(first)).toBeLessThan(3000);
+      expect(await toldAfterMs(first)).toBeLessThan(20_000);
       await podman.restart();
       expect(await stateOf(second)).toEqual(before!);
       expect((await runtime.observe(uid)).sandboxes.map((each) => each.ready)).toEqual([true]);
       const session = await runtime.exec(second, { command: ['echo', 'still here'], tty: false, stdin: false });
       expect(await Bun.readableStreamToText(session.stdout)).toBe('still here\n');
-      expect(await toldAfterMs(second)).toBeLessThan(3000);
+      expect(await toldAfterMs(second)).toBeLessThan(20_000);
       expect((await stateOf(second))?.exitCode).toBe(137);
     } finally {
       await runtime.removeSandbox(uid);
       await runtime[Symbol.asyncDispose]();
     }
-  }, 60_000);
+  });
 }
 
 function sleeper(of: { podUid: string; podName: string; podNamespace: string; name: string }): ContainerSpec {

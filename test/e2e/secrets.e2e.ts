@@ -72,8 +72,11 @@ describe.skipIf(why !== '')('one host whose pods are processes', () => {
   });
 
   test('proxies: services by port and name, a pod, a node, kubectl proxy', async () => {
-    await ok('wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s');
+    await ok('wait', '--for=create', 'pod', '-l', 'app=web', '--timeout=120s');
+    await ok('wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=120s');
     const base = '/api/v1/namespaces/default';
+    const web = ['get', '--raw', `${base}/services/web/proxy/`];
+    await until('the service has endpoints', async () => (await cluster.kubectl(web)).code === 0);
     for (const service of ['web:8080', 'web:http', 'http:web:http', 'web'])
       expect(await ok('get', '--raw', `${base}/services/${service}/proxy/`)).toStartWith('web-');
     const pod = await ok('get', 'pod', '-l', 'app=web', '-o', 'jsonpath={.items[0].metadata.name}');
@@ -126,9 +129,9 @@ describe.skipIf(why !== '')('one host whose pods are processes', () => {
   test('a namespace with running pods ends soon', async () => {
     await ok('create', 'namespace', 'gone');
     await ok('-n', 'gone', 'apply', '-f', join(repository, 'examples/web.yaml'));
-    await ok('-n', 'gone', 'wait', '--for=create', 'pod', '-l', 'app=web', '--timeout=30s');
-    await ok('-n', 'gone', 'wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s');
-    await ok('delete', 'namespace', 'gone', '--timeout=30s');
+    await ok('-n', 'gone', 'wait', '--for=create', 'pod', '-l', 'app=web', '--timeout=120s');
+    await ok('-n', 'gone', 'wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=120s');
+    await ok('delete', 'namespace', 'gone', '--timeout=120s');
     expect((await cluster.kubectl(['get', 'namespace', 'gone'])).err).toContain('NotFound');
   });
 });

@@ -50,11 +50,8 @@ describe.skipIf(why !== '')('two clusters with different homes on one host', () 
       expectOk(await cluster.kubectl(['apply', '-f', join(repository, 'examples/web.yaml')]));
     }
     for (const cluster of [first, second])
-      expectOk(
-        await cluster.kubectl(['wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=60s'], {
-          timeoutMs: 70_000,
-        }),
-      );
+      for (const what of ['create', 'condition=Ready'])
+        expectOk(await cluster.kubectl(['wait', `--for=${what}`, 'pod', '-l', 'app=web', '--timeout=120s']));
     const unix = second.config.engine!.socket;
     const containersOfSecond = async () => {
       const filters = encodeURIComponent(JSON.stringify({ label: [`pintle.cluster=${secondId}`] }));
@@ -67,7 +64,7 @@ describe.skipIf(why !== '')('two clusters with different homes on one host', () 
       await second.kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}:{.spec.ports[0].port}']),
     );
     const answers = async () =>
-      (await fetch(`http://${address}/`, { keepalive: false, signal: AbortSignal.timeout(2_000) })).ok;
+      (await fetch(`http://${address}/`, { keepalive: false, signal: AbortSignal.timeout(10_000) })).ok;
     const before = await containersOfSecond();
     const tables = async () => (await runProgram(['nft', 'list', 'table', 'ip', second.config.serviceTable])).code;
     expect(before.length).toBe(6);

@@ -9,7 +9,7 @@ import { skipped } from '../fixtures/skipped.ts';
 const id = `pt${process.pid % 10_000}`;
 const [host, pods] = [`${id}h`, `${id}p`];
 const run = async (...argv: string[]) => {
-  const result = await systemExec.run(argv, { timeoutMs: 10_000 });
+  const result = await systemExec.run(argv);
   if (result.code !== 0) throw new Error(`${argv.join(' ')}: ${result.stderr}`);
   return result.stdout;
 };

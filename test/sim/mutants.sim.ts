@@ -174,7 +174,7 @@ describe('a checker names the planted bug', () => {
   test('and is silent without one', async () => {
     expect((await runScenario(scenario, shared)).violations).toEqual([]);
     expect((await runScenario({ ...scenario, steps: contention() }, shared)).violations).toEqual([]);
-  }, 60_000);
+  });
   test('I6: a pod that runs on two machines', async () => {
     await using w = await world({ ...shared, seed: 12, nodes: 2, events: false });
     const engine = w.engine('node-1');
@@ -197,7 +197,7 @@ describe('a checker names the planted bug', () => {
     await w.drive(twin.start(await twin.create(spec as unknown as ContainerSpec)));
     await w.advance('1s');
     expect(w.violations.map(({ invariant }) => invariant)).toContain('I6');
-  }, 60_000);
+  });
   test.each(mutants)(
     '%s: %s',
     async (invariant, _what, options, changes = {}) => {

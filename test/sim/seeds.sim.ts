@@ -21,7 +21,7 @@ test('the same seed gives the same trace', async () => {
   expect(first.commits).toBeGreaterThan(50);
   expect(second.traceHash).toBe(first.traceHash);
   expect(other.traceHash).not.toBe(first.traceHash);
-}, 60_000);
+});
 
 test(`${seeds} seeds are sound`, async () => {
   const failures: string[] = [];

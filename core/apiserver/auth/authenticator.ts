@@ -9,12 +9,15 @@ export function createAuthenticator(sources: {
   readonly tokenFile?: { userOf(token: string): Promise<UserInfo | undefined> | UserInfo | undefined };
   readonly serviceAccounts?: Pick<ServiceAccountTokens, 'authenticate'>;
   readonly bootstrapTokens?: (token: string) => UserInfo | undefined;
+  /** Asked last, about tokens that nobody here knows. */
+  readonly others?: (token: string) => Promise<UserInfo | undefined>;
 }): { authenticate(request: Request): Promise<UserInfo | undefined> | UserInfo | undefined } {
   const userOfToken = async (token: string, known: Promise<UserInfo | undefined> | undefined): Promise<UserInfo> => {
     const user =
       (await known) ??
       sources.bootstrapTokens?.(token) ??
-      (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user;
+      (await sources.serviceAccounts?.authenticate(token).catch(() => undefined))?.user ??
+      (await sources.others?.(token));
     if (!user) throw errors.unauthorized();
     return user;
   };

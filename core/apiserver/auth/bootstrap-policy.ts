@@ -28,6 +28,7 @@ const controllerRoles = [
   'resourcequota-controller',
   'root-ca-cert-publisher',
   'service-account-controller',
+  'storage-version-migrator-controller',
   'ttl-controller',
 ];
 /** What our controllers do beyond that: the election, events under names of their own, tokens for host processes. */
@@ -43,6 +44,7 @@ const moreRules: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['replicationcontrollers/scale'], verbs: ['get', 'update', 'patch'] },
   { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
   { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
+  { apiGroups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions/status'], verbs: ['update'] },
   { apiGroups: ['policy'], resources: ['poddisruptionbudgets/status'], verbs: ['update', 'patch'] },
 ];
 

@@ -59,6 +59,14 @@ const patchTypes = [
   'application/strategic-merge-patch+json',
   'application/apply-patch+yaml',
 ];
+/** Kinds with a schema of their own are merged as plain JSON: `kubectl apply` asks here before it chooses its patch. */
+const patchTypesOf = ({ schema }: ServedKind): readonly string[] =>
+  schema ? patchTypes.filter((name) => !name.includes('strategic')) : patchTypes;
+const mediaOf = ({ schema }: ServedKind): readonly string[] => [
+  'application/json',
+  'application/yaml',
+  ...(schema ? [] : ['application/vnd.kubernetes.protobuf']),
+];
 
 const verbs: Readonly<Record<Action, { readonly verb: string; readonly word: string }>> = {
   list: { verb: 'list', word: 'list' },
@@ -106,17 +114,17 @@ function operation(served: ServedKind, action: Action, version: 2 | 3, prefix: s
     ...queries[action].map(([name, shape]) => parameter(name, 'query', shape, version)),
     ...(version === 2 && writes ? [{ name: 'body', in: 'body', required: true, schema: body }] : []),
   ];
-  const media = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+  const media = mediaOf(served);
   return {
     tags: [`${groupWord(group)}_${kindVersion}`],
     operationId: operationId(served, action, place),
     'x-kubernetes-action': action,
     'x-kubernetes-group-version-kind': { group, version: kindVersion, kind },
     parameters: parameters.length > 0 ? parameters : undefined,
-    ...(version === 2 ? { consumes: action === 'patch' ? patchTypes : ['*/*'], produces: media } : {}),
+    ...(version === 2 ? { consumes: action === 'patch' ? patchTypesOf(served) : ['*/*'], produces: media } : {}),
     requestBody:
       version === 3 && writes
-        ? { ...content(action === 'patch' ? patchTypes : ['*/*'], body), required: true }
+        ? { ...content(action === 'patch' ? patchTypesOf(served) : ['*/*'], body), required: true }
         : undefined,
     responses: {
       [action === 'post' ? 201 : 200]: {

@@ -14,7 +14,14 @@ import {
   validatingAdmissionPolicyKind,
   validatingWebhookConfigurationKind,
 } from '#api';
-import { checkPolicyBinding, checkPolicySpec, defaultMatch } from './admission-policy.ts';
+import {
+  checkAuditAnnotations,
+  checkMutation,
+  checkPolicyBinding,
+  checkPolicySpec,
+  checkValidation,
+  defaultMatch,
+} from './admission-policy.ts';
 import { checkWebhook, defaultWebhook } from './admission-webhook.ts';
 import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { plainStrategy } from './rules/plain.ts';
@@ -87,16 +94,16 @@ export const validatingAdmissionPolicyStrategy = plainStrategy<ValidatingAdmissi
     spec.failurePolicy ??= 'Fail';
     defaultMatch(spec.matchConstraints);
   },
-  check(mistakes, { spec }, _current, subresource) {
+  check(mistakes, { metadata, spec }, _current, subresource) {
     if (subresource === 'status') return;
-    checkPolicySpec(mistakes, spec ?? {});
+    const scope = checkPolicySpec(mistakes, spec ?? {});
     if (!spec?.validations?.length && !spec?.auditAnnotations?.length) {
       const why = 'validations or auditAnnotations must contain at least one item';
       mistakes.push(fieldErrors.required('spec.validations', why), fieldErrors.required('spec.auditAnnotations', why));
     }
-    for (const [index, { expression }] of (spec?.validations ?? []).entries())
-      if (!expression?.trim())
-        mistakes.push(fieldErrors.required(`spec.validations[${index}].expression`, 'expression is not specified'));
+    for (const [index, validation] of (spec?.validations ?? []).entries())
+      checkValidation(mistakes, `spec.validations[${index}]`, validation, scope);
+    checkAuditAnnotations(mistakes, metadata.name ?? '', spec?.auditAnnotations ?? [], scope);
   },
   columns: [
     nameColumn,
@@ -115,7 +122,9 @@ export const mutatingAdmissionPolicyStrategy = plainStrategy<MutatingAdmissionPo
     defaultMatch(spec.matchConstraints);
   },
   check(mistakes, { spec }) {
-    checkPolicySpec(mistakes, spec ?? {});
+    const scope = checkPolicySpec(mistakes, spec ?? {});
+    for (const [index, mutation] of (spec?.mutations ?? []).entries())
+      checkMutation(mistakes, `spec.mutations[${index}]`, mutation, scope);
     if (!spec?.mutations?.length)
       mistakes.push(fieldErrors.required('spec.mutations', 'mutations must contain at least one item'));
     if (!spec?.reinvocationPolicy) mistakes.push(fieldErrors.required('spec.reinvocationPolicy'));

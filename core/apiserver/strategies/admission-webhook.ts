@@ -1,4 +1,5 @@
 import { fieldErrors, type MutatingWebhook, type RuleWithOperations, type ValidatingWebhook } from '#api';
+import { expressionMistake, type Scope } from '../hooks/dynamic/expressions.ts';
 import { checkSelector } from './pod/placement.ts';
 import { dns1035Label, fullyQualifiedName, qualifiedName } from './rules/names.ts';
 import { checkName, checkOneOf, checkPort, type Mistakes } from './rules/values.ts';
@@ -108,10 +109,23 @@ function checkClient(mistakes: Mistakes, at: string, config: Readonly<Webhook['c
     mistakes.push(fieldErrors.invalid(`${at}.service.path`, path, "must start with a '/'"));
 }
 
+/** `wanted`: names of types; none: any. */
+export function checkExpression(
+  mistakes: Mistakes,
+  at: string,
+  expression: string,
+  scope: Scope,
+  wanted: readonly string[],
+): void {
+  const mistake = expressionMistake(expression, scope, wanted);
+  if (mistake !== undefined) mistakes.push(fieldErrors.invalid(at, expression, mistake));
+}
+
 export function checkMatchConditions(
   mistakes: Mistakes,
   at: string,
   conditions: readonly { readonly name: string; readonly expression: string }[] | undefined,
+  scope: Scope = { authorizer: true },
 ): void {
   const count = conditions?.length ?? 0;
   if (count > conditionsMax)
@@ -123,6 +137,7 @@ export function checkMatchConditions(
   const names = new Set<string>();
   for (const [index, { name, expression }] of (conditions ?? []).entries()) {
     if (!expression?.trim()) mistakes.push(fieldErrors.required(`${at}[${index}].expression`));
+    else checkExpression(mistakes, `${at}[${index}].expression`, expression, scope, ['bool']);
     if (!name) mistakes.push(fieldErrors.required(`${at}[${index}].name`));
     else checkName(mistakes, `${at}[${index}].name`, name, qualifiedName);
     if (name && names.has(name)) mistakes.push(fieldErrors.duplicate(`${at}[${index}].name`, name));

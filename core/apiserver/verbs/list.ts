@@ -28,8 +28,11 @@ export async function list(call: Call): Promise<Response> {
   if (call.served.conversion) await CachedObject.convert(listing.objects);
   for (const object of call.resources.allUnreadable(selection.namespace).slice(0, sealedShownMax))
     if (!selection.name || selection.name === object.name) call.warnings.add(unreadableError(object).message);
+  const view = viewOf(call);
   const metadata = {
     resourceVersion: listing.version,
+    // Upstream has no type for lists of custom objects that would leave it out.
+    ...(call.served.schema && isPlain(view) ? { continue: '' } : {}),
     ...(listing.after === undefined
       ? {}
       : {
@@ -41,7 +44,6 @@ export async function list(call: Call): Promise<Response> {
           ...(selection.everything && listing.remaining ? { remainingItemCount: listing.remaining } : {}),
         }),
   };
-  const view = viewOf(call);
   if (isMessage(view)) {
     const { encodings, options } = call.core;
     if (options.heavy) await warm(encodings, call.served.kind, listing.objects, options.heavy);
@@ -85,6 +87,8 @@ async function listingOf(call: Call, selection: Selection): Promise<Listing> {
   if (at && compareVersions(at, cache.oldest) < 0) throw expiredList(token);
   // Nothing of this kind changed since then: the cache still holds exactly that state.
   if (at && compareVersions(call.resources.lastChange, at) > 0) return fromStore(call, selection, at, limit, token);
+  let waiting = call.resources.unconverted(selection);
+  for (; waiting.length > 0; waiting = call.resources.unconverted(selection)) await CachedObject.convert(waiting);
   const version = at ?? newest(call);
   let objects = call.resources.list(selection);
   if (token) objects = objects.filter((object) => object.key.slice(call.resources.prefix.length) > token.after);
@@ -119,8 +123,10 @@ async function fromStore(
   try {
     for (;;) {
       const page = await call.core.store.list(scope, { limit: storePageEntries, after, at });
+      const read = page.entries.map((entry) => CachedObject.of(call.served, entry));
+      if (!selection.everything) await CachedObject.convert(read);
       for (const [index, entry] of page.entries.entries()) {
-        const object = CachedObject.of(call.served, entry);
+        const object = read[index]!;
         if (object.sealedWith !== undefined) continue;
         if (selection.matches(object)) objects.push(object);
         if (limit && objects.length === limit && (page.more || index + 1 < page.entries.length)) {

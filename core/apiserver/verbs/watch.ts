@@ -1,4 +1,5 @@
 import { compareVersions, errors, isResourceVersion, type ResourceVersion, StatusError } from '#api';
+import { CachedObject } from '../cached-object.ts';
 import type { Call } from '../core.ts';
 import { listOptionsOf, versionMistake } from '../list-options.ts';
 import { selectionOf } from '../selection.ts';
@@ -20,6 +21,8 @@ export async function watch(call: Call): Promise<Response | undefined> {
   const wantsInitial = options.sendInitialEvents;
   if (wantsInitial && since && since !== '0') await core.cache.waitFor(since);
   const view = viewOf(call);
+  let waiting = resources.unconverted(selection);
+  for (; waiting.length > 0; waiting = resources.unconverted(selection)) await CachedObject.convert(waiting);
   const stream = new WatchStream(resources, selection, view, options.bookmarks, core.metrics);
   // From here to begin() nothing is awaited: state, history and subscription are of one moment.
   const reached = newestOf(core.cache.reached, resources.lastChange);

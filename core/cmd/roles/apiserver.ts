@@ -22,14 +22,13 @@ import { KeyFolder } from '../../apiserver/sealing/root-keys.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
-import { AdmissionList } from '../../host/admission-list.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
-import { ownIdentity, startApiParts } from './plugins.ts';
+import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
 export async function startApiserverRole(context: RoleContext): Promise<void> {
@@ -54,8 +53,8 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
   const itself = ownIdentity('system:apiserver');
-  const hooks = new AdmissionList();
   const schema = createSchemaEngine();
+  const door = openPluginDoor(context);
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -68,9 +67,10 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
         clock: systemClock,
       }),
+      others: door.userOf,
     }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), hooks],
+    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
     schema,
     patches,
@@ -81,24 +81,22 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     serviceRange: config.serviceCidr,
     ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
     nodePorts: rangeOf(config.nodePorts),
-    advertise: advertiseOf(config),
+    advertise: advertised(config),
+    frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
-    extraPaths: issuerPaths(tokens.discovery()),
+    extraPaths: { ...issuerPaths(tokens.discovery()), '/metrics/plugins': door.metrics },
   });
-  holder.server = server;
-  scope.use(server);
-  await startApiParts(context, server, { schema, hooks, token: itself.token });
-  await server.listen({
-    hostname: loopback ? '127.0.0.1' : '0.0.0.0',
-    port: config.port,
-    tls: {
-      key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
-      cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
-    },
-  });
+  holder.server = scope.use(server);
+  await startApiParts(context, server, { schema, token: itself.token, door });
+  await server.listen({ hostname: loopback ? '127.0.0.1' : '0.0.0.0', port: config.port, tls: servingPair(home) });
   log.info('serving', { port: config.port });
 }
+
+const servingPair = (home: RoleContext['home']) => ({
+  key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
+  cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
+});
 
 async function openStore({ home, config, log }: RoleContext): Promise<Store> {
   const where = parseStore(config.store);
@@ -109,16 +107,23 @@ async function openStore({ home, config, log }: RoleContext): Promise<Store> {
   return openEtcdStore({ endpoints, prefix, ...secrets, clock: systemClock, log });
 }
 
-/** Without root the `kubernetes` service cannot have a port below 1024. */
-const advertiseOf = (config: Config) => ({
-  ip: config.nodeIp,
-  port: config.port,
-  ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
-});
 const rangeOf = (text: string): [from: number, to: number] => {
   const [from, to] = text.split('-').map(Number);
   return [from!, to!];
 };
+
+const advertised = (config: Config) => ({
+  ip: config.nodeIp,
+  port: config.port,
+  ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
+});
+
+/** Absent in a home that no `up` of this version has seen. */
+function frontProxyOf(home: Home) {
+  const read = (name: string) => home.readFile(`pki/${name}`);
+  const [cert, key, ca] = [read('front-proxy-client.crt'), read('front-proxy-client.key'), read('front-proxy-ca.crt')];
+  return cert && key && ca ? { cert, key, ca, clientCa: read('ca.crt') } : undefined;
+}
 
 /** Without root the cluster's own addresses are loopback ones. */
 const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.');

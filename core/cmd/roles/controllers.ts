@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { systemClock, systemRandom } from '#base';
 import { createInformers } from '../../client/cache-informer.ts';
 import { coreControllers } from '../../controllers/index.ts';
+import { advisersOf } from '../../host/hooks/advisers.ts';
 import { PluginMetrics } from '../../host/plugin-metrics.ts';
 import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
@@ -9,7 +10,7 @@ import { createEventRecorder } from '../../sdk/recorder.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
-import { startControllersParts, startPluginHost } from './plugins.ts';
+import { openHooks, startControllersParts, startPluginHost } from './plugins.ts';
 
 /** Scheduler and core controllers, each with its own identity and one set of informers for all. */
 export async function startControllersRole(context: RoleContext): Promise<void> {
@@ -27,12 +28,19 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
     rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
     nodeGraceMs: nodeGraceSecondsOf(config) * 1000,
   });
+  const hooks = await openHooks(context);
   const starting = [
-    startScheduler({ client: schedulerClient, informers: schedulerInformers, events: schedulerEvents, ...seams }),
+    startScheduler({
+      client: schedulerClient,
+      informers: schedulerInformers,
+      events: schedulerEvents,
+      ...seams,
+      advisers: () => advisersOf(hooks.board),
+    }),
     startControllers(core, { client, informers, ...seams }),
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
   await startControllersParts(context, client, informers, new PluginMetrics());
-  await startPluginHost(context);
+  await startPluginHost(context, hooks);
   log.info('scheduler and controllers run');
 }

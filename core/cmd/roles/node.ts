@@ -1,5 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { systemClock, systemExec, systemRandom } from '#base';
+import type { InformerFactory } from '#client';
+import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
@@ -46,6 +48,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
       isRoot: process.getuid?.() === 0,
+      ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
       server: (access) =>
         createKubeletServer({
           access,
@@ -58,31 +61,37 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           log,
         }),
     }),
-    startServiceProxy(),
+    // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
+    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared)),
   ]);
   scope.use(kubelet);
-  await startNodeParts(context, client, informers);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
+}
 
-  async function startServiceProxy(): Promise<void> {
-    const proxyClient = connect(home, config, 'proxy');
-    const proxyInformers = createInformers({ client: proxyClient, ...seams, signal: scope.signal });
-    const proxyEvents = scope.use(
-      createEventRecorder({ client: proxyClient, ...seams, component: 'kube-proxy', host: config.nodeName }),
-    );
-    scope.use(parts.proxy);
-    scope.use(
-      await startProxy({
-        client: proxyClient,
-        informers: proxyInformers,
-        proxy: parts.proxy,
-        nodeName: config.nodeName,
-        podRanges: [config.podCidr],
-        clock: systemClock,
-        log,
-        events: proxyEvents,
-      }),
-    );
+/** Under an identity of its own; resolves to its informers, which node parts of plugins share. */
+async function startServiceProxy(
+  { home, config, log, scope }: RoleContext,
+  proxy: ServiceProxy,
+): Promise<InformerFactory> {
+  const client = connect(home, config, 'proxy');
+  const seams = { clock: systemClock, random: systemRandom, log };
+  const informers = createInformers({ client, ...seams, signal: scope.signal });
+  const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
+  scope.use(proxy);
+  const { nodeName, podCidr } = config;
+  const { clock } = seams;
+  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events }));
+  return informers;
+}
+
+const dnsPort = 53; // resolv.conf has no word for another
+/** Without root the proxy cannot listen on low ports: pods then ask the node's own servers. */
+function canServePort(port: number): boolean {
+  if (process.getuid?.() === 0) return true;
+  try {
+    return Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8')) <= port;
+  } catch {
+    return false;
   }
 }
 

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { messageOf, programOnPath, programPath, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
@@ -9,14 +11,21 @@ import { strategyKit } from '../../apiserver/strategies/kit.ts';
 import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { createClient } from '../../client/http.ts';
-import type { AdmissionList } from '../../host/admission-list.ts';
+import { AdmissionList } from '../../host/admission-list.ts';
+import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import { KnownHooks } from '../../host/hooks/admission.ts';
+import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
+import { HookBoard } from '../../host/hooks/board.ts';
+import { convertingByPlugins } from '../../host/hooks/conversion.ts';
+import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 import { noteParts } from '../plugin-reports.ts';
+import { nthAddress } from '../ranges.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
 export function ownIdentity(name: string): { readonly token: string; userOf(token: string): UserInfo | undefined } {
@@ -27,14 +36,48 @@ export function ownIdentity(name: string): { readonly token: string; userOf(toke
 
 const metadataRules: ApiPartContext['checkMetadata'] = (object, current) => checkMetadata(object, current);
 
-/** The host's own kind comes by the same door as everybody's. */
-const ownKinds = { name: 'plugin-host', enabled: true, api: () => import('../../host/api-part.ts') };
+/** Where API servers of this home ask its plugin host: below a folder of their own user, by a secret of this run. */
+const hookSocket = (home: RoleContext['home']): string => home.path('run', 'p', '.hooks');
+const hookSecret = (home: RoleContext['home']): string => home.path('run', 'p', '.hooks.secret');
+
+/** The API server's way to plugins: which hooks there are, and who answers them. */
+export interface PluginDoor {
+  /** Stands in the chain for the hooks that parts add. */
+  readonly hooks: AdmissionList;
+  readonly ask: AskPlugin;
+  /** Of every plugin, for those who may read /metrics/plugins. */
+  readonly metrics: () => Promise<Response>;
+  readonly known: KnownHooks;
+  readonly userOf: (token: string) => Promise<UserInfo | undefined>;
+}
+export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
+  const known = new KnownHooks();
+  const ask = scope.use(
+    knockingAt({
+      path: hookSocket(home),
+      secret: () => systemFiles.readFile(hookSecret(home), 'utf8'),
+      clock: systemClock,
+    }),
+  );
+  const metrics = () =>
+    ask.metricsText().then(
+      (text) => new Response(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } }),
+      (error: unknown) => new Response(messageOf(error), { status: 503 }),
+    );
+  return {
+    hooks: new AdmissionList(),
+    ask,
+    metrics,
+    known,
+    userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
+  };
+}
 
 /** Built-in plugins of the API server: before it listens, so that nobody meets it without their kinds. */
 export function startApiParts(
   context: RoleContext,
   server: ApiServer,
-  parts: { readonly schema: DefinableSchema; readonly hooks: AdmissionList; readonly token: string },
+  parts: { readonly schema: DefinableSchema; readonly token: string; readonly door: PluginDoor },
 ): Promise<void> {
   const client = createClient({
     fetch: (request) => server.fetch(request),
@@ -42,8 +85,16 @@ export function startApiParts(
     token: parts.token,
     userAgent: 'pintle-apiserver',
   });
-  const { kinds, reader, callWebhook } = server;
-  const { schema, hooks } = parts;
+  const { kinds, reader } = server;
+  const { schema, door } = parts;
+  const { hooks } = door;
+  const callWebhook = convertingByPlugins(door.ask, () => kinds.all(), server.callWebhook);
+  // The host's own kind comes by the same door as everybody's.
+  const ownKinds = {
+    name: 'plugin-host',
+    enabled: true,
+    api: async () => ({ default: hostApiPart(door.ask, door.known) }),
+  };
   return run(
     context,
     'apiserver',
@@ -55,8 +106,24 @@ export function startApiParts(
   );
 }
 
+export interface HostHooks {
+  readonly board: HookBoard;
+  /** Filled in by the host once it runs. */
+  readonly own: { metricsText?: () => string };
+}
+/** The hooks that plugins have attached, and the door for the API servers that call them. */
+export async function openHooks({ home, scope }: RoleContext): Promise<HostHooks> {
+  const board = new HookBoard(systemClock);
+  const secret = randomBytes(32).toString('base64url');
+  await mkdir(home.path('run', 'p'), { recursive: true, mode: 0o700 });
+  await writeFile(hookSecret(home), secret, { mode: 0o600 });
+  const own: { metricsText?: () => string } = {};
+  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, () => own.metricsText?.() ?? ''));
+  return { board, own };
+}
+
 /** Plugin objects: what they say runs as processes of this one. */
-export async function startPluginHost({ home, config, log, scope }: RoleContext): Promise<void> {
+export async function startPluginHost({ home, config, log, scope }: RoleContext, hooks: HostHooks): Promise<void> {
   const client = connect(home, config, 'plugin-host');
   const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -71,8 +138,10 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext)
       folder: home.path('plugins'),
       runFolder: home.path('run', 'p'),
       clusterId: config.clusterId,
+      hooks: hooks.board,
     }),
   );
+  hooks.own.metricsText = () => host.metricsText();
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'plugin-host' }));
 }
@@ -85,12 +154,30 @@ export const startControllersParts = (
 ): Promise<void> =>
   run(context, 'controllers', controllersParts(context.catalog, { informers, metrics }, seamsOf(context, client)));
 
-export const startNodeParts = (context: RoleContext, client: Client, informers: InformerFactory): Promise<void> =>
-  run(
-    context,
-    'node',
-    nodeParts(context.catalog, { informers, nodeName: context.config.nodeName }, seamsOf(context, client)),
-  );
+const ownAddresses = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
+
+/** `informers`: of the service proxy. */
+export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+  const { home, config, catalog } = context;
+  const node = {
+    informers,
+    nodeName: config.nodeName,
+    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses },
+    machine: {
+      files: systemFiles,
+      spawn: spawnDuplex,
+      findProgram: (name: string) => programPath(name) ?? programOnPath(name),
+    },
+    folderOf: (name: string) => home.path('node', 'plugins', name),
+    api: {
+      url: `https://127.0.0.1:${config.port}`,
+      caFile: home.path('pki', 'ca.crt'),
+      tokenFile: home.path('credentials', 'proxy.token'),
+    },
+  };
+  return run(context, 'node', nodeParts(catalog, node, seamsOf(context, client)));
+}
 
 const seamsOf = ({ log }: RoleContext, client: Client) => ({ client, clock: systemClock, random: systemRandom, log });
 

@@ -35,7 +35,7 @@ describe('a gRPC probe', () => {
   const probe = (port: number, service?: string) =>
     grpcHandler(
       { port, service },
-      { podIp: '127.0.0.1', agent: 'kube-probe/1.37', signal: AbortSignal.timeout(2_000) },
+      { podIp: '127.0.0.1', agent: 'kube-probe/1.37', signal: AbortSignal.timeout(20_000) },
     );
   async function serve(status: number): Promise<{ port: number; seen: Record<string, unknown>[] }> {
     const seen: Record<string, unknown>[] = [];

@@ -32,6 +32,8 @@ import {
 export interface Environment {
   readonly variables: ReadonlyMap<string, Type>;
   readonly overloads: ReadonlyMap<string, readonly Overload[]>;
+  /** Messages that expressions may make, by name. */
+  readonly structs?: (name: string) => Extract<Type, { k: 'object' }> | undefined;
 }
 export interface Checked {
   readonly node: Node;
@@ -123,7 +125,7 @@ class Checker {
         return map(this.#same(keys), this.#same(values));
       }
       case 'struct':
-        return this.#fail(node.at, `undeclared reference to '${node.name}' (in container '')`);
+        return this.#struct(node, scope);
       case 'comprehension':
         return this.#comprehension(node, scope);
       case 'bind':
@@ -131,6 +133,21 @@ class Checker {
     }
   }
 
+  #struct(node: Extract<Node, { type: 'struct' }>, scope: Scope): Type {
+    const struct = this.environment.structs?.(node.name);
+    if (!struct) return this.#fail(node.at, `undeclared reference to '${node.name}' (in container '')`);
+    for (const { name, value, optional: may } of node.fields) {
+      const have = this.#unwrapped(value, may, scope);
+      const want = struct.fields.get(name);
+      if (!want) this.#fail(node.at, `undefined field '${name}'`);
+      else if (!fits(have, want, new Map()))
+        this.#fail(
+          value.at,
+          `expected type of field '${name}' is '${typeText(want)}' but provided type is '${typeText(have)}'`,
+        );
+    }
+    return struct;
+  }
   #named(name: string, scope: Scope): Type | undefined {
     return scope.get(name) ?? (typeNames[name] && typeOf(typeNames[name]));
   }
@@ -162,7 +179,8 @@ class Checker {
   #select(node: Extract<Node, { type: 'select' }>, scope: Scope): Type {
     const name = dotted(node);
     const root = name?.split('.')[0];
-    const known = name && !scope.has(root!) ? this.#named(name, scope) : undefined;
+    // A variable with a dot in its name (`authorizer.requestResource`) hides the field of the one before the dot.
+    const known = name && (scope.has(name) || !scope.has(root!)) ? this.#named(name, scope) : undefined;
     if (known) return known;
     const of = plain(this.type(node.of, scope));
     const holder = of.k === 'optional' ? plain(of.of) : of;

@@ -17,7 +17,8 @@ import { compileProgram, type Program } from './program.ts';
 import type { Type } from './types.ts';
 
 export { CelError } from './ast.ts';
-export type { Overload } from './overload.ts';
+export { parseTimestamp } from './library/conversions.ts';
+export { method, type Overload } from './overload.ts';
 export type { Program } from './program.ts';
 export * as celTypes from './types.ts';
 export * from './values.ts';
@@ -53,9 +54,13 @@ const byName = (library: readonly Overload[], onto: Overloads = new Map()): Over
 const standardOverloads = byName(standardLibrary);
 
 /** A place for expressions: the variables they may name, and functions beside the standard ones. */
-export function celEnvironment(variables: Readonly<Record<string, Type>>, more: readonly Overload[] = []) {
+export function celEnvironment(
+  variables: Readonly<Record<string, Type>>,
+  more: readonly Overload[] = [],
+  structs?: Environment['structs'],
+) {
   const overloads = more.length ? byName(more, new Map(standardOverloads)) : standardOverloads;
-  const environment: Environment = { variables: new Map(Object.entries(variables)), overloads };
+  const environment: Environment = { variables: new Map(Object.entries(variables)), overloads, structs };
   return {
     /** Throws CelError with all mistakes. */
     compile(source: string): Expression {

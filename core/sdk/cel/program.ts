@@ -72,6 +72,7 @@ const literalOf = (literal: Literal): Value => {
 };
 const listCost = 10;
 const mapCost = 30;
+const structCost = 40;
 /**
  * What the fold behind a macro costs beside its body: `ask` whether to go on, `join` in each round, `keep` where an element is kept,
  * `end` to read the result.
@@ -126,8 +127,22 @@ class Builder {
       case 'bind':
         return this.#bind(node, scope);
       case 'struct':
-        throw failure(`unknown type: ${node.name}`);
+        return this.#struct(node, scope);
     }
+  }
+
+  #struct(node: Extract<Node, { type: 'struct' }>, scope: ReadonlyMap<string, number>): Step {
+    const fields = node.fields.map(({ name, value, optional }) => ({ name, optional, step: this.step(value, scope) }));
+    return (run) => {
+      charge(run, structCost);
+      const made: Record<string, Value> = {};
+      for (const { name, optional, step } of fields) {
+        const value = step(run);
+        if (!optional) made[name] = value;
+        else if (value instanceof CelOptional && value.value !== undefined) made[name] = value.value;
+      }
+      return made;
+    };
   }
 
   #type(node: Node): Exclude<Type, { k: 'sized' }> {
@@ -148,7 +163,9 @@ class Builder {
 
   #select(node: Extract<Node, { type: 'select' }>, scope: ReadonlyMap<string, number>): Step {
     if (!this.checked.types.has(node.of)) {
-      const value = new CelType(`${(node.of as { name?: string }).name ?? ''}.${node.field}`); // a type's name
+      const name = `${(node.of as { name?: string }).name ?? ''}.${node.field}`;
+      if (scope.has(name)) return this.#ident(name, scope);
+      const value = new CelType(name); // a type's name
       return () => value;
     }
     const of = this.step(node.of, scope);
@@ -163,6 +180,7 @@ class Builder {
       charge(run, cost);
       const holder = of(run);
       if (holder instanceof CelOptional) return optionalAt(holder, key);
+      if (holder === null) throw failure(`no such key: ${node.field}`);
       if (!isMap(holder)) throw noOverload();
       const value = lookUp(holder, key);
       if (value === undefined) throw failure(`no such key: ${node.field}`);

@@ -107,6 +107,7 @@ export function fits(haveGiven: Type, wantGiven: Type, bound: Bindings): boolean
     case 'type':
       return true;
     case 'object':
+      return have.fields === (want as typeof have).fields; // two places of a schema are two types, however alike
     case 'opaque':
       return have.name === (want as typeof have).name;
     default:

@@ -50,6 +50,64 @@ export class CelOpaque {
   ) {}
 }
 
+/**
+ * A list whose order means nothing: a set of scalars, or elements that some of their fields name. The left one of two lists decides
+ * how they are compared and joined.
+ */
+export class CelKeyedList extends Array<Value> {
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array; // what is made of its elements is an ordinary list
+  }
+  /** The fields that name an element; undefined: a set. */
+  names?: readonly string[];
+  static made(elements: Iterable<Value>, names?: readonly string[]): CelKeyedList {
+    const list = new CelKeyedList();
+    for (const element of elements) list.push(element);
+    list.names = names;
+    return list;
+  }
+
+  /** Throws CelFailure for an element that can be in no set. */
+  keyOf(element: Value): string {
+    if (this.names)
+      return JSON.stringify(this.names.map((name) => (isMap(element) ? scalarKey(lookUp(element, name) ?? null) : '')));
+    if (Array.isArray(element) || isMap(element))
+      throw failure('listSet operations are only supported on lists of scalar values');
+    return scalarKey(element);
+  }
+  equals(other: readonly Value[]): boolean {
+    if (other.length !== this.length) return false;
+    const mine = new Map([...this].map((element) => [this.keyOf(element), element]));
+    const seen = new Set<string>();
+    for (const element of other) {
+      const key = this.keyOf(element);
+      if (!mine.has(key) || (this.names && !equal(mine.get(key)!, element))) return false;
+      seen.add(key);
+    }
+    return seen.size === mine.size;
+  }
+  /** Places stay; named elements of the other replace ours, the rest is added behind. */
+  joined(other: readonly Value[]): CelKeyedList {
+    const made = new Map([...this].map((element) => [this.keyOf(element), element]));
+    for (const element of other) {
+      const key = this.keyOf(element);
+      if (this.names || !made.has(key)) made.set(key, element);
+    }
+    return CelKeyedList.made(made.values(), this.names);
+  }
+}
+function scalarKey(value: Value): string {
+  const plain =
+    value instanceof CelDouble || value instanceof CelUint
+      ? value.value
+      : value instanceof CelDuration || value instanceof CelTimestamp
+        ? value.nanos
+        : value instanceof Uint8Array
+          ? Buffer.from(value).toString('hex')
+          : value;
+  return `${typeNameOf(value)}:${String(plain as string)}`;
+}
+
 /** What an evaluation ends with when it has no value. */
 export class CelFailure extends Error {
   override readonly name = 'CelFailure';
@@ -123,6 +181,7 @@ export function equal(a: Value, b: Value): boolean {
   if (a === b) return true;
   if (a === null || b === null || typeof a === 'boolean' || typeof a === 'string') return false;
   if (isInt(a) || a instanceof CelDouble || a instanceof CelUint) return compareNumbers(a, b) === 0;
+  if (a instanceof CelKeyedList) return Array.isArray(b) && a.equals(b as readonly Value[]);
   if (Array.isArray(a))
     return Array.isArray(b) && a.length === b.length && a.every((one, i) => equal(one, b[i] as Value));
   if (a instanceof Uint8Array) return b instanceof Uint8Array && Buffer.compare(a, b) === 0;

@@ -1,6 +1,6 @@
 import type { Kind, KubeObject } from '../../api/meta.ts';
 import { type View, viewOf } from './resources.ts';
-import type { InputOf, JsonSchema, JsonValue, Schema, TypeOf } from './schema.ts';
+import type { AnySchema, InputOf, JsonSchema, JsonValue, Schema, TypeOf } from './schema.ts';
 
 /** An object of a custom kind as it is stored. */
 export type CustomObject = KubeObject & { spec?: unknown; status?: unknown };
@@ -26,6 +26,17 @@ export interface CustomResourceOptions<S, St> {
   readonly scale?: { readonly specReplicas: string; readonly statusReplicas: string; readonly selector?: string };
   /** Paths that `--field-selector` may use. */
   readonly selectable?: readonly string[];
+  /** Other versions that are served, or were stored once, by name; `version` is the one that is stored. They need `convert`. */
+  readonly otherVersions?: Readonly<Record<string, OtherVersion>>;
+  /** The same object in another version, such as `v1`. Pure, within 5 ms; metadata stays but for labels and annotations. */
+  readonly convert?: (object: Readonly<CustomObject>, to: string) => CustomObject;
+}
+export interface OtherVersion {
+  readonly spec: AnySchema;
+  readonly status?: AnySchema;
+  /** Default true. */
+  readonly served?: boolean;
+  readonly deprecated?: boolean;
 }
 export interface CustomResource<Spec = unknown, Status = unknown, SpecInput = unknown> {
   readonly kind: Kind<CustomObject>;
@@ -33,6 +44,7 @@ export interface CustomResource<Spec = unknown, Status = unknown, SpecInput = un
   readonly manifest: KubeObject;
   read(object: Readonly<CustomObject>): CustomView<Spec, Status>;
   writeStatus(status: Status): unknown;
+  readonly convert?: (object: Readonly<CustomObject>, to: string) => CustomObject;
   readonly __input?: SpecInput;
 }
 
@@ -43,9 +55,12 @@ export function crd<S extends { read(json: unknown): unknown }, St extends { rea
   const spec = options.spec as unknown as Part;
   const status = options.status as unknown as Part | undefined;
   const kind = kindOf(options);
+  if (options.otherVersions && !options.convert)
+    throw new Error(`crd: ${kind.kind} has other versions and no convert() between them`);
   return {
     kind,
     manifest: definitionOf(options, kind, spec, status),
+    ...(options.convert ? { convert: options.convert } : {}),
     read: (object) =>
       ({
         ...object,
@@ -93,17 +108,7 @@ function definitionOf(
   spec: Part,
   status: Part | undefined,
 ): KubeObject {
-  const schema: JsonSchema = {
-    type: 'object',
-    properties: {
-      apiVersion: { type: 'string' },
-      kind: { type: 'string' },
-      metadata: { type: 'object' },
-      spec: spec.json,
-      ...(status ? { status: status.json } : {}),
-    },
-    required: ['spec'],
-  };
+  const schema = schemaOf(spec, status);
   const version = {
     name: kind.version,
     served: true,
@@ -137,10 +142,31 @@ function definitionOf(
       group: kind.group,
       scope: kind.namespaced ? 'Namespaced' : 'Cluster',
       names: { kind: kind.kind, listKind: `${kind.kind}List`, plural, singular, shortNames, categories },
-      versions: [version],
+      versions: [version, ...otherVersions(options.otherVersions ?? {})],
     },
   } as KubeObject;
 }
+
+const schemaOf = (spec: { json: JsonSchema }, status: { json: JsonSchema } | undefined): JsonSchema => ({
+  type: 'object',
+  properties: {
+    apiVersion: { type: 'string' },
+    kind: { type: 'string' },
+    metadata: { type: 'object' },
+    spec: spec.json,
+    ...(status ? { status: status.json } : {}),
+  },
+  required: ['spec'],
+});
+const otherVersions = (versions: Readonly<Record<string, OtherVersion>>) =>
+  Object.entries(versions).map(([name, { spec, status, served = true, deprecated = false }]) => ({
+    name,
+    served,
+    storage: false,
+    ...(deprecated ? { deprecated } : {}),
+    schema: { openAPIV3Schema: schemaOf(spec, status) },
+    subresources: status ? { status: {} } : {},
+  }));
 
 /** Pure; `date` makes kubectl print an age. Throws when the path leads nowhere. */
 function columnType(schema: JsonSchema, path: string): string {

@@ -1,8 +1,8 @@
 import type { KubeObject } from '../../api/meta.ts';
-import type { SchedulerPlugin } from '../scheduling.ts';
 import type { UserInfo } from '../strategy.ts';
+import type { ContributionCalls } from './contributions.ts';
 import type { CustomResource, CustomView } from './crd.ts';
-import type { Api, Creatable, Followed, Needs } from './needs.ts';
+import type { Api, Creatable, Followed, Kept, Needs } from './needs.ts';
 import type { ResourceName, ResourceObject, View } from './resources.ts';
 import type { TypeOf } from './schema.ts';
 
@@ -35,6 +35,17 @@ export interface ReconcileOptions<O extends string, Spec, Status> {
   readonly finalize?: (object: CustomView<Spec, Status>, tools: { readonly signal: AbortSignal }) => Promise<void>;
 }
 
+/** A child as it should be. It needs a name; its namespace and its owner are written for it. */
+export type Wanted<R> = Some<Omit<ResourceObject<R>, 'metadata'>> & {
+  readonly metadata: Some<KubeObject['metadata']> & { readonly name: string };
+};
+/** What the pure form answers: all children that should be, of each resource in `owns`; those left out go. */
+export interface SyncResult<O extends string, Status> {
+  readonly children?: { readonly [R in O]?: readonly Wanted<R>[] };
+  readonly status?: Status;
+  readonly again?: Delay;
+}
+
 export interface Admitted<T> {
   readonly operation: 'CREATE' | 'UPDATE' | 'DELETE';
   readonly object: T;
@@ -46,18 +57,21 @@ export interface Admitted<T> {
 /** true allows; a text refuses with it. */
 export type Judgement = boolean | string;
 
+type Labels = Readonly<Record<string, string>>;
 export interface Counter {
-  inc(by?: number): void;
+  inc(by?: number, labels?: Labels): void;
 }
 export interface Gauge {
-  set(value: number): void;
+  set(value: number, labels?: Labels): void;
 }
+/** Registered in setup(), which declares them. At most 200 names and 1,000 series; what is beyond is dropped and counted. */
 export interface Metrics {
-  counter(name: string, help: string): Counter;
-  gauge(name: string, help: string): Gauge;
+  /** `labels`: the only ones that it takes. */
+  counter(name: string, help: string, labels?: readonly string[]): Counter;
+  gauge(name: string, help: string, labels?: readonly string[]): Gauge;
 }
 
-export interface PluginContext<N, C> {
+export interface PluginContext<N, C> extends ContributionCalls {
   /** The Kubernetes API, as the plugin's own account. */
   readonly api: Api<N>;
   readonly config: C;
@@ -72,26 +86,30 @@ export interface PluginContext<N, C> {
     options: ReconcileOptions<O, Spec, Status>,
     run: (object: CustomView<Spec, Status>, tools: ReconcileTools<N, O, Status>) => Promise<Again | void>,
   ): void;
-  /** Refuses what schemas cannot express. Runs for its own kinds on every write path; fails closed. */
+  /**
+   * The pure form of reconcile: from the object and its children to the children that should be. What it answers is
+   * applied (server-side apply), what it leaves out is deleted. Called whenever one of them changes.
+   */
+  sync<Spec, Status, O extends Kept<N>>(
+    resource: CustomResource<Spec, Status>,
+    options: { readonly owns: readonly O[] },
+    decide: (
+      object: CustomView<Spec, Status>,
+      owned: { readonly [R in O]: readonly View<ResourceObject<R>>[] },
+      at: { readonly nowMs: number },
+    ) => SyncResult<O, Status>,
+  ): void;
+  /** Refuses what schemas cannot express. Runs for creations and changes of its own kinds on every write path (`on` adds deletions); fails closed. */
   validate<Spec, Status>(
     resource: CustomResource<Spec, Status>,
     judge: (request: Admitted<CustomView<Spec, Status>>) => Judgement | Promise<Judgement>,
+    options?: { readonly on?: readonly Admitted<unknown>['operation'][] },
   ): void;
-  /** Changes a draft in place before it is validated. */
+  /** Changes a draft in place before it is validated: its spec, labels, annotations, finalizers. */
   mutate<Spec, Status>(
     resource: CustomResource<Spec, Status>,
     change: (request: Admitted<{ metadata: KubeObject['metadata']; spec: unknown }>) => void | Promise<void>,
   ): void;
-  /** Filters and scores, one call for each pod with all candidate nodes. */
-  schedule(rule: Pick<SchedulerPlugin, 'name' | 'weight'> & ScheduleHooks): void;
-}
-export interface ScheduleHooks {
-  filter?(
-    pod: View<ResourceObject<'pods'>>,
-    nodes: readonly View<ResourceObject<'nodes'>>[],
-  ): readonly (true | string)[];
-  /** 0 to 100 for each node, in their order. */
-  score?(pod: View<ResourceObject<'pods'>>, nodes: readonly View<ResourceObject<'nodes'>>[]): readonly number[];
 }
 
 type AnyResource = CustomResource<unknown, unknown, unknown> | CustomResource<never, never, never>;

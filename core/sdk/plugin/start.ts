@@ -4,11 +4,14 @@ import type { Client, InformerFactory } from '#client';
 import { specOf, startControllers } from '../controller.ts';
 import type { ControllerSpec } from '../reconciler.ts';
 import { apiOf, kindOfResource } from './api.ts';
+import type { ContributionCalls, Registered } from './contributions.ts';
 import type { CustomResource } from './crd.ts';
+import { type Discover, discoverWith, foreignNames } from './foreign.ts';
 import type { Needs } from './needs.ts';
-import type { Admitted, Judgement, Metrics, Plugin, PluginContext, ScheduleHooks } from './plugin.ts';
+import type { Admitted, Judgement, Metrics, Plugin, PluginContext } from './plugin.ts';
 import { controllerOf } from './reconcile.ts';
 import type { AnySchema } from './schema.ts';
+import { syncControllerOf } from './sync.ts';
 
 const setupMsMax = 10_000;
 
@@ -22,59 +25,76 @@ export interface PluginRuntime {
   /** As the operator wrote it; the schema's defaults are filled in here. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
+  /** How kinds of others that the plugin needs are found; default: by asking the API server. */
+  readonly discover?: Discover;
 }
 /** Everything that a plugin registered in setup(), as data. */
-export interface Contributions {
+export interface Contributions extends Registered {
+  readonly resources: readonly CustomResource[];
   readonly controllers: readonly ControllerSpec<never>[];
   readonly validators: readonly {
     resource: CustomResource;
     judge: (request: Admitted<never>) => Judgement | Promise<Judgement>;
+    on: readonly Admitted<unknown>['operation'][];
   }[];
   readonly mutators: readonly {
     resource: CustomResource;
     change: (request: Admitted<never>) => void | Promise<void>;
   }[];
-  readonly scheduling: readonly ({ name: string; weight?: number } & ScheduleHooks)[];
 }
 export interface RunningPlugin extends AsyncDisposable {
   readonly contributions: Contributions;
 }
 type Wide = PluginContext<Readonly<Record<string, readonly string[]>>, unknown>;
 
-/** Calls setup() and starts the controllers it registered. After a failure, or on disposal, all of it is undone in reverse. */
-export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promise<RunningPlugin> {
+/** A plugin that is set up and does nothing yet. */
+export interface PreparedPlugin extends RunningPlugin {
+  /** Starts the informers of its controllers; resolves when their caches are filled. */
+  sync(): Promise<void>;
+  /** From now on it reconciles. */
+  activate(): Promise<void>;
+}
+
+/** Calls setup(). After a failure, or on disposal, all that it made is undone in reverse. */
+export async function preparePlugin(plugin: Plugin, runtime: PluginRuntime): Promise<PreparedPlugin> {
   const scope = new Scope();
   try {
     const contributions = await collect(plugin, runtime, scope);
     const { client, informers, clock, random, log } = runtime;
-    scope.use(
-      await startControllers(contributions.controllers, {
-        client,
-        informers,
-        clock,
-        random,
-        log,
-        component: plugin.name,
-      }),
-    );
-    return { contributions, [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose]() };
+    return {
+      contributions,
+      async sync() {
+        const kinds = contributions.controllers.flatMap(({ watches, owns = [], alsoOn = [] }) => [
+          watches,
+          ...owns,
+          ...alsoOn.map(({ kind }) => kind),
+        ]);
+        await Promise.all(kinds.map((kind) => informers.informer(kind as Kind<unknown>).synced));
+      },
+      async activate() {
+        const seams = { client, informers, clock, random, log, component: plugin.name };
+        scope.use(await startControllers(contributions.controllers, seams));
+      },
+      [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await scope[Symbol.asyncDispose]();
     throw error;
   }
 }
 
+/** Calls setup() and starts the controllers it registered. */
+export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promise<RunningPlugin> {
+  const prepared = await preparePlugin(plugin, runtime);
+  await prepared.activate();
+  return prepared;
+}
+
 /** Runs setup() within its limit and returns what it registered. Registering after setup() is refused. */
 export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Scope): Promise<Contributions> {
   const own = (plugin.resources ?? []) as readonly CustomResource[];
-  const kindOf = (name: string): Kind<KubeObject> =>
-    kindOfResource(
-      name,
-      own.map(({ kind }) => kind),
-    );
-  const found = { controllers: [], validators: [], mutators: [], scheduling: [] } as {
-    -readonly [K in keyof Contributions]: Contributions[K][number][];
-  };
+  const kindOf = await kindFinder(plugin, own, runtime);
+  const found = nothingYet(own);
   let open = true;
   const register =
     <A extends unknown[]>(what: string, add: (...args: A) => void) =>
@@ -107,13 +127,22 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
         specOf(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf)),
       ),
     ) as Wide['reconcile'],
-    validate: register('validate', (resource: CustomResource, judge) =>
-      found.validators.push({ resource: declared(resource), judge: judge as never }),
+    sync: register('sync', (resource: CustomResource, { owns }, decide) =>
+      found.controllers.push(
+        specOf(syncControllerOf(plugin.name, declared(resource), owns as readonly string[], decide as never, kindOf)),
+      ),
+    ) as Wide['sync'],
+    validate: register('validate', (resource: CustomResource, judge, options?) =>
+      found.validators.push({
+        resource: declared(resource),
+        judge: judge as never,
+        on: (options as { on?: Admitted<unknown>['operation'][] } | undefined)?.on ?? ['CREATE', 'UPDATE'],
+      }),
     ) as Wide['validate'],
     mutate: register('mutate', (resource: CustomResource, change) =>
       found.mutators.push({ resource: declared(resource), change: change as never }),
     ) as Wide['mutate'],
-    schedule: register('schedule', (rule) => found.scheduling.push(rule)),
+    ...registering(register, found),
   };
   const limit = new AbortController();
   const late = runtime.clock.sleep(setupMsMax, limit.signal).then(() => {
@@ -131,6 +160,55 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
     limit.abort();
   }
   return found;
+}
+
+/** By name: built-in kinds, the plugin's own, and those of others that its needs name. */
+async function kindFinder(plugin: Plugin, own: readonly CustomResource[], { discover, client }: PluginRuntime) {
+  const ownKinds = own.map(({ kind }) => kind);
+  const others = await (discover ?? discoverWith(client))(foreignNames(plugin.needs ?? {}, ownKinds));
+  return (name: string): Kind<KubeObject> => kindOfResource(name, [...ownKinds, ...others]);
+}
+
+type Found = { -readonly [K in keyof Contributions]: Contributions[K][number][] };
+const nothingYet = (resources: readonly CustomResource[]): Found => ({
+  resources: [...resources],
+  controllers: [],
+  validators: [],
+  mutators: [],
+  scheduling: [],
+  apis: [],
+  authenticators: [],
+  commands: [],
+  panels: [],
+  networks: [],
+  proxies: [],
+  runtimes: [],
+  volumes: [],
+});
+
+/** The calls that only keep what they are given. A name twice is refused: hooks are found by it. */
+function registering(
+  register: <A extends unknown[]>(what: string, add: (...args: A) => void) => (...args: A) => void,
+  found: Found,
+): ContributionCalls {
+  const keeping = <T extends object>(what: keyof ContributionCalls, list: T[], nameOf: (one: T) => string) =>
+    register(what, (one: T) => {
+      if (list.some((other) => nameOf(other) === nameOf(one)))
+        throw new Error(`${what}: there is a ${nameOf(one)} already`);
+      list.push(one);
+    });
+  const byName = ({ name }: { readonly name: string }): string => name;
+  return {
+    schedule: keeping('schedule', found.scheduling, byName),
+    rest: keeping('rest', found.apis, ({ group, version, kind }) => `${group}/${version} ${kind}`),
+    authenticate: keeping('authenticate', found.authenticators, byName),
+    command: keeping('command', found.commands, byName),
+    panel: keeping('panel', found.panels, byName),
+    network: keeping('network', found.networks, byName),
+    proxy: keeping('proxy', found.proxies, byName),
+    runtime: keeping('runtime', found.runtimes, byName),
+    volume: keeping('volume', found.volumes, byName),
+  };
 }
 
 /** Defaults filled at the top level, read through the schema. Whether it fits the schema is checked at install. */

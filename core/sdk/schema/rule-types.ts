@@ -1,4 +1,4 @@
-import { CelDouble, CelDuration, CelTimestamp, type celTypes, type Value } from '../cel/index.ts';
+import { CelDouble, CelDuration, CelKeyedList, CelTimestamp, type celTypes, type Value } from '../cel/index.ts';
 import { parseGoDuration, parseTimestamp } from '../cel/library/conversions.ts';
 import * as t from '../cel/types.ts';
 import { isObject, type SchemaNode } from './node.ts';
@@ -146,7 +146,11 @@ function isPlain(schema: SchemaNode): boolean {
     ...(typeof schema.additional === 'object' ? [schema.additional] : []),
   ];
   const special =
-    schema.intOrString || schema.type === 'number' || /^(byte|duration|date|date-time)$/.test(schema.format);
+    schema.intOrString ||
+    schema.listType === 'set' ||
+    schema.listType === 'map' ||
+    schema.type === 'number' ||
+    /^(byte|duration|date|date-time)$/.test(schema.format);
   const plain = !special && below.every(isPlain);
   plainNodes.set(schema, plain);
   return plain;
@@ -158,7 +162,7 @@ export function ruleValue(schema: SchemaNode, value: unknown): Value {
   if (isPlain(schema)) return value as Value;
   if (schema.intOrString)
     return typeof value === 'number' && !Number.isInteger(value) ? new CelDouble(value) : (value as Value);
-  if (Array.isArray(value)) return schema.items ? value.map((one) => ruleValue(schema.items!, one)) : (value as Value);
+  if (Array.isArray(value)) return listValue(schema, value);
   if (isObject(value)) {
     const additional = typeof schema.additional === 'object' ? schema.additional : undefined;
     return Object.fromEntries(
@@ -171,6 +175,12 @@ export function ruleValue(schema: SchemaNode, value: unknown): Value {
   if (typeof value === 'number') return schema.type === 'number' ? new CelDouble(value) : value;
   if (typeof value === 'bigint' && schema.type === 'number') return new CelDouble(Number(value));
   return typeof value === 'string' ? textValue(schema.format, value) : (value as Value);
+}
+
+function listValue(schema: SchemaNode, list: readonly unknown[]): Value {
+  const values = schema.items ? list.map((one) => ruleValue(schema.items!, one)) : (list as readonly Value[]);
+  if (schema.listType === 'set') return CelKeyedList.made(values);
+  return schema.listType === 'map' ? CelKeyedList.made(values, schema.listMapKeys) : values;
 }
 
 function textValue(format: string, text: string): Value {

@@ -1,10 +1,10 @@
 import { type FieldError, fieldErrors } from '../../api/index.ts';
 import { CelError, CelFailure, CelOptional, celEnvironment, type Expression, type Value } from '../cel/index.ts';
-import { optional } from '../cel/types.ts';
+import { optional, type Type } from '../cel/types.ts';
 import { type Former, formerElement, formerField, isUnchanged, uncorrelated } from './correlate.ts';
 import { followPath } from './field-path.ts';
 import { isObject, type Rule, type SchemaNode } from './node.ts';
-import { ruleType, ruleValue } from './rule-types.ts';
+import { requestBytesMax, ruleType, ruleValue } from './rule-types.ts';
 import { noPath } from './validate.ts';
 
 /** Units of cost, as upstream counts them: for one expression, and for all of one object. */
@@ -39,7 +39,7 @@ function compileRule(schema: SchemaNode, rule: Rule, isResource: boolean): Compi
   const base = { rule, usesOldSelf: false, fieldPath: found && 'path' in found ? found.path : '' };
   if (!self) return { ...base, error: 'failed to convert to declType for CEL validation rules' };
   if (!rule.rule?.trim()) return base;
-  const environment = celEnvironment({ self, oldSelf: rule.optionalOldSelf ? optional(self) : self });
+  const environment = environmentOf(self, rule);
   const expression = attempt(() => environment.compile(rule.rule), 'compilation failed: ');
   if (typeof expression === 'string') return { ...base, error: expression };
   if (expression.type.k !== 'bool') return { ...base, error: 'cel expression must evaluate to a bool' };
@@ -52,6 +52,25 @@ function compileRule(schema: SchemaNode, rule: Rule, isResource: boolean): Compi
   if (!isText) return { ...base, expression, usesOldSelf, messageError: 'messageExpression must evaluate to a string' };
   return { ...base, expression, usesOldSelf, message };
 }
+/** What a rule may cost at most, and its message, and how often it can be in an object where nothing limits that. Undefined: it is wrong. */
+export function estimateRule(
+  schema: SchemaNode,
+  isResource: boolean,
+  { rule, expression, message }: CompiledRule,
+): { readonly rule: number; readonly message?: number; readonly times: number } | undefined {
+  const self = ruleType(schema, isResource);
+  if (!self || !expression) return undefined;
+  const environment = environmentOf(self.type, rule);
+  const most = (source: string) => environment.estimate(source, self.type).max;
+  return {
+    rule: most(rule.rule),
+    ...(message && rule.messageExpression ? { message: most(rule.messageExpression) } : {}),
+    times: Math.floor(requestBytesMax / (self.bytesMin + 1)), // a comma between two of them
+  };
+}
+const environmentOf = (self: Type, rule: Rule) =>
+  celEnvironment({ self, oldSelf: rule.optionalOldSelf ? optional(self) : self });
+
 function attempt(compile: () => Expression, prefix: string): Expression | string {
   try {
     return compile();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
+import { celEnvironment } from '../cel/index.ts';
 import { compileSchema, followPath, prune, uncorrelated, validateValue } from './index.ts';
-import { escapedName } from './rule-types.ts';
+import { escapedName, ruleType, ruleValue } from './rule-types.ts';
 
 const text = { type: 'string' };
 const messages = (schema: Record<string, unknown>, value: unknown, former: unknown = uncorrelated) =>
@@ -77,4 +78,37 @@ test('names as rules write them, and paths through a schema', () => {
   expect(followPath(".a['x.y']", schema)).toMatchObject({ path: 'a[x.y]' });
   expect(followPath('.b', schema)).toEqual({ error: 'does not refer to a valid field' });
   expect(followPath('.a[0]', schema)).toEqual({ error: 'expected single quoted string but got 0' });
+});
+
+describe('lists that are sets or maps, in rules', () => {
+  const strings = { type: 'array', items: text };
+  const item = { type: 'object', required: ['k'], properties: { k: text, v: { type: 'integer' } } };
+  const map = { type: 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['k'], items: item };
+  const set = { ...strings, 'x-kubernetes-list-type': 'set' };
+  const node = compileSchema({ type: 'object', properties: { set, other: set, plain: strings, map } });
+  const { type } = ruleType(node, false)!;
+  const environment = celEnvironment({ self: type, oldSelf: type });
+  const at = (k: string, v: number) => ({ k, v });
+  const object = { set: ['a', 'b'], other: ['b', 'a'], plain: ['b', 'a'], map: [at('x', 1), at('y', 2)] };
+  const old = { map: [at('y', 2), at('x', 1)] };
+  test.each([
+    ['self.set == self.other', true],
+    ['self.set == self.plain', true],
+    ['self.plain == self.set', false],
+    ['(self.set + self.other).size() == 2', true],
+    ["self.set + ['c'] == ['c', 'b', 'a']", true],
+    ["['b', 'a'] == self.set", false],
+    ["self.set.map(x, x) == ['b', 'a']", false],
+    ['self.map == oldSelf.map', true],
+    ['(self.map + oldSelf.map).size() == 2 && (self.map + oldSelf.map)[0].k == "x"', true],
+  ])('%s is %p', (rule, expected) =>
+    expect(
+      environment.compile(rule).evaluate({ self: ruleValue(node, object), oldSelf: ruleValue(node, old) }).value,
+    ).toBe(expected),
+  );
+  test('two places of a schema are two types', () => {
+    const two = compileSchema({ type: 'object', properties: { a: item, b: { ...item } } });
+    const self = ruleType(two, false)!.type;
+    expect(() => celEnvironment({ self }).compile('self.a == self.b')).toThrow("found no matching overload for '_==_'");
+  });
 });

@@ -3,6 +3,7 @@ import * as t from '../types.ts';
 import {
   CelDouble,
   CelDuration,
+  CelKeyedList,
   CelTimestamp,
   CelUint,
   compareNumbers,
@@ -103,7 +104,9 @@ const concatenations: Overload[] = [
     (a: Uint8Array, b: Uint8Array) => new Uint8Array(Buffer.concat([a, b])),
     joined,
   ),
-  global('_+_', [t.list(A), t.list(A)], t.list(A), (a: Value[], b: Value[]) => [...a, ...b], joined),
+  global('_+_', [t.list(A), t.list(A)], t.list(A), (a: Value[], b: Value[]) =>
+    a instanceof CelKeyedList ? a.joined(b) : [...a, ...b],
+  ),
 ];
 
 const times: Overload[] = [

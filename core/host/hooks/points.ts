@@ -1,0 +1,50 @@
+import type { HookMethod } from '#sdk';
+import type { HookStatus, PluginSpec } from '../kind.ts';
+import type { PluginManifest } from '../manifest.ts';
+import { ownKinds } from '../rbac.ts';
+
+export type HookPoint = 'validate' | 'mutate' | 'delete' | 'schedule' | 'convert' | 'rest' | 'authenticate';
+/** `validate crontasks.cron.example.com`: the point, a blank, what it is about. */
+export const hookName = (point: HookPoint, target: string): string => `${point} ${target}`;
+export function splitHookName(name: string): { readonly point: string; readonly target: string } {
+  const blank = name.indexOf(' ');
+  return { point: name.slice(0, blank), target: name.slice(blank + 1) };
+}
+
+/** `budgetMs`: slower ones are counted. `limitMs`: nobody waits longer. */
+export const hookLimits: Readonly<Record<HookMethod, { readonly budgetMs: number; readonly limitMs: number }>> = {
+  validate: { budgetMs: 100, limitMs: 1_000 },
+  mutate: { budgetMs: 100, limitMs: 1_000 },
+  schedule: { budgetMs: 20, limitMs: 20 },
+  permit: { budgetMs: 20, limitMs: 1_000 },
+  convert: { budgetMs: 5, limitMs: 1_000 },
+  rest: { budgetMs: 100, limitMs: 5_000 },
+  authenticate: { budgetMs: 100, limitMs: 1_000 },
+};
+
+/**
+ * What the host would call, and what holds without an answer: closed for its own kinds, open for all else unless the
+ * operator granted it in spec.failClosed. Pure.
+ */
+export function hooksOf(
+  { provides, resources }: Pick<PluginManifest, 'provides' | 'resources'>,
+  { hookPriority = 0, failClosed = [] }: Pick<PluginSpec, 'hookPriority' | 'failClosed'>,
+): HookStatus[] {
+  const own = new Set(ownKinds({ resources }).map(({ group, plural }) => `${plural}.${group}`));
+  const of = (point: HookPoint, targets: readonly string[] = [], closed = (target: string) => own.has(target)) =>
+    targets.map((target): HookStatus => {
+      const name = hookName(point, target);
+      const fails = closed(target) || failClosed.includes(name);
+      return { name, priority: hookPriority, failurePolicy: fails ? 'Fail' : 'Ignore', timeouts: 0 };
+    });
+  const always = () => true;
+  return [
+    ...of('mutate', provides.mutates),
+    ...of('validate', provides.validates),
+    ...of('delete', provides.deletes),
+    ...of('convert', provides.converts, always),
+    ...of('schedule', provides.schedules, () => false),
+    ...of('rest', provides.apis, always),
+    ...of('authenticate', provides.authenticators, always),
+  ];
+}

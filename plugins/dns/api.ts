@@ -1,0 +1,90 @@
+import {
+  type AnyKind,
+  type AnyObject,
+  type ApiPart,
+  type ApiPartContext,
+  clusterRoleBindingKind,
+  clusterRoleKind,
+  isReason,
+  type KubeObject,
+  roleBindingKind,
+  roleKind,
+  serviceKind,
+} from '#sdk';
+import { dnsName, dnsNamespace } from './places.ts';
+import { serviceFor } from './service.ts';
+
+const rbac = 'rbac.authorization.k8s.io';
+const user = (name: string) => [{ apiGroup: rbac, kind: 'User', name }];
+const roleName = 'system:pintle:dns';
+const controllerRole = 'system:pintle:dns-controller';
+
+/** What the plugin's other parts may read and write beyond the components in whose processes they run. */
+const rights: [{ readonly plural: string }, object][] = [
+  [
+    clusterRoleKind,
+    {
+      metadata: { name: roleName },
+      rules: [{ apiGroups: [''], resources: ['namespaces'], verbs: ['get', 'list', 'watch'] }],
+    },
+  ],
+  [
+    clusterRoleBindingKind,
+    {
+      metadata: { name: roleName },
+      roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: roleName },
+      subjects: user('system:kube-proxy'),
+    },
+  ],
+  [
+    roleKind,
+    {
+      metadata: { name: roleName, namespace: dnsNamespace },
+      rules: [
+        { apiGroups: [''], resources: ['configmaps'], resourceNames: [dnsName], verbs: ['get', 'list', 'watch'] },
+      ],
+    },
+  ],
+  [
+    roleKind,
+    {
+      metadata: { name: controllerRole, namespace: dnsNamespace },
+      rules: [{ apiGroups: [''], resources: ['services'], verbs: ['create'] }],
+    },
+  ],
+  [
+    roleBindingKind,
+    {
+      metadata: { name: controllerRole, namespace: dnsNamespace },
+      roleRef: { apiGroup: rbac, kind: 'Role', name: controllerRole },
+      subjects: user('system:kube-controller-manager'),
+    },
+  ],
+  [
+    roleBindingKind,
+    {
+      metadata: { name: roleName, namespace: dnsNamespace },
+      roleRef: { apiGroup: rbac, kind: 'Role', name: roleName },
+      subjects: user('system:kube-proxy'),
+    },
+  ],
+];
+
+/** The Service, before anybody can start a pod that is to know it. */
+export default {
+  name: 'dns',
+  async start(context: ApiPartContext) {
+    for (const [kind, object] of rights) await ensure(context, kind, object);
+    const object = serviceFor(context.reader.get(serviceKind, 'default', 'kubernetes'));
+    if (!object) throw new Error('the service default/kubernetes has no IPv4 address to count from');
+    await ensure(context, serviceKind, object);
+  },
+} satisfies ApiPart;
+
+async function ensure({ objects }: ApiPartContext, kind: { readonly plural: string }, object: object): Promise<void> {
+  try {
+    await objects.create(kind as AnyKind, object as AnyObject & KubeObject);
+  } catch (error) {
+    if (!isReason(error, 'AlreadyExists')) throw error; // from an earlier start, or by another API server
+  }
+}

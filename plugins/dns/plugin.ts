@@ -1,0 +1,65 @@
+import {
+  type ControllerSpec,
+  type ControllerSpecs,
+  type EndpointSlice,
+  endpointSliceKind,
+  isReason,
+  type KubeObject,
+  keyOf,
+  type Node,
+  nodeKind,
+  type Service,
+  serviceKind,
+  specOf,
+} from '#sdk';
+import { serviceNameLabel } from './cluster-zone.ts';
+import { dnsName, dnsNamespace } from './places.ts';
+import { managedBy, managedByLabel, planEndpoints } from './plan-endpoints.ts';
+import { serviceFor } from './service.ts';
+
+type SliceObject = EndpointSlice & KubeObject;
+const theService = { namespace: dnsNamespace, name: dnsName };
+
+/** Endpoints of the DNS service, from what the servers announce on their Nodes; and the service itself, should it vanish. */
+const endpoints: ControllerSpec<Service & KubeObject> = {
+  name: 'dns-endpoints',
+  watches: serviceKind,
+  alsoOn: [
+    { kind: nodeKind, keys: (_node: Node & KubeObject) => [theService] },
+    {
+      kind: endpointSliceKind,
+      keys: ({ metadata }: SliceObject) => (metadata.labels?.[managedByLabel] === managedBy ? [theService] : []),
+    },
+  ],
+  reconciler: {
+    async reconcile(key, service, { informers, client }) {
+      if (key.namespace !== dnsNamespace || key.name !== dnsName) return;
+      if (!service) {
+        const again = serviceFor(
+          informers.informer(serviceKind).cache.get({ namespace: 'default', name: 'kubernetes' }),
+        );
+        if (again) await client.create(serviceKind, again); // somebody deleted it: pods hold its address for all their lives
+        return;
+      }
+      const nodes = informers.informer(nodeKind).cache.list();
+      const wanted = planEndpoints(nodes as (Node & KubeObject)[]);
+      const current = (informers.informer(endpointSliceKind).cache.list(dnsNamespace) as SliceObject[]).filter(
+        ({ metadata }) =>
+          metadata.labels?.[serviceNameLabel] === dnsName && metadata.labels[managedByLabel] === managedBy,
+      );
+      for (const slice of wanted) {
+        const former = current.find(({ metadata }) => metadata.name === slice.metadata.name);
+        if (!former) await client.create(endpointSliceKind, slice);
+        else if (!Bun.deepEquals(former.endpoints, slice.endpoints) || !Bun.deepEquals(former.ports, slice.ports))
+          await client.update(endpointSliceKind, { ...former, endpoints: slice.endpoints, ports: slice.ports });
+      }
+      for (const slice of current)
+        if (!wanted.some(({ metadata }) => metadata.name === slice.metadata.name))
+          await client.delete(endpointSliceKind, keyOf(slice)).catch((error: unknown) => {
+            if (!isReason(error, 'NotFound')) throw error;
+          });
+    },
+  },
+};
+
+export default { controllers: [specOf(endpoints)] } satisfies ControllerSpecs;
