@@ -65,7 +65,7 @@ test('a plugin owns kinds that are neither built in nor its own: they are found 
   );
   await until(async () => (await deployments())[0]?.spec?.replicas === 3);
   expect(await deployments()).toHaveLength(1);
-}, 60_000);
+});
 
 test('what the cluster does not serve is refused with its name', async () => {
   await using scope = new Scope();

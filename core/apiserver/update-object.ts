@@ -47,6 +47,9 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   try {
     applyKindDefaults(core, served, next);
     served.strategy.defaults?.(next);
+    // The status of a custom object is all that this changes, and all that its writer comes to own.
+    if (served.schema && change.subresource === 'status' && !change.tracked)
+      next.metadata = { ...before.metadata, resourceVersion: asked, managedFields: next.metadata.managedFields };
     if (!change.tracked) {
       core.patches.trackUpdate(patchTypeOf(served), before, next, {
         manager: managerOf(call),

@@ -19,6 +19,7 @@ export const streamType = ({ wanted }: View): string =>
 const chunkBytes = 64 * 1024;
 const bookmarkMs = 60_000;
 const lastBookmarkMs = 2_000; // one more goes out just before the end
+const byBytes = new ByteLengthQueuingStrategy({ highWaterMark: chunkBytes });
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
 const space = encoder.encode(' ');
@@ -69,7 +70,7 @@ export class WatchStream implements EventSink, Timed {
         pull: () => this.#flush(),
         cancel: () => this.#end(),
       },
-      new ByteLengthQueuingStrategy({ highWaterMark: chunkBytes }),
+      byBytes,
     );
   }
   /**

@@ -164,12 +164,12 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
         const reply = await ask(`web.${shop} A`).catch(() => undefined);
         return reply?.answer.length === 1 ? true : undefined;
       });
-    }, 60_000);
+    });
     afterAll(async () => {
       await cluster?.[Symbol.asyncDispose]();
       await everybodys?.[Symbol.asyncDispose]();
       await corp?.[Symbol.asyncDispose]();
-    }, 30_000);
+    });
 
     for (const [words, why] of Object.entries(otherwise[driver]!)) test.skip(`${words}: ${why}`, () => {});
     for (const [words, wanted] of questions)
@@ -183,7 +183,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
         ports: [{ port: 80, protocol: 'TCP' }],
       });
       await until('the new name', async () => ((await ask(`late.${shop} A`)).status === 'NOERROR' ? true : undefined));
-    }, 30_000);
+    });
 
     test('a service that somebody deleted comes back, on its address', async () => {
       const key = { namespace: 'kube-system', name: 'kube-dns' };
@@ -195,7 +195,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
           ? true
           : undefined;
       });
-    }, 30_000);
+    });
 
     test('junk by UDP and TCP harms nobody', async () => {
       const connect = { hostname: server.ip, port: server.port };
@@ -223,7 +223,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
       }
       await until('it answers', async () => ((await ask(`web.${shop} A`)).status === 'NOERROR' ? true : undefined));
       expect((await ask(`web.${shop} A +tcp`)).status).toBe('NOERROR');
-    }, 60_000);
+    });
 
     test('answers of other servers are said again when these fall silent', async () => {
       everybodys.set({ type: 'A', name: 'brief.example', ttl: 1, data: '203.0.113.9' });
@@ -236,7 +236,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
         return reply.ttls[0] === 1 ? undefined : true; // one second was all it had
       });
       everybodys.silent = false;
-    }, 60_000);
+    });
 
     test('a change of the settings is in force without a restart of anything else', async () => {
       await cluster.settings({
@@ -265,7 +265,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
       if (driver === 'embedded') return; // zone files and templates are CoreDNS's
       expect(await reads('www.static.example A')).toBe('www.static.example A 192.0.2.80');
       expect(await reads('p7.t.example A')).toBe('p7.t.example A 192.0.2.7');
-    }, 60_000);
+    });
   });
 }
 

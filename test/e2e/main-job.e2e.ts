@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitMsMax } from '../fixtures/eventually.ts';
 import { leftOf, podLinksOf } from '../fixtures/leaks.ts';
+import { readUntil } from '../fixtures/read-until.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const root = join(import.meta.dir, '../..');
@@ -25,9 +26,6 @@ async function pintle(...args: string[]): Promise<{ code: number; out: string }>
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, out: out + err };
 }
-const fail = (why: string): never => {
-  throw new Error(why);
-};
 async function kubectl(...args: string[]): Promise<{ code: number; out: string }> {
   return pintle('kubectl', '--home', home, ...args);
 }
@@ -112,9 +110,7 @@ describe.skipIf(!able)('the main job on real containers', () => {
       stderr: 'ignore',
     });
     try {
-      let said = '';
-      const output = forward.stdout.getReader(); // stays open: kubectl would die of SIGPIPE
-      while (!said.includes('\n')) said += new TextDecoder().decode((await output.read()).value ?? fail('it ended'));
+      const said = await readUntil(forward.stdout.getReader(), '\n'); // stays open: kubectl would die of SIGPIPE
       const port = /127\.0\.0\.1:(\d+)/.exec(said)?.[1];
       for (let round = 0; round < 5; round++)
         expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('serve\n');

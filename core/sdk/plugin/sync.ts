@@ -73,6 +73,11 @@ async function apply(
   const there = live.find(({ metadata }) => metadata.name === child.metadata.name);
   const last = applied.get(place);
   if (there && last?.text === text && last.version === there.metadata.resourceVersion) return;
+  const other = there ? undefined : context.informers.informer(kind).cache.get(keyOf(child));
+  if (other)
+    throw new Error(
+      `${kind.plural} ${child.metadata.name} ${other.metadata.deletionTimestamp ? 'is on its way out' : 'is there already and belongs to somebody else'}`,
+    );
   const made = await context.client.apply(kind, child, { fieldManager: name, force: true });
   if (applied.size >= lastMax) applied.clear(); // it is only what saves writes
   applied.set(place, { text, version: made.metadata.resourceVersion });
