@@ -14,8 +14,8 @@ import { DnsCluster, until } from './fixtures/dns-cluster.ts';
 let cluster: DnsCluster;
 beforeEach(async () => {
   cluster = await DnsCluster.start();
-}, 20_000);
-afterEach(() => cluster[Symbol.asyncDispose](), 20_000);
+}, 60_000);
+afterEach(() => cluster[Symbol.asyncDispose](), 60_000);
 
 const announce = (endpoint: string | null) =>
   cluster.client.patch(
@@ -56,7 +56,7 @@ test('an address that somebody else took is a start that fails with the reason',
     (error: unknown) => String(error),
   );
   expect(failure).toContain('provided IP is already allocated');
-}, 20_000);
+}, 60_000);
 
 test('endpoints follow what the node says, and whether it is heard of', async () => {
   await announce('10.244.0.1:10053');
@@ -105,4 +105,4 @@ test('the parts may do what they need, and nothing beside it', async () => {
     );
     expect([what, isReason(error, 'Forbidden')]).toEqual([what, true]);
   }
-}, 20_000);
+}, 60_000);
