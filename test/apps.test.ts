@@ -1,51 +1,19 @@
 // Deployments and replica sets on the real API server, without kubelets: what pods do is played by the test.
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { type Pod, podKind, serviceAccountKind } from '#api';
-import { Scope, seededRandom, silentLog, systemClock } from '#base';
+import { Scope, systemClock } from '#base';
 import type { Client } from '#client';
-import type { ApiPartContext } from '#sdk';
-import type { AnyStrategy, ApiServerOptions } from '../core/apiserver/contract.ts';
-import { patches } from '../core/apiserver/patch/patches.ts';
-import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
-import { strategies } from '../core/apiserver/strategies/index.ts';
-import { strategyKit } from '../core/apiserver/strategies/kit.ts';
-import { createInformers } from '../core/client/cache-informer.ts';
-import { createClient } from '../core/client/http.ts';
-import { startControllers } from '../core/sdk/controller.ts';
-import { createMemoryStore } from '../core/store/memory.ts';
-import apps from '../plugins/apps/api.ts';
 import { type Deployment, deploymentKind, type ReplicaSet, replicaSetKind } from '../plugins/apps/kinds.ts';
-import appsControllers from '../plugins/apps/plugin.ts';
 import { templateHash } from '../plugins/apps/template.ts';
+import { startAppsServer } from './fixtures/apps-server.ts';
 
-const common = { clock: systemClock, random: seededRandom(11), log: silentLog };
 const namespace = 'default';
 const key = { namespace, name: 'web' };
 let client: Client;
 let scope: Scope;
 beforeEach(async () => {
   scope = new Scope();
-  const schema = createSchemaEngine();
-  const api = scope.use(
-    await createApiServer({
-      store: await createMemoryStore(),
-      ...common,
-      serviceRange: '10.96.0.0/24',
-      schema,
-      patches,
-      strategies: strategies as readonly AnyStrategy[],
-      advertise: { ip: '192.0.2.1', port: 6443 },
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
-    } as ApiServerOptions),
-  );
-  client = createClient({ fetch: (request) => api.fetch(request), baseUrl: 'http://localhost' });
-  const door = { schema, kinds: api.kinds, reader: api.reader, kit: strategyKit, admit: () => {}, scope, client };
-  const rest = { signal: scope.signal, checkMetadata: () => [], objects: {} as ApiPartContext['objects'] };
-  await apps.start({ ...common, ...door, ...rest });
-  const informers = createInformers({ client, ...common, signal: scope.signal });
-  scope.use(await startControllers(appsControllers.controllers, { client, informers, ...common, component: 'apps' }));
+  ({ client } = await startAppsServer(scope));
 });
 afterEach(() => scope[Symbol.asyncDispose]());
 
@@ -124,7 +92,7 @@ test('revisions: each template has one, an old template gets the next, the histo
   await rolledOut('demo:1', 'demo:2', 'demo:3');
   const left = await eventually(sets, (list) => list.length === 2);
   expect(left.map(imageOf).sort()).toEqual(['demo:1', 'demo:3']); // revision 2 was the oldest
-}, 60_000);
+});
 
 test('a stranger has the name of the new set: counted as a collision, another name is taken', async () => {
   await account();
@@ -148,7 +116,7 @@ test('a stranger has the name of the new set: counted as a collision, another na
   const own = (await sets()).find((set) => imageOf(set) === 'demo:1')!;
   expect(own.metadata.name).not.toBe(`web-${hash}`);
   expect(own.spec?.selector.matchLabels).toMatchObject({ app: 'web', 'pod-template-hash': expect.any(String) });
-}, 60_000);
+});
 
 test('a set that matches is adopted, one that matches no more is released and its place taken', async () => {
   await account();
@@ -176,7 +144,7 @@ test('a set that matches is adopted, one that matches no more is released and it
   const released = after.find((set) => set.metadata.name === 'left-behind')!;
   expect(released.metadata.ownerReferences ?? []).toEqual([]);
   expect(after.find((set) => set !== released)?.metadata.ownerReferences).toMatchObject([{ uid: metadata.uid }]);
-}, 60_000);
+});
 
 test('pods of a replica set: a stranger that matches is adopted, one relabelled is released and replaced', async () => {
   await account();
@@ -190,7 +158,7 @@ test('pods of a replica set: a stranger that matches is adopted, one relabelled 
   expect(released.metadata.ownerReferences ?? []).toEqual([]);
   await client.patch(podKind, name, { type: 'merge', body: { metadata: { labels: { app: 'web' } } } });
   await eventually(pods, (list) => list.length === 2); // adopted again: one too many goes
-}, 60_000);
+});
 
 test('no progress within the deadline is told, and forgotten when it moves', async () => {
   await account();
@@ -200,7 +168,7 @@ test('no progress within the deadline is told, and forgotten when it moves', asy
   expect(condition?.status).toBe('False');
   expect(condition?.message).toBe(`ReplicaSet "${(await sets())[0]!.metadata.name}" has timed out progressing.`);
   expect(reasonOf(await rolledOut('demo:1'), 'Progressing')).toBe('NewReplicaSetAvailable');
-}, 60_000);
+});
 
 test('a size in mid-rollout is shared, and the rollout goes on to its end', async () => {
   await account();
@@ -216,7 +184,7 @@ test('a size in mid-rollout is shared, and the rollout goes on to its end', asyn
   expect(shared).toEqual({ 'demo:1': 19, 'demo:2': 2 });
   await rolledOut('demo:1', 'demo:2');
   expect(await sizes()).toEqual({ 'demo:1': 0, 'demo:2': 20 });
-}, 60_000);
+});
 
 test('paused: a new template waits, the size does not, and the condition says so until it is resumed', async () => {
   await account();
@@ -231,7 +199,7 @@ test('paused: a new template waits, the size does not, and the condition says so
   await change({ paused: false });
   expect(reasonOf(await rolledOut('demo:1', 'demo:2'), 'Progressing')).toBe('NewReplicaSetAvailable');
   expect(await sizes()).toEqual({ 'demo:1': 0, 'demo:2': 4 });
-}, 60_000);
+});
 
 test('rollover: a third template in the middle of a rollout takes over from both', async () => {
   await account();
@@ -242,7 +210,7 @@ test('rollover: a third template in the middle of a rollout takes over from both
   await setImage('demo:3');
   await rolledOut('demo:1', 'demo:3'); // not one pod of demo:2 ever becomes ready
   expect(await sizes()).toEqual({ 'demo:1': 0, 'demo:2': 0, 'demo:3': 4 });
-}, 60_000);
+});
 
 test('pods that cannot be made: ReplicaFailure with the reason, gone when they can', async () => {
   await client.create(deploymentKind, web()); // there is no ServiceAccount
@@ -254,7 +222,7 @@ test('pods that cannot be made: ReplicaFailure with the reason, gone when they c
   });
   await account();
   expect(reasonOf(await rolledOut('demo:1'), 'ReplicaFailure')).toBeUndefined();
-}, 60_000);
+});
 
 test('a set that somebody resizes by hand is brought back; pods on their way out are counted', async () => {
   await account();
@@ -281,4 +249,4 @@ test('a set that somebody resizes by hand is brought back; pods on their way out
     { type: 'merge', body: { metadata: { finalizers: null } } },
   );
   await eventually(deployment, (one) => one.status?.terminatingReplicas === 0);
-}, 60_000);
+});

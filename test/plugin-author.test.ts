@@ -58,13 +58,13 @@ test('the controller that keeps its knowledge in memory passes its test, and cha
     'killed after write 1, create configmaps in default, and started again, it ends differently',
   );
   expect(report).toContain('configmaps default/one-*: 3, without the fault 2');
-}, 120_000);
+});
 
 test('the right one passes chaos: every write killed once, stale caches, merged events', async () => {
   const done: object[] = [];
   await withChaos('right', scenario('right'), { crashesMax: 20, onDone: (_name, one) => void done.push(one) });
   expect(done).toEqual([{ writes: 3, runs: 5, failures: 0 }]);
-}, 120_000);
+});
 
 test('what is not in needs is refused by the API server, and what does not hold is told', async () => {
   const greedy = plugin({
@@ -87,4 +87,4 @@ test('what is not in needs is refused by the API server, and what does not hold 
   expect((await rejection(w.apply(note(-1)))).message).toContain('should be greater than or equal to 0');
   await w.delete('notes/one');
   expect(await rejection(w.get('notes/one'))).toMatchObject({ code: 404 });
-}, 60_000);
+});

@@ -130,7 +130,7 @@ test(`${attempts.length} attempts at the API with the plugin's own socket, none 
   expect((await to.client.get(pluginKind, { name: 'evil' })).spec?.approvedNeeds).toEqual({
     configmaps: ['create', 'get', 'list'],
   });
-}, 60_000);
+});
 
 test('two requests in one: what stands behind a body of unclear length is not carried out', async () => {
   await using scope = new Scope();
@@ -159,7 +159,7 @@ test('two requests in one: what stands behind a body of unclear length is not ca
     socket.end();
     expect(said).not.toContain('SecretList');
   }
-}, 30_000);
+});
 
 test('floods: writes and events beyond their rate are 429, and others are served meanwhile', async () => {
   await using scope = new Scope();
@@ -196,7 +196,7 @@ test('floods: writes and events beyond their rate are 429, and others are served
   expect((await post('/api/v1/namespaces/default/configmaps', { metadata: { name: 'mine' } })).code).toBe(201);
   const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'other', namespace: 'default' } };
   expect((await to.client.create(configMapKind, map)).metadata.name).toBe('other');
-}, 60_000);
+});
 
 test('a bundle that was forged, changed, swapped for an older one, or that defines the kinds of others', async () => {
   await using scope = new Scope();
@@ -239,7 +239,7 @@ test('a bundle that was forged, changed, swapped for an older one, or that defin
   expect(await why('second')).toBe('Resolved KindTaken');
   await install(to, await make('api', 'rest({ group: "batch.k8s.io", version: "v1", kind: "Job", list: () => [] });'));
   expect(await why('api')).toBe('Resolved ForeignGroup');
-}, 90_000);
+});
 const asked = (name: string, digest: string, version: string) =>
   ({
     apiVersion: 'plugins.pintle.dev/v1',
@@ -279,4 +279,4 @@ test('__proto__ in its configuration changes nothing and nobody', async () => {
   expect(text).toContain('own{plugin="proto"} 5');
   expect(({} as { bad?: number }).bad).toBeUndefined();
   expect((await statusOf(to, 'proto'))?.restarts).toBe(0);
-}, 60_000);
+});

@@ -189,3 +189,15 @@ test.each([
   const options = { group: 'a.example.com', kind: 'A', version: 'v1', spec: t.object({}), ...change };
   expect(() => crd(options)).toThrow(text);
 });
+
+test('each word of a schema adds to those before it', () => {
+  expect(t.int().min(1).max(20).default(2).json).toMatchObject({ minimum: 1, maximum: 20, default: 2 });
+  expect(t.string().min(1).max(9).pattern(/^a/).json).toMatchObject({ minLength: 1, maxLength: 9, pattern: '^a' });
+  expect(t.duration().min('1s').max('1h').json['x-kubernetes-validations']).toHaveLength(2);
+  expect(t.array(t.string()).min(1).max(3).unique().describe('Names.').json).toMatchObject({
+    minItems: 1,
+    maxItems: 3,
+    'x-kubernetes-list-type': 'set',
+    description: 'Names.',
+  });
+});

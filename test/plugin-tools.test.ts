@@ -30,7 +30,7 @@ test('new, then a passing test, its types, and a build', async () => {
   const tsc = Bun.spawn([process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', join(place, 'hello')]);
   expect(await tsc.exited).toBe(0);
   expect((await pintle('build', 'hello')).code).toBe(0);
-}, 120_000);
+});
 
 test('chaos: the wrong controller is reported with its write, and the command fails', async () => {
   expect((await pintle('new', 'wrong')).code).toBe(0);
@@ -50,4 +50,4 @@ test('chaos: the wrong controller is reported with its write, and the command fa
   expect(chaos.code).toBe(1);
   expect(chaos.text).toContain('killed after write 1, create configmaps in default');
   expect(chaos.text).toContain('PLUGIN_TESTS_FAILED');
-}, 120_000);
+});

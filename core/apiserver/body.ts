@@ -1,6 +1,7 @@
 import { errors, StatusError } from '#api';
-import { messageOf, parseExactly } from '#base';
+import { messageOf, parseExactly, systemClock } from '#base';
 import type { Arrival } from './arrivals.ts';
+import { budgets } from './body-budget.ts';
 import type { JsonObject } from './contract.ts';
 import { scanJson } from './json-scan.ts';
 import { protobufType, unsupportedMedia } from './negotiate.ts';
@@ -20,6 +21,8 @@ export interface Body {
   readonly bigNumber?: string;
 }
 
+/** From here on scanning and parsing take milliseconds each. */
+const heavyChars = 128 * 1024;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Of requests that came through a listener. */
@@ -53,19 +56,26 @@ async function receive(request: Request): Promise<Uint8Array> {
     throw tooLarge();
   }
   if (request.headers.has('content-length')) {
+    if (!(budgets.get(request)?.take(request, Number(request.headers.get('content-length'))) ?? true)) {
+      await drain(request);
+      throw tooMany();
+    }
     const bytes = new Uint8Array(await request.arrayBuffer());
     if (bytes.length > bodyBytesMax) throw tooLarge();
     return bytes;
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
+  let hasRoom = true;
   if (request.body)
     for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.length;
-      if (size <= bodyBytesMax) chunks.push(chunk);
+      hasRoom &&= size > bodyBytesMax || (budgets.get(request)?.take(request, chunk.length) ?? true);
+      if (size <= bodyBytesMax && hasRoom) chunks.push(chunk);
       else chunks.length = 0; // read to its end all the same, without keeping it
     }
   if (size > bodyBytesMax) throw tooLarge();
+  if (!hasRoom) throw tooMany();
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
 }
 
@@ -78,6 +88,7 @@ export async function drain(request: Request): Promise<void> {
   for await (const _chunk of request.body as unknown as AsyncIterable<Uint8Array>);
 }
 
+const tooMany = () => errors.tooManyRequests('Too many bodies at once, please try again later.', 1);
 const tooLarge = () => errors.tooLarge(`Request entity too large: limit is ${bodyBytesMax}`);
 export const mediaTypeOf = (request: Request): string =>
   (request.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase() || 'application/json';
@@ -88,7 +99,13 @@ export async function readObject(request: Request, kind = 'object'): Promise<Bod
   if (type === protobufType) return readProtobuf(request, kind);
   if (type !== 'application/json' && type !== 'application/yaml') throw unsupportedMedia(objectTypes);
   const text = await readText(request);
-  return type === 'application/json' ? parseJsonObject(text, kind) : parseYamlObject(text, kind);
+  if (type !== 'application/json') return parseYamlObject(text, kind);
+  if (text.length < heavyChars) return parseJsonObject(text, kind);
+  const scanned = scanJson(text);
+  await systemClock.soon(); // other requests have their turn between the stages of a large body
+  const body = parseJsonObject(text, kind, scanned);
+  await systemClock.soon();
+  return body;
 }
 
 /** For DELETE and other calls whose body is optional. */
@@ -118,12 +135,14 @@ async function readProtobuf(request: Request, kind: string): Promise<Body> {
 }
 
 /** Any JSON, for patches. Throws 400. */
-export function parseJson(text: string): {
+export function parseJson(
+  text: string,
+  { duplicates, bigNumber } = scanJson(text),
+): {
   readonly value: unknown;
   readonly faults: readonly string[];
   readonly bigNumber?: string;
 } {
-  const { duplicates, bigNumber } = scanJson(text);
   return {
     value: bigNumber === undefined ? (JSON.parse(text) as unknown) : parseExactly(text),
     bigNumber,
@@ -131,10 +150,10 @@ export function parseJson(text: string): {
   };
 }
 
-function parseJsonObject(text: string, kind = 'DeleteOptions'): Body {
+function parseJsonObject(text: string, kind = 'DeleteOptions', scanned?: ReturnType<typeof scanJson>): Body {
   let parsed: ReturnType<typeof parseJson>;
   try {
-    parsed = parseJson(text);
+    parsed = parseJson(text, scanned);
   } catch (error) {
     if (error instanceof StatusError) throw error;
     throw unrecognized(kind, messageOf(error), text);

@@ -1,5 +1,6 @@
 import {
   apiServiceKind,
+  configMapKind,
   endpointSliceKind,
   endpointsKind,
   isReason,
@@ -12,6 +13,7 @@ import { firstAddress } from './allocate/range.ts';
 import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { AnyKind, AnyObject } from './contract.ts';
 import type { Core } from './core.ts';
+import { bootstrapFlowControl } from './flow-control/flow-control.ts';
 import { systemPriorityClasses } from './strategies/classes.ts';
 import { systemCall, systemCreate } from './system-call.ts';
 import { updateObject } from './update-object.ts';
@@ -43,8 +45,22 @@ export async function bootstrap(core: Core): Promise<void> {
 
 async function makeAll(core: Core): Promise<void> {
   for (const name of namespaces) await ensure(core, namespaceKind, { metadata: { name } });
-  await Promise.all([bootstrapRbac(core), ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body))]);
-  const { advertise, serviceRange } = core.options;
+  await Promise.all([
+    bootstrapRbac(core),
+    bootstrapFlowControl(core),
+    ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body)),
+  ]);
+  const { advertise, serviceRange, frontProxy } = core.options;
+  if (frontProxy)
+    await ensure(
+      core,
+      configMapKind,
+      {
+        metadata: { name: 'extension-apiserver-authentication', namespace: 'kube-system' },
+        data: trustData(frontProxy),
+      },
+      'data',
+    );
   const target = advertise?.port ?? httpsPort;
   await ensure(core, serviceKind, {
     metadata: { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } },
@@ -83,6 +99,17 @@ async function makeAll(core: Core): Promise<void> {
     'ports',
   );
 }
+
+/** What aggregated servers read to know whom this server may name. */
+const trustData = ({ ca, clientCa }: NonNullable<Core['options']['frontProxy']>): Record<string, string> => ({
+  ...(clientCa && { 'client-ca-file': clientCa }),
+  'requestheader-allowed-names': '["front-proxy-client"]',
+  'requestheader-client-ca-file': ca,
+  'requestheader-extra-headers-prefix': '["X-Remote-Extra-"]',
+  'requestheader-group-headers': '["X-Remote-Group"]',
+  'requestheader-uid-headers': '["X-Remote-Uid"]',
+  'requestheader-username-headers': '["X-Remote-User"]',
+});
 
 /** Priorities of API groups, as upstream orders them; others go last. */
 const groupPriorities: Readonly<Record<string, readonly [group: number, version: number]>> = {

@@ -99,6 +99,7 @@ export class CachedObject implements Decoded {
     const { conversion, kind } = waiting[0]?.served ?? {};
     if (!conversion || !kind) return;
     const stored = waiting.map((object) => parseExactly(decoder.decode(object.stored)) as AnyObject);
+    for (const object of stored) waiting[0]!.served.schema?.readStored?.(object);
     const converted = await conversion.convert(stored, apiVersionOf(kind));
     for (const [index, object] of waiting.entries()) {
       object.#converted = converted[index];
@@ -171,9 +172,11 @@ export class CachedObject implements Decoded {
     const object = this.#converted
       ? structuredClone(this.#converted)
       : (parseExactly(decoder.decode(this.stored)) as AnyObject);
-    const isOther = object.apiVersion !== apiVersionOf(kind);
+    // Defaults are those of the version that is stored: what is converted gets no more of them.
+    const isOther = this.#converted !== undefined || object.apiVersion !== apiVersionOf(kind);
+    if (isOther && !this.#converted) schema.readStored?.(object);
     const pruned = schema.prune(object).length > 0;
-    if (!schema.applyDefaults(object) && !pruned && !isOther && !this.#converted) return this.stored;
+    if (!isOther && !schema.applyDefaults(object) && !pruned) return this.stored;
     return encodeStored({ kind: { ...kind, storedAs: undefined } }, object);
   }
   /** A copy that its owner may change. */

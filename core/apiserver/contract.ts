@@ -182,6 +182,16 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /**
+   * How this server proves itself to aggregated ones (PEM): the client certificate, the authority that they are told to trust
+   * for it, and the one of clients. Absent: aggregated servers see nobody's certificate and believe nothing.
+   */
+  readonly frontProxy?: {
+    readonly cert: string;
+    readonly key: string;
+    readonly ca: string;
+    readonly clientCa?: string;
+  };
   /** Ranges of the cluster's own in which webhooks' endpoints may lie although they are loopback. */
   readonly webhookRanges?: readonly string[];
   /** Seals Secrets in the store, and keeps all of them sealed with the first key. Absent: they are stored as they are. */

@@ -2,6 +2,7 @@ import { errors, keyOf, type StatusError } from '#api';
 import type { Clock, Log, Random } from '#base';
 import type { UserInfo } from '#sdk';
 import type { Store } from '../store/store.ts';
+import type { Aggregator } from './aggregation/aggregator.ts';
 import type { CachedObject } from './cached-object.ts';
 import type {
   AdmissionHook,
@@ -22,6 +23,7 @@ import type { Documents } from './openapi/documents.ts';
 import type { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { WatchCache } from './watch-cache.ts';
+import type { WatchTimes } from './watch-times.ts';
 
 /** What every verb works with; made once. */
 export interface Core {
@@ -36,7 +38,10 @@ export interface Core {
   readonly listBodies: ListBodies;
   readonly documents: Documents;
   readonly metrics: ApiMetrics;
+  readonly watchTimes: WatchTimes;
   readonly admission: readonly AdmissionHook[];
+  /** Group versions of other servers; made when all else is. */
+  aggregator?: Aggregator;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -58,6 +63,15 @@ export interface Call {
   readonly warnings: Set<string>;
   /** Absent in calls of the server to itself. */
   readonly upgrade?: StreamContext['upgrade'];
+}
+
+/** From this size on an object takes many milliseconds at every stage of its way. */
+const heavyBytes = 128 * 1024;
+/** Between two stages of a write: with a large object others get their turn. Undefined: go on. */
+export function turn({ request, core }: Call, current?: CachedObject): Promise<void> | undefined {
+  const isHeavy =
+    Number(request.headers.get('content-length') ?? 0) > heavyBytes || (current?.decodedBytes ?? 0) > heavyBytes;
+  return isHeavy ? core.clock.soon() : undefined;
 }
 
 /** `pods`, `endpointslices.discovery.k8s.io`: how messages name a resource. */

@@ -3,7 +3,7 @@ import { randomSuffix, randomUuid, timeText } from '#base';
 import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, storeKey } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
-import { type Call, managerOf, resourceText } from './core.ts';
+import { type Call, managerOf, resourceText, turn } from './core.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 import { checkMetadata } from './strategies/rules/metadata.ts';
 
@@ -19,10 +19,12 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
   try {
     applyKindDefaults(core, served, object);
     served.strategy.defaults?.(object);
+    await turn(call);
     // Before admission: what hooks add belongs to nobody, so that an apply without it does not take it away.
     if (!object.metadata.managedFields) {
       core.patches.trackUpdate(patchTypeOf(served), undefined, object, { manager: managerOf(call), nowMs: call.nowMs });
     }
+    await turn(call);
     await admission.mutate(object);
     served.strategy.defaults?.(object);
     served.strategy.prepareForCreate(object, strategyRequest(call, 'create'));
@@ -33,6 +35,7 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
       }
       validateObject(call, object);
       await admission.validate(object);
+      await turn(call);
       try {
         return await store(call, object);
       } catch (error) {

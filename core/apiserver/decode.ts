@@ -1,4 +1,4 @@
-import { apiVersionOf, errors, type FieldError, invalidObject, StatusError } from '#api';
+import { apiVersionOf, errors, type FieldError, fieldErrors, invalidObject, StatusError } from '#api';
 import { type Body, yamlFaults } from './body.ts';
 import type { AnyKind, AnyObject, JsonObject } from './contract.ts';
 import type { Call } from './core.ts';
@@ -78,7 +78,12 @@ function checkCustomType(object: JsonObject, kind: AnyKind): void {
       `the object provided is unrecognized (must be of type ${kind.kind}): Object '${missing}' is missing in '${text}' (${start})`,
     );
   }
-  if (name === kind.kind && apiVersion !== wanted)
+  if (name !== kind.kind) {
+    const { name: own = '' } = (object['metadata'] ?? {}) as { name?: string };
+    const mistake = fieldErrors.invalid('kind', name, `must be ${kind.kind}`);
+    throw invalidObject(String(name), kind.group, own, [mistake]);
+  }
+  if (apiVersion !== wanted)
     throw errors.badRequest(
       `the API version in the data (${String(apiVersion)}) does not match the expected API version (${wanted})`,
     );

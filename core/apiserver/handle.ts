@@ -4,6 +4,7 @@ import { admitConnection } from './admit-connection.ts';
 import { answerBytes, errorAnswer } from './answer.ts';
 import { authenticate, authorize } from './authorize.ts';
 import { arrivals, drain, mediaTypeOf } from './body.ts';
+import { BodyBudget, budgets } from './body-budget.ts';
 import type { AnyKind, RequestInfo, StreamContext } from './contract.ts';
 import type { Call, Core } from './core.ts';
 import { negotiate } from './negotiate.ts';
@@ -41,15 +42,19 @@ export type Upgrade = StreamContext['upgrade'];
 /** From a request to its answer: parse, authenticate, authorise, route. Undefined only after an upgrade. */
 export function createHandler(core: Core): (request: Request, upgrade: Upgrade) => Promise<Response | undefined> {
   const { clock, metrics } = core;
+  const budget = new BodyBudget();
   return async (request, upgrade) => {
     const began = clock.monotonicMs();
     let info: RequestInfo | undefined;
     let response: Response | undefined;
+    if (request.body) budgets.set(request, budget);
     try {
       info = parseRequestInfo(request.method, placeOf(request));
       response = await route(core, request, info, upgrade);
     } catch (error) {
       response = await errorAnswer(error, core, request, `${info?.verb ?? request.method} ${info?.path ?? ''}`);
+    } finally {
+      budget.release(request);
     }
     if (response && request.body && !request.bodyUsed) {
       const stop = new AbortController();
@@ -66,6 +71,8 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
 async function route(core: Core, request: Request, info: RequestInfo, upgrade: Upgrade): Promise<Response | undefined> {
   const user = await authenticate(core, request);
   await authorize(core, user, info);
+  const elsewhere = await core.aggregator?.answer(request, info, user);
+  if (elsewhere) return elsewhere;
   if (!info.isResource) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     arrivals.get(request)?.done(); // its body is a stream of its own

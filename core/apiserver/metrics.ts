@@ -107,15 +107,11 @@ export class ApiMetrics {
       refused: code === 429 ? this.#refused.at([String(code), component, ...where]) : undefined,
     };
   }
-  /** A stream began; the answer ends it. */
+  /** A stream began; the answer ends it, and is called once. */
   longRunning(info: RequestInfo): () => void {
-    const labels = ['apiserver', ...placeOf(info)];
-    this.#long.add(labels, 1);
-    let open = true;
-    return () => {
-      if (open) this.#long.add(labels, -1);
-      open = false;
-    };
+    const count = this.#long.at(['apiserver', ...placeOf(info)]);
+    count(1);
+    return () => count(-1);
   }
   deprecated({ group, resource, subresource, version }: RequestInfo): void {
     this.#deprecated.set([group, '', resource, subresource, version], 1);

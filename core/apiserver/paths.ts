@@ -1,5 +1,6 @@
 import { errors, facts } from '#api';
 import { metricsType } from '../wire/metrics.ts';
+import { aggregatedResources } from './aggregation/aggregator.ts';
 import { bytesAnswer, jsonAnswer } from './answer.ts';
 import type { RequestInfo } from './contract.ts';
 import type { Core } from './core.ts';
@@ -58,11 +59,17 @@ async function discovery(
   const isCore = root === 'api';
   if (rest.length === 0) {
     const stage = wantedStage(request);
-    if (stage) return aggregatedAnswer(request, aggregated(kinds, isCore, stage, extra), stage);
-    return documentOf(core, request, isCore ? apiVersions(new URL(request.url).host) : apiGroupList(kinds));
+    const remote = isCore ? [] : remoteGroups(core);
+    if (stage) {
+      const document = aggregated(kinds, isCore, stage, extra);
+      return aggregatedAnswer(request, { ...document, items: [...document.items, ...remote.map(asItem(core))] }, stage);
+    }
+    if (isCore) return documentOf(core, request, apiVersions(new URL(request.url).host));
+    const list = apiGroupList(kinds);
+    return documentOf(core, request, { ...list, groups: [...list.groups, ...remote.map(apiGroup)] });
   }
   const [group, version, tooMuch] = isCore ? ['', rest[0], rest[1]] : [rest[0]!, rest[1], rest[2]];
-  const known = groupsOf(kinds).find((candidate) => candidate.name === group);
+  const known = [...groupsOf(kinds), ...remoteGroups(core)].find((candidate) => candidate.name === group);
   if (!known || tooMuch || (version !== undefined && !known.versions.includes(version))) {
     if (isCore) throw errors.noSuchPath();
     return noPage();
@@ -70,6 +77,20 @@ async function discovery(
   if (version !== undefined) return documentOf(core, request, apiResourceList(kinds, group as string, version, extra));
   return documentOf(core, request, { kind: 'APIGroup', apiVersion: 'v1', ...apiGroup(known) });
 }
+
+/** Of other servers; a group of which this server has a version is its own. */
+const remoteGroups = ({ aggregator, kinds }: Core): readonly { name: string; versions: readonly string[] }[] =>
+  (aggregator?.groups ?? []).filter(({ name }) => !kinds.all().some(({ kind }) => kind.group === name));
+const asItem =
+  (core: Core) =>
+  ({ name, versions }: { readonly name: string; readonly versions: readonly string[] }) => ({
+    metadata: { name },
+    versions: versions.map((version) => ({
+      version,
+      freshness: 'Current',
+      resources: aggregatedResources(core.aggregator?.resourcesOf(name, version) ?? []),
+    })),
+  });
 
 /** With an ETag, so that clients ask for changes only. */
 async function aggregatedAnswer(request: Request, document: object, stage: string): Promise<Response> {

@@ -44,8 +44,8 @@ export function selectionOf(served: ServedKind, info: RequestInfo): Selection {
 }
 
 /** Upstream words it by whether the kind has fields of its own to select by. */
-const unknownField = ({ strategy }: ServedKind, key: string): string =>
-  strategy.selectableFields
+const unknownField = ({ strategy, schema }: ServedKind, key: string): string =>
+  strategy.selectableFields || schema
     ? `field label not supported: ${key}`
     : `${JSON.stringify(key)} is not a known field selector: only "metadata.name", "metadata.namespace"`;
 

@@ -1,5 +1,6 @@
 import { builtinKinds, type Kind, secretKind } from '#api';
 import { Scope } from '#base';
+import { Aggregator } from './aggregation/aggregator.ts';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type CachedObject, prefixOf } from './cached-object.ts';
@@ -24,6 +25,7 @@ import { keepSealed } from './sealing/resealing.ts';
 import { SealedStore } from './sealing/sealed-store.ts';
 import { strategies as builtinStrategies } from './strategies/index.ts';
 import { WatchCache } from './watch-cache.ts';
+import { WatchTimes } from './watch-times.ts';
 import { createWebhookCaller } from './webhooks.ts';
 
 export type { ApiServer, ApiServerOptions } from './contract.ts';
@@ -64,6 +66,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     listBodies: new ListBodies(),
     metrics: new ApiMetrics(cache, clock),
     documents: new Documents(options.openApi ?? openApi, clock),
+    watchTimes: new WatchTimes(clock, scope.signal),
     admission,
     clock,
     random,
@@ -73,6 +76,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   holder.core = core;
   options.authorizer.bind?.(reader);
   await bootstrap(core);
+  core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
   void sweepEvents(core);
   void compactHistory(core, options.compactionIntervalMs);
   if (secretKeys) {

@@ -2,7 +2,7 @@ import { errors, fieldErrors, invalidObject, isReason, type ObjectMeta, type Res
 import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
-import { type Call, conflictOf, managerOf, mustGet, resourceText } from './core.ts';
+import { type Call, conflictOf, managerOf, mustGet, resourceText, turn } from './core.ts';
 import { converted, strategyRequest, validateObject } from './create-object.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
@@ -25,6 +25,7 @@ export async function updateObject(call: Call, change: Change): Promise<CachedOb
   for (let attempt = 1; ; attempt++) {
     const current = await converted(mustGet(call));
     const next = await change.build(current);
+    await turn(call, current);
     try {
       return await writeUpdate(call, change, current, next);
     } catch (error) {
@@ -46,6 +47,9 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   try {
     applyKindDefaults(core, served, next);
     served.strategy.defaults?.(next);
+    // The status of a custom object is all that this changes, and all that its writer comes to own.
+    if (served.schema && change.subresource === 'status' && !change.tracked)
+      next.metadata = { ...before.metadata, resourceVersion: asked, managedFields: next.metadata.managedFields };
     if (!change.tracked) {
       core.patches.trackUpdate(patchTypeOf(served), before, next, {
         manager: managerOf(call),
@@ -53,12 +57,14 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
         nowMs: call.nowMs,
       });
     }
+    await turn(call, current);
     await admission.mutate(next, before);
     served.strategy.defaults?.(next);
     if (!change.trusted)
       served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
     if (!change.trusted) validateObject(call, next, before, change.subresource);
     await admission.validate(next, before);
+    await turn(call, current);
     return await store(call, current, next, Boolean(asked));
   } catch (error) {
     admission.rollBack();
@@ -153,9 +159,10 @@ function copyField<K extends keyof ObjectMeta>(target: ObjectMeta, source: Reado
 /** Equal apart from the version and from the times of managedFields. */
 function isSame(served: CachedObject['served'], current: CachedObject, next: AnyObject, bytes: Uint8Array): boolean {
   const { stored } = current;
+  if (bytes.length !== stored.length) return false; // another time is as long as the old one
   if (Buffer.compare(bytes, stored) === 0) return true;
-  // Another time is as long as the old one, and almost every change shows in the first look at what it changed.
-  if (bytes.length !== stored.length || served.conversion) return false;
+  if (served.conversion) return false;
+  // Almost every change shows in the first look at what it changed.
   const before = current.object;
   for (const name in next)
     if (name !== 'metadata' && !Bun.deepEquals(next[name], before[name as keyof AnyObject], false)) return false;

@@ -7,6 +7,7 @@ import { watchFrame } from './protobuf/encodings.ts';
 import type { CacheEvent, EventSink, ResourceCache } from './resource-cache.ts';
 import type { Selection } from './selection.ts';
 import { isPlain, type View, viewObject } from './views.ts';
+import type { Timed } from './watch-times.ts';
 
 /** Changes that one watcher may lag behind before it is cut and has to list again. */
 export const watchBacklogEventsMax = 4096;
@@ -16,6 +17,9 @@ export const watchBacklogBytesMax = 64 * 1024 * 1024;
 export const streamType = ({ wanted }: View): string =>
   wanted.format === 'protobuf' ? `${protobufType};stream=watch` : jsonType;
 const chunkBytes = 64 * 1024;
+const bookmarkMs = 60_000;
+const lastBookmarkMs = 2_000; // one more goes out just before the end
+const byBytes = new ByteLengthQueuingStrategy({ highWaterMark: chunkBytes });
 const encoder = new TextEncoder();
 const newline = encoder.encode('}\n');
 const space = encoder.encode(' ');
@@ -35,7 +39,7 @@ interface Item {
  * One watch as a byte stream. It holds references, not bytes: frames are made when the reader takes them,
  * so a slow reader costs a pointer for each change, up to a bound.
  */
-export class WatchStream implements EventSink {
+export class WatchStream implements EventSink, Timed {
   readonly stream: ReadableStream<Uint8Array>;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #backlog: Item[] = [];
@@ -46,7 +50,10 @@ export class WatchStream implements EventSink {
   #closed = false;
   #columnsSent = false;
   #above: ResourceVersion | undefined;
-  readonly #ended = Promise.withResolvers<void>();
+  #onEnd: (() => void) | undefined;
+  #newest: (() => ResourceVersion) | undefined;
+  #endMs = Number.POSITIVE_INFINITY;
+  dueMs = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly cache: ResourceCache,
@@ -63,12 +70,33 @@ export class WatchStream implements EventSink {
         pull: () => this.#flush(),
         cancel: () => this.#end(),
       },
-      new ByteLengthQueuingStrategy({ highWaterMark: chunkBytes }),
+      byBytes,
     );
   }
-  /** Resolves when nobody reads any more or everything was sent. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
+  /**
+   * `onEnd` is called once, when nobody reads any more or everything was sent. `newest`: the version of bookmarks on the way.
+   * False: it has ended already.
+   */
+  live(nowMs: number, lifeMs: number, newest: () => ResourceVersion, onEnd: () => void): boolean {
+    if (this.#closed) {
+      onEnd();
+      return false;
+    }
+    this.#onEnd = onEnd;
+    this.#newest = newest;
+    this.#endMs = nowMs + lifeMs;
+    if (!this.#closing) this.#schedule(nowMs);
+    return true;
+  }
+  onDue(nowMs: number): void {
+    if (nowMs >= this.#endMs) return this.close();
+    if (this.#newest) this.onBookmark(this.#newest());
+    this.#schedule(nowMs);
+  }
+  #schedule(nowMs: number): void {
+    const leftMs = this.#endMs - nowMs;
+    const earlyMs = leftMs > 2 * lastBookmarkMs ? leftMs - lastBookmarkMs : leftMs;
+    this.dueMs = nowMs + (this.bookmarks ? Math.min(bookmarkMs, earlyMs) : leftMs);
   }
 
   /** Sends the initial states, then what changed since, then every change. No turn of the loop lies between. */
@@ -187,6 +215,7 @@ export class WatchStream implements EventSink {
   close(): void {
     this.cache.sinks.delete(this);
     this.#closing = true;
+    this.dueMs = Number.POSITIVE_INFINITY;
     this.#flush();
   }
 
@@ -297,7 +326,8 @@ export class WatchStream implements EventSink {
     this.#closed = true;
     this.cache.sinks.delete(this);
     if (close) this.#controller.close();
-    this.#ended.resolve();
+    this.#onEnd?.();
+    this.#onEnd = undefined;
   }
 }
 

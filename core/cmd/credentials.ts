@@ -37,6 +37,7 @@ export async function ensureCredentials(home: Home, config: Config): Promise<voi
   ];
   await ensureServing(home, authority, 'apiserver', names, ['127.0.0.1', config.nodeIp, gateway, kubernetes]);
   await ensureServing(home, authority, 'kubelet', [config.nodeName, 'localhost'], ['127.0.0.1', config.nodeIp]);
+  await ensureFrontProxy(home);
   ensureSigningKey(home);
   ensureTokens(home, config);
   const admin = home.readFile('credentials/admin.token')!.trim();
@@ -46,15 +47,33 @@ export async function ensureCredentials(home: Home, config: Config): Promise<voi
   );
 }
 
-async function ensureAuthority(home: Home): Promise<KeyPair> {
-  const cert = home.readFile('pki/ca.crt');
-  const key = home.readFile('pki/ca.key');
+async function ensureAuthority(home: Home, name = 'ca', commonName = 'pintle-ca'): Promise<KeyPair> {
+  const cert = home.readFile(`pki/${name}.crt`);
+  const key = home.readFile(`pki/${name}.key`);
   if (cert && key) return { cert, key };
   const { createAuthority } = await import('../wire/pki.ts');
-  const made = await createAuthority('pintle-ca', Date.now());
-  home.writeFile('pki/ca.key', made.key);
-  home.writeFile('pki/ca.crt', made.cert, 0o644);
+  const made = await createAuthority(commonName, Date.now());
+  home.writeFile(`pki/${name}.key`, made.key);
+  home.writeFile(`pki/${name}.crt`, made.cert, 0o644);
   return made;
+}
+
+/** An authority of its own: what it signs may name any user to aggregated servers, and nothing else may be taken for that. */
+async function ensureFrontProxy(home: Home): Promise<void> {
+  if (Number(home.readFile('pki/front-proxy-client.note')) > Date.now() && home.readFile('pki/front-proxy-ca.crt'))
+    return;
+  const authority = await ensureAuthority(home, 'front-proxy-ca', 'pintle-front-proxy-ca');
+  const { issueClient } = await import('../wire/pki.ts');
+  const nowMs = Date.now();
+  const made = await issueClient(authority, {
+    commonName: 'front-proxy-client',
+    organizations: [],
+    days: servingDays,
+    nowMs,
+  });
+  home.writeFile('pki/front-proxy-client.key', made.key);
+  home.writeFile('pki/front-proxy-client.crt', made.cert, 0o644);
+  home.writeFile('pki/front-proxy-client.note', String(nowMs + servingDays * 0.8 * 86_400_000), 0o644);
 }
 
 const servingDays = 365;

@@ -8,10 +8,10 @@ import { buildPlugin } from './plugin-build.ts';
 const example = join(import.meta.dir, '../../examples/cron-plugin');
 
 /** Builds a plugin of this text. */
-async function built(text: string) {
+async function built(text: string, more: Record<string, string> = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'pintle-plugin-'));
   try {
-    writeFileSync(join(folder, 'plugin.ts'), text);
+    for (const [name, one] of Object.entries({ 'plugin.ts': text, ...more })) writeFileSync(join(folder, name), one);
     return await buildPlugin(folder);
   } finally {
     rmSync(folder, { recursive: true });
@@ -46,6 +46,19 @@ test.each([
   ['import { x } from "./absent.ts"; export default x;', 'absent.ts'],
 ])('%s is refused', async (text, message) => {
   expect((await rejection(built(text))).message).toMatch(message);
+});
+const withPanel = (module: string) =>
+  `${head} "^1.0", setup({ panel }) { panel({ name: "p", title: "P", module: "${module}" }) } });`;
+test('a panel’s module is built from the source beside the plugin, and is a file of the bundle', async () => {
+  const more = {
+    'panel.ts': 'import { word } from "./word.ts"; document.title = word;',
+    'word.ts': 'export const word: string = "hi";',
+  };
+  const { manifest } = await built(withPanel('panel.js'), more);
+  expect(Object.keys(manifest.files).sort()).toEqual(['panel.js', 'plugin.js']);
+  expect(manifest.panels).toEqual([{ name: 'p', title: 'P', module: 'panel.js' }]);
+  for (const module of ['panel.js', 'plugin.js', '../panel.js'])
+    expect((await rejection(built(withPanel(module)))).message).toContain(`module ${module} has no source`);
 });
 test('a folder without plugin.ts is refused', async () => {
   expect(await rejection(buildPlugin(tmpdir()))).toMatchObject({ code: 'PLUGIN_BUILD' });

@@ -48,6 +48,7 @@ export async function buildPlugin(
     const recorded = await record(join(work, 'plugin.js'), work);
     if (!satisfies(sdkVersion, recorded.sdk))
       throw failed(`it was written for SDK ${recorded.sdk}; this is ${sdkVersion}`, 'change sdk in plugin.ts');
+    const panels = await panelFiles(folder, work, recorded.panels ?? []);
     const manifest: PluginManifest = {
       formatVersion: 1,
       name: recorded.name,
@@ -67,7 +68,7 @@ export async function buildPlugin(
       ...(recorded.panels ? { panels: recorded.panels } : {}),
       ...(recorded.metrics ? { metrics: recorded.metrics } : {}),
       limits: { memoryMiB: 128 },
-      files: { 'plugin.js': sha256Of(code) },
+      files: { 'plugin.js': sha256Of(code), ...panels },
     };
     await writeFile(join(work, manifestFile), `${JSON.stringify(manifest, undefined, 2)}\n`);
     await readBundle(work, systemFiles);
@@ -103,6 +104,28 @@ async function bundle(source: string, work: string): Promise<string> {
   await rm(main);
   if (!result.success) throw failed(result.logs.map(({ message }) => message).join('; '), `mend ${source}`);
   return result.outputs[0]!.text();
+}
+
+/** Each panel's module, from the source of its name beside plugin.ts, as one file for browsers. Path in the bundle → digest. */
+async function panelFiles(
+  folder: string,
+  work: string,
+  panels: readonly { readonly module: string }[],
+): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const { module } of panels) {
+    const stem = module.replace(/\.js$/, '');
+    const source = ['.ts', '.tsx', '.js'].map((ending) => join(folder, stem + ending)).find((path) => existsSync(path));
+    if (!/^[\w-]+(\/[\w-]+)*\.js$/.test(module) || module === 'plugin.js' || !source)
+      throw failed(`the panel's module ${module} has no source`, `write ${stem}.ts beside plugin.ts`);
+    const result = await Bun.build({ entrypoints: [resolve(source)], target: 'browser', format: 'esm', throw: false });
+    if (!result.success) throw failed(result.logs.map(({ message }) => message).join('; '), `mend ${source}`);
+    const text = await result.outputs[0]!.text();
+    await mkdir(resolve(work, module, '..'), { recursive: true });
+    await writeFile(join(work, module), text);
+    files[module] = sha256Of(text);
+  }
+  return files;
 }
 
 async function record(program: string, folder: string): Promise<Recorded> {

@@ -99,6 +99,15 @@ function tools(program: Command): void {
     .argument('[name]', 'FILE of import, NAME of remove')
     .addOption(home())
     .action(async (verb, name, options) => (await import('./image.ts')).image(verb, name, options));
+  program
+    .command('crd')
+    .description('TypeScript types of custom resources, from their definitions')
+    .addArgument(oneOf('<verb>', 'what to do', ['types']))
+    .argument('[source]', 'a file or an address with definitions')
+    .addOption(home())
+    .option('--all', 'every definition of the running cluster')
+    .option('--out <dir>', 'one file for each into this folder (default: the output)')
+    .action(async (verb, source, options) => (await import('./crd-types.ts')).crd(verb, source, options));
   pluginCommands(program);
   program
     .command('test')

@@ -116,6 +116,7 @@ const maxSecondRuns = 3;
 async function runOnce(files: readonly string[], flags: readonly string[]): Promise<TestReport> {
   const child = Bun.spawn([process.execPath, 'test', ...flags, ...files], {
     cwd: root,
+    env: { ...process.env }, // as it is now: PATH has grown by the tools of the tests
     stdin: 'ignore',
     stdout: 'inherit',
     stderr: 'pipe',

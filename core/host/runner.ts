@@ -3,6 +3,7 @@ import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, system
 import type { Client } from '#client';
 import {
   answerHooks,
+  assumeKinds,
   collect,
   commandFacts,
   type Plugin,
@@ -65,6 +66,7 @@ async function record(plugin: Plugin): Promise<unknown> {
       random: systemRandom,
       log: createLog(() => {}, { now: systemClock.now }),
       metrics,
+      discover: assumeKinds,
     },
     scope,
   );

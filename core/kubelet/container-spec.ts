@@ -4,9 +4,10 @@ import type { Files } from '#base';
 import { ContainerError, type ContainerSpec, type ImageInfo, type Mount, type SandboxState } from '#sdk';
 import { containerEnv, type EnvSources } from './env.ts';
 import { expand, expandStrict } from './expansion.ts';
-import { hostnameOf, hostsFile, resolvFile } from './hosts.ts';
+import { hostnameOf, hostsFile } from './hosts.ts';
 import type { PodContainer } from './names.ts';
 import { specHashOf } from './plan.ts';
+import { resolvFile } from './resolv.ts';
 import { resourcesOf } from './resources.ts';
 import { nonRootViolation, securityOf } from './security.ts';
 import { resolveSubPath } from './volumes/subpath.ts';
@@ -24,6 +25,8 @@ export interface SpecInput {
   readonly nodeName: string;
   readonly clusterDomain: string;
   readonly clusterDns: readonly string[];
+  /** Told once for each pod, as a warning event. */
+  readonly warn: (reason: string, message: string) => void;
   readonly memoryCapacityBytes: number;
   readonly files: Files;
 }
@@ -128,7 +131,9 @@ async function etcFiles(input: SpecInput): Promise<[string, string][]> {
       hostsFile({ ips: env.facts.podIps, hostname, domain, aliases: pod.spec?.hostAliases, nodeFile }),
     );
     const node = await readFile('/etc/resolv.conf', 'utf8').catch(() => '');
-    await writeFile(resolv, resolvFile(pod, { clusterDns, clusterDomain, nodeFile: node }));
+    const made = resolvFile(pod, { clusterDns, clusterDomain, nodeFile: node });
+    await writeFile(resolv, made.text);
+    for (const { reason, message } of made.warnings) input.warn(reason, message);
   }
   return [
     ['/etc/hosts', hosts],

@@ -12,7 +12,7 @@ test('a probe of a port where nobody listens says so in the usual words', async 
       containerId: 'c',
       container: { name: 'c' },
       podIp: '127.0.0.1',
-      runtime: undefined as never,
+      runtime: {} as never,
       clock: systemClock,
       timeoutMs: 2000,
       signal: new AbortController().signal,
@@ -23,4 +23,23 @@ test('a probe of a port where nobody listens says so in the usual words', async 
     ok: false,
     output: `Get "http://127.0.0.1:${port}/healthz": dial tcp 127.0.0.1:${port}: connect: connection refused`,
   });
+});
+
+test.each([
+  ['tcpSocket', { tcpSocket: { port: 8080 } }],
+  ['httpGet', { httpGet: { port: 8080 } }],
+])('a runtime whose pods are on no network answers a %s probe itself', async (_what, handler) => {
+  const ask = (isRunning: boolean) =>
+    runHandler(handler, {
+      containerId: 'c',
+      container: { name: 'c' },
+      podIp: '192.0.2.1',
+      runtime: { answers: (id: string) => id === 'c' && isRunning } as never,
+      clock: systemClock,
+      timeoutMs: 20_000,
+      signal: new AbortController().signal,
+      agent: 'kube-probe/1.37',
+    });
+  expect(await ask(true)).toEqual({ ok: true });
+  expect(await ask(false)).toEqual({ ok: false, output: 'connection refused' });
 });

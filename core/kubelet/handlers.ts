@@ -56,6 +56,10 @@ function timeoutText(handler: Probe | LifecycleHandler, context: HandlerContext)
 
 function perform(handler: Probe | LifecycleHandler, context: HandlerContext): Promise<HandlerResult> {
   if (handler.exec) return execHandler(handler.exec.command ?? [], context);
+  if (context.runtime.answers)
+    return Promise.resolve(
+      context.runtime.answers(context.containerId) ? { ok: true } : { ok: false, output: 'connection refused' },
+    );
   if (handler.httpGet) return httpHandler(handler.httpGet, context);
   if (handler.tcpSocket)
     return tcpHandler(handler.tcpSocket.host || context.podIp, portOf(handler.tcpSocket.port, context.container));

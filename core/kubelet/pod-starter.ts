@@ -5,10 +5,11 @@ import { ContainerError, type SandboxState } from '#sdk';
 import { containerSpecOf } from './container-spec.ts';
 import { ConfigError, envReferences } from './env.ts';
 import { runHandler } from './handlers.ts';
-import { clusterDnsOf, hostnameOf } from './hosts.ts';
+import { hostnameOf } from './hosts.ts';
 import type { ImageResult } from './images.ts';
 import { containersOf, fieldPathOf, type PodContainer, podText } from './names.ts';
 import type { Action } from './plan.ts';
+import { clusterDnsOf } from './resolv.ts';
 import { serviceEnv } from './service-env.ts';
 import type { PodVolumes } from './volumes/volumes.ts';
 import type { WorkerContext } from './worker-context.ts';
@@ -168,6 +169,7 @@ export class PodStarter {
       nodeName,
       clusterDomain,
       clusterDns: clusterDns ?? clusterDnsOf(services.cache),
+      warn: (reason, message) => this.context.events.event(pod, 'Warning', reason, message),
       memoryCapacityBytes,
       files: this.context.volumes.files,
     });

@@ -4,9 +4,10 @@ import { Backoff, durationText } from './backoff.ts';
 import { fieldValue, resourceValue } from './downward.ts';
 import { ConfigError, containerEnv } from './env.ts';
 import { expand, expandStrict } from './expansion.ts';
-import { clusterDnsOf, hostnameOf, hostsFile, resolvFile } from './hosts.ts';
+import { hostnameOf, hostsFile } from './hosts.ts';
 import { nodeStatus, sameStatus } from './node-status.ts';
 import { judge, noRun } from './probes/verdict.ts';
+import { clusterDnsOf, resolvFile } from './resolv.ts';
 import { oomScoreOf, qosClassOf, resourcesOf } from './resources.ts';
 import { nonRootViolation, securityOf } from './security.ts';
 import { serviceEnv } from './service-env.ts';
@@ -243,28 +244,54 @@ test('hosts and resolv.conf', () => {
     clusterDomain: 'cluster.local',
     nodeFile: 'search lan\nnameserver 1.1.1.1\n',
   };
-  expect(resolvFile(pod(), options)).toBe(
-    'search shop.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 10.0.0.10\noptions ndots:5\n',
-  );
-  expect(resolvFile(pod({ dnsPolicy: 'Default' }), options)).toBe('search lan\nnameserver 1.1.1.1\n');
-  expect(
-    resolvFile(
-      pod({ dnsPolicy: 'None', dnsConfig: { nameservers: ['9.9.9.9'], options: [{ name: 'ndots', value: '2' }] } }),
-      options,
-    ),
-  ).toBe('nameserver 9.9.9.9\noptions ndots:2\n');
-  const inCluster = resolvFile(pod(), options);
-  expect(resolvFile(pod({ hostNetwork: true }), options)).toBe('search lan\nnameserver 1.1.1.1\n');
-  expect(resolvFile(pod({ hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' }), options)).toBe(inCluster);
-  expect(resolvFile(pod(), { ...options, clusterDns: [] })).toBe('search lan\nnameserver 1.1.1.1\n');
+  const text = (spec: object = {}, more: object = {}) => resolvFile(pod(spec), { ...options, ...more }).text;
+  const own = 'search lan\nnameserver 1.1.1.1\n';
+  const inCluster =
+    'search shop.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 10.0.0.10\noptions ndots:5\n';
+  expect(text()).toBe(inCluster);
+  expect(text({ dnsPolicy: 'Default' })).toBe(own);
+  const none = { nameservers: ['9.9.9.9'], options: [{ name: 'ndots', value: '2' }] };
+  expect(text({ dnsPolicy: 'None', dnsConfig: none })).toBe('nameserver 9.9.9.9\noptions ndots:2\n');
+  expect(text({ hostNetwork: true })).toBe(own);
+  expect(text({ hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' })).toBe(inCluster);
   const dnsConfig = {
     nameservers: ['9.9.9.9', '10.0.0.10'],
     searches: ['x.example', 'lan'],
     options: [{ name: 'ndots', value: '1' }, { name: 'rotate' }],
   };
-  expect(resolvFile(pod({ dnsConfig }), options)).toBe(
+  expect(text({ dnsConfig })).toBe(
     'search shop.svc.cluster.local svc.cluster.local cluster.local lan x.example\nnameserver 10.0.0.10\nnameserver 9.9.9.9\noptions ndots:1 rotate\n',
   );
+  expect(
+    text({ dnsPolicy: 'Default' }, { nodeFile: 'search . a.example.\noptions timeout:1 ndots:2\noptions timeout:3' }),
+  ).toBe('search a.example\noptions timeout:3 ndots:2\n');
+});
+
+test('what resolv.conf cannot hold is told', () => {
+  const options = { clusterDns: ['10.0.0.10'], clusterDomain: 'cluster.local', nodeFile: '' };
+  const warnings = (spec: object, more: object = {}) => resolvFile(pod(spec), { ...options, ...more }).warnings;
+  expect(warnings({})).toEqual([]);
+  expect(warnings({}, { clusterDns: [] })).toEqual([
+    {
+      reason: 'MissingClusterDNS',
+      message: expect.stringContaining(
+        'kubelet does not have ClusterDNS IP configured and cannot create Pod using "ClusterFirst" policy',
+      ),
+    },
+  ]);
+  expect(warnings({ dnsConfig: { nameservers: ['1.1.1.1', '1.1.1.2', '1.1.1.3'] } })).toEqual([
+    {
+      reason: 'DNSConfigForming',
+      message:
+        'Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: 10.0.0.10 1.1.1.1 1.1.1.2',
+    },
+  ]);
+  const many = Array.from({ length: 32 }, (_unused, index) => `a${index}.example`);
+  expect(warnings({ dnsConfig: { searches: many } })[0]?.reason).toBe('DNSConfigForming');
+  const long = Array.from({ length: 20 }, (_unused, index) => `${'a'.repeat(60)}.${'b'.repeat(60)}.c${index}`);
+  const { text, warnings: told } = resolvFile(pod({ dnsPolicy: 'None', dnsConfig: { searches: long } }), options);
+  expect(text.split('\n')[0]!.length).toBeLessThanOrEqual('search '.length + 2048);
+  expect(told).toHaveLength(1);
 });
 
 test('the cluster’s DNS is the service of that name, by whomever it is served', () => {

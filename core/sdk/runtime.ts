@@ -196,6 +196,8 @@ export interface ContainerRuntime extends AsyncDisposable {
     options: { command: readonly string[]; tty: boolean; stdin: boolean; signal?: AbortSignal },
   ): Promise<Session>;
   attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }): Promise<Session>;
+  /** Of a runtime whose pods are on no network: whether their ports answer probes. Absent: probes are sent. */
+  answers?(containerId: string): boolean;
   /** A TCP connection to localhost:port inside the pod. */
   dial(podUid: string, port: number, signal?: AbortSignal): Promise<Session>;
   stats(): Promise<ContainerStats[]>;

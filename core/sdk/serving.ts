@@ -105,6 +105,11 @@ export interface KindSchema {
   prune(object: JsonObject): string[];
   /** Structural defaults, in place. True: something was filled in. */
   applyDefaults(object: JsonObject): boolean;
+  /**
+   * Brings an object that is stored in another version to what that version's schema says of it, in place, before it is converted.
+   * Absent: there is no other version.
+   */
+  readStored?(object: JsonObject): void;
   /** How server-side apply sees it. */
   readonly owned: Field;
   /** The schema document, with what every resource has. */

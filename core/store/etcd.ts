@@ -6,6 +6,7 @@ import { callMsMax, connectEtcd, isUnreachable, isUnsent } from './etcd-client.t
 import { type EtcdChange, watchEtcd } from './etcd-watch.ts';
 import { checkKey, checkValue } from './key.ts';
 import { expired, refusals, tooNew } from './refusal.ts';
+import { listenForSilence } from './silence.ts';
 import type { Entry, Page, Store, StoreEvent } from './store.ts';
 import { epochSize, nextEpoch, versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub } from './watch-hub.ts';
@@ -24,7 +25,8 @@ export interface EtcdStoreOptions {
 }
 
 const pageEntries = 500; // an unpaged range of large values does not fit into one answer
-const replayMsMax = 10_000;
+/** A replay of which nothing comes for so long has failed; one may be long, or the machine slow. */
+const replaySilentMsMax = 10_000;
 const retryMs = 50;
 /** A touch that the live watch does not bring within this time means that its member hangs. */
 const silentMsMax = 1_000;
@@ -275,8 +277,12 @@ class EtcdStore implements Store {
     // Beside the live watch: where the last watch of an etcd3 client ends, the next one may attach to its dying stream and hang.
     const client = this.#live?.client;
     if (!client) throw errors.unavailable('etcd cannot be watched now');
+    const heard = listenForSilence(this.options.clock, replaySilentMsMax, controller.signal, () =>
+      reject(errors.unavailable(`etcd replayed nothing of its history for ${replaySilentMsMax} ms`)),
+    );
     using _replay = watchEtcd(client, this.#root, since - this.#base + 1, {
       onChanges: (changes) => {
+        heard();
         for (const change of changes) {
           const through = this.#base + change.revision;
           if (this.#isPublic(change) && change.key.startsWith(this.#root + prefix)) events.push(this.#event(change));
@@ -285,9 +291,6 @@ class EtcdStore implements Store {
       },
       onEnd: () => reject(expired(String(since), 'not known')),
     });
-    void this.options.clock
-      .sleep(replayMsMax, controller.signal)
-      .then(() => reject(errors.unavailable(`etcd did not replay its history within ${replayMsMax} ms`)));
     try {
       return await promise;
     } finally {

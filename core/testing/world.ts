@@ -121,7 +121,7 @@ export class World implements AsyncDisposable {
       const name = `node-${index + 1}`;
       const random = fork(seed, `engine of ${name}`);
       const times = { startMs: 20, stopMs: 50, pullMs: 200, ipPrefix: `10.88.${index + 1}` };
-      const engine: FakeRuntimeOptions = { clock: this.clock, random, ...times };
+      const engine: FakeRuntimeOptions = { clock: this.clock, random, answersProbes: true, ...times };
       const runtime = createFakeRuntime(options.engine?.(engine, name) ?? engine);
       return { name, index: index + 1, runtime, disk: newDisk(), capacity };
     });

@@ -57,8 +57,12 @@ export class Gauge extends Metric<number> {
     this.values.set(this.key(labels), value);
   }
   add(labels: Labels, by: number): void {
+    this.at(labels)(by);
+  }
+  /** To move one label set again and again without making its key each time. */
+  at(labels: Labels): (by: number) => void {
     const key = this.key(labels);
-    this.values.set(key, (this.values.get(key) ?? 0) + by);
+    return (by) => void this.values.set(key, (this.values.get(key) ?? 0) + by);
   }
   clear(): void {
     this.values.clear();

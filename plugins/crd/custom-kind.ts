@@ -1,6 +1,6 @@
 import type { Kind, KindConversion, KubeObject, ServedKind } from '#sdk';
 import { columnsOf } from './columns.ts';
-import { customSchema } from './custom-schema.ts';
+import { type CustomSchema, customSchema } from './custom-schema.ts';
 import { customStrategy } from './custom-strategy.ts';
 import { compilePath } from './json-path.ts';
 import type { Definition, Version } from './kind.ts';
@@ -17,9 +17,12 @@ function kindOf({ spec, status }: Readonly<Definition>, version: string): Kind {
     namespaced: spec.scope === 'Namespaced',
     shortNames,
     categories,
+    verbs,
     type: typeIdOf(spec.group, version, kind),
   };
 }
+/** In the order in which upstream lists them for custom resources. */
+const verbs = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'];
 /** As upstream names the types in its documents: `com.example.v1.Foo`. */
 const typeIdOf = (group: string, version: string, kind: string): string =>
   [...group.split('.').reverse(), version, kind].join('.');
@@ -32,15 +35,19 @@ export function servedKinds(
 ): ServedKind[] {
   const { versions } = definition.spec;
   const storage = versions.find((version) => version.storage);
+  const revision = `${definition.metadata.uid ?? ''}/${definition.metadata.generation ?? 0}`;
+  const made = new Map<string, CustomSchema>();
+  for (const version of versions) {
+    const gvk = { group: definition.spec.group, version: version.name, kind: kindOf(definition, version.name).kind };
+    made.set(version.name, customSchema(version, gvk, revision, made));
+  }
   return versions
     .filter(({ served }) => served)
     .map((version) => {
       const plain = kindOf(definition, version.name);
       const kind =
         storage && storage.name !== version.name ? { ...plain, storedAs: kindOf(definition, storage.name) } : plain;
-      const gvk = { group: kind.group, version: kind.version, kind: kind.kind };
-      const revision = `${definition.metadata.uid ?? ''}/${definition.metadata.generation ?? 0}`;
-      const schema = customSchema(version, gvk, revision);
+      const schema = made.get(version.name)!;
       return {
         kind,
         schema,

@@ -14,6 +14,8 @@ export function customSchema(
   version: Version,
   gvk: { group: string; version: string; kind: string },
   revision: string,
+  /** Of the versions of this kind, by name: made later than this one. */
+  others: ReadonlyMap<string, KindSchema> = new Map(),
 ): CustomSchema {
   const raw = (version.schema?.openAPIV3Schema as Json | undefined) ?? nothing;
   let compiled: schemas.SchemaNode | undefined;
@@ -23,6 +25,11 @@ export function customSchema(
     node,
     prune: (object) => schemas.prune(node(), object),
     applyDefaults: (object) => schemas.applyDefaults(withoutMetadata(node()), object),
+    readStored(object) {
+      const stored = others.get(String(object['apiVersion']).split('/').at(-1)!);
+      stored?.prune(object);
+      stored?.applyDefaults(object);
+    },
     get owned(): Field {
       return schemas.ownedFields(node(), true);
     },

@@ -34,6 +34,12 @@ export class Mistakes {
   notSupported(field: string, value: string, valid: readonly string[]): void {
     this.list.push(fieldErrors.notSupported(field, value, valid));
   }
+  /** In the order of the list, as upstream tells some. */
+  listed(field: string, value: string, valid: readonly string[]): void {
+    const names = valid.map((one) => JSON.stringify(one)).join(', ');
+    const message = `Unsupported value: ${JSON.stringify(value)}: supported values: ${names}`;
+    this.list.push({ type: 'FieldValueNotSupported', field, message });
+  }
   duplicate(field: string, value: unknown): void {
     this.list.push(fieldErrors.duplicate(field, value));
   }

@@ -25,7 +25,7 @@ export function definitionStrategy(now: () => string): Strategy<Definition> {
     },
     prepareForCreate(draft) {
       draft.metadata.generation = 1;
-      draft.status = { acceptedNames: { kind: '', plural: '' }, conditions: [], storedVersions: [] };
+      draft.status = { acceptedNames: { kind: '', plural: '' }, conditions: null as never }; // as upstream answers
       rememberStorage(draft);
     },
     prepareForUpdate(next, current, request) {
@@ -62,8 +62,8 @@ export function definitionStrategy(now: () => string): Strategy<Definition> {
 
 function rememberStorage({ spec, status }: Definition): void {
   const storage = spec.versions?.find((version) => version.storage)?.name;
-  const stored = (status!.storedVersions ??= []);
-  if (storage !== undefined && !stored.includes(storage)) stored.push(storage);
+  if (storage === undefined || status!.storedVersions?.includes(storage)) return;
+  status!.storedVersions = [...(status!.storedVersions ?? []), storage];
 }
 
 function schemaWarnings({ spec }: Readonly<Definition>): string[] {

@@ -55,15 +55,18 @@ function checkService(
   path: string,
   mistakes: Mistakes,
 ): void {
-  if (!service.name) mistakes.required(`${path}.name`, 'service name is required');
-  if (!service.namespace) mistakes.required(`${path}.namespace`, 'service namespace is required');
+  if (!service.name) mistakes.required(`${path}.name`);
+  if (!service.namespace) mistakes.required(`${path}.namespace`);
   const { port = 443 } = service;
   if (port < 1 || port > 65535)
     mistakes.invalid(`${path}.port`, port, 'port is not valid: must be between 1 and 65535, inclusive');
   const { path: address } = service;
   if (address === undefined || address === '/') return;
   if (!address.startsWith('/')) mistakes.invalid(`${path}.path`, address, "must start with a '/'");
-  if (address.includes('//')) mistakes.invalid(`${path}.path`, address, 'segment may not be empty');
+  const segments = address.slice(1).split('/');
+  for (const [index, segment] of segments.entries())
+    if (segment === '' && !(index === segments.length - 1 && index > 0))
+      mistakes.invalid(`${path}.path`, address, `segment[${index}] may not be empty`);
 }
 
 function checkReviewVersions(versions: readonly string[], path: string, mistakes: Mistakes): void {

@@ -64,7 +64,10 @@ function checkDefaults(node: schemas.SchemaNode, path: string, mistakes: Mistake
     const strange = typeof copy === 'object' && copy !== null && schemas.pruneValue(node, copy).length > 0;
     if (strange) mistakes.invalid(at, node.default, 'must not have unknown fields');
     else {
-      const wrong = schemas.validateValue(node, node.default, at);
+      const wrong = schemas.validateValue(node, node.default).map((mistake) => ({
+        ...mistake,
+        field: mistake.field === schemas.noPath ? at : `${at}.${mistake.field}`,
+      }));
       mistakes.list.push(...wrong);
       if (wrong.length === 0 && node.has.rules)
         mistakes.list.push(...schemas.checkRules(node, node.default, schemas.uncorrelated, undefined, at).mistakes);
@@ -167,7 +170,7 @@ class Walk {
     if (listType !== undefined && type !== 'array') wantsType('array', 'x-kubernetes-list-type');
     else if (listType === 'set' && items) this.#setItems(items, `${path}.items`);
     if (listType !== undefined && !['atomic', 'set', 'map'].includes(listType))
-      mistakes.notSupported(`${path}.x-kubernetes-list-type`, listType, ['atomic', 'set', 'map']);
+      mistakes.listed(`${path}.x-kubernetes-list-type`, listType, ['atomic', 'set', 'map']);
     const keys = (schema['x-kubernetes-list-map-keys'] ?? []) as string[];
     if (keys.length > 0 && listType !== 'map') {
       const why = 'must be map if x-kubernetes-list-map-keys is non-empty';

@@ -16,7 +16,7 @@ const listOf = (schema: Json, name: string): Json[] =>
 export function checkStructure(schema: Json, path: string): schemasMistakes {
   const mistakes = new Mistakes();
   checkNode(schema, 'root', path, mistakes);
-  checkComplete(schema, schema, path, mistakes);
+  if (mistakes.list.length === 0) checkComplete(schema, schema, path, mistakes);
   return mistakes.list.sort((a, b) => (`${a.field}: ${a.message}` < `${b.field}: ${b.message}` ? -1 : 1));
 }
 type schemasMistakes = Mistakes['list'];
@@ -26,7 +26,7 @@ function checkNode(schema: Json, level: Level, path: string, mistakes: Mistakes)
   const embedded = schema['x-kubernetes-embedded-resource'] === true;
   const open = schema['x-kubernetes-preserve-unknown-fields'] === true;
   const mixed = schema['x-kubernetes-int-or-string'] === true;
-  if (type === 'array' && !isObject(schema['items'])) mistakes.required(`${path}.items`, 'must be specified');
+  if (type === 'array' && schema['items'] === undefined) mistakes.required(`${path}.items`, 'must be specified');
   if (isObject(schema['items'])) checkNode(schema['items'], 'item', `${path}.items`, mistakes);
   for (const [name, inner] of childrenOf(schema, 'properties'))
     checkNode(inner, 'field', `${path}.properties[${name}]`, mistakes);

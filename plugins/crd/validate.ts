@@ -14,7 +14,7 @@ const selectableMax = 8;
 export function validateDefinition(next: Readonly<Definition>, current?: Readonly<Definition>): FieldError[] {
   const mistakes = new Mistakes();
   const { spec } = next;
-  if (next.metadata.name !== `${spec.names.plural}.${spec.group}`)
+  if (!current && next.metadata.name !== `${spec.names.plural}.${spec.group}`)
     mistakes.invalid('metadata.name', next.metadata.name, 'must be spec.names.plural+"."+spec.group');
   checkSpec(next, current, mistakes);
   if (current) checkImmutable(spec, current, mistakes);
@@ -56,6 +56,7 @@ function checkSpec(
     if (!shared.columns) checkColumns(version, path, mistakes);
     if (!shared.selectable) checkSelectable(version, `${path}.selectableFields`, mistakes);
   }
+  if (versions[0]?.name) mistakes.label('spec.version', versions[0].name); // upstream keeps the first one's name there
   const names = versions.map(({ name }) => name);
   if (new Set(names).size < names.length)
     mistakes.invalid('spec.versions', versions, 'must contain unique version names');
@@ -246,7 +247,7 @@ function checkStoredVersions({ spec, status }: Readonly<Definition>, mistakes: M
   const stored = status?.storedVersions ?? [];
   const path = 'status.storedVersions';
   if (stored.length === 0) {
-    mistakes.invalid(path, stored, 'must have at least one stored version');
+    mistakes.invalid(path, status?.storedVersions ?? null, 'must have at least one stored version');
     return;
   }
   for (const { name, storage } of spec.versions ?? [])

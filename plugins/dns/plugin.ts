@@ -15,11 +15,12 @@ import {
 import { serviceNameLabel } from './cluster-zone.ts';
 import { dnsName, dnsNamespace } from './places.ts';
 import { managedBy, managedByLabel, planEndpoints } from './plan-endpoints.ts';
+import { serviceFor } from './service.ts';
 
 type SliceObject = EndpointSlice & KubeObject;
 const theService = { namespace: dnsNamespace, name: dnsName };
 
-/** Endpoints of the DNS service, from what the servers announce on their Nodes. */
+/** Endpoints of the DNS service, from what the servers announce on their Nodes; and the service itself, should it vanish. */
 const endpoints: ControllerSpec<Service & KubeObject> = {
   name: 'dns-endpoints',
   watches: serviceKind,
@@ -33,7 +34,14 @@ const endpoints: ControllerSpec<Service & KubeObject> = {
   reconciler: {
     async reconcile(key, service, { informers, client }) {
       if (key.namespace !== dnsNamespace || key.name !== dnsName) return;
-      const nodes = service ? informers.informer(nodeKind).cache.list() : [];
+      if (!service) {
+        const again = serviceFor(
+          informers.informer(serviceKind).cache.get({ namespace: 'default', name: 'kubernetes' }),
+        );
+        if (again) await client.create(serviceKind, again); // somebody deleted it: pods hold its address for all their lives
+        return;
+      }
+      const nodes = informers.informer(nodeKind).cache.list();
       const wanted = planEndpoints(nodes as (Node & KubeObject)[]);
       const current = (informers.informer(endpointSliceKind).cache.list(dnsNamespace) as SliceObject[]).filter(
         ({ metadata }) =>

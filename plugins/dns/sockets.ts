@@ -30,20 +30,31 @@ export async function listenDns(place: Place, respond: Respond, log: Log): Promi
 
 async function listenUdp(place: Place, respond: Respond, log: Log, scope: Scope): Promise<number> {
   let pending = 0;
-  const socket = await Bun.udpSocket({
+  const failed = (error: unknown) => log.error('a question was not answered', { error: messageOf(error) });
+  const send = (own: Bun.udp.Socket<'uint8array'>, reply: Uint8Array, port: number, address: string) => {
+    try {
+      if (!own.closed) own.send(reply, port, address); // what the kernel has no room for is lost, as datagrams are
+    } catch (error) {
+      log.debug('a datagram could not be sent', { error: messageOf(error) });
+    }
+  };
+  const socket = await Bun.udpSocket<'uint8array'>({
     ...place,
+    binaryType: 'uint8array',
     socket: {
+      // Nothing may be thrown from here: a question that ends this process would end its successor too.
       data(own, packet, port, address) {
         if (port === 0) return; // nobody can be there
-        const reply = respond(packet, { address, stream: false });
-        if (reply instanceof Promise) {
-          if (pending >= pendingMax) return void reply.catch(() => {});
-          pending++;
-          void reply
-            .then((late) => late && !own.closed && own.send(late, port, address))
-            .catch((error: unknown) => log.error('a question was not answered', { error: messageOf(error) }))
-            .finally(() => pending--);
-        } else if (reply) own.send(reply, port, address); // what the kernel has no room for is lost, as datagrams are
+        try {
+          const reply = respond(packet, { address, stream: false });
+          if (reply instanceof Promise && pending >= pendingMax) void reply.catch(failed);
+          else if (reply instanceof Promise) {
+            pending++;
+            void reply.then((late) => late && send(own, late, port, address), failed).finally(() => pending--);
+          } else if (reply) send(own, reply, port, address);
+        } catch (error) {
+          failed(error);
+        }
       },
       error: (_own, error) => log.debug('a datagram could not be sent', { error: messageOf(error) }),
     },
@@ -56,6 +67,8 @@ interface Connection {
   unread: Uint8Array;
   unsent: Uint8Array[];
   asked: number;
+  /** The client has nothing more to ask, and may still listen. */
+  ended: boolean;
 }
 function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void {
   let open = 0;
@@ -73,12 +86,14 @@ function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void
       socket.end();
     }
     socket.data.asked--;
+    endIfDone(socket);
   };
   const server = Bun.listen<Connection>({
     ...place,
+    allowHalfOpen: true,
     socket: {
       open(socket) {
-        socket.data = { unread: new Uint8Array(), unsent: [], asked: 0 };
+        socket.data = { unread: new Uint8Array(), unsent: [], asked: 0, ended: false };
         if (++open > connectionsMax) socket.terminate();
         socket.timeout(idleSeconds);
       },
@@ -96,6 +111,10 @@ function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void
         if (state.unread.length > unreadBytesMax * 2) socket.terminate();
       },
       drain: flush,
+      end(socket) {
+        socket.data.ended = true;
+        endIfDone(socket);
+      },
       timeout: (socket) => void socket.terminate(),
       close: () => void open--,
       error: (socket) => void socket.terminate(),
@@ -117,4 +136,10 @@ function flush(socket: Bun.Socket<Connection>): void {
     unsent.shift();
   }
   socket.timeout(idleSeconds);
+  endIfDone(socket);
+}
+
+function endIfDone(socket: Bun.Socket<Connection>): void {
+  const { ended, asked, unsent } = socket.data;
+  if (ended && asked === 0 && unsent.length === 0) socket.end();
 }

@@ -74,7 +74,11 @@ async function overUdp(upstream: Upstream, question: Question, settle: Settle): 
       error: () => settle(undefined),
     },
   });
-  socket.send(packet);
+  try {
+    socket.send(packet);
+  } catch {
+    settle(undefined); // no route: the socket is closed all the same
+  }
   return socket;
 }
 

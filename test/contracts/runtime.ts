@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { ContainerRuntime, ContainerSpec, ContainerState, SandboxSpec, Session } from '#sdk';
 import { waitMsMax } from '../fixtures/eventually.ts';
+import { readUntil } from '../fixtures/read-until.ts';
 import { rejection } from '../fixtures/rejection.ts';
 
 export interface RuntimeHarness {
@@ -299,8 +300,7 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
             stdin: false,
           });
           const reader = session.stdout.getReader();
-          let said = '';
-          while (!said.includes('up')) said += text((await reader.read()).value!);
+          let said = await readUntil(reader, 'up');
           await runtime.stop(again, 0);
           for (let part = await reader.read(); !part.done; part = await reader.read()) said += text(part.value); // the stream ends: nothing holds it open
           expect(said.trim()).toBe('up');

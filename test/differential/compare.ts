@@ -48,6 +48,35 @@ export function mask(value: unknown, key = ''): unknown {
   return out;
 }
 
+/** With mistakes and warnings in one order, wherever they came from. */
+export function inOneOrder(status: unknown): unknown {
+  if (typeof status === 'string')
+    return status
+      .split(/, (?=299 - )/)
+      .sort()
+      .join(', ');
+  if (!isRecord(status)) return status;
+  const { message, details } = status;
+  const causes = isRecord(details) && Array.isArray(details['causes']) ? details['causes'] : undefined;
+  const list = typeof message === 'string' ? /^(.*?is invalid: \[)(.*)\]$/s.exec(message) : undefined;
+  return {
+    ...status,
+    ...(list
+      ? {
+          message: `${list[1]}${list[2]!
+            .split(/, (?=(?:<nil>|[a-z][\w-]*(?:[.[][^ ]*)?): )/)
+            .sort()
+            .join(', ')}]`,
+        }
+      : {}),
+    ...(causes && isRecord(details)
+      ? {
+          details: { ...details, causes: [...causes].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) },
+        }
+      : {}),
+  };
+}
+
 /** Every leaf in which the two differ. */
 export function differences(upstream: unknown, ours: unknown, at: string): Difference[] {
   if (isRecord(upstream) && isRecord(ours)) {

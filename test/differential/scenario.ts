@@ -20,6 +20,10 @@ export interface Exchange {
   readonly frames?: number;
   /** Sent while that stream is open. */
   readonly meanwhile?: readonly Exchange[];
+  /** Sent again until the answer has this status, for 20 seconds at most. */
+  readonly untilStatus?: number;
+  /** Upstream walks maps without an order: mistakes and warnings are compared as sets. */
+  readonly anyOrder?: boolean;
   /** Only these parts are compared; default `['status', 'type', 'warning', 'body']`. */
   readonly compare?: readonly Part[];
   /** Only this part of the body is compared, a dotted path such as `status`; what it holds is named by it. */

@@ -1,7 +1,7 @@
 import { parse as parseYaml } from 'yaml';
 import { decodeProtobuf } from '../../core/apiserver/protobuf/decode.ts';
 import table from '../../core/apiserver/protobuf/gen/table.json';
-import { mask, pick } from './compare.ts';
+import { inOneOrder, mask, pick } from './compare.ts';
 import type { Exchange, Part } from './scenario.ts';
 import type { Server } from './servers.ts';
 
@@ -9,6 +9,7 @@ import type { Server } from './servers.ts';
 export type Answer = Readonly<Record<string, unknown>>;
 const defaultParts: readonly Part[] = ['status', 'type', 'warning', 'body'];
 const streamWaitMs = 2_000;
+const settleMsMax = 20_000;
 
 /** Sends a scenario's exchanges to one server, in order; keeps what later ones refer to. */
 export class Sender {
@@ -21,7 +22,7 @@ export class Sender {
   }
 
   async send(exchange: Exchange): Promise<Answer> {
-    const response = await this.#fetch(exchange);
+    const response = await this.#settled(exchange);
     const body =
       exchange.frames && response.ok
         ? await this.#frames(response, exchange.frames, exchange.meanwhile ?? [])
@@ -36,7 +37,17 @@ export class Sender {
       vary: response.headers.get('vary'),
       body: exchange.only ? pick(body, exchange.only) : body,
     };
-    return Object.fromEntries((exchange.compare ?? defaultParts).map((part) => [part, mask(all[part])]));
+    const ordered = exchange.anyOrder ? inOneOrder : (value: unknown) => value;
+    return Object.fromEntries((exchange.compare ?? defaultParts).map((part) => [part, mask(ordered(all[part]))]));
+  }
+
+  async #settled(exchange: Exchange): Promise<Response> {
+    for (const end = performance.now() + settleMsMax; ; await Bun.sleep(50)) {
+      const response = await this.#fetch(exchange);
+      const isDone = exchange.untilStatus === undefined || response.status === exchange.untilStatus;
+      if (isDone || performance.now() > end) return response;
+      await response.arrayBuffer();
+    }
   }
 
   async #fetch(exchange: Exchange): Promise<Response> {

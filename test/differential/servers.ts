@@ -2,13 +2,16 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { silentLog, systemClock, systemRandom } from '#base';
+import { Scope, silentLog, systemClock, systemRandom } from '#base';
 import { createAuthenticator } from '../../core/apiserver/auth/authenticator.ts';
 import { createAuthorizer } from '../../core/apiserver/auth/authorizer.ts';
 import { createNodeUses } from '../../core/apiserver/auth/node-authorizer.ts';
+import { createSchemaEngine } from '../../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../../core/apiserver/server.ts';
+import { createClient } from '../../core/client/http.ts';
 import { createMemoryStore } from '../../core/store/memory.ts';
 import { createAuthority, issueServing } from '../../core/wire/pki.ts';
+import customResources from '../../plugins/crd/api.ts';
 
 /** A server that the requests go to; both are reached over TLS with an administrator's token. */
 export interface Server extends AsyncDisposable {
@@ -85,6 +88,8 @@ export async function startOurs(): Promise<Server> {
     streams: Object.fromEntries(streamNames.map((name) => [name, noStream])),
     advertise: { ip: '127.0.0.1', port: 6443 },
   });
+  const parts = new Scope();
+  await startCustomResources(server, parts);
   const authority = await createAuthority('differential', systemClock.now());
   const tls = await issueServing(authority, {
     commonName: 'differential',
@@ -98,6 +103,28 @@ export async function startOurs(): Promise<Server> {
     name: 'ours',
     url: `https://127.0.0.1:${port}`,
     token,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await parts[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
   };
+}
+
+async function startCustomResources(server: Awaited<ReturnType<typeof createApiServer>>, scope: Scope): Promise<void> {
+  const client = createClient({
+    fetch: (request) => server.fetch(request),
+    baseUrl: 'http://localhost',
+    token,
+  });
+  const { kinds, reader } = server;
+  const common = { clock: systemClock, random: systemRandom, log: silentLog, client, kinds, reader };
+  const rest = { objects: undefined as never, kit: undefined as never, checkMetadata: () => [] };
+  await customResources.start({
+    ...common,
+    ...rest,
+    schema: createSchemaEngine(),
+    signal: scope.signal,
+    scope,
+    admit() {},
+  });
 }

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitMsMax } from '../fixtures/eventually.ts';
-import { addedSince, machineSnapshot } from '../fixtures/leaks.ts';
+import { leftOf, podLinksOf } from '../fixtures/leaks.ts';
+import { readUntil } from '../fixtures/read-until.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const root = join(import.meta.dir, '../..');
@@ -15,7 +16,6 @@ const able =
 if (!able) skipped('e2e', 'the main job', 'it needs root, dockerd, nft, ip and nsenter');
 
 let home: string;
-let before: Set<string>;
 async function pintle(...args: string[]): Promise<{ code: number; out: string }> {
   const child = Bun.spawn([join(root, 'pintle'), ...args], {
     stdin: 'ignore',
@@ -26,9 +26,6 @@ async function pintle(...args: string[]): Promise<{ code: number; out: string }>
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   return { code, out: out + err };
 }
-const fail = (why: string): never => {
-  throw new Error(why);
-};
 async function kubectl(...args: string[]): Promise<{ code: number; out: string }> {
   return pintle('kubectl', '--home', home, ...args);
 }
@@ -47,9 +44,15 @@ async function onlyPod(selector: string): Promise<string> {
   }
 }
 
+/** Three ready pods behind a service. */
+async function runWeb(): Promise<void> {
+  await expectOk(await kubectl('apply', '-f', join(root, 'examples/web.yaml')));
+  const count = ['rc', 'web', '--for=jsonpath={.status.readyReplicas}=3', '--timeout=120s'];
+  await expectOk(await kubectl('wait', ...count));
+}
+
 describe.skipIf(!able)('the main job on real containers', () => {
   beforeAll(async () => {
-    before = await machineSnapshot();
     home = mkdtempSync(join(tmpdir(), 'pt-'));
     rmSync(home, { recursive: true });
     await expectOk(await pintle('up', '--yes', '--detach', '--home', home));
@@ -68,9 +71,7 @@ describe.skipIf(!able)('the main job on real containers', () => {
   });
 
   test('stock kubectl: apply, get, scale, logs, exec, describe, delete', async () => {
-    await expectOk(await kubectl('apply', '-f', join(root, 'examples/web.yaml')));
-    await expectOk(await kubectl('wait', '--for=create', 'pod', '-l', 'app=web', '--timeout=120s'));
-    await expectOk(await kubectl('wait', '--for=condition=Ready', 'pod', '-l', 'app=web', '--timeout=120s'));
+    await runWeb();
     expect(await expectOk(await kubectl('get', 'rc,po,svc,ep', '-o', 'wide'))).toContain('replicationcontroller/web');
     await expectOk(await kubectl('scale', 'rc', 'web', '--replicas=1'));
     const pod = await onlyPod('app=web');
@@ -109,9 +110,7 @@ describe.skipIf(!able)('the main job on real containers', () => {
       stderr: 'ignore',
     });
     try {
-      let said = '';
-      const output = forward.stdout.getReader(); // stays open: kubectl would die of SIGPIPE
-      while (!said.includes('\n')) said += new TextDecoder().decode((await output.read()).value ?? fail('it ended'));
+      const said = await readUntil(forward.stdout.getReader(), '\n'); // stays open: kubectl would die of SIGPIPE
       const port = /127\.0\.0\.1:(\d+)/.exec(said)?.[1];
       for (let round = 0; round < 5; round++)
         expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('serve\n');
@@ -156,9 +155,13 @@ describe.skipIf(!able)('the main job on real containers', () => {
     await expectOk(await kubectl('delete', 'pod', 'inside', '--grace-period=1'));
   });
 
-  test('down --purge leaves nothing on the machine', async () => {
+  test('down --purge ends running pods and leaves nothing on the machine', async () => {
+    await runWeb();
+    const { clusterId } = JSON.parse(readFileSync(join(home, 'config.json'), 'utf8')) as { clusterId: string };
+    const links = await podLinksOf(clusterId);
+    expect(links.length).toBe(3);
     await expectOk(await pintle('down', '--purge', '--yes', '--home', home));
     expect(existsSync(home)).toBe(false);
-    expect(addedSince(before, await machineSnapshot())).toEqual([]);
+    expect(await leftOf(home, clusterId, links)).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readUntil } from '../fixtures/read-until.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const root = join(import.meta.dir, '../..');
@@ -154,9 +155,7 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
     });
     const forward = start(['kubectl', 'port-forward', 'service/web', ':8080']);
     try {
-      let said = '';
-      const reader = forward.stdout.getReader(); // kept open: kubectl ends when it cannot write
-      while (!said.includes('->')) said += new TextDecoder().decode((await reader.read()).value);
+      const said = await readUntil(forward.stdout.getReader(), '->'); // kept open: kubectl ends when it cannot write
       const port = /127\.0\.0\.1:(\d+)/.exec(said)![1]!;
       expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).text()).toBe('ok\n');
     } finally {
@@ -301,8 +300,7 @@ describe.skipIf(!able)('the main job as an unprivileged user', () => {
     await until('its log', async () => ((await kube('logs', 'asked')).out.includes('up') ? true : undefined));
     const follow = start(['kubectl', 'logs', '-f', 'asked']);
     const reader = follow.stdout.getReader();
-    let said = '';
-    while (!said.includes('up')) said += new TextDecoder().decode((await reader.read()).value);
+    let said = await readUntil(reader, 'up');
     await ok(kube('delete', 'pod', 'asked', 'fails'));
     for (let part = await reader.read(); !part.done; part = await reader.read())
       said += new TextDecoder().decode(part.value);

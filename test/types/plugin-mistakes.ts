@@ -61,3 +61,21 @@ plugin({
   needs: { podz: ['list'] },
   setup() {},
 });
+
+plugin({
+  name: 'wrong-sync',
+  version: '1.0.0',
+  sdk: '^1.0',
+  needs: { services: ['list', 'watch', 'create', 'patch', 'delete'], pods: ['list', 'watch'] },
+  resources: [Task],
+  setup({ sync }) {
+    // @ts-expect-error keeping a kind that it may not create, change and delete
+    sync(Task, { owns: ['pods'] }, () => ({}));
+    // @ts-expect-error a child without a name
+    sync(Task, { owns: ['services'] }, () => ({ children: { services: [{ metadata: {} }] } }));
+    // @ts-expect-error a child of a kind that it does not own
+    sync(Task, { owns: ['services'] }, () => ({ children: { configmaps: [] } }));
+    // @ts-expect-error a status of another shape
+    sync(Task, { owns: ['services'] }, () => ({ status: { active: 'one' } }));
+  },
+});

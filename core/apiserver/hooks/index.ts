@@ -15,6 +15,7 @@ import { podSecurity } from './pod-security/pod-security.ts';
 import { priority } from './priority.ts';
 import { rbacEscalation } from './rbac-escalation.ts';
 import { resourceQuota } from './resource-quota.ts';
+import { runtimeClass } from './runtime-class.ts';
 import { serviceAccountHook } from './service-account.ts';
 
 /** The chain that every write passes, in this order; the quota is charged last, when nothing else can refuse. */
@@ -33,6 +34,7 @@ export const builtinAdmission = (
   priority(reader),
   defaultTolerations,
   defaultStorageClass(reader),
+  runtimeClass(reader),
   certificateRights(authorizer),
   defaultIngressClass(reader),
   ownerReferenceRights(authorizer, () => core().kinds),

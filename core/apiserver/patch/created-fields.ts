@@ -76,6 +76,11 @@ function fieldsBelow(
     if (names.length === 0) return isHere ? undefined : {};
     const found: JsonObject = isHere ? {} : { '.': {} };
     let below = 0;
+    if (shape.kind === 'map' && isPiece(shape.items)) {
+      // Labels, data: often thousands of keys, all alike.
+      for (const name of names) found[`f:${name}`] = {};
+      return found;
+    }
     for (const name of names) {
       const inner = (value as JsonObject)[name];
       if (!isSet(shape, inner)) continue;
@@ -98,7 +103,11 @@ function fieldsBelow(
 }
 
 const isSet = (around: Shape, value: unknown): boolean => value !== undefined && (value !== null || keepsNulls(around));
-const sortedNames = (object: JsonObject): string[] =>
-  Object.keys(object)
-    .filter((name) => object[name] !== undefined)
-    .sort();
+/** Owned whole, and never there before it was written. */
+const isPiece = ({ type }: Field): boolean =>
+  type === 'string' || type === 'integer' || type === 'number' || type === 'boolean';
+
+function sortedNames(object: JsonObject): string[] {
+  const names = Object.keys(object).filter((name) => object[name] !== undefined);
+  return names.every((name, index) => index === 0 || names[index - 1]! < name) ? names : names.sort();
+}

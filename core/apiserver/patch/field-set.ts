@@ -23,9 +23,10 @@ export class FieldSet {
   }
 
   static fromJson(json: unknown): FieldSet {
-    const set = new FieldSet();
-    if (!isObject(json)) return set;
+    if (!isObject(json)) return new FieldSet();
     const keys = Object.keys(json);
+    if (keys.length === 0) return leaf;
+    const set = new FieldSet();
     set.own = keys.length === 0 || keys.includes('.');
     for (const key of keys) {
       const child = key === '.' ? undefined : FieldSet.fromJson(json[key]);
@@ -37,7 +38,7 @@ export class FieldSet {
     const result: JsonObject = {};
     if (!this.#children) return result;
     if (this.own && this.children.size > 0 && !root) result['.'] = {};
-    for (const key of [...this.children.keys()].sort()) result[key] = this.children.get(key)!.toJson(false);
+    for (const key of inOrder([...this.children.keys()])) result[key] = this.children.get(key)!.toJson(false);
     return result;
   }
   get isEmpty(): boolean {
@@ -109,7 +110,14 @@ export class FieldSet {
   }
 }
 
+/** A place with nothing below it: most of what is read is that. */
+const leaf = new FieldSet();
+leaf.own = true;
+Object.freeze(leaf);
 const nothing: ReadonlyMap<string, FieldSet> = new Map();
+
+const inOrder = (keys: string[]): string[] =>
+  keys.every((key, index) => index === 0 || keys[index - 1]! < key) ? keys : keys.sort();
 
 /** `.spec.containers[name="x"].image`, as conflicts name it. */
 export function pathText(path: readonly string[]): string {

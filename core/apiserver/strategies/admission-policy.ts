@@ -68,7 +68,7 @@ export function checkPolicySpec(
   return { ...scope, ...(declared.length > 0 && { variables: types }) };
 }
 
-const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge', 'Unauthorized'];
+const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
 export function checkValidation(
   mistakes: Mistakes,
   at: string,

@@ -15,7 +15,13 @@ interface Scale extends JsonObject {
 
 /** GET, PUT and PATCH of autoscaling/v1 Scale over an object that has replicas. */
 export async function scale(call: Call): Promise<Response> {
-  if (call.info.verb === 'get') return valueAnswer(call, scaleOf(call.served, await converted(mustGet(call))));
+  if (call.info.verb === 'get') {
+    const current = await converted(mustGet(call));
+    const path = call.served.scale!.specReplicas;
+    if (call.served.schema && valueAt(current.object, path) === undefined)
+      throw errors.internal(`the spec replicas field ".${path}" does not exist`);
+    return valueAnswer(call, scaleOf(call.served, current));
+  }
   const build = call.info.verb === 'update' ? await fromBody(call) : await fromPatch(call);
   const next = await updateObject(call, {
     verb: call.info.verb as 'update' | 'patch',
@@ -23,7 +29,8 @@ export async function scale(call: Call): Promise<Response> {
     build(current) {
       const wanted = build(scaleOf(call.served, current));
       const replicas = wanted.spec?.replicas ?? 0;
-      if (!Number.isInteger(replicas) || replicas < 0) {
+      // Custom kinds have their own words for it, and check it themselves.
+      if (!Number.isInteger(replicas) || (replicas < 0 && !call.served.schema)) {
         throw invalidObject('Scale', 'autoscaling', current.name, [
           fieldErrors.invalid('spec.replicas', replicas, 'must be greater than or equal to 0'),
         ]);
@@ -82,8 +89,9 @@ function scaleOf(served: ServedKind, { object, version }: CachedObject): Scale {
   };
 }
 
-const numberAt = (object: Readonly<AnyObject>, path: string): number =>
-  Number(path.split('.').reduce<unknown>((at, part) => (at as JsonObject | undefined)?.[part], object) ?? 0);
+const valueAt = (object: Readonly<AnyObject>, path: string): unknown =>
+  path.split('.').reduce<unknown>((at, part) => (at as JsonObject | undefined)?.[part], object);
+const numberAt = (object: Readonly<AnyObject>, path: string): number => Number(valueAt(object, path) ?? 0);
 
 function setAt(object: JsonObject, path: string, value: unknown): void {
   const parts = path.split('.');

@@ -27,8 +27,11 @@ export async function list(call: Call): Promise<Response> {
   if (call.served.conversion) await CachedObject.convert(listing.objects);
   for (const object of call.resources.allUnreadable(selection.namespace).slice(0, sealedShownMax))
     if (!selection.name || selection.name === object.name) call.warnings.add(unreadableError(object).message);
+  const view = viewOf(call);
   const metadata = {
     resourceVersion: listing.version,
+    // Upstream has no type for lists of custom objects that would leave it out.
+    ...(call.served.schema && isPlain(view) ? { continue: '' } : {}),
     ...(listing.after === undefined
       ? {}
       : {
@@ -40,7 +43,6 @@ export async function list(call: Call): Promise<Response> {
           ...(selection.everything && listing.remaining ? { remainingItemCount: listing.remaining } : {}),
         }),
   };
-  const view = viewOf(call);
   if (isMessage(view)) {
     const body = bodyOf(call, selection, listing, 'protobuf', () =>
       call.core.encodings.list(call.served.kind, metadata, listing.objects),

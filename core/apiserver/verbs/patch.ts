@@ -1,4 +1,4 @@
-import { apiVersionOf, errors, StatusError } from '#api';
+import { apiVersionOf, errors, type Field, StatusError } from '#api';
 import { messageOf, parseExactly } from '#base';
 import { type Body, mediaTypeOf, parseConfiguration, parseJson, readText } from '../body.ts';
 import type { AnyObject, JsonObject } from '../contract.ts';
@@ -77,9 +77,10 @@ function refuseUnknown(call: Call, config: JsonObject): void {
   const { kind } = call.served;
   const copy = parseExactly(JSON.stringify(config)) as JsonObject; // a structured clone takes 20 times as long
   copy['metadata'] ??= {};
-  const lines = decodeKind(call.core, call.served, copy).unknown.map(
-    (path) => `.${path}: field not declared in schema`,
-  );
+  const lines = [
+    ...decodeKind(call.core, call.served, copy).unknown.map((path) => `.${path}: field not declared in schema`),
+    ...(call.served.schema ? repeatedEntries(call.served.schema.owned, config, '') : []),
+  ];
   if (lines.length === 0) return;
   const { namespace = '', name = '' } = (config['metadata'] ?? {}) as { namespace?: string; name?: string };
   const text = lines.length === 1 ? lines[0]! : `errors:\n  ${lines.join('\n  ')}`;
@@ -88,6 +89,32 @@ function refuseUnknown(call: Call, config: JsonObject): void {
     '',
     `failed to create typed patch object (${namespace}/${name}; ${kind.group}/${kind.version}, Kind=${kind.kind}): ${text}`,
   );
+}
+
+/** Elements of sets and keyed lists that come twice: nobody could tell which one is meant. */
+function repeatedEntries(field: Field, value: unknown, path: string): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if (!Array.isArray(value))
+    return Object.entries(value).flatMap(([name, inner]) => {
+      const below = field.fields?.[name] ?? (field.type === 'map' ? field.items : undefined);
+      return below && below.type !== 'ref' ? repeatedEntries(below, inner, `${path}.${name}`) : [];
+    });
+  const entries: unknown[] = value;
+  const keyOf = (element: unknown): string =>
+    field.listType === 'set'
+      ? `[=${JSON.stringify(element)}]`
+      : `[${(field.listMapKeys ?? [])
+          .map((key) => `${key}=${JSON.stringify((element as JsonObject | null)?.[key])}`)
+          .join(',')}]`;
+  const isKeyed = field.listType === 'set' || field.listType === 'map';
+  const keys = isKeyed ? entries.map(keyOf) : [];
+  const twice = new Set(keys.filter((key, index) => keys.indexOf(key) < index));
+  return [
+    ...[...twice].map((key) => `${path}: duplicate entries for key ${key}`),
+    ...(field.items
+      ? entries.flatMap((one, index) => repeatedEntries(field.items!, one, path + (keys[index] ?? `[${index}]`)))
+      : []),
+  ];
 }
 
 /** Keys that come twice in a configuration, whose reader takes JSON for YAML too. */

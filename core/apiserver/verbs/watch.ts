@@ -10,7 +10,6 @@ import { WatchSocket } from '../watch-socket.ts';
 import { streamType, WatchStream } from '../watch-stream.ts';
 
 const timeoutMinSeconds = 1800; // without a wish, a watch lives 30 to 60 minutes, as upstream
-const bookmarkMs = 60_000;
 
 export async function watch(call: Call): Promise<Response | undefined> {
   const { core, info, resources } = call;
@@ -40,7 +39,7 @@ export async function watch(call: Call): Promise<Response | undefined> {
   }
   const { timeoutSeconds } = options;
   const seconds = timeoutSeconds > 0 ? timeoutSeconds : timeoutMinSeconds * (1 + core.random.next());
-  void limit(call, stream, seconds * 1000).finally(core.metrics.longRunning(info));
+  keep(call, stream, seconds * 1000, core.metrics.longRunning(info));
   if (isWebSocket(call.request)) return overSocket(call, stream, view);
   return new Response(stream.stream, {
     headers: { 'content-type': streamType(view), 'cache-control': 'no-cache, private' },
@@ -56,24 +55,15 @@ function overSocket(call: Call, { stream }: WatchStream, view: View): undefined 
   throw errors.badRequest('this connection cannot be upgraded to a WebSocket');
 }
 
-/** Ends the watch at its time, when the client leaves and when the server stops; sends bookmarks on the way. */
-async function limit(call: Call, stream: WatchStream, timeoutMs: number): Promise<void> {
-  const { clock, cache, signal } = call.core;
-  const stop = new AbortController();
-  const halt = () => stop.abort();
-  void stream.ended.then(halt);
-  call.request.signal.addEventListener('abort', halt, { once: true });
-  signal.addEventListener('abort', halt, { once: true });
-  const end = clock.monotonicMs() + timeoutMs;
-  while (!stop.signal.aborted) {
-    const left = end - clock.monotonicMs();
-    if (left <= 0) break;
-    const early = left > 2_500 ? left - 2_000 : left; // the last bookmark goes out just before the end
-    const napMs = stream.bookmarks ? Math.min(bookmarkMs, early) : left;
-    await clock.sleep(napMs, stop.signal);
-    if (!stop.signal.aborted && napMs < left) stream.onBookmark(newestOf(cache.reached, call.resources.lastChange));
-  }
-  signal.removeEventListener('abort', halt);
-  call.request.signal.removeEventListener('abort', halt);
-  stream.close();
+/** Ends the watch at its time, when the client leaves and when the server stops. Little is held of the request meanwhile. */
+function keep({ core, resources, request }: Call, stream: WatchStream, lifeMs: number, onEnd: () => void): void {
+  const newest = () => newestOf(core.cache.reached, resources.lastChange);
+  const isOn = stream.live(core.clock.monotonicMs(), lifeMs, newest, () => {
+    core.watchTimes.remove(stream);
+    onEnd();
+  });
+  if (!isOn) return;
+  core.watchTimes.add(stream);
+  // A connection that closes cancels the stream too; a caller in this process has only its signal.
+  request.signal.addEventListener('abort', () => stream.close(), { once: true });
 }

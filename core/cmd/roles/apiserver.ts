@@ -84,22 +84,21 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       port: config.port,
       ...(loopback && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
     },
+    frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
     extraPaths: { ...issuerPaths(tokens.discovery()), '/metrics/plugins': door.metrics },
   });
   holder.server = scope.use(server);
   await startApiParts(context, server, { schema, token: itself.token, door });
-  await server.listen({
-    hostname: loopback ? '127.0.0.1' : '0.0.0.0',
-    port: config.port,
-    tls: {
-      key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
-      cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
-    },
-  });
+  await server.listen({ hostname: loopback ? '127.0.0.1' : '0.0.0.0', port: config.port, tls: servingPair(home) });
   log.info('serving', { port: config.port });
 }
+
+const servingPair = (home: RoleContext['home']) => ({
+  key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
+  cert: readFileSync(home.path('pki', 'apiserver.crt'), 'utf8'),
+});
 
 async function openStore({ home, config, log }: RoleContext): Promise<Store> {
   const where = parseStore(config.store);
@@ -114,6 +113,13 @@ const rangeOf = (text: string): [from: number, to: number] => {
   const [from, to] = text.split('-').map(Number);
   return [from!, to!];
 };
+
+/** Absent in a home that no `up` of this version has seen. */
+function frontProxyOf(home: Home) {
+  const read = (name: string) => home.readFile(`pki/${name}`);
+  const [cert, key, ca] = [read('front-proxy-client.crt'), read('front-proxy-client.key'), read('front-proxy-ca.crt')];
+  return cert && key && ca ? { cert, key, ca, clientCa: read('ca.crt') } : undefined;
+}
 
 /** Without root the cluster's own addresses are loopback ones. */
 const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.');

@@ -34,7 +34,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   await apiListens(config, scope.signal);
   // The API server makes this key at its first start, before it listens.
   const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
-  const [kubelet, proxyInformers] = await Promise.all([
+  const [kubelet] = await Promise.all([
     startKubelet({
       client,
       informers,
@@ -61,10 +61,10 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           log,
         }),
     }),
-    startServiceProxy(context, parts.proxy),
+    // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
+    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared)),
   ]);
   scope.use(kubelet);
-  await startNodeParts(context, client, proxyInformers);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
 }
 

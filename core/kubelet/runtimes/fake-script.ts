@@ -24,6 +24,8 @@ export interface FakeRuntimeOptions {
   readonly pullMs?: number;
   /** First three numbers of the pods' addresses, such as `10.88.0`; 254 pods at most then. Absent: no addresses. */
   readonly ipPrefix?: string;
+  /** Probes of ports succeed while the container runs, without a connection: there is nobody at the addresses. */
+  readonly answersProbes?: boolean;
   readonly script?: (spec: ContainerSpec) => FakeScript | undefined;
   /** Throw or return an ImageError's text to make a pull fail. */
   readonly pull?: (image: string) => string | undefined;

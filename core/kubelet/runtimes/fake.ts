@@ -290,6 +290,10 @@ class Fake implements FakeRuntime {
     }
   }
 
+  get answers(): FakeRuntime['answers'] {
+    if (!this.#options.answersProbes) return undefined;
+    return (containerId) => this.#containers.get(containerId)?.state.state === 'running';
+  }
   async exec(containerId: string, options: { command: readonly string[]; tty: boolean; stdin: boolean }) {
     this.#enter('exec');
     const container = this.#containers.get(containerId);

@@ -30,6 +30,10 @@ export type Api<N> = { readonly [R in keyof N & string]: Join<Methods<ResourceOb
 export type Followed<N> = {
   [R in keyof N & string]: 'list' extends VerbsOf<N, R> ? ('watch' extends VerbsOf<N, R> ? R : never) : never;
 }[keyof N & string];
+/** Resources of which the pure form may keep what it wants: followed, and create, patch and delete. */
+export type Kept<N> = {
+  [R in Followed<N>]: 'create' | 'patch' | 'delete' extends VerbsOf<N, R> ? R : never;
+}[Followed<N>];
 export type Creatable<N> = {
   [R in keyof N & string]: 'create' extends VerbsOf<N, R> ? R : never;
 }[keyof N & string];

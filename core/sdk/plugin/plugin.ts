@@ -2,7 +2,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { UserInfo } from '../strategy.ts';
 import type { ContributionCalls } from './contributions.ts';
 import type { CustomResource, CustomView } from './crd.ts';
-import type { Api, Creatable, Followed, Needs } from './needs.ts';
+import type { Api, Creatable, Followed, Kept, Needs } from './needs.ts';
 import type { ResourceName, ResourceObject, View } from './resources.ts';
 import type { TypeOf } from './schema.ts';
 
@@ -33,6 +33,17 @@ export interface ReconcileOptions<O extends string, Spec, Status> {
   readonly workersMax?: number;
   /** Runs before the object goes; a finalizer holds it until this has returned. */
   readonly finalize?: (object: CustomView<Spec, Status>, tools: { readonly signal: AbortSignal }) => Promise<void>;
+}
+
+/** A child as it should be. It needs a name; its namespace and its owner are written for it. */
+export type Wanted<R> = Some<Omit<ResourceObject<R>, 'metadata'>> & {
+  readonly metadata: Some<KubeObject['metadata']> & { readonly name: string };
+};
+/** What the pure form answers: all children that should be, of each resource in `owns`; those left out go. */
+export interface SyncResult<O extends string, Status> {
+  readonly children?: { readonly [R in O]?: readonly Wanted<R>[] };
+  readonly status?: Status;
+  readonly again?: Delay;
 }
 
 export interface Admitted<T> {
@@ -74,6 +85,19 @@ export interface PluginContext<N, C> extends ContributionCalls {
     resource: CustomResource<Spec, Status>,
     options: ReconcileOptions<O, Spec, Status>,
     run: (object: CustomView<Spec, Status>, tools: ReconcileTools<N, O, Status>) => Promise<Again | void>,
+  ): void;
+  /**
+   * The pure form of reconcile: from the object and its children to the children that should be. What it answers is
+   * applied (server-side apply), what it leaves out is deleted. Called whenever one of them changes.
+   */
+  sync<Spec, Status, O extends Kept<N>>(
+    resource: CustomResource<Spec, Status>,
+    options: { readonly owns: readonly O[] },
+    decide: (
+      object: CustomView<Spec, Status>,
+      owned: { readonly [R in O]: readonly View<ResourceObject<R>>[] },
+      at: { readonly nowMs: number },
+    ) => SyncResult<O, Status>,
   ): void;
   /** Refuses what schemas cannot express. Runs for creations and changes of its own kinds on every write path (`on` adds deletions); fails closed. */
   validate<Spec, Status>(

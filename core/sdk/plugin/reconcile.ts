@@ -7,7 +7,7 @@ import { viewOf } from './resources.ts';
 import { parseDuration } from './schema.ts';
 
 type Tools = ReconcileTools<Record<string, readonly string[]>, string, unknown>;
-type Run = (object: CustomView<unknown, unknown>, tools: Tools) => Promise<Again | void>;
+type Run = (object: CustomView<unknown, unknown>, tools: Tools, context: ReconcileContext) => Promise<Again | void>;
 const ownerIndex = 'controller-uid';
 export const delayMs = (delay: Delay): number => (typeof delay === 'number' ? delay : parseDuration(delay).ms);
 
@@ -32,7 +32,7 @@ export function controllerOf(
         if (options.finalize && (await finalize(current, resource, options.finalize, finalizer, context))) return;
         if (current.metadata.deletionTimestamp) return;
         try {
-          const again = await run(resource.read(current), toolsOf(current, resource, owned, context));
+          const again = await run(resource.read(current), toolsOf(current, resource, owned, context), context);
           return again ? { requeueAfterMs: again.againInMs } : undefined;
         } catch (error) {
           if (error instanceof RetryError && error.delay !== undefined) {
@@ -53,31 +53,17 @@ function toolsOf(
   context: ReconcileContext,
 ): Tools {
   const kinds = new Map(owned);
-  const { client, informers } = context;
-  const childrenOf = (kind: Kind<KubeObject>) => {
-    const informer = informers.informer(kind);
-    informer.addIndex(ownerIndex, controllerUids);
-    return informer.cache
-      .byIndex(ownerIndex, owner.metadata.uid ?? '')
-      .filter(({ metadata }) => !metadata.deletionTimestamp)
-      .sort(newestFirst)
-      .map(viewOf);
-  };
+  const { client } = context;
   const tools = {
     get owned() {
-      return Object.fromEntries(owned.map(([name, kind]) => [name, childrenOf(kind)]));
+      return Object.fromEntries(
+        owned.map(([name, kind]) => [name, childrenOf(kind, owner.metadata.uid, context).map(viewOf)]),
+      );
     },
     async child(name: string, object: Partial<KubeObject>) {
       const kind = kinds.get(name)!;
       const { metadata } = object;
-      const reference = {
-        apiVersion: apiVersionOf(resource.kind),
-        kind: resource.kind.kind,
-        name: owner.metadata.name!,
-        uid: owner.metadata.uid!,
-        controller: true,
-        blockOwnerDeletion: true,
-      };
+      const reference = ownerOf(resource.kind, owner.metadata);
       const draft = {
         ...object,
         apiVersion: apiVersionOf(kind),
@@ -106,6 +92,28 @@ function toolsOf(
   };
   return tools as unknown as Tools;
 }
+
+/** What an object controls of a kind, newest first; without what is on its way out. */
+export function childrenOf(
+  kind: Kind<KubeObject>,
+  ownerUid: string | undefined,
+  { informers }: ReconcileContext,
+): Readonly<KubeObject>[] {
+  const informer = informers.informer(kind);
+  informer.addIndex(ownerIndex, controllerUids);
+  return informer.cache
+    .byIndex(ownerIndex, ownerUid ?? '')
+    .filter(({ metadata }) => !metadata.deletionTimestamp)
+    .sort(newestFirst);
+}
+export const ownerOf = (kind: Kind<unknown>, { name, uid }: { readonly name?: string; readonly uid?: string }) => ({
+  apiVersion: apiVersionOf(kind),
+  kind: kind.kind,
+  name: name!,
+  uid: uid!,
+  controller: true,
+  blockOwnerDeletion: true,
+});
 
 /** Fields that went are named as null, which is how a merge patch takes them away. Pure. */
 function withRemovals(next: unknown, former: unknown): unknown {

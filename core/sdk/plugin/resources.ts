@@ -1,3 +1,4 @@
+import type { LabelSelector, PodTemplateSpec } from '../../api/gen/types.ts';
 import * as kinds from '../../api/kinds.ts';
 import type { Kind, KubeObject } from '../../api/meta.ts';
 
@@ -18,10 +19,31 @@ export const builtinResources = {
   'tokenreviews.authentication.k8s.io': kinds.tokenReviewKind,
 } as const;
 type Builtin = typeof builtinResources;
-/** `pods`, `leases.coordination.k8s.io`, or any `plural.group` of a custom resource of somebody else. */
+/** `pods`, `leases.coordination.k8s.io`, or any `plural.group` that the cluster serves, custom resources of others among them. */
 export type ResourceName = keyof Builtin | `${string}.${string}`;
 type ObjectOf<K> = K extends Kind<infer T> ? T : KubeObject;
-export type ResourceObject<N> = N extends keyof Builtin ? ObjectOf<Builtin[N]> : KubeObject & Record<string, unknown>;
+/** Deployments and replica sets as far as their owners look; what else is written goes through as it is. */
+export interface Workload extends KubeObject {
+  spec?: {
+    readonly replicas?: number;
+    readonly selector?: LabelSelector;
+    readonly template?: PodTemplateSpec;
+    readonly [field: string]: unknown;
+  };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly updatedReplicas?: number;
+    readonly readyReplicas?: number;
+    readonly availableReplicas?: number;
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly reason?: string }[];
+  };
+}
+export type ResourceObject<N> = N extends keyof Builtin
+  ? ObjectOf<Builtin[N]>
+  : N extends 'deployments.apps' | 'replicasets.apps'
+    ? Workload
+    : KubeObject & Record<string, unknown>;
 
 /** Objects as plugins see them: the two times of every object's metadata are Dates; all else is as on the wire. */
 export type View<T> = Omit<T, 'metadata'> & { readonly metadata: MetadataView };

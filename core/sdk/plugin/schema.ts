@@ -73,26 +73,47 @@ type WriteOf<S> = Flat<
 >;
 
 class TextSchema extends Schema<string> {
-  min = (length: number): this => this.with({ minLength: length });
-  max = (length: number): this => this.with({ maxLength: length });
-  pattern = (pattern: RegExp): this => this.with({ pattern: pattern.source });
+  min(length: number): this {
+    return this.with({ minLength: length });
+  }
+  max(length: number): this {
+    return this.with({ maxLength: length });
+  }
+  pattern(pattern: RegExp): this {
+    return this.with({ pattern: pattern.source });
+  }
 }
 class NumberSchema extends Schema<number> {
-  min = (value: number): this => this.with({ minimum: value });
-  max = (value: number): this => this.with({ maximum: value });
+  min(value: number): this {
+    return this.with({ minimum: value });
+  }
+  max(value: number): this {
+    return this.with({ maximum: value });
+  }
 }
 class DurationSchema extends Schema<Duration, string> {
-  min = (text: string): this => this.rule(`duration(self) >= duration('${text}')`, `must be at least ${text}`);
-  max = (text: string): this => this.rule(`duration(self) <= duration('${text}')`, `must be at most ${text}`);
+  min(text: string): this {
+    return this.rule(`duration(self) >= duration('${text}')`, `must be at least ${text}`);
+  }
+  max(text: string): this {
+    return this.rule(`duration(self) <= duration('${text}')`, `must be at most ${text}`);
+  }
 }
 class ListSchema<Out, In> extends Schema<readonly Out[], readonly In[]> {
-  min = (items: number): this => this.with({ minItems: items });
-  max = (items: number): this => this.with({ maxItems: items });
+  min(items: number): this {
+    return this.with({ minItems: items });
+  }
+  max(items: number): this {
+    return this.with({ maxItems: items });
+  }
   /** Elements are unlike each other; server-side apply merges them as a set. */
-  unique = (): this => this.with({ 'x-kubernetes-list-type': 'set' });
+  unique(): this {
+    return this.with({ 'x-kubernetes-list-type': 'set' });
+  }
   /** Elements are told apart by these fields; server-side apply merges them one by one. */
-  keyedBy = (...fields: string[]): this =>
-    this.with({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': fields });
+  keyedBy(...fields: string[]): this {
+    return this.with({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': fields });
+  }
 }
 
 const durationUnitsMs: Readonly<Record<string, number>> = {

@@ -6,10 +6,12 @@ import type { ControllerSpec } from '../reconciler.ts';
 import { apiOf, kindOfResource } from './api.ts';
 import type { ContributionCalls, Registered } from './contributions.ts';
 import type { CustomResource } from './crd.ts';
+import { type Discover, discoverWith, foreignNames } from './foreign.ts';
 import type { Needs } from './needs.ts';
 import type { Admitted, Judgement, Metrics, Plugin, PluginContext } from './plugin.ts';
 import { controllerOf } from './reconcile.ts';
 import type { AnySchema } from './schema.ts';
+import { syncControllerOf } from './sync.ts';
 
 const setupMsMax = 10_000;
 
@@ -23,6 +25,8 @@ export interface PluginRuntime {
   /** As the operator wrote it; the schema's defaults are filled in here. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
+  /** How kinds of others that the plugin needs are found; default: by asking the API server. */
+  readonly discover?: Discover;
 }
 /** Everything that a plugin registered in setup(), as data. */
 export interface Contributions extends Registered {
@@ -89,11 +93,7 @@ export async function startPlugin(plugin: Plugin, runtime: PluginRuntime): Promi
 /** Runs setup() within its limit and returns what it registered. Registering after setup() is refused. */
 export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Scope): Promise<Contributions> {
   const own = (plugin.resources ?? []) as readonly CustomResource[];
-  const kindOf = (name: string): Kind<KubeObject> =>
-    kindOfResource(
-      name,
-      own.map(({ kind }) => kind),
-    );
+  const kindOf = await kindFinder(plugin, own, runtime);
   const found = nothingYet(own);
   let open = true;
   const register =
@@ -127,6 +127,11 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
         specOf(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf)),
       ),
     ) as Wide['reconcile'],
+    sync: register('sync', (resource: CustomResource, { owns }, decide) =>
+      found.controllers.push(
+        specOf(syncControllerOf(plugin.name, declared(resource), owns as readonly string[], decide as never, kindOf)),
+      ),
+    ) as Wide['sync'],
     validate: register('validate', (resource: CustomResource, judge, options?) =>
       found.validators.push({
         resource: declared(resource),
@@ -155,6 +160,13 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
     limit.abort();
   }
   return found;
+}
+
+/** By name: built-in kinds, the plugin's own, and those of others that its needs name. */
+async function kindFinder(plugin: Plugin, own: readonly CustomResource[], { discover, client }: PluginRuntime) {
+  const ownKinds = own.map(({ kind }) => kind);
+  const others = await (discover ?? discoverWith(client))(foreignNames(plugin.needs ?? {}, ownKinds));
+  return (name: string): Kind<KubeObject> => kindOfResource(name, [...ownKinds, ...others]);
 }
 
 type Found = { -readonly [K in keyof Contributions]: Contributions[K][number][] };

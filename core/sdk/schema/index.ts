@@ -9,5 +9,6 @@ export { ownedFields } from './owned-fields.ts';
 export { prune, pruneValue } from './prune.ts';
 export { ruleType } from './rule-types.ts';
 export { type CompiledRule, checkRules, objectCostMax, ruleCostMax, rulesOf } from './rules.ts';
+export { type DefinitionText, type TypesOptions, typesOf } from './typescript.ts';
 export { checkUniqueLists } from './unique-lists.ts';
 export { noPath, patternMistake, validateValue } from './validate.ts';

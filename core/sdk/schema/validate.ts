@@ -122,7 +122,16 @@ function checkNumber(schema: SchemaNode, value: number | bigint, path: string, m
         `Checked value must be of type ${schema.type || 'number'} with format ${schema.format} in ${path}`,
       ),
     );
-  if (multipleOf !== undefined && !isMultiple(value, multipleOf))
+  // Upstream counts in whole numbers where the value is one, and then meets a factor of nothing.
+  if (multipleOf !== undefined && Number.isInteger(value) && Math.trunc(multipleOf) <= 0)
+    mistakes.push(
+      fieldErrors.invalid(
+        path || noPath,
+        Math.trunc(multipleOf),
+        `factor MultipleOf declared for ${path} must be positive: ${Math.trunc(multipleOf)}`,
+      ),
+    );
+  else if (multipleOf !== undefined && !isMultiple(value, multipleOf))
     mistakes.push(invalid(path, value, `should be a multiple of ${multipleOf}`));
   if (maximum !== undefined && (schema.exclusiveMaximum ? value >= maximum : value > maximum))
     mistakes.push(

@@ -7,6 +7,8 @@ import type { Plugin } from '#sdk';
 import type { BuiltinPlugin } from '../../host/parts.ts';
 import { PluginMetrics } from '../../host/plugin-metrics.ts';
 import { provisionIdentity, provisionKinds } from '../../host/provision.ts';
+import type { FakeRuntimeOptions } from '../../kubelet/runtimes/fake.ts';
+import { parseFakeCommand } from '../../kubelet/runtimes/fake-shell.ts';
 import { createMemoryStore } from '../../store/memory.ts';
 import { freshImage } from '../image.ts';
 import { isHeartbeat } from '../settled.ts';
@@ -34,6 +36,11 @@ export type Expected = Body | ((object: never) => boolean);
 const settleMsMax = 600_000;
 const quietMs = 12_000; // longer than a heartbeat and every look of a controller
 const rebirthMs = 100;
+/** Programs that the played engine does not know run until they are stopped: an author's image has them. */
+const anyProgram = (options: FakeRuntimeOptions): FakeRuntimeOptions => ({
+  ...options,
+  script: ({ command = [], args = [] }) => (parseFakeCommand([...command, ...args]) ? undefined : {}),
+});
 const staleMs = 2_000;
 const mergedMs = 2_000;
 
@@ -56,7 +63,10 @@ export class AuthorWorld implements AsyncDisposable {
     const subject: Subject = { plugin, config: options.config, metrics, log: options.onLog ?? (() => {}) };
     const { seed, nodes } = options;
     const extend = extensionOf(parts, subject);
-    const world = new World({ seed, nodes, events: false, checkers: [], extend }, await createMemoryStore());
+    const world = new World(
+      { seed, nodes, events: false, checkers: [], extend, engine: anyProgram },
+      await createMemoryStore(),
+    );
     await Promise.all(parts.flatMap(({ api, controllers }) => [api?.(), controllers?.()])); // loading is no part of virtual time
     await world.load(await image());
     await world.boot();

@@ -341,4 +341,132 @@ const parts: Scenario = {
     { path: '/api/v1/componentstatuses/none' },
   ],
 };
-export const admission: readonly Scenario[] = [parts, limits, quotas, security, classes, rights, certificates];
+const runtimes = '/apis/node.k8s.io/v1/runtimeclasses';
+const runtimeClasses: Scenario = {
+  name: 'runtime classes',
+  requests: [
+    post(pods, pod('none', { runtimeClassName: '{ns}-none' })),
+    post(pods, pod('stray', { overhead: { cpu: '1' } })),
+    post(runtimes, { metadata: { name: '{ns}-plain' }, handler: 'h' }),
+    post(runtimes, {
+      metadata: { name: '{ns}-full' },
+      handler: 'h',
+      overhead: { podFixed: { cpu: '10m', memory: '1Gi' } },
+      scheduling: { nodeSelector: { a: 'b' }, tolerations: [{ key: 'k', operator: 'Exists', effect: 'NoSchedule' }] },
+    }),
+    post(pods, pod('plain', { runtimeClassName: '{ns}-plain' })),
+    post(pods, pod('full', { runtimeClassName: '{ns}-full' })),
+    post(pods, pod('same', { runtimeClassName: '{ns}-full', overhead: { memory: '1024Mi', cpu: '0.01' } })),
+    post(pods, pod('other', { runtimeClassName: '{ns}-full', overhead: { cpu: '1' } })),
+    post(pods, pod('over', { runtimeClassName: '{ns}-plain', overhead: { cpu: '1' } })),
+    post(pods, pod('conflict', { runtimeClassName: '{ns}-full', nodeSelector: { a: 'c' } })),
+    post(
+      pods,
+      pod('merged', {
+        runtimeClassName: '{ns}-full',
+        nodeSelector: { x: 'y' },
+        tolerations: [{ key: 'k', operator: 'Exists', effect: 'NoSchedule' }],
+      }),
+    ),
+  ],
+};
+const expressionsOf = (...expressions: string[]) =>
+  expressions.map((expression, at) => ({ name: `c${at}`, expression }));
+const policyConstraints = {
+  resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['*'], resources: ['configmaps'] }],
+};
+const registration = '/apis/admissionregistration.k8s.io/v1';
+/** Only what is told when they are written: upstream puts them to use some time later. */
+const expressions: Scenario = {
+  name: 'expressions of webhooks and policies',
+  requests: [
+    ...['validating', 'mutating'].map((sort) =>
+      post(`${registration}/${sort}webhookconfigurations?dryRun=All`, {
+        metadata: { name: '{ns}' },
+        webhooks: [
+          {
+            name: 'a.b.c',
+            clientConfig: { url: 'https://127.0.0.1:1' },
+            sideEffects: 'None',
+            admissionReviewVersions: ['v1'],
+            matchConditions: expressionsOf('object.x', 'foo.bar == 1', '1', 'request.nope == 1', 'params == 1', 'true'),
+          },
+        ],
+      }),
+    ),
+    post(`${registration}/validatingadmissionpolicies?dryRun=All`, {
+      metadata: { name: '{ns}' },
+      spec: {
+        matchConstraints: policyConstraints,
+        matchConditions: expressionsOf('variables.v == 1'),
+        variables: [
+          { name: 'v', expression: '1' },
+          { name: 'w', expression: 'variables.v + "x"' },
+        ],
+        validations: [
+          { expression: 'variables.v == "x"' },
+          { expression: 'object.x', message: 'a\nb' },
+          { expression: 'true', messageExpression: '1', reason: 'Odd' },
+          { expression: 'true', messageExpression: 'authorizer.path("/x").check("get").reason()' },
+          { expression: 'authorizer.requestResource.check("get").allowed()', message: ' ' },
+          { expression: 'params.x == 1' },
+        ],
+        auditAnnotations: [{ key: 'k', valueExpression: '1' }],
+      },
+    }),
+    post(`${registration}/mutatingadmissionpolicies?dryRun=All`, {
+      metadata: { name: '{ns}' },
+      spec: {
+        reinvocationPolicy: 'Never',
+        matchConstraints: {
+          ...policyConstraints,
+          resourceRules: [{ ...policyConstraints.resourceRules[0], operations: ['CREATE'] }],
+        },
+        mutations: [
+          { patchType: 'ApplyConfiguration', applyConfiguration: { expression: 'object' } },
+          { patchType: 'ApplyConfiguration', jsonPatch: { expression: '[]' } },
+          { patchType: 'JSONPatch', jsonPatch: { expression: '[1]' } },
+          {
+            patchType: 'JSONPatch',
+            jsonPatch: { expression: '[JSONPatch{op: "add", path: jsonpatch.escapeKey("a/b")}]' },
+          },
+          { patchType: 'Odd' },
+          {},
+        ],
+      },
+    }),
+  ],
+};
+const flow = '/apis/flowcontrol.apiserver.k8s.io/v1';
+const flowControl: Scenario = {
+  name: 'flow control that every cluster has',
+  requests: [
+    ...[
+      'catch-all',
+      'exempt',
+      'global-default',
+      'kube-controller-manager',
+      'probes',
+      'service-accounts',
+      'system-nodes',
+    ].flatMap((name): Exchange[] => [
+      { path: `${flow}/flowschemas/${name}`, only: 'spec' },
+      { path: `${flow}/flowschemas/${name}`, only: 'status' },
+    ]),
+    ...['catch-all', 'exempt', 'leader-election', 'node-high', 'workload-low'].map(
+      (name): Exchange => ({ path: `${flow}/prioritylevelconfigurations/${name}`, only: 'spec' }),
+    ),
+  ],
+};
+export const admission: readonly Scenario[] = [
+  parts,
+  limits,
+  quotas,
+  security,
+  classes,
+  rights,
+  certificates,
+  runtimeClasses,
+  expressions,
+  flowControl,
+];

@@ -1,5 +1,6 @@
 import type { Scenario } from '../scenario.ts';
 import { admission } from './admission.ts';
+import { custom } from './custom.ts';
 import { deletions } from './deletions.ts';
 import { discovery } from './discovery.ts';
 import { kinds } from './kinds.ts';
@@ -12,6 +13,7 @@ import { views } from './views.ts';
 /** All scenarios; a new request file gets its line here. */
 export const scenarios: readonly Scenario[] = [
   ...admission,
+  ...custom,
   ...deletions,
   ...discovery,
   ...kinds,

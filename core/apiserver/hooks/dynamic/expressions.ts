@@ -101,7 +101,7 @@ export function admissionEnvironment(scope: Scope) {
       ...(scope.patches && { jsonpatch: jsonPatchName.type }),
       ...(scope.authorizer && { authorizer: authorizerType, 'authorizer.requestResource': resourceCheckType }),
     },
-    [...(scope.authorizer ? authorizerLibrary : []), ...(scope.patches ? patchLibrary : [])],
+    [...authorizerLibrary, ...(scope.patches ? patchLibrary : [])],
     scope.patches ? patchStructs : undefined,
   );
 }
