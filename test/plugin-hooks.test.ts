@@ -15,8 +15,8 @@ import { Scope, spawnDuplex, systemClock, systemFiles } from '#base';
 import { createInformers } from '../core/client/cache-informer.ts';
 import { runPluginCommand } from '../core/host/command.ts';
 import { advisersOf } from '../core/host/hooks/advisers.ts';
-import { bundleFolder } from '../core/host/host.ts';
 import { pluginKind } from '../core/host/kind.ts';
+import { bundleFolder } from '../core/host/verify.ts';
 import { startScheduler } from '../core/scheduler/scheduler.ts';
 import { createEventRecorder } from '../core/sdk/recorder.ts';
 import {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { clusterRoleKind, configMapKind, eventKind, type KubeObject, secretKind, serviceAccountKind } from '#api';
 import { Scope, systemFiles } from '#base';
 import { readBundle, sha256Of } from '../core/host/bundle.ts';
-import { bundleFolder } from '../core/host/host.ts';
 import { type PluginObject, pluginKind } from '../core/host/kind.ts';
+import { bundleFolder } from '../core/host/verify.ts';
 import { built, type Cluster, cluster, install, phase, removePlace, statusOf, until } from './fixtures/hook-cluster.ts';
 import { rejection } from './fixtures/rejection.ts';
 

@@ -1,6 +1,6 @@
 // The author's commands, as an author runs them: in a folder of his own, with this program's SDK.
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -30,7 +30,7 @@ test('new, then a passing test, its types, and a build', async () => {
   const tsc = Bun.spawn([process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', join(place, 'hello')]);
   expect(await tsc.exited).toBe(0);
   expect((await pintle('build', 'hello')).code).toBe(0);
-});
+}, 120_000);
 
 test('chaos: the wrong controller is reported with its write, and the command fails', async () => {
   expect((await pintle('new', 'wrong')).code).toBe(0);
@@ -50,4 +50,26 @@ test('chaos: the wrong controller is reported with its write, and the command fa
   expect(chaos.code).toBe(1);
   expect(chaos.text).toContain('killed after write 1, create configmaps in default');
   expect(chaos.text).toContain('PLUGIN_TESTS_FAILED');
-});
+}, 120_000);
+
+test('check: types, needs against use, and the step of the version against a former build', async () => {
+  expect((await pintle('new', 'grows')).code).toBe(0);
+  expect((await pintle('build', 'grows')).code).toBe(0);
+  cpSync(join(place, 'grows', 'dist'), join(place, 'released'), { recursive: true });
+  const good = await pintle('check', 'grows', '--against', 'released');
+  expect([good.code, good.text]).toEqual([0, expect.stringContaining('needed: none')]);
+  const file = join(place, 'grows', 'plugin.ts');
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(
+    file,
+    text
+      .replace('needs: {}', 'needs: { pods: ["list"] }')
+      .replace('text: t.string()', 'words: t.int()')
+      .replace('spec.text', 'spec.text'),
+  );
+  const bad = await pintle('check', 'grows', '--against', 'released');
+  expect(bad.code).toBe(1);
+  expect(bad.text).toContain("Property 'text' does not exist");
+  expect(bad.text).toContain('in needs and not used: pods: list');
+  expect(bad.text).toContain('must take a major step from 0.1.0: growss.grows.example.com: v1:.spec.text is removed');
+}, 120_000);

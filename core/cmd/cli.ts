@@ -10,7 +10,7 @@ export async function run(argv: readonly string[], catalog: Catalog): Promise<vo
       const { runInternal } = await import('./internal.ts');
       return await runInternal(argv, catalog);
     }
-    await runCommand(argv.length === 0 ? ['--help'] : argv);
+    await runCommand(argv.length === 0 ? ['--help'] : argv, catalog);
     process.exit(process.exitCode ?? 0); // children that live on, and libraries, would keep this process
   } catch (error) {
     process.exit(reportFailure(error));
@@ -24,13 +24,13 @@ export function withSystemFolders(path = ''): string {
   return [...folders, ...system.filter((folder) => !folders.includes(folder))].join(':');
 }
 
-async function runCommand(argv: readonly string[]): Promise<void> {
+async function runCommand(argv: readonly string[], catalog: Catalog): Promise<void> {
   const [{ createProgram }, { CommanderError }, { usageError }] = await Promise.all([
     import('./program.ts'),
     import('commander'),
     import('./usage.ts'),
   ]);
-  const program = createProgram();
+  const program = createProgram(catalog);
   const isOwn =
     argv[0]!.startsWith('-') || argv[0] === 'help' || program.commands.some((one) => one.name() === argv[0]);
   if (!isOwn && (await (await import('./plugin-command.ts')).pluginCommand(argv))) return;

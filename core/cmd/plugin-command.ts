@@ -3,8 +3,8 @@ import { PintleError, spawnDuplex, systemClock, systemFiles } from '#base';
 import type { CommandFacts } from '#sdk';
 import { readBundle } from '../host/bundle.ts';
 import { runPluginCommand } from '../host/command.ts';
-import { bundleFolder } from '../host/host.ts';
 import { pluginKind } from '../host/kind.ts';
+import { bundleFolder } from '../host/verify.ts';
 import { connect } from './connect.ts';
 import { type Home, openHome } from './home.ts';
 

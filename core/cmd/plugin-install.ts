@@ -3,89 +3,116 @@ import { chmod, cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isReason } from '#api';
-import { messageOf, PintleError, systemClock, systemExec, systemFiles } from '#base';
+import { messageOf, PintleError, systemClock, systemFiles } from '#base';
 import type { Client } from '#client';
 import { type Bundle, readBundle } from '../host/bundle.ts';
-import { bundleFolder } from '../host/host.ts';
+import { configMistakes } from '../host/config-check.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from '../host/kind.ts';
-import { manifestFile } from '../host/manifest.ts';
 import { uncarried } from '../host/provides.ts';
 import { dangerous, unapproved } from '../host/rbac.ts';
+import { bundleFolder } from '../host/verify.ts';
 import { connect } from './connect.ts';
 import { type Home, openHome } from './home.ts';
 import type { PluginOptions } from './plugin.ts';
-import { buildPlugin } from './plugin-build.ts';
+import { bundleFrom } from './plugin-sources.ts';
 import { createProgress } from './progress.ts';
 
-const activeMsMax = 60_000;
+export const activeMsMax = 60_000;
 type Needs = Readonly<Record<string, readonly string[]>>;
 
-/** From a source folder (built first), a built folder or a tarball: verified, shown, confirmed, started. The same for a newer version. */
-export async function install(source: string, options: PluginOptions): Promise<void> {
+/** From any source (see plugin-sources.ts): verified, shown, confirmed, started. The same for a newer version. */
+export async function install(source: string, options: PluginOptions, mustExist = false): Promise<void> {
   const home = openHome(options.home);
   const client = connect(home, home.read(), 'admin');
   const progress = createProgress();
   const config = configOf(options.config);
   const work = await mkdtemp(join(tmpdir(), 'pintle-install-'));
   try {
-    const bundle = await progress.step(`reading ${source}`, () => bundleOf(resolve(source), work));
+    const bundle = await progress.step(`reading ${source}`, () => bundleFrom(source, work, options.digest));
     for (const hook of uncarried(bundle.manifest.provides))
       progress.note(`note: its ${hook} is not used: only built-in plugins can contribute that`);
     const { name, version, needs } = bundle.manifest;
     const former = await find(client, name);
-    confirmNeeds(bundle, former?.spec?.approvedNeeds ?? {}, options);
+    if (mustExist && !former)
+      throw new PintleError('PLUGIN_REFUSED', `${name} is not installed`, `./pintle plugin install ${source}`);
+    checkOrder(bundle, former);
+    checkConfig(bundle, config ?? former?.spec?.config ?? {});
+    confirmNeeds(bundle, former?.spec?.approvedNeeds, options);
     await keep(home, bundle);
     await write(client, former, {
       name,
       spec: { source, digest: bundle.digest, version, approvedNeeds: needs, ...(config ? { config } : {}) },
     });
-    await progress.step(`starting ${name} ${version}`, () => becomesActive(client, name, version));
+    const doing = former
+      ? `upgrading ${name} from ${former.spec?.version} to ${version}`
+      : `starting ${name} ${version}`;
+    await progress.step(doing, () => becomesActive(client, name, version));
   } finally {
     await rm(work, { recursive: true, force: true });
   }
 }
+export const upgrade = (source: string, options: PluginOptions): Promise<void> => install(source, options, true);
 
-async function bundleOf(source: string, work: string): Promise<Bundle> {
-  if (existsSync(join(source, 'plugin.ts'))) return buildPlugin(source, join(work, 'built'));
-  if (existsSync(join(source, manifestFile))) return readBundle(source, systemFiles);
-  if (!/\.(tgz|tar\.gz|tar)$/.test(source) || !existsSync(source))
+/** An older version is not slipped in as an upgrade. */
+function checkOrder({ manifest }: Bundle, former: PluginObject | undefined): void {
+  const { name, version } = manifest;
+  const there = former?.spec?.version;
+  if (there !== undefined && Bun.semver.order(version, there) < 0)
     throw new PintleError(
-      'PLUGIN_SOURCE',
-      `${source} is neither a folder with plugin.ts or ${manifestFile} nor a tarball`,
-      'npm packages and OCI artifacts are not built yet: name a folder or a .tgz file',
+      'PLUGIN_DOWNGRADE',
+      `${name} ${there} is installed, and ${version} is older`,
+      `./pintle plugin rollback ${name}`,
     );
-  const out = join(work, 'unpacked');
-  await mkdir(out);
-  // Names that lead out, links and devices are refused while reading what was unpacked; tar itself refuses `..` and /.
-  const result = await systemExec.run(['tar', '-xf', source, '-C', out, '--no-same-owner', '--no-same-permissions']);
-  if (result.code !== 0)
+}
+function checkConfig({ manifest }: Bundle, config: Readonly<Record<string, unknown>>): void {
+  const mistakes = configMistakes(manifest.config, config);
+  if (mistakes.length > 0)
     throw new PintleError(
-      'PLUGIN_SOURCE',
-      `${source} cannot be unpacked: ${result.stderr.trim()}`,
-      'make it with: tar -czf NAME.tgz -C dist .',
+      'BAD_PLUGIN_CONFIG',
+      `the configuration of ${manifest.name} cannot be used: ${mistakes.join('; ')}`,
+      `give it as --config '{"name": "value"}'`,
     );
-  return readBundle(existsSync(join(out, 'package', manifestFile)) ? join(out, 'package') : out, systemFiles);
 }
 
-function confirmNeeds({ manifest }: Bundle, approved: Needs, options: PluginOptions): void {
+/** What a newer version asks for beyond the former one (`+`), and what it asks for no more (`-`). Pure. */
+export function needsDiff(needs: Needs, approved: Needs): string[] {
+  const added = unapproved(needs, approved).map((line) => `+ ${line}`);
+  return [...added, ...unapproved(approved, needs).map((line) => `- ${line}`)];
+}
+
+function confirmNeeds({ manifest }: Bundle, approved: Needs | undefined, options: PluginOptions): void {
   const { name, version, needs } = manifest;
-  const added = unapproved(needs, approved);
-  const grave = dangerous(needs).filter((line) => unapproved(needs, approved).length > 0 && line);
-  if (added.length > 0)
-    process.stderr.write(`${name} ${version} asks for:\n${added.map((line) => `  ${line}\n`).join('')}`);
+  const diff = needsDiff(needs, approved ?? {});
+  const added = addedNeeds(needs, approved ?? {});
+  const grave = dangerous(added);
+  if (diff.length > 0)
+    process.stderr.write(
+      approved
+        ? `${name} ${version} changes what it asks for:\n${diff.map((line) => `  ${line}\n`).join('')}`
+        : `${name} ${version} asks for:\n${unapproved(needs, {})
+            .map((line) => `  ${line}\n`)
+            .join('')}`,
+    );
   if (grave.length > 0 && !options.approveDangerous)
     throw new PintleError(
       'NEEDS_DANGEROUS',
       `${name} wants rights that let it become somebody else: ${grave.join('; ')}`,
       'if you trust it as you trust an administrator, add --approve-dangerous',
     );
-  if (added.length === 0 || options.yes) return;
+  if (Object.keys(added).length === 0 || options.yes) return;
   if (process.stdin.isTTY && confirm('Approve?')) return;
   throw new PintleError(
     'NEEDS_NOT_APPROVED',
     `${name} was not installed: its needs were not approved`,
     'add --yes to approve them',
   );
+}
+/** Pure. */
+function addedNeeds(needs: Needs, approved: Needs): Needs {
+  const rest = Object.entries(needs).map(
+    ([resource, verbs]) => [resource, verbs.filter((verb) => !approved[resource]?.includes(verb))] as const,
+  );
+  return Object.fromEntries(rest.filter(([, verbs]) => verbs.length > 0));
 }
 
 /** Into the host's store, whole or not at all; readable for the plugin's own user. */
@@ -99,7 +126,7 @@ async function keep(home: Home, { folder, manifest, digest }: Bundle): Promise<v
   await rename(`${target}.new`, target);
 }
 
-const find = (client: Client, name: string): Promise<PluginObject | undefined> =>
+export const find = (client: Client, name: string): Promise<PluginObject | undefined> =>
   client.get(pluginKind, { name }).catch((error: unknown) => {
     if (isReason(error, 'NotFound')) return undefined;
     throw error;
@@ -134,7 +161,7 @@ async function becomesActive(client: Client, name: string, version: string): Pro
   }
 }
 
-function configOf(text: string | undefined): Record<string, unknown> | undefined {
+export function configOf(text: string | undefined): Record<string, unknown> | undefined {
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
@@ -166,31 +193,4 @@ export async function rollback(name: string, options: PluginOptions): Promise<vo
     .manifest;
   await write(client, plugin, { name, spec: { digest: good.digest, version: good.version, approvedNeeds: needs } });
   await createProgress().step(`going back to ${name} ${good.version}`, () => becomesActive(client, name, good.version));
-}
-
-export async function uninstall(name: string, options: PluginOptions): Promise<void> {
-  const home = openHome(options.home);
-  const client = connect(home, home.read(), 'admin');
-  await client.get(pluginKind, { name });
-  if (options.purge) {
-    if (
-      !options.yes &&
-      !(process.stdin.isTTY && prompt(`Its custom resources and all their objects go too. Type ${name}:`) === name)
-    )
-      throw new PintleError(
-        'NOT_CONFIRMED',
-        `${name} was not removed: nobody confirmed that its data goes`,
-        'add --yes',
-      );
-    await client.patch(pluginKind, { name }, { type: 'merge', body: { spec: { dataPolicy: 'Delete' } } });
-  }
-  await createProgress().step(`removing ${name}`, async () => {
-    await client.delete(pluginKind, { name });
-    const endMs = systemClock.monotonicMs() + activeMsMax;
-    while (await find(client, name)) {
-      if (systemClock.monotonicMs() > endMs)
-        throw new PintleError('PLUGIN_NOT_GONE', `${name} is still being removed`, './pintle logs controllers');
-      await systemClock.sleep(50);
-    }
-  });
 }

@@ -74,7 +74,7 @@ spec: { text: hello }
 });
 `;
 
-const compilerOptions = {
+export const compilerOptions = {
   compilerOptions: {
     target: 'ESNext',
     module: 'Preserve',

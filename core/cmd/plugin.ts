@@ -1,5 +1,6 @@
 import { StatusError } from '#api';
 import { PintleError } from '#base';
+import type { Catalog } from './catalog.ts';
 import { openHome } from './home.ts';
 import { partComponents, partsOf } from './plugin-reports.ts';
 import { treeText } from './plugin-tree.ts';
@@ -12,35 +13,46 @@ export interface PluginOptions {
   readonly config?: string;
   readonly purge?: boolean;
   readonly chaos?: boolean;
+  /** `sha256:…` that the bundle must have. */
+  readonly digest?: string;
+  /** A former build, for `check`. */
+  readonly against?: string;
+  readonly inspect?: boolean;
+  readonly port?: number;
 }
-type Verb = (name: string | undefined, options: PluginOptions) => Promise<void> | void;
+type Verb = (name: string | undefined, options: PluginOptions, catalog: Catalog) => Promise<void> | void;
 
 const verbs: Readonly<Record<string, Verb>> = {
   new: async (name) => (await import('./plugin-new.ts')).newPlugin(named('new', name)),
+  dev: async (folder = '.', options, catalog) => (await import('./dev/dev.ts')).developPlugin(folder, options, catalog),
   test: async (folder = '.', options) => (await import('./plugin-test.ts')).testPlugin(folder, options),
+  check: async (folder = '.', options) => (await import('./plugin-check.ts')).checkPlugin(folder, options),
   build,
+  upgrade: async (name, options) => (await import('./plugin-install.ts')).upgrade(name ?? '.', options),
   install: async (name, options) => (await import('./plugin-install.ts')).install(name ?? '.', options),
   list: async (_name, options) => (await import('./plugin-show.ts')).list(options),
   show: async (name, options) => (await import('./plugin-show.ts')).show(named('show', name), options),
   tree,
   rollback: async (name, options) => (await import('./plugin-install.ts')).rollback(named('rollback', name), options),
   uninstall: async (name, options) =>
-    (await import('./plugin-install.ts')).uninstall(named('uninstall', name), options),
+    (await import('./plugin-uninstall.ts')).uninstall(named('uninstall', name), options),
 };
-/** Designed and not built: said, not guessed. */
-const planned = ['dev', 'check', 'upgrade'];
-
 /** `./pintle plugin VERB [NAME]`. */
-export async function plugin(verb: string, name: string | undefined, options: PluginOptions): Promise<void> {
+export async function plugin(
+  verb: string,
+  name: string | undefined,
+  options: PluginOptions,
+  catalog: Catalog,
+): Promise<void> {
   const run = verbs[verb];
   if (!run)
     throw new PintleError(
       'UNKNOWN_PLUGIN_VERB',
-      planned.includes(verb) ? `plugin ${verb} is not built yet` : `there is no plugin ${verb}`,
+      `there is no plugin ${verb}`,
       `use one of: ${Object.keys(verbs).join(', ')}`,
     );
   try {
-    await run(name, options);
+    await run(name, options, catalog);
   } catch (error) {
     throw error instanceof StatusError ? worded(error, name) : error;
   }

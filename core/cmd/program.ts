@@ -1,5 +1,6 @@
 import { Argument, Command, Option } from 'commander';
 import { version } from '../../package.json';
+import type { Catalog } from './catalog.ts';
 import { storeSyntax } from './store-address.ts';
 import { countOf, portNumber, storeName } from './usage.ts';
 
@@ -10,11 +11,24 @@ const mend = 'do what is needed without asking (install packages, start engines)
 /** Words that help and completion show; the command itself refuses others, with its own code. */
 const oneOf = (name: string, about: string, words: readonly string[]): Argument =>
   Object.assign(new Argument(name, about), { argChoices: [...words] });
-const pluginVerbs = ['new', 'test', 'build', 'install', 'list', 'show', 'tree', 'rollback', 'uninstall'];
+const pluginVerbs = [
+  'new',
+  'dev',
+  'test',
+  'check',
+  'build',
+  'install',
+  'upgrade',
+  'list',
+  'show',
+  'tree',
+  'rollback',
+  'uninstall',
+];
 const logNames = ['supervisor', 'engine', 'apiserver', 'controllers', 'node'];
 
 /** The command line of this issue. Names are stable: tests and users rely on them. */
-export function createProgram(): Command {
+export function createProgram(catalog: Catalog = []): Command {
   const program = new Command('pintle')
     .description('A cluster that speaks the Kubernetes API, from one command.')
     .version(version, '-V, --version', 'print the version')
@@ -22,7 +36,7 @@ export function createProgram(): Command {
     .configureOutput({ writeErr: () => {} })
     .enablePositionalOptions();
   lifeCycle(program);
-  tools(program);
+  tools(program, catalog);
   return program;
 }
 
@@ -70,7 +84,7 @@ function lifeCycle(program: Command): void {
     .action(async (component, options) => (await import('./logs.ts')).logs(component, options));
 }
 
-function tools(program: Command): void {
+function tools(program: Command, catalog: Catalog): void {
   program
     .command('demo')
     .description('the guided main job: a replication controller behind a service, scaled, killed, healed')
@@ -108,7 +122,7 @@ function tools(program: Command): void {
     .option('--all', 'every definition of the running cluster')
     .option('--out <dir>', 'one file for each into this folder (default: the output)')
     .action(async (verb, source, options) => (await import('./crd-types.ts')).crd(verb, source, options));
-  pluginCommands(program);
+  pluginCommands(program, catalog);
   program
     .command('test')
     .description('set up and run the tests')
@@ -132,7 +146,7 @@ function tools(program: Command): void {
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
 }
 
-function pluginCommands(program: Command): void {
+function pluginCommands(program: Command, catalog: Catalog): void {
   program
     .command('plugin')
     .description('plugins: how they are made, installed and removed, and what runs')
@@ -142,11 +156,15 @@ function pluginCommands(program: Command): void {
       'FOLDER of test, check, dev and build; FOLDER, TARBALL, npm:NAME or oci:REF of install; else a name',
     )
     .addOption(home())
-    .addOption(yes('with install and uninstall: without being asked'))
-    .option('--approve-dangerous', 'with install: also rights that let it become somebody else')
-    .option('--config <json>', 'with install: its configuration, a JSON object')
+    .addOption(yes('with install, upgrade and uninstall: without being asked'))
+    .option('--approve-dangerous', 'with install and upgrade: also rights that let it become somebody else')
+    .option('--config <json>', 'with install, upgrade and dev: its configuration, a JSON object')
+    .option('--digest <sha256:…>', 'with install and upgrade: what its bundle must be')
+    .option('--against <folder>', 'with check: a former build (default: FOLDER/dist)')
+    .option('--inspect', 'with dev: a debugger may attach')
+    .option('--port <n>', 'with dev: port of its API server (default: a free one)', portNumber)
     .option('--chaos', 'with test: every test again with a crash after each write, stale caches, merged events')
-    .option('--purge', 'with uninstall: its custom resources go too')
+    .option('--purge', 'with uninstall: its custom resources go too, exported first')
     .option('--json', 'with tree, list and show: JSON')
-    .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options));
+    .action(async (verb, name, options) => (await import('./plugin.ts')).plugin(verb, name, options, catalog));
 }

@@ -1,19 +1,17 @@
 import { join } from 'node:path';
 import type { Kind } from '#api';
-import { messageOf, PintleError, timeText } from '#base';
+import { messageOf, timeText } from '#base';
 import type { Client } from '#client';
 import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf, TerminalError } from '#sdk';
-import { type Bundle, readBundle } from './bundle.ts';
 import { HookBoard } from './hooks/board.ts';
 import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
-import type { Isolation } from './manifest.ts';
 import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
 import { uncarried } from './provides.ts';
 import { provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
-import { unapproved } from './rbac.ts';
-import { type Seen, StepError, statusOf } from './status.ts';
+import { type Seen, StepError, statusOf, withNulls } from './status.ts';
+import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
 export interface HostOptions extends VersionHost {
@@ -26,13 +24,8 @@ export interface HostOptions extends VersionHost {
 }
 export type StartStep = 'verify' | 'kinds' | 'identity' | 'start' | 'health' | 'fence' | 'promote' | 'drain';
 const finalizer = 'plugins.pintle.dev/host';
-/** The right to say who somebody is. */
-const authenticatorNeed = 'tokenreviews.authentication.k8s.io';
 const figuresEveryMs = 10_000;
 const healthMsDefault = 5_000;
-
-export const bundleFolder = (folder: string, name: string, digest: string): string =>
-  join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
 
 type Known = NonNullable<PluginStatus['lastGood']>;
 interface Entry {
@@ -174,8 +167,8 @@ export class PluginHost implements AsyncDisposable {
     const { options } = this;
     const spec = { ...plugin.spec!, approvedNeeds };
     await this.#step(name, 'verify');
-    const bundle = await this.#verified(name, digest);
-    const isolation = this.#approved(bundle, spec);
+    const bundle = await verified(options, name, digest);
+    const isolation = approved(bundle, spec);
     await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);
     const former = entry.running;
@@ -246,38 +239,6 @@ export class PluginHost implements AsyncDisposable {
   }
   async #step(plugin: string, step: StartStep): Promise<void> {
     await this.options.onStep?.(plugin, step);
-  }
-
-  async #verified(name: string, digest: string): Promise<Bundle> {
-    const { folder, files } = this.options;
-    try {
-      const bundle = await readBundle(bundleFolder(folder, name, digest), files, digest);
-      if (bundle.manifest.name === name) return bundle;
-      throw new StepError('Verified', 'OtherName', `the bundle is of plugin ${bundle.manifest.name}`);
-    } catch (error) {
-      if (!(error instanceof PintleError)) throw error;
-      throw new StepError('Verified', error.code === 'BUNDLE_MODIFIED' ? 'Modified' : 'NoBundle', error.message);
-    }
-  }
-
-  #approved({ manifest }: Bundle, { approvedNeeds = {}, isolation }: PluginSpec): Isolation {
-    const missing = unapproved(manifest.needs, approvedNeeds);
-    if (missing.length > 0)
-      throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
-    const { authenticators = [] } = manifest.provides;
-    if (authenticators.length > 0 && !approvedNeeds[authenticatorNeed]?.includes('create'))
-      throw new StepError(
-        'Approved',
-        'AuthenticatorNotApproved',
-        `it says who has a token (${authenticators.join(', ')}): that needs ${authenticatorNeed}: create, approved`,
-      );
-    if (isolation === 'process' && manifest.isolation === 'sandbox')
-      throw new StepError(
-        'Approved',
-        'WeakerIsolation',
-        'spec.isolation may raise the level of the manifest (sandbox), not lower it',
-      );
-    return isolation ?? manifest.isolation;
   }
 
   async #stop(entry: Entry): Promise<void> {
@@ -399,16 +360,8 @@ export class PluginHost implements AsyncDisposable {
       probation: status.probation?.fallback,
     });
     if (text === entry.written) return;
-    const body = {
-      status: {
-        ...status,
-        activeVersion: status.activeVersion ?? null,
-        memoryBytes: status.memoryBytes ?? null,
-        previous: status.previous ?? null,
-        probation: status.probation ?? null,
-      },
-    };
-    await this.options.client.patch(pluginKind, { name }, { type: 'merge', body }, { subresource: 'status' });
+    const patch = { type: 'merge', body: { status: withNulls(status) } } as const;
+    await this.options.client.patch(pluginKind, { name }, patch, { subresource: 'status' });
     entry.written = text;
   }
 
@@ -423,10 +376,14 @@ export class PluginHost implements AsyncDisposable {
     const { client, files, folder, runFolder } = this.options;
     const manifest =
       entry.running?.bundle.manifest ??
-      (await this.#verified(name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+      (await verified(this.options, name, plugin.spec!.digest).catch(() => undefined))?.manifest;
+    if (plugin.spec?.dataPolicy === 'Delete' && manifest) {
+      const runs = entry.running?.instance.state.phase === 'Active';
+      await removeKinds(client, manifest, { clock: this.options.clock, signal: this.#over.signal, runs });
+      if (this.#over.signal.aborted) return; // the next host goes on
+    }
     this.#detach(name, entry);
     await this.#stop(entry);
-    if (plugin.spec?.dataPolicy === 'Delete' && manifest) await removeKinds(client, manifest);
     await removeIdentity(client, name);
     await files.rm(join(folder, name), { recursive: true, force: true });
     await files.rm(join(runFolder, name), { recursive: true, force: true });

@@ -34,7 +34,7 @@ export async function unfitObjects(client: Client, there: DefinitionObject, next
   const found: string[] = [];
   let token: string | undefined;
   do {
-    const page = await client.list(kindOf(there, version.name), { limit: pageMax, continue: token });
+    const page = await client.list(kindOfDefinition(there, version.name), { limit: pageMax, continue: token });
     for (const object of page.items) {
       const draft = structuredClone(object) as KubeObject & Record<string, unknown>;
       schemas.applyDefaults(schema, draft);
@@ -53,7 +53,7 @@ export async function unfitObjects(client: Client, there: DefinitionObject, next
   return found;
 }
 
-const kindOf = ({ spec }: DefinitionObject, version: string): Kind<KubeObject> => ({
+export const kindOfDefinition = ({ spec }: DefinitionObject, version: string): Kind<KubeObject> => ({
   group: spec.group,
   version,
   kind: spec.names.kind,

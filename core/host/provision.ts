@@ -9,19 +9,21 @@ import {
 } from '#api';
 import type { Clock } from '#base';
 import type { Client } from '#client';
-import type { DefinitionObject } from './crd-changes.ts';
+import { finalizerOf } from '#sdk';
+import { type DefinitionObject, storageVersion } from './crd-changes.ts';
 import type { PluginManifest } from './manifest.ts';
-import { definitionStep, unfitObjects } from './preflight.ts';
+import { definitionStep, kindOfDefinition, unfitObjects } from './preflight.ts';
 import { accountNamespace, identityOf, rulesOf } from './rbac.ts';
 import { StepError } from './status.ts';
 
 type Needs = Readonly<Record<string, readonly string[]>>;
 const fieldManager = 'pintle-plugin-host';
-const ownerLabel = 'plugins.pintle.dev/plugin';
+export const ownerLabel = 'plugins.pintle.dev/plugin';
 /** Which version of the plugin wrote the definition. */
 const versionAnnotation = 'plugins.pintle.dev/version';
 const establishedMsMax = 10_000;
-const definitionKind: Kind<KubeObject> = {
+const finalizeMsMax = 60_000;
+export const definitionKind: Kind<KubeObject> = {
   group: 'apiextensions.k8s.io',
   version: 'v1',
   kind: 'CustomResourceDefinition',
@@ -151,12 +153,43 @@ async function isEstablished(client: Client, name: string): Promise<boolean> {
   return status?.conditions?.some((one) => one.type === 'Established' && one.status === 'True') ?? false;
 }
 
-export async function removeKinds(client: Client, manifest: PluginManifest): Promise<void> {
-  for (const { metadata } of manifest.resources)
-    await client.delete(definitionKind, { name: metadata.name! }).catch((error: unknown) => {
-      if (!isReason(error, 'NotFound')) throw error;
-    });
+/** Its definitions go, and with them all objects. Those that its finalizers hold have 60 s, while it still runs. */
+export async function removeKinds(
+  client: Client,
+  manifest: PluginManifest,
+  { clock, signal, runs }: { readonly clock: Clock; readonly signal: AbortSignal; readonly runs: boolean },
+): Promise<void> {
+  const left = new Set(manifest.resources.map(({ metadata }) => metadata.name!));
+  for (const name of left) await ignoring(client.delete(definitionKind, { name }));
+  const endMs = clock.monotonicMs() + (runs ? finalizeMsMax : 0);
+  while (left.size > 0 && !signal.aborted) {
+    for (const name of left) if (!(await found(client.get(definitionKind, { name })))) left.delete(name);
+    if (left.size === 0 || clock.monotonicMs() > endMs) break;
+    await clock.sleep(100, signal);
+  }
+  for (const definition of manifest.resources)
+    if (left.has(definition.metadata.name!)) await releaseAll(client, manifest.name, definition as DefinitionObject);
 }
+
+/** Nobody is left to finalize these. */
+async function releaseAll(client: Client, plugin: string, definition: DefinitionObject): Promise<void> {
+  const kind = kindOfDefinition(definition, storageVersion(definition)?.name ?? 'v1');
+  const own = finalizerOf(plugin, kind);
+  const { items } = (await found(client.list(kind))) ?? { items: [] };
+  for (const { metadata } of items) {
+    if (!metadata.finalizers?.includes(own)) continue;
+    const finalizers = metadata.finalizers.filter((one) => one !== own);
+    const key = { name: metadata.name!, namespace: metadata.namespace };
+    const body = { metadata: { finalizers, resourceVersion: metadata.resourceVersion } };
+    await ignoring(client.patch(kind, key, { type: 'merge', body }));
+  }
+}
+const found = <T>(work: Promise<T>): Promise<T | undefined> =>
+  work.catch((error: unknown) => {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  });
+const ignoring = async (work: Promise<unknown>): Promise<void> => void (await found(work));
 
 /** Tokens of a plugin's account, renewed at half their hour. */
 export function accountTokens(client: Client, name: string, clock: Clock): () => Promise<string> {

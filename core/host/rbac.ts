@@ -48,6 +48,12 @@ const dangerousWrites = [
   'validatingwebhookconfigurations.admissionregistration.k8s.io',
   'apiservices.apiregistration.k8s.io',
   'plugins.plugins.pintle.dev',
+  'validatingadmissionpolicies.admissionregistration.k8s.io',
+  'validatingadmissionpolicybindings.admissionregistration.k8s.io',
+  'mutatingadmissionpolicies.admissionregistration.k8s.io',
+  'mutatingadmissionpolicybindings.admissionregistration.k8s.io',
+  'certificatesigningrequests.certificates.k8s.io',
+  'persistentvolumes', // of type hostPath
   'nodes',
   'serviceaccounts',
   'tokenreviews.authentication.k8s.io', // with it go authenticators: they say who somebody is

@@ -44,7 +44,7 @@ export async function runPlugin(plugin: Plugin): Promise<void> {
 }
 
 /** Standard output belongs to the protocol; what the plugin prints goes to its errors, which the host logs. */
-function ownOutput(): (line: string) => Promise<void> {
+export function ownOutput(): (line: string) => Promise<void> {
   const out = process.stdout.write.bind(process.stdout);
   const aside = process.stderr.write.bind(process.stderr);
   process.stdout.write = aside as typeof process.stdout.write;
@@ -53,7 +53,7 @@ function ownOutput(): (line: string) => Promise<void> {
 }
 
 /** What a plugin is, as data. Its API never answers: a setup() that waits for it cannot be recorded. */
-async function record(plugin: Plugin): Promise<unknown> {
+export async function record(plugin: Plugin): Promise<unknown> {
   await using scope = new Scope();
   const silent = new Proxy({}, { get: () => () => new Promise(() => {}) });
   const metrics = new PluginMetrics();
@@ -88,15 +88,22 @@ async function record(plugin: Plugin): Promise<unknown> {
   };
 }
 
+export const hostLines = (): AsyncGenerator<string> => linesOf(process.stdin as unknown as AsyncIterable<Uint8Array>);
+
 const listed = (name: string, list: readonly unknown[]) => (list.length > 0 ? { [name]: list } : {});
 
-async function serve(plugin: Plugin, send: (message: FromPlugin) => void): Promise<void> {
+/** `lines`: what the host says. */
+export async function serve(
+  plugin: Plugin,
+  send: (message: FromPlugin) => void,
+  lines: AsyncIterable<string> = hostLines(),
+): Promise<void> {
   await using scope = new Scope();
   const { name, version } = plugin;
   send({ type: 'hello', protocol: protocolVersion, name, version });
   const metrics = new PluginMetrics();
   let prepared: PreparedPlugin | undefined;
-  for await (const line of linesOf(process.stdin as unknown as AsyncIterable<Uint8Array>)) {
+  for await (const line of lines) {
     const message = JSON.parse(line) as ToPlugin;
     if (message.type === 'stop') return;
     if (message.type === 'activate') {

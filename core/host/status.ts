@@ -113,3 +113,12 @@ function phaseOf({ paused, failure, instance }: Seen): PluginPhase {
       return 'Draining';
   }
 }
+
+/** As a merge patch: what is no more is taken away. Pure. */
+export const withNulls = (status: PluginStatus): Record<string, unknown> => ({
+  ...status,
+  activeVersion: status.activeVersion ?? null,
+  memoryBytes: status.memoryBytes ?? null,
+  previous: status.previous ?? null,
+  probation: status.probation ?? null,
+});

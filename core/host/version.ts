@@ -5,7 +5,7 @@ import type { Bundle } from './bundle.ts';
 import { type Gateway, openGateway } from './gateway.ts';
 import { PluginInstance } from './instance.ts';
 import type { PluginSpec } from './kind.ts';
-import { launchPlugin, type Places, socketName } from './launch.ts';
+import { type Launched, launchPlugin, type Places, socketName } from './launch.ts';
 import type { Isolation } from './manifest.ts';
 import { accountTokens } from './provision.ts';
 
@@ -20,6 +20,13 @@ export interface VersionHost {
   readonly folder: string;
   readonly runFolder: string;
   readonly clusterId: string;
+  /** In place of bundles in `folder` and their launch: `plugin dev` runs sources. */
+  readonly source?: VersionSource;
+}
+export interface VersionSource {
+  /** Throws StepError. */
+  bundle(name: string, digest: string): Promise<Bundle>;
+  launch(bundle: Bundle, places: Places): Promise<Launched>;
 }
 export interface VersionOptions {
   readonly bundle: Bundle;
@@ -67,7 +74,10 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
   const instance = new PluginInstance({
     bundle,
     config: options.spec.config ?? {},
-    launch: () => launchPlugin(bundle, options.isolation, places, { ...host, slot }),
+    launch: () =>
+      host.source
+        ? host.source.launch(bundle, places)
+        : launchPlugin(bundle, options.isolation, places, { ...host, slot }),
     clock: host.clock,
     log: host.log.with({ plugin: name }),
     onChange: options.onChange,

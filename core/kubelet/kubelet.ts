@@ -27,6 +27,7 @@ import { PodWorker } from './pod-worker.ts';
 import { ReferencedObjects } from './referenced-objects.ts';
 import type { KubeletAccess } from './server/access.ts';
 import { PodTokens } from './volumes/token.ts';
+import { TrustBundles } from './volumes/trust-bundles.ts';
 import { PodVolumes } from './volumes/volumes.ts';
 import { Gate, type WorkerContext } from './worker-context.ts';
 
@@ -194,6 +195,7 @@ class Loop implements Kubelet {
         configMaps,
         secrets,
         tokens: new PodTokens(client, clock),
+        trustBundles: new TrustBundles(informers, clock, onChange),
         clock,
         exec: options.exec,
         files: options.files ?? systemFiles,
@@ -298,6 +300,7 @@ class Loop implements Kubelet {
     this.#seen.delete(uid);
     configMaps.release(uid);
     secrets.release(uid);
+    volumes.trustBundles.release(uid);
     images.forget(uid);
     crashes.forget(uid);
     volumes.tokens.forget(uid);

@@ -1,6 +1,6 @@
 import { podKind } from '#api';
 import type { Exec } from '#base';
-import type { ControllerSpec, EventRecorder, SchedulerPlugin } from '#sdk';
+import type { ControllerSpec, EventRecorder, SchedulerPlugin, SchedulingAdviser } from '#sdk';
 import { createAuthorizer } from '../apiserver/auth/authorizer.ts';
 import { createNodeUses } from '../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../apiserver/auth/node-restriction.ts';
@@ -128,8 +128,9 @@ export async function runScheduler(
   network: Network,
   rules?: readonly SchedulerPlugin[],
   withEvents = true,
+  advisers?: () => readonly SchedulingAdviser[],
 ): Promise<void> {
-  await startScheduler({ ...connect(process, network, 'default-scheduler', withEvents), rules });
+  await startScheduler({ ...connect(process, network, 'default-scheduler', withEvents), rules, advisers });
 }
 
 /** A machine: what outlives the kubelet that works on it. */

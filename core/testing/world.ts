@@ -1,7 +1,7 @@
 import { type Kind, type KubeObject, keyOf } from '#api';
 import { type Clock, type Log, messageOf, silentLog } from '#base';
 import type { Client, Fetch } from '#client';
-import type { ControllerSpec, SchedulerPlugin } from '#sdk';
+import type { ControllerSpec, SchedulerPlugin, SchedulingAdviser } from '#sdk';
 import type { KindRegistry } from '../apiserver/contract.ts';
 import type { DefinableSchema } from '../apiserver/schema/schema.ts';
 import { createClient } from '../client/http.ts';
@@ -60,6 +60,8 @@ export interface WorldOptions {
 export interface WorldExtension {
   server?(process: SimProcess, server: ExtendedServer): Promise<void>;
   controllers?(process: SimProcess, network: Network): Promise<void>;
+  /** Asked by the scheduler. */
+  readonly advisers?: () => readonly SchedulingAdviser[];
   /** The process `plugin`: started by nobody but `restart('plugin')`. */
   plugin?(process: SimProcess, network: Network): Promise<void>;
 }
@@ -253,7 +255,7 @@ export class World implements AsyncDisposable {
         await runControllers(process, this.network, controllers, events);
         return extend?.controllers?.(process, this.network);
       case 'scheduler':
-        return runScheduler(process, this.network, schedulerRules, events);
+        return runScheduler(process, this.network, schedulerRules, events, extend?.advisers);
       case 'plugin':
         return extend?.plugin?.(process, this.network);
       default:

@@ -16,6 +16,7 @@ export const nodeRules: readonly Rule[] = [
   { verbs: read, groups: [''], resources: ['services'] },
   { verbs: read, groups: ['storage.k8s.io'], resources: ['csidrivers'] },
   { verbs: read, groups: ['node.k8s.io'], resources: ['runtimeclasses'] },
+  { verbs: read, groups: ['certificates.k8s.io'], resources: ['clustertrustbundles'] },
   { verbs: ['create'], groups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
   {
     verbs: ['create'],

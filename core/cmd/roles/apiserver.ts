@@ -79,11 +79,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     serviceRange: config.serviceCidr,
     ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
     nodePorts: rangeOf(config.nodePorts),
-    advertise: {
-      ip: config.nodeIp,
-      port: config.port,
-      ...(loopback && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
-    },
+    advertise: advertised(config),
     frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
@@ -113,6 +109,12 @@ const rangeOf = (text: string): [from: number, to: number] => {
   const [from, to] = text.split('-').map(Number);
   return [from!, to!];
 };
+
+const advertised = (config: Config) => ({
+  ip: config.nodeIp,
+  port: config.port,
+  ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
+});
 
 /** Absent in a home that no `up` of this version has seen. */
 function frontProxyOf(home: Home) {

@@ -7,11 +7,13 @@ import { writeAtomically } from './atomic-writer.ts';
 import { prepareHostPath } from './host-path.ts';
 import { commonUser, defaultFileMode, downwardFiles, keyFiles, type Payload, safePath } from './payload.ts';
 import type { PodTokens } from './token.ts';
+import type { TrustBundles } from './trust-bundles.ts';
 
 export interface VolumeSources {
   readonly configMaps: ReferencedObjects<ConfigMap>;
   readonly secrets: ReferencedObjects<Secret>;
   readonly tokens: PodTokens;
+  readonly trustBundles: TrustBundles;
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
@@ -161,6 +163,11 @@ export class PodVolumes {
         const isPrivate = owner !== undefined || pod.spec?.securityContext?.fsGroup !== undefined;
         const bytes = new TextEncoder().encode(held.token);
         part.set(safePath(path), { bytes, mode: isPrivate ? 0o600 : mode, user: owner });
+      }
+      if (source.clusterTrustBundle) {
+        const { path, user = defaultUser } = source.clusterTrustBundle;
+        const text = await this.sources.trustBundles.text(this.uid, source.clusterTrustBundle);
+        part.set(safePath(path), { bytes: new TextEncoder().encode(text), mode, user });
       }
       for (const [path, file] of part) files.set(path, file);
     }

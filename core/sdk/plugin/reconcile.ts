@@ -6,6 +6,9 @@ import { type Again, type Delay, type ReconcileOptions, type ReconcileTools, Ret
 import { viewOf } from './resources.ts';
 import { parseDuration } from './schema.ts';
 
+/** What holds an object of a plugin's kind until its `finalize` has returned. */
+export const finalizerOf = (plugin: string, { group }: Pick<Kind, 'group'>): string => `${plugin}.${group}/finalize`;
+
 type Tools = ReconcileTools<Record<string, readonly string[]>, string, unknown>;
 type Run = (object: CustomView<unknown, unknown>, tools: Tools, context: ReconcileContext) => Promise<Again | void>;
 const ownerIndex = 'controller-uid';
@@ -20,7 +23,7 @@ export function controllerOf(
   kindOf: (name: string) => Kind<KubeObject>,
 ): ControllerSpec<CustomObject> {
   const owned = (options.owns ?? []).map((each) => [each, kindOf(each)] as const);
-  const finalizer = `${name}.${resource.kind.group}/finalize`;
+  const finalizer = finalizerOf(name, resource.kind);
   return {
     name: `${name}-${resource.kind.plural}`,
     watches: resource.kind,

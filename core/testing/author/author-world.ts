@@ -4,6 +4,7 @@ import type { Kind, KubeObject } from '#api';
 import { PintleError } from '#base';
 import type { Client } from '#client';
 import type { Plugin } from '#sdk';
+import { withConversion } from '../../host/hooks/conversion.ts';
 import type { BuiltinPlugin } from '../../host/parts.ts';
 import { PluginMetrics } from '../../host/plugin-metrics.ts';
 import { provisionIdentity, provisionKinds } from '../../host/provision.ts';
@@ -176,7 +177,8 @@ export class AuthorWorld implements AsyncDisposable {
     const { world, subject, trial } = this;
     const { plugin } = subject;
     const { name, resources = [], needs = {} } = plugin;
-    const manifest = { name, needs, resources: resources.map(({ manifest }) => manifest) } as never;
+    const definitions = resources.map(({ manifest, convert }) => (convert ? withConversion(manifest, name) : manifest));
+    const manifest = { name, needs, resources: definitions } as never;
     const { signal } = new AbortController();
     await world.drive(provisionKinds(world.directClient, manifest, world.clock, signal));
     await world.drive(provisionIdentity(world.directClient, manifest, needs as never));

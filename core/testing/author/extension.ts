@@ -1,13 +1,18 @@
-import { apiVersionOf, type KubeObject, StatusError } from '#api';
 import { createLog, type Log } from '#base';
-import { type AdmissionHook, type Admitted, type Contributions, type Plugin, startPlugin } from '#sdk';
+import { answerHooks, type Contributions, type Plugin, type SchedulingAdviser, startPlugin } from '#sdk';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
 import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { createClient } from '../../client/http.ts';
 import { startParts } from '../../host/builtin.ts';
+import { KnownHooks, pluginAdmission } from '../../host/hooks/admission.ts';
+import { convertingByPlugins } from '../../host/hooks/conversion.ts';
+import type { AskPlugin } from '../../host/hooks/door.ts';
+import { hooksOf } from '../../host/hooks/points.ts';
+import type { HookStatus } from '../../host/kind.ts';
 import { apiParts, type BuiltinPlugin, controllersParts } from '../../host/parts.ts';
 import { PluginMetrics } from '../../host/plugin-metrics.ts';
+import { providesOf } from '../../host/provides.ts';
 import { connect, type ExtendedServer, tokenOfPlugin } from '../components.ts';
 import type { Network } from '../network.ts';
 import type { SimProcess } from '../process.ts';
@@ -20,11 +25,13 @@ export interface Subject {
   readonly log: (line: string) => void;
   /** Of the newest life; hooks are called in the server's process. */
   contributions?: Contributions;
+  hooksChanged?: () => void;
 }
 
 /** A world with the built-in plugins `parts`, and the subject as the process `plugin`. */
 export const extensionOf = (parts: readonly BuiltinPlugin[], subject: Subject | undefined): WorldExtension => ({
   server: (process, extended) => extendServer(process, extended, parts, subject),
+  advisers: subject && advisersOf(subject),
   async controllers(process, network) {
     const { clock, random, log } = process;
     const { client, informers } = connect(process, network, 'controllers', false);
@@ -32,7 +39,9 @@ export const extensionOf = (parts: readonly BuiltinPlugin[], subject: Subject | 
     await startParts(controllersParts(parts, { informers, metrics }, { client, clock, random, log }), { clock, log });
   },
   async plugin(process, network) {
-    if (subject) subject.contributions = await startSubject(process, network, subject);
+    if (!subject) return;
+    subject.contributions = await startSubject(process, network, subject);
+    subject.hooksChanged?.();
   },
 });
 
@@ -52,13 +61,21 @@ async function extendServer(
   });
   const list = apiParts(
     parts,
-    { kinds, reader, schema, hooks, kit: strategyKit, checkMetadata: (next, current) => checkMetadata(next, current) },
+    {
+      kinds,
+      reader,
+      schema,
+      hooks,
+      kit: strategyKit,
+      checkMetadata: (next, current) => checkMetadata(next, current),
+      callWebhook: convertingByPlugins(askOf(subject), () => kinds.all(), undefined),
+    },
     { client, clock, random, log },
   );
   const { reports } = await startParts(list, { clock, log });
   const failed = reports.find(({ state }) => state !== 'active');
   if (failed) throw new Error(`${failed.name}: ${failed.error}`);
-  if (subject) hooks.add(hookOf(subject));
+  if (subject) addHooks(subject, { server, schema, hooks });
 }
 
 async function startSubject(process: SimProcess, network: Network, subject: Subject): Promise<Contributions> {
@@ -77,30 +94,34 @@ async function startSubject(process: SimProcess, network: Network, subject: Subj
   return running.contributions;
 }
 
-/** The plugin's admission hooks. */
-function hookOf(subject: Subject): AdmissionHook {
-  const { name } = subject.plugin;
-  const admitted = (request: Parameters<NonNullable<AdmissionHook['validate']>>[0]) =>
-    request.subresource === '' && request.operation !== 'CONNECT' ? request : undefined;
-  return {
-    name,
-    async mutate(request) {
-      const { kind, object, operation, user, dryRun } = admitted(request) ?? {};
-      for (const { resource, change } of subject.contributions?.mutators ?? [])
-        if (object && kind && apiVersionOf(kind) === apiVersionOf(resource.kind) && kind.kind === resource.kind.kind)
-          await change({ operation, object, user, dryRun } as unknown as Admitted<never>);
-    },
-    async validate(request) {
-      const { kind, object, current, operation, user, dryRun } = admitted(request) ?? {};
-      for (const { resource, judge } of subject.contributions?.validators ?? []) {
-        if (!kind || kind.group !== resource.kind.group || kind.kind !== resource.kind.kind) continue;
-        const view = (one: object | undefined) => one && resource.read(one as KubeObject);
-        const call = { operation, object: view(object ?? current), old: view(current), user, dryRun };
-        const verdict = await judge(call as unknown as Admitted<never>);
-        if (verdict === true) continue;
-        const why = typeof verdict === 'string' ? `: ${verdict}` : ' without explanation';
-        throw new StatusError(403, 'Forbidden', `admission plugin "${name}" denied the request${why}`);
-      }
-    },
-  };
+/** Its hooks in the server, by the same code as in production; asked without a way between, in any life. */
+function addHooks(subject: Subject, { server, hooks }: ExtendedServer): void {
+  const known = new KnownHooks();
+  known.set(subject.plugin.name, statusesOf(subject));
+  subject.hooksChanged = () => known.set(subject.plugin.name, statusesOf(subject));
+  hooks.add(pluginAdmission(known, askOf(subject), server.kinds));
 }
+function statusesOf({ contributions, plugin }: Subject): HookStatus[] {
+  if (!contributions) return [];
+  const resources = (plugin.resources ?? []).map(({ manifest }) => manifest);
+  return hooksOf({ provides: providesOf(contributions), resources }, {});
+}
+const askOf =
+  (subject: Subject | undefined): AskPlugin =>
+  async (plugin, hook, method, asked) => {
+    if (!subject?.contributions) throw new Error(`plugin ${plugin} does not run: ${hook}`);
+    return (await answerHooks(subject.contributions)(method, asked)) as never;
+  };
+
+/** Its scheduling rules, for the scheduler. */
+const advisersOf = (subject: Subject) => (): SchedulingAdviser[] =>
+  (subject.contributions?.scheduling ?? []).map(({ name: rule }) => {
+    const ask = askOf(subject);
+    const { name } = subject.plugin;
+    return {
+      name: `${name}/${rule}`,
+      required: false, // as long as the operator has granted nothing else
+      advise: (pod, nodes) => ask(name, `schedule ${rule}`, 'schedule', { rule, pod, nodes }),
+      permit: (pod, node) => ask(name, `schedule ${rule}`, 'permit', { rule, pod, node }),
+    };
+  });

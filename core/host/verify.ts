@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { PintleError } from '#base';
+import { type Bundle, readBundle } from './bundle.ts';
+import { configMistakes } from './config-check.ts';
+import type { PluginSpec } from './kind.ts';
+import type { Isolation } from './manifest.ts';
+import { unapproved } from './rbac.ts';
+import { StepError } from './status.ts';
+import type { VersionHost } from './version.ts';
+
+/** The right to say who somebody is. */
+const authenticatorNeed = 'tokenreviews.authentication.k8s.io';
+
+export const bundleFolder = (folder: string, name: string, digest: string): string =>
+  join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
+
+/** The bundle with this digest from the host's store, every file of it as it was built. Throws StepError Verified. */
+export async function verified(
+  { folder, files, source }: Pick<VersionHost, 'folder' | 'files' | 'source'>,
+  name: string,
+  digest: string,
+): Promise<Bundle> {
+  if (source) return source.bundle(name, digest);
+  try {
+    const bundle = await readBundle(bundleFolder(folder, name, digest), files, digest);
+    if (bundle.manifest.name === name) return bundle;
+    throw new StepError('Verified', 'OtherName', `the bundle is of plugin ${bundle.manifest.name}`);
+  } catch (error) {
+    if (!(error instanceof PintleError)) throw error;
+    throw new StepError('Verified', error.code === 'BUNDLE_MODIFIED' ? 'Modified' : 'NoBundle', error.message);
+  }
+}
+
+/** The level it runs at. Throws StepError Approved for needs that are not approved, a weaker level than it asks for, and a configuration that its schema refuses. */
+export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation, config = {} }: PluginSpec): Isolation {
+  const missing = unapproved(manifest.needs, approvedNeeds);
+  if (missing.length > 0)
+    throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
+  const { authenticators = [] } = manifest.provides;
+  if (authenticators.length > 0 && !approvedNeeds[authenticatorNeed]?.includes('create'))
+    throw new StepError(
+      'Approved',
+      'AuthenticatorNotApproved',
+      `it says who has a token (${authenticators.join(', ')}): that needs ${authenticatorNeed}: create, approved`,
+    );
+  if (isolation === 'process' && manifest.isolation === 'sandbox')
+    throw new StepError(
+      'Approved',
+      'WeakerIsolation',
+      'spec.isolation may raise the level of the manifest (sandbox), not lower it',
+    );
+  const mistakes = configMistakes(manifest.config, config);
+  if (mistakes.length > 0) throw new StepError('Approved', 'BadConfig', mistakes.join('; '));
+  return isolation ?? manifest.isolation;
+}
