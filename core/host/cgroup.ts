@@ -1,6 +1,6 @@
 import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Files } from '#base';
+import type { Clock, Files } from '#base';
 
 export interface Cgroup {
   /** A process that writes itself here is in. */
@@ -49,7 +49,22 @@ const groupOf = (
   },
 });
 
-/** Takes the group away once it is empty. */
-export async function removeCgroup(name: string): Promise<void> {
+const roundsMax = 100;
+/** Ends what is left in the group (children that outlived the plugin), and takes it away. */
+export async function removeCgroup(files: Files, clock: Clock, name: string): Promise<void> {
+  for (let round = 0; round < roundsMax; round++) {
+    const pids = await Promise.all(
+      ['', 'pids'].map((hierarchy) =>
+        files.readFile(join(base, hierarchy, name, 'cgroup.procs'), 'utf8').catch(() => ''),
+      ),
+    );
+    const left = pids.flatMap((text) => text.split('\n')).filter((pid) => /^[1-9]\d*$/.test(pid));
+    if (left.length === 0) break;
+    for (const pid of left)
+      try {
+        process.kill(Number(pid), 'SIGKILL');
+      } catch {} // it has gone meanwhile
+    await clock.sleep(10);
+  }
   for (const hierarchy of ['', 'memory', 'pids']) await rmdir(join(base, hierarchy, name)).catch(() => {});
 }

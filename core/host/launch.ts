@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { type DuplexChild, type Files, ownProgram, ownUserId, PintleError, programPath, type spawnDuplex } from '#base';
+import {
+  type Clock,
+  type DuplexChild,
+  type Files,
+  ownProgram,
+  ownUserId,
+  PintleError,
+  programPath,
+  type spawnDuplex,
+} from '#base';
 import type { Bundle } from './bundle.ts';
 import { prepareCgroup, removeCgroup } from './cgroup.ts';
 import type { Isolation } from './manifest.ts';
@@ -25,6 +34,7 @@ export interface Launched {
   readonly clear: () => Promise<void>;
 }
 export interface LaunchOptions {
+  readonly clock: Clock;
   readonly spawn: typeof spawnDuplex;
   readonly files: Files;
   /** Tells clusters of one machine apart. */
@@ -113,6 +123,6 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
     apiSocket: `/api/${socketName}`,
     facts: cgroup?.facts ?? ['no memory limit: that needs root'],
     memoryBytes: async () => cgroup?.memoryBytes(),
-    clear: async () => void (cgroup && (await removeCgroup(group))),
+    clear: async () => void (cgroup && (await removeCgroup(options.files, options.clock, group))),
   };
 }

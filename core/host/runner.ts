@@ -26,14 +26,20 @@ import { providesOf } from './provides.ts';
  */
 export async function runPlugin(plugin: Plugin): Promise<void> {
   const write = ownOutput();
+  const fail = async (error: unknown): Promise<never> => {
+    await write(JSON.stringify({ type: 'failed', message: messageOf(error) } satisfies FromPlugin));
+    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    process.exit(1);
+  };
+  // Bun goes on after an error that nobody caught while a module still waits: half a plugin must not look like a whole one.
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+    process.on(event, (error) => void fail(error));
   try {
     if (process.argv.includes('--record')) await write(JSON.stringify(await record(plugin)));
     else await serve(plugin, (message) => void write(JSON.stringify(message)));
     process.exit(0);
   } catch (error) {
-    await write(JSON.stringify({ type: 'failed', message: messageOf(error) } satisfies FromPlugin));
-    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-    process.exit(1);
+    await fail(error);
   }
 }
 

@@ -36,8 +36,13 @@ const until = (ms: number) => new Promise((done) => setTimeout(done, ms));
 export default plugin({
   name: "noter", version: "${version}", sdk: "^1.0", needs: { ${needs} },
   config: t.object({ word: t.string().default("hello") }),
-  async setup({ api, config, signal }) {
+  async setup({ api, config, signal, metrics, command }) {
     ${setup}
+    metrics.gauge("noter_up", "Up.").set(1);
+    command({ name: "count", help: "Counts notes.", flags: t.object({ word: t.string() }), async run({ flags, print }) {
+      const notes = await api.configmaps.get({ namespace: "default", name: "note-1-0-0" });
+      print(flags.word + " " + notes.data?.word);
+    } });
     void (async () => {
       for (; !signal.aborted; await until(100))
         await api.configmaps.create({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "note-" + "${version}".replaceAll(".", "-"), namespace: "default" }, data: { word: config.word } }).catch(() => {});
@@ -80,6 +85,18 @@ test.skipIf(!able)('needs are shown and must be approved; then it runs, sandboxe
   expect(
     await kubectl('auth', 'can-i', 'list', 'secrets', '--as=system:serviceaccount:pintle-plugins:noter').catch(String),
   ).toContain('no');
+});
+
+test.skipIf(!able)('its command runs under the rights of who types it; its metrics are served', async () => {
+  const said = await cluster.run('noter', 'count', '--word', 'the note says');
+  expect([said.err, said.out.trim()]).toEqual(['', 'the note says first']);
+  const wrong = await cluster.run('noter', 'count', '--wrod=x');
+  expect(wrong.err).toContain('there is no flag --wrod [BAD_PLUGIN_FLAG]');
+  expect((await cluster.run('noter', 'nothing')).err).toContain('[UNKNOWN_PLUGIN_COMMAND]');
+  expect((await cluster.run('noter')).out).toContain('./pintle noter count  Counts notes.');
+  await until('its metrics', async () =>
+    (await kubectl('get', '--raw', '/metrics/plugins')).includes('noter_up{plugin="noter"} 1'),
+  );
 });
 
 test.skipIf(!able || process.getuid?.() !== 0)('killed, it is back within two seconds and counted', async () => {
