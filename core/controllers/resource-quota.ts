@@ -11,12 +11,16 @@ import {
   type ResourceQuota,
   resourceQuotaKind,
 } from '#api';
-import type { InformerFactory } from '#client';
+import type { Client, InformerFactory } from '#client';
 import type { ControllerSpec } from '#sdk';
+import { discoverKinds } from './discovery.ts';
 
 type Quota = ResourceQuota & KubeObject;
 /** Kinds that nobody tells us about are counted again after this long. */
 const recountMs = 60_000;
+/** Of custom kinds, which come and go and are not followed. */
+const recountCustomMs = 5_000;
+const pageObjects = 500;
 /**
  * A charge is written before the object it is for. Counting in between would take it back, and one object too many be
  * let in: a quota is only lowered when nothing was charged for so long.
@@ -47,25 +51,56 @@ export const resourceQuotaController: ControllerSpec<Quota> = {
       const kinds = kindsOf(Object.keys(hard));
       // A kind that nobody followed before has an empty cache for a moment.
       await Promise.all(kinds.map((kind) => informers.informer(kind).synced));
-      const used = count(current, kinds, clock.now(), (kind) =>
+      const builtin = count(current, kinds, clock.now(), (kind) =>
         informers
           .informer(kind)
           .cache.list()
           .filter((object) => object.metadata.namespace === namespace),
       );
+      const customNames = customCounts(Object.keys(hard));
+      const custom = customNames.length > 0 ? await countCustom(client, namespace!, customNames) : {};
+      // What is not served now is not known: what was charged for it stands.
+      const unknown = customNames.filter((name) => custom[name] === undefined);
+      const kept = Object.fromEntries(unknown.map((name) => [name, current.status?.used?.[name] ?? '0']));
+      const used: Amounts = { ...builtin, ...kept, ...custom };
       const status = { hard, used };
+      const againMs = customNames.length > 0 ? recountCustomMs : recountMs;
       const same = (a: Amounts | undefined, b: Amounts): boolean =>
         JSON.stringify(Object.entries(a ?? {}).sort()) === JSON.stringify(Object.entries(b).sort());
-      if (same(current.status?.hard, hard) && same(current.status?.used, used)) return { requeueAfterMs: recountMs };
+      if (same(current.status?.hard, hard) && same(current.status?.used, used)) return { requeueAfterMs: againMs };
       const quietMs = clock.monotonicMs() - sinceMs;
       if (isLower(used, current.status?.used) && quietMs < settleMs) return { requeueAfterMs: settleMs - quietMs };
       await client.update(resourceQuotaKind, { ...current, status }, { subresource: 'status' });
-      return { requeueAfterMs: recountMs };
+      return { requeueAfterMs: againMs };
     },
   },
 };
 /** When this state of a quota was first seen; each change of it is another object of the cache. */
 const seenMs = new WeakMap<Readonly<Quota>, number>();
+
+/** `count/foos.example.com` of kinds that are not built in. Pure. */
+export const customCounts = (names: readonly string[]): string[] =>
+  names.filter((name) => {
+    const counted = /^count\/(.+\..+)$/.exec(name)?.[1];
+    return counted !== undefined && !countable.some((kind) => `${kind.plural}.${kind.group}` === counted);
+  });
+async function countCustom(client: Client, namespace: string, names: readonly string[]): Promise<Amounts> {
+  const { kinds } = await discoverKinds(client);
+  const found: Amounts = {};
+  for (const name of names) {
+    const kind = kinds.find(({ plural, group, namespaced }) => namespaced && name === `count/${plural}.${group}`);
+    if (!kind) continue;
+    let counted = 0;
+    let next: string | undefined;
+    do {
+      const page = await client.list(kind, { namespace, limit: pageObjects, ...(next ? { continue: next } : {}) });
+      counted += page.items.length;
+      next = page.metadata?.continue || undefined;
+    } while (next);
+    found[name] = String(counted);
+  }
+  return found;
+}
 
 /** Something is counted less than what was charged for it. Pure. */
 export const isLower = (counted: Amounts, charged: Amounts | undefined): boolean =>
