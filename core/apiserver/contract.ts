@@ -152,6 +152,16 @@ export interface TokenIssuer {
   review(token: string, audiences: readonly string[] | undefined): Promise<JsonObject>;
 }
 
+/** Pure work on large answers, away from the request loop. */
+export interface HeavyWork {
+  /** Throws StatusError 429 when too much is waiting, 500 when it failed. */
+  run(task: {
+    readonly type: 'yaml' | 'gnostic' | 'protobuf';
+    /** What is brought into another form. */
+    readonly json: Uint8Array;
+  }): Promise<Uint8Array>;
+}
+
 export interface ApiServerOptions {
   readonly store: Store;
   readonly clock: Clock;
@@ -182,6 +192,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Absent: everything is done on the loop. */
+  readonly heavy?: HeavyWork;
   /**
    * How this server proves itself to aggregated ones (PEM): the client certificate, the authority that they are told to trust
    * for it, and the one of clients. Absent: aggregated servers see nobody's certificate and believe nothing.

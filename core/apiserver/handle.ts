@@ -71,9 +71,8 @@ export function createHandler(core: Core): (request: Request, upgrade: Upgrade) 
 async function route(core: Core, request: Request, info: RequestInfo, upgrade: Upgrade): Promise<Response | undefined> {
   const user = await authenticate(core, request);
   await authorize(core, user, info);
-  const elsewhere = await core.aggregator?.answer(request, info, user);
-  if (elsewhere) return elsewhere;
-  if (!info.isResource) return answerPath(core, request, info);
+  const remote = core.aggregator?.find(info);
+  if (!info.isResource && !remote) return answerPath(core, request, info);
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     arrivals.get(request)?.done(); // its body is a stream of its own
     await admitConnection(core, request, info, user);
@@ -84,6 +83,7 @@ async function route(core: Core, request: Request, info: RequestInfo, upgrade: U
   const leave = lane.enter(user.name);
   if (!leave) throw errors.tooManyRequests('Too many requests, please try again later.', 1);
   try {
+    if (remote) return await core.aggregator?.answer(remote, request, user);
     return await answerResource(core, request, info, user, upgrade);
   } finally {
     leave();

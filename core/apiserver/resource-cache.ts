@@ -33,7 +33,7 @@ interface Bucket {
 export class ResourceCache {
   readonly prefix: string;
   readonly sinks = new Set<EventSink>();
-  readonly #decoded = new DecodedPool();
+  readonly #decoded: DecodedPool;
   readonly #buckets = new Map<string, Bucket>();
   /** What is stored and cannot be opened, by local key. It is in no list, no index and no event. */
   readonly #unreadable = new Map<string, CachedObject>();
@@ -56,6 +56,7 @@ export class ResourceCache {
     since: ResourceVersion,
   ) {
     this.prefix = prefixOf(served.kind);
+    this.#decoded = new DecodedPool(served.decodedBytesMax);
     this.#indexField = served.kind.group === '' ? indexedFields[served.kind.plural] : undefined;
     this.#ringStart = since;
     this.lastChange = since;

@@ -14,11 +14,20 @@ export function objectAnswer(call: Call, object: CachedObject, status = 200): Re
   return valueAnswer(call, viewObject(view, object), status);
 }
 
+/** Of JSON: YAML of it takes 10 ms and more. */
+const heavyFromBytes = 32 * 1024;
+
 /** True: the protobuf forms of the objects themselves are the answer. */
 export const isMessage = ({ wanted }: View): boolean => wanted.format === 'protobuf' && wanted.as === 'object';
 
 export async function valueAnswer(call: Call, value: unknown, status = 200): Promise<Response> {
   const { format, pretty } = call.wanted;
+  const { heavy } = call.core.options;
+  if (format === 'yaml' && heavy) {
+    const json = Buffer.from(JSON.stringify(value));
+    if (json.length >= heavyFromBytes)
+      return bytesAnswer(call.request, await heavy.run({ type: 'yaml', json }), { status, type: yamlType });
+  }
   if (format === 'yaml') return bytesAnswer(call.request, await yamlText(value), { status, type: yamlType });
   const message = format === 'protobuf' ? call.core.encodings.value(value) : undefined;
   if (message) return bytesAnswer(call.request, message, { status, type: protobufType });

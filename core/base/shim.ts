@@ -3,7 +3,16 @@
  * FOLDER/run.json says, writes its output with times to FOLDER/log, serves attach on a socket and leaves the exit code
  * in FOLDER/exit.json. It outlives the kubelet, which finds everything again in these files.
  */
-import { appendFileSync, closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { RootStep } from './root.ts';
@@ -35,6 +44,7 @@ export interface ShimExit {
 }
 const logBytesMax = 10 * 1024 * 1024; // then it becomes log.1, which replaces the former one: 20 MB for each container
 const lineBytesMax = 16 * 1024; // longer lines are cut, as container engines do
+const enterMsMax = 20_000; // a bound for what would never come; it takes a millisecond
 const drainAfterExitMs = 500; // a grandchild may hold the pipes open
 
 /** Field 22 of /proc/PID/stat: when the process started, in clock ticks since boot. 0 when it is gone or only a zombie. */
@@ -211,6 +221,19 @@ async function start(run: ShimRun, said: Said): Promise<Program> {
   return run.tty ? startOnTerminal(run, said) : startWithPipes(run, said);
 }
 
+/**
+ * Resolves when the program has entered its own root, or has ended. Before, it has not begun, and what is executed beside it
+ * would go by its root into the host's.
+ */
+async function inItsRoot({ pid }: Bun.Subprocess): Promise<void> {
+  for (const end = performance.now() + enterMsMax; performance.now() < end; await Bun.sleep(1))
+    try {
+      if (readlinkSync(`/proc/${pid}/root`) !== '/' || startTicksOf(pid) === 0) return;
+    } catch {
+      return; // it has ended, or is a program already that may not be looked into
+    }
+}
+
 async function main(folder: string): Promise<void> {
   try {
     closeSync(openSync(join(folder, 'claim'), 'wx')); // a second shim for the same container ends here
@@ -237,6 +260,7 @@ async function main(folder: string): Promise<void> {
     return;
   }
   const { child } = program;
+  if (run.root) await inItsRoot(child);
   writeWhole(join(folder, 'status.json'), {
     pid: child.pid,
     startTicks: startTicksOf(child.pid),

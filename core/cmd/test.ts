@@ -67,7 +67,7 @@ async function runTier(tier: Tier, sums: Sums): Promise<void> {
     }
     return runFiles(['./core/', './net/', './plugins/'], ['--timeout', '60000'], false, sums); // within 10 s: nothing here needs the machine
   }
-  if (tier === 'integration') return runFiles(['./test/'], ['--timeout', '120000'], true, sums);
+  if (tier === 'integration') return runFiles(['./test/', './examples/'], ['--timeout', '120000'], true, sums);
   if (tier === 'sim') return runFiles(filesOf('test/sim', '.sim.ts'), ['--timeout', '300000'], false, sums);
   const files = filesOf(`test/${tier === 'bench' ? 'bench' : tier}`, tier === 'bench' ? '.bench.ts' : `.${tier}.ts`);
   for (const file of files) await runFiles([file], ['--timeout', '240000'], true, sums);

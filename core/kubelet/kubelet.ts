@@ -26,6 +26,7 @@ import { statusOf } from './pod-memory.ts';
 import { PodWorker } from './pod-worker.ts';
 import { ReferencedObjects } from './referenced-objects.ts';
 import type { KubeletAccess } from './server/access.ts';
+import { PodCertificates } from './volumes/pod-certificates.ts';
 import { PodTokens } from './volumes/token.ts';
 import { TrustBundles } from './volumes/trust-bundles.ts';
 import { PodVolumes } from './volumes/volumes.ts';
@@ -196,6 +197,7 @@ class Loop implements Kubelet {
         secrets,
         tokens: new PodTokens(client, clock),
         trustBundles: new TrustBundles(informers, clock, onChange),
+        certificates: new PodCertificates(client, clock, nodeName),
         clock,
         exec: options.exec,
         files: options.files ?? systemFiles,
@@ -301,6 +303,7 @@ class Loop implements Kubelet {
     configMaps.release(uid);
     secrets.release(uid);
     volumes.trustBundles.release(uid);
+    volumes.certificates.forget(uid);
     images.forget(uid);
     crashes.forget(uid);
     volumes.tokens.forget(uid);

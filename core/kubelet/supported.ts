@@ -2,7 +2,14 @@ import type { Container, Pod, Volume } from '#api';
 import { containersOf, type Role } from './names.ts';
 
 const volumeKinds = new Set(['name', 'emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected']);
-const projections = new Set(['configMap', 'secret', 'downwardAPI', 'serviceAccountToken', 'clusterTrustBundle']);
+const projections = new Set([
+  'configMap',
+  'secret',
+  'downwardAPI',
+  'serviceAccountToken',
+  'clusterTrustBundle',
+  'podCertificate',
+]);
 const resourceNames = new Set(['cpu', 'memory']);
 /** What somebody else lets this node offer: the scheduler counts it, and to the engine it means nothing, as upstream. */
 const isExtended = (name: string): boolean => name.includes('/') && !name.includes('kubernetes.io/');
@@ -76,7 +83,7 @@ function namesOwner({ configMap, secret, downwardAPI, projected }: Volume): bool
   const sources = (projected?.sources ?? []).flatMap((source) => [
     ...[source.configMap, source.secret, source.downwardAPI].flatMap((one) => one?.items ?? []),
     ...(source.serviceAccountToken ? [source.serviceAccountToken] : []),
-    ...(source.clusterTrustBundle ? [source.clusterTrustBundle] : []),
+    ...[source.clusterTrustBundle, source.podCertificate].filter((one) => one !== undefined),
   ]);
   const items = [configMap, secret, downwardAPI].flatMap((one) => one?.items ?? []);
   return (

@@ -164,6 +164,8 @@ export interface ServedKind {
     call: RestCall,
     object?: AnyObject,
   ) => Promise<{ readonly object?: KubeObject; readonly items?: readonly KubeObject[] }>;
+  /** How much of its objects, as JSON, may stay decoded; default 8 MiB. For large objects that are read once. */
+  readonly decodedBytesMax?: number;
   /** Sent as a warning with every answer. */
   readonly deprecation?: string;
 }

@@ -135,3 +135,26 @@ async function keyPem(key: CryptoKey): Promise<string> {
 
 const importKey = (key: string): Promise<CryptoKey> =>
   crypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(key), algorithm, false, ['sign']);
+
+const keyAlgorithms = {
+  ECDSAP256: { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
+  ECDSAP384: { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
+  ECDSAP521: { name: 'ECDSA', namedCurve: 'P-521', hash: 'SHA-512' },
+  ED25519: { name: 'Ed25519' },
+  RSA3072: rsa(3072),
+  RSA4096: rsa(4096),
+} as const;
+function rsa(modulusLength: number) {
+  return { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength, publicExponent: new Uint8Array([1, 0, 1]) };
+}
+
+/** A new key, and a request for a certificate that says nothing but that its sender holds it. Throws for a type of key that is not known. */
+export async function requestCertificate(
+  keyType: string,
+): Promise<{ readonly key: string; readonly requestDer: Uint8Array }> {
+  if (!Object.hasOwn(keyAlgorithms, keyType)) throw new Error(`keys of type ${keyType} cannot be made`);
+  const chosen = keyAlgorithms[keyType as keyof typeof keyAlgorithms];
+  const keys = (await crypto.subtle.generateKey(chosen, true, ['sign', 'verify'])) as CryptoKeyPair;
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: chosen });
+  return { key: await keyPem(keys.privateKey), requestDer: new Uint8Array(request.rawData) };
+}

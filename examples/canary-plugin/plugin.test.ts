@@ -30,14 +30,14 @@ test("half of the pods become the canary's, then none", async () => {
   await w.until(() => w.expect("canaries/shop", { status: { percent: 0, phase: "Done" } }), "2m");
   await w.expect("replicationcontrollers/stable", { spec: { replicas: 4 } });
   expect(w.metrics["canary_moves_total"]).toBeGreaterThan(0);
-});
+}, 60_000);
 
 test("a jump is refused, and so is a canary of itself", async () => {
   await using w = await world({ seed: 2, plugin: canary });
   const refusal = (text: string) => w.apply(text).then(() => "", ({ message }: Error) => message);
   expect(await refusal(share(60))).toContain("spec.percent may rise by 50 at once, and it is 0 now");
   expect(await refusal(share(10).replace("canary: canary", "canary: stable"))).toContain("must be two replication controllers");
-});
+}, 60_000);
 
 test("what is missing is named, and waited for", async () => {
   await using w = await world({ seed: 3, plugin: canary });
@@ -45,4 +45,4 @@ test("what is missing is named, and waited for", async () => {
   await w.until(() => w.expect("canaries/shop", { status: { message: "there is no replication controller canary" } }));
   await w.apply(controller("canary", 0));
   await w.until(() => w.expect("canaries/shop", { status: { percent: 25, phase: "Done" } }), "2m");
-});
+}, 60_000);

@@ -14,10 +14,12 @@ import { syncServices } from './api-services.ts';
 import { conversionOf } from './conversion.ts';
 import { servedKinds } from './custom-kind.ts';
 import { cleanupFinalizer, type Definition, definitionKind, isTrue, setCondition } from './kind.ts';
-import { acceptNames } from './names.ts';
+import { acceptNames, type Neighbour, neighbourOf } from './names.ts';
 import { definitionStrategy } from './strategy.ts';
 
 const attemptsMax = 5;
+/** A definition takes thirteen times its JSON when it is decoded, and nobody reads it twice. */
+const decodedBytesMax = 256 * 1024;
 const retryMs = 500;
 const retryMsMax = 30_000;
 
@@ -33,13 +35,14 @@ export default part;
 
 interface Live {
   /** What it was made from: made anew only when this changes. */
-  readonly signature: string;
+  readonly signature: number | bigint;
   readonly kinds: readonly ServedKind[];
 }
 
 /** Level-driven: whatever happened, the state of one definition is brought to what its object says. One at a time. */
 class Definitions {
   readonly #live = new Map<string, Live>();
+  readonly #known = new Map<string, Neighbour>();
   readonly #ending = new Set<string>();
   readonly #waiting = new Set<string>();
   readonly #failures = new Map<string, number>();
@@ -50,12 +53,19 @@ class Definitions {
   async start(): Promise<void> {
     const { context } = this;
     const strategy = definitionStrategy(() => this.#now()) as unknown as Strategy<KubeObject>;
-    await context.kinds.add({ kind: definitionKind as AnyKind, strategy, plainMetadata: true });
-    for (const definition of context.reader.list(definitionKind)) await this.#attempt(definition.metadata.name!);
+    await context.kinds.add({ kind: definitionKind as AnyKind, strategy, plainMetadata: true, decodedBytesMax });
+    const names = context.reader.list(definitionKind).map((definition) => {
+      this.#known.set(definition.metadata.name!, neighbourOf(definition));
+      return definition.metadata.name!;
+    });
+    for (const name of names) await this.#attempt(name);
     await this.#forgetServices();
     context.reader.onChange?.(definitionKind, (next, previous) => {
       const name = (next ?? previous)?.metadata.name;
-      if (name) this.#enqueue(name);
+      if (!name) return;
+      if (next) this.#known.set(name, neighbourOf(next));
+      else this.#known.delete(name);
+      this.#enqueue(name);
     });
   }
 
@@ -134,14 +144,14 @@ class Definitions {
     const live = new Set([...this.#live.values()].map(({ kinds }) => kinds[0]?.kind.group));
     for (const group of groups) if (group && !live.has(group)) await this.#services(group);
   }
-  /** Names became free, or taken. */
+  /** Names became free, or taken: it concerns those that wait for one. */
   #reconsider(group: string, but: string): void {
-    for (const { spec, metadata } of this.context.reader.list(definitionKind))
-      if (spec.group === group && metadata.name !== but) this.#enqueue(metadata.name!);
+    for (const other of this.#known.values())
+      if (other.group === group && other.name !== but && !other.isAccepted) this.#enqueue(other.name);
   }
 
   async #acceptNames(definition: Readonly<Definition>): Promise<void> {
-    const { names, condition } = acceptNames(definition, this.context.reader.list(definitionKind));
+    const { names, condition } = acceptNames(definition, this.#known.values());
     const isDone = (object: Readonly<Definition>): boolean => {
       const former = object.status?.conditions?.find(({ type }) => type === condition.type);
       return (
@@ -181,7 +191,7 @@ class Definitions {
     const { kinds } = this.context;
     const name = definition.metadata.name!;
     const { spec, metadata, status } = definition;
-    const signature = JSON.stringify([metadata.uid, metadata.generation, status?.acceptedNames, spec]);
+    const signature = Bun.hash(JSON.stringify([metadata.uid, metadata.generation, status?.acceptedNames, spec]));
     const former = this.#live.get(name);
     if (former?.signature === signature) return;
     const next = servedKinds(definition, () => this.#ending.has(name), this.#conversion(definition));

@@ -18,7 +18,8 @@ export function conversionOf(
   call: CallWebhook | undefined,
   nextUid: () => string,
 ): KindConversion | undefined {
-  const { spec } = definition;
+  const { group, names, conversion } = definition.spec;
+  const spec = { group, names, conversion }; // the schemas beside them are not to be held
   if (spec.conversion?.strategy !== 'Webhook') return undefined;
   const target = spec.conversion.webhook?.clientConfig;
   const reviewVersion = spec.conversion.webhook?.conversionReviewVersions.find(

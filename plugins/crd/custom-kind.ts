@@ -52,7 +52,7 @@ export function servedKinds(
         kind,
         schema,
         ...(conversion ? { conversion } : {}),
-        strategy: customStrategy({ kind, version, schema, isEnding }),
+        strategy: customStrategy({ kind, version: { ...version, schema: undefined }, schema, isEnding }),
         columns: columnsOf(version),
         ...scaleOf(version),
         ...(version.deprecated

@@ -17,9 +17,11 @@ export function customSchema(
   /** Of the versions of this kind, by name: made later than this one. */
   others: ReadonlyMap<string, KindSchema> = new Map(),
 ): CustomSchema {
-  const raw = (version.schema?.openAPIV3Schema as Json | undefined) ?? nothing;
+  // A cluster has thousands of them, mostly text that nobody reads: it is kept small, and never as the objects of the definition.
+  const packed = Bun.zstdCompressSync(JSON.stringify(version.schema?.openAPIV3Schema ?? nothing));
+  const raw = () => JSON.parse(Bun.zstdDecompressSync(packed).toString()) as Json;
   let compiled: schemas.SchemaNode | undefined;
-  const node = () => (compiled ??= schemas.compileSchema(raw));
+  const node = () => (compiled ??= schemas.compileSchema(raw()));
   return {
     revision,
     node,
@@ -33,7 +35,7 @@ export function customSchema(
     get owned(): Field {
       return schemas.ownedFields(node(), true);
     },
-    openApi: (dialect) => documentOf(raw, gvk, dialect),
+    openApi: (dialect) => documentOf(raw(), gvk, dialect),
   };
 }
 

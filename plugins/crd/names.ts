@@ -1,4 +1,4 @@
-import type { Condition, Definition } from './kind.ts';
+import { type Condition, type Definition, isTrue } from './kind.ts';
 
 type Names = NonNullable<NonNullable<Definition['status']>['acceptedNames']>;
 export interface Accepted {
@@ -6,13 +6,27 @@ export interface Accepted {
   readonly condition: Condition;
 }
 
+/** What is remembered of every definition, beside its schemas. */
+export interface Neighbour {
+  readonly name: string;
+  readonly group: string;
+  readonly names: Names | undefined;
+  readonly isAccepted: boolean;
+}
+export const neighbourOf = (definition: Readonly<Definition>): Neighbour => ({
+  name: definition.metadata.name!,
+  group: definition.spec.group,
+  names: definition.status?.acceptedNames && structuredClone(definition.status.acceptedNames),
+  isAccepted: isTrue(definition, 'NamesAccepted'),
+});
+
 /** Which of the wanted names this definition gets: one that somebody else in the group has stays his. */
-export function acceptNames(definition: Readonly<Definition>, others: readonly Readonly<Definition>[]): Accepted {
+export function acceptNames(definition: Readonly<Definition>, others: Iterable<Neighbour>): Accepted {
   const { group, names: wanted } = definition.spec;
   const had: Names = definition.status?.acceptedNames ?? { kind: '', plural: '' };
-  const neighbours = others
-    .filter((other) => other.spec.group === group && other.metadata.name !== definition.metadata.name)
-    .map((other) => other.status?.acceptedNames);
+  const neighbours = [...others]
+    .filter((other) => other.group === group && other.name !== definition.metadata.name)
+    .map((other) => other.names);
   const resources = new Set(
     neighbours.flatMap((names) => [names?.plural, names?.singular, ...(names?.shortNames ?? [])]),
   );

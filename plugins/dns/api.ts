@@ -6,7 +6,6 @@ import {
   clusterRoleBindingKind,
   clusterRoleKind,
   isReason,
-  type KubeObject,
   roleBindingKind,
   roleKind,
   serviceKind,
@@ -74,17 +73,25 @@ const rights: [{ readonly plural: string }, object][] = [
 export default {
   name: 'dns',
   async start(context: ApiPartContext) {
-    for (const [kind, object] of rights) await ensure(context, kind, object);
+    for (const [kind, object] of rights) await ensure(context, kind as AnyKind, object as AnyObject);
     const object = serviceFor(context.reader.get(serviceKind, 'default', 'kubernetes'));
     if (!object) throw new Error('the service default/kubernetes has no IPv4 address to count from');
-    await ensure(context, serviceKind, object);
+    await ensure(context, serviceKind as AnyKind, object as unknown as AnyObject);
   },
 } satisfies ApiPart;
 
-async function ensure({ objects }: ApiPartContext, kind: { readonly plural: string }, object: object): Promise<void> {
+/** Creates it, or brings what it says of rights to what this version wants; the Service stays as people left it. */
+async function ensure({ objects, reader }: ApiPartContext, kind: AnyKind, wanted: AnyObject): Promise<void> {
+  const { name = '', namespace = '' } = wanted.metadata;
   try {
-    await objects.create(kind as AnyKind, object as AnyObject & KubeObject);
+    // Asked first: to create a service that is there is refused for its address, before its name is looked at.
+    if (!reader.get(kind, namespace, name)) return await objects.create(kind, wanted);
   } catch (error) {
-    if (!isReason(error, 'AlreadyExists')) throw error; // from an earlier start, or by another API server
+    if (!isReason(error, 'AlreadyExists') && !reader.get(kind, namespace, name)) throw error; // else another API server was faster
   }
+  await objects.update(kind, { namespace, name }, (draft) => {
+    const stale = ['rules', 'subjects'].filter((field) => !Bun.deepEquals(draft[field], wanted[field]));
+    for (const field of stale) draft[field] = wanted[field];
+    return stale.length > 0;
+  });
 }

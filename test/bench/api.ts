@@ -2,6 +2,7 @@ import { etcdPath, startEtcd } from '../fixtures/etcd.ts';
 import { growth } from './api/growth.ts';
 import { inProcess } from './api/in-process.ts';
 import type { Target } from './api/load.ts';
+import { loop } from './api/loop.ts';
 import { besidePeer } from './api/peer.ts';
 import { prepareNamespace } from './api/pod.ts';
 import { reads } from './api/reads.ts';
@@ -35,13 +36,14 @@ export async function* run(options: ApiBenchOptions = {}): AsyncIterable<Row> {
     if (wanted('reads')) yield* reads(server, bare, smoke);
   }
   if (wanted('idle')) yield* idleWatches(smoke);
+  if (wanted('loop')) yield* loop(smoke);
   if (wanted('etcd') && etcdPath) {
     await using etcd = await startEtcd();
     await using server = await startServer({ etcd: etcd.endpoint });
     await using bare = await startBare(server.home, etcd.endpoint);
     await prepareNamespace(server.client);
     yield* writes('api.etcd', server, bare, smoke, false);
-  } else if (!etcdPath) console.error('skip: api.etcd (there is no etcd on PATH)');
+  } else if (wanted('etcd')) console.error('skip: api.etcd (there is no etcd on PATH)');
   if (wanted('growth')) yield* growth(smoke);
 }
 

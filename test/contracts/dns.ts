@@ -173,7 +173,7 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
 
     for (const [words, why] of Object.entries(otherwise[driver]!)) test.skip(`${words}: ${why}`, () => {});
     for (const [words, wanted] of questions)
-      if (otherwise[driver]![words] === undefined) test(words, async () => check(await ask(words), wanted), 30_000);
+      if (otherwise[driver]![words] === undefined) test(words, async () => check(await ask(words), wanted), 60_000);
 
     test('a change of endpoints is seen', async () => {
       await cluster.service('late', { clusterIP: 'None', ports: [{ port: 80 }] });
@@ -266,6 +266,22 @@ export function dnsContract(driver: 'embedded' | 'coredns', ip: string): void {
       expect(await reads('www.static.example A')).toBe('www.static.example A 192.0.2.80');
       expect(await reads('p7.t.example A')).toBe('p7.t.example A 192.0.2.7');
     });
+
+    test.skipIf(driver === 'embedded')(
+      'the driver is changed while it serves, and back, at the same address',
+      async () => {
+        const names = async () => (await ask(`${zone} NS`).catch(() => undefined))?.answer.length; // only ours names a server here
+        await cluster.settings({ driver: 'embedded' });
+        await until('the embedded server', async () => ((await names()) === 1 ? true : undefined));
+        expect((await ask(`web.${shop} A`)).answer).toHaveLength(1);
+        await cluster.settings({ driver: 'coredns' });
+        await until('CoreDNS again', async () => ((await names()) === 0 ? true : undefined));
+        await until('it knows the cluster', async () =>
+          (await ask(`web.${shop} A`)).answer.length === 1 ? true : undefined,
+        );
+      },
+      60_000,
+    );
   });
 }
 

@@ -63,6 +63,34 @@ const spec = (command: string[], mounts: Mount[], more: Partial<ContainerSpec['s
   specHash: 'h',
 });
 
+if (able)
+  test('a container has started when it is in its root: what is executed beside it at once runs there, too', async () => {
+    const { folder, remove } = newHome();
+    const chroot = join(folder, 'slow-chroot'); // a busy machine
+    writeFileSync(chroot, '#!/bin/sh\nsleep 0.5\nexec chroot "$@"\n', { mode: 0o755 });
+    const given = { folder, clusterId: 'test', clock: systemClock, log: silentLog };
+    const runtime = await createProcessRuntime({ ...given, namespaces: { ...able, chroot } });
+    try {
+      await runtime.ensureSandbox({
+        podUid: 'u',
+        podName: 'p',
+        podNamespace: 'n',
+        hostname: 'h',
+        network: 'pod',
+        attempt: 0,
+      });
+      const id = await runtime.create(spec(['sleep', '1000'], []));
+      await runtime.start(id);
+      const session = await runtime.exec(id, { command: ['ls', '-d', '/.pintle'], tty: false, stdin: false });
+      expect(await Bun.readableStreamToText(session.stdout)).toBe('/.pintle\n');
+      expect((await session.done).code).toBe(0);
+    } finally {
+      await runtime.removeSandbox('u');
+      await runtime[Symbol.asyncDispose]();
+      remove();
+    }
+  });
+
 /** Runs a container to its end; what it and an exec beside it said. */
 async function outcome(container: (folder: string) => ContainerSpec, beside?: string[]) {
   const { folder, remove } = newHome();

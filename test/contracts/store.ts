@@ -123,8 +123,8 @@ function watches(make: () => Promise<StoreFixture>): void {
     const iterator = store.watch('/s/', start, controller.signal)[Symbol.asyncIterator]();
     const first = iterator.next();
     const count = 1500; // the buffer holds 1024
-    for (let from = 0; from < count; from += 500)
-      await Promise.all(Array.from({ length: 500 }, (_, index) => store.create(`/s/${from + index}`, encode('x'))));
+    for (let from = 0; from < count; from += 100)
+      await Promise.all(Array.from({ length: 100 }, (_, index) => store.create(`/s/${from + index}`, encode('x'))));
     const versions: string[] = [];
     for (let result = await first; ; result = await iterator.next()) {
       const event = result.value as StoreEvent;

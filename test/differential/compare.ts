@@ -32,13 +32,23 @@ function maskText(text: string): string {
     .replace(/\?hash=[0-9A-Fa-f]+/g, '?hash=<hash>');
 }
 
+const byManager = (a: unknown, b: unknown): number => {
+  const [x, y] = [a, b].map((one) =>
+    ['operation', 'manager', 'subresource'].map((name) => pick(one, name) ?? '').join(' '),
+  );
+  return x! < y! ? -1 : x! > y! ? 1 : 0;
+};
 export function mask(value: unknown, key = ''): unknown {
   if (typeof value === 'string') {
     if (value !== '' && Object.hasOwn(maskedKeys, key)) return maskedKeys[key];
     return maskText(value);
   }
   if (typeof value === 'number' && Object.hasOwn(maskedKeys, key) && value !== 0) return maskedKeys[key];
-  if (Array.isArray(value)) return value.map((element) => mask(element, key === 'clusterIPs' ? key : ''));
+  if (Array.isArray(value)) {
+    const list = value.map((element) => mask(element, key === 'clusterIPs' ? key : ''));
+    // Their order is that of their times, which fall into the same second or not.
+    return key === 'managedFields' ? list.sort(byManager) : list;
+  }
   if (typeof value !== 'object' || value === null) return value;
   const out: Record<string, unknown> = {};
   for (const [name, inner] of Object.entries(value)) out[name] = mask(inner, name);

@@ -80,11 +80,13 @@ export class Aggregator {
   }
 
   /** Undefined: this server answers itself. */
-  async answer(request: Request, info: RequestInfo, user: UserInfo): Promise<Response | undefined> {
+  find({ path }: RequestInfo): Remote | undefined {
     if (this.#remotes.size === 0) return undefined;
-    const [, root, group = '', version = ''] = info.path.split('/');
+    const [, root, group = '', version = ''] = path.split('/');
     const remote = root === 'apis' ? this.#remotes.get(`${group}/${version}`) : undefined;
-    if (!remote || this.core.kinds.hasVersion(group, version)) return undefined;
+    return remote && !this.core.kinds.hasVersion(group, version) ? remote : undefined;
+  }
+  async answer(remote: Remote, request: Request, user: UserInfo): Promise<Response> {
     if (isWebSocket(request)) {
       await drain(request);
       throw errors.badRequest('an aggregated API server is not reached by WebSocket through this one');

@@ -22,6 +22,8 @@ const node = (name: string, metadata: object = {}, spec: object = {}): KubeObjec
   ({ metadata: { name, ...metadata }, spec }) as KubeObject;
 const token = (boundObjectRef?: object): KubeObject => ({ metadata: {}, spec: { boundObjectRef } }) as KubeObject;
 
+const certificate = (nodeName: string, podName: string) =>
+  ({ metadata: { name: 'c' }, spec: { nodeName, podName } }) as unknown as KubeObject;
 const table: [resource: string, operation: NodeWrite['operation'], change: Partial<NodeWrite>, answer: string][] = [
   ['nodes', 'CREATE', { object: node('n1') }, 'allowed'],
   ['nodes', 'CREATE', { object: node('n2') }, 'nodes "n2" is forbidden: node "n1" is not allowed to modify node "n2"'],
@@ -80,6 +82,24 @@ const table: [resource: string, operation: NodeWrite['operation'], change: Parti
     'CREATE',
     { namespace: 'other', name: 'app', object: token({ kind: 'Pod', apiVersion: 'v1', name: 'web', uid: 'u' }) },
     'serviceaccounts "app" is forbidden: node requested token bound to a pod scheduled on a different node',
+  ],
+  [
+    'podcertificaterequests.certificates.k8s.io',
+    'CREATE',
+    { namespace: 'default', object: certificate('n1', 'web') },
+    'allowed',
+  ],
+  [
+    'podcertificaterequests.certificates.k8s.io',
+    'CREATE',
+    { namespace: 'default', object: certificate('n2', 'web') },
+    'podcertificaterequests.certificates.k8s.io "c" is forbidden: PodCertificateRequest.Spec.NodeName="n2", which is not the requesting node "n1"',
+  ],
+  [
+    'podcertificaterequests.certificates.k8s.io',
+    'CREATE',
+    { namespace: 'default', object: certificate('n1', 'other') },
+    'podcertificaterequests.certificates.k8s.io "c" is forbidden: Pod is not running on requesting node "n1"',
   ],
   ['events', 'CREATE', { namespace: 'default', object: node('anything') }, 'allowed'],
 ];

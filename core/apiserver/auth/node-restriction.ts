@@ -49,9 +49,26 @@ function refusal(nodeName: string, write: NodeWrite, nodeUses: NodeUses): string
     case 'coordination.k8s.io/leases':
       if (namespace !== 'kube-node-lease') return 'can only access leases in the "kube-node-lease" system namespace';
       return name === nodeName ? undefined : 'can only access node lease with the same name as the requesting node';
+    case 'certificates.k8s.io/podcertificaterequests':
+      return certificateRefusal(namespace, object, nodeName, nodeUses);
     default:
       return undefined;
   }
+}
+
+/** A certificate speaks for a pod: only the node where it runs may ask for one. */
+function certificateRefusal(
+  namespace: string,
+  object: KubeObject | undefined,
+  nodeName: string,
+  uses: NodeUses,
+): string | undefined {
+  const spec = (object as { spec?: { nodeName?: string; podName?: string; podUID?: string } } | undefined)?.spec;
+  if (spec?.nodeName !== nodeName)
+    return `PodCertificateRequest.Spec.NodeName="${spec?.nodeName ?? ''}", which is not the requesting node "${nodeName}"`;
+  return uses(nodeName, 'pods', namespace, spec.podName ?? '')
+    ? undefined
+    : `Pod is not running on requesting node "${nodeName}"`;
 }
 
 const same = (left: unknown, right: unknown): boolean => JSON.stringify(left ?? null) === JSON.stringify(right ?? null);

@@ -17,6 +17,7 @@ export const nodeRules: readonly Rule[] = [
   { verbs: read, groups: ['storage.k8s.io'], resources: ['csidrivers'] },
   { verbs: read, groups: ['node.k8s.io'], resources: ['runtimeclasses'] },
   { verbs: read, groups: ['certificates.k8s.io'], resources: ['clustertrustbundles'] },
+  { verbs: ['create', ...read], groups: ['certificates.k8s.io'], resources: ['podcertificaterequests'] },
   { verbs: ['create'], groups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
   {
     verbs: ['create'],

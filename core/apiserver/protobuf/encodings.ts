@@ -2,7 +2,7 @@ import { apiVersionOf } from '#api';
 import type { CachedObject } from '../cached-object.ts';
 import type { AnyKind } from '../contract.ts';
 import { ProtobufEncoder } from './encode.ts';
-import { envelope, varintBytes } from './envelope.ts';
+import { envelope, messageOf, readVarint, varintBytes } from './envelope.ts';
 import table from './gen/table.json';
 
 /** Messages kept beside the watch cache; the oldest go first. */
@@ -31,6 +31,18 @@ export class Encodings {
     const known = this.#kept.get(object);
     if (known) return known;
     const made = this.#encoder.message(this.#structOf(object.served.kind)!, object.object);
+    this.#keep(object, made);
+    return made;
+  }
+  keeps(object: CachedObject): boolean {
+    return this.#kept.has(object);
+  }
+  /** The items of a list that was encoded elsewhere; in the same order. */
+  keepAll(objects: readonly CachedObject[], list: Uint8Array): void {
+    let index = 0;
+    for (const message of itemsOf(list)) this.#keep(objects[index++]!, message);
+  }
+  #keep(object: CachedObject, made: Uint8Array): void {
     this.#kept.set(object, made);
     this.#keptBytes += made.length + entryOverheadBytes;
     for (const [oldest, bytes] of this.#kept) {
@@ -38,7 +50,6 @@ export class Encodings {
       this.#kept.delete(oldest);
       this.#keptBytes -= bytes.length + entryOverheadBytes;
     }
-    return made;
   }
   /** An object with its envelope. */
   object(object: CachedObject): Uint8Array {
@@ -71,6 +82,17 @@ export class Encodings {
       this.#structs.set(kind, id?.startsWith('meta/') ? undefined : id);
     }
     return this.#structs.get(kind);
+  }
+}
+
+/** The items (field 2) of a list's message inside its envelope, each a copy of its own. */
+function* itemsOf(list: Uint8Array): Generator<Uint8Array> {
+  const message = messageOf(list);
+  for (let at = 0; at < message.length; ) {
+    const tag = message[at++]!;
+    const [length, start] = readVarint(message, at);
+    if (tag === 0x12) yield message.slice(start, start + length);
+    at = start + length;
   }
 }
 

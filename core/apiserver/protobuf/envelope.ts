@@ -23,3 +23,22 @@ export const envelopeTail = Uint8Array.from([0x1a, 0x00, 0x22, 0x00]); // conten
 
 export const envelope = (apiVersion: string, kind: string, message: Uint8Array): Buffer =>
   Buffer.concat([envelopeHead(apiVersion, kind, message.length), message, envelopeTail]);
+
+/** A varint below 2^53, and where what follows it begins. */
+export function readVarint(bytes: Uint8Array, from: number): [value: number, next: number] {
+  let value = 0;
+  let unit = 1;
+  let at = from;
+  for (; bytes[at]! >= 128; at++) {
+    value += (bytes[at]! & 0x7f) * unit;
+    unit *= 128;
+  }
+  return [value + bytes[at]! * unit, at + 1];
+}
+
+/** The inverse of `envelope`. */
+export function messageOf(enveloped: Uint8Array): Uint8Array {
+  const [typeBytes, typeAt] = readVarint(enveloped, 5);
+  const [length, start] = readVarint(enveloped, typeAt + typeBytes + 1);
+  return enveloped.subarray(start, start + length);
+}

@@ -4,6 +4,7 @@ import { CachedObject, headOf } from '../cached-object.ts';
 import { type ContinueToken, decodeContinue, encodeContinue } from '../continue-token.ts';
 import type { AnyKind } from '../contract.ts';
 import { type Call, unreadableError } from '../core.ts';
+import { warm } from '../heavy/warm.ts';
 import { checkedVersion, listOptionsOf } from '../list-options.ts';
 import { protobufType } from '../negotiate.ts';
 import { type Selection, selectionOf } from '../selection.ts';
@@ -44,6 +45,8 @@ export async function list(call: Call): Promise<Response> {
         }),
   };
   if (isMessage(view)) {
+    const { encodings, options } = call.core;
+    if (options.heavy) await warm(encodings, call.served.kind, listing.objects, options.heavy);
     const body = bodyOf(call, selection, listing, 'protobuf', () =>
       call.core.encodings.list(call.served.kind, metadata, listing.objects),
     );

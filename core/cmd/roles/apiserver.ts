@@ -13,6 +13,7 @@ import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
 import { tokenLookup } from '../../apiserver/auth/token-lookup.ts';
 import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import { HeavyPool } from '../../apiserver/heavy/pool.ts';
 import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.ts';
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
@@ -74,6 +75,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     schema,
     patches,
     openApi,
+    heavy: process.env['PINTLE_HEAVY'] === 'loop' ? undefined : scope.use(new HeavyPool(log)), // the bench compares
     strategies: strategies as readonly AnyStrategy[],
     streams: streamsOf(home, config, keys),
     serviceRange: config.serviceCidr,

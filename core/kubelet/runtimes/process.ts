@@ -58,8 +58,8 @@ export interface ProcessRuntimeOptions {
   /** First two numbers of the pods' loopback addresses, such as `127.70`; by the cluster's id when absent. */
   readonly ipPrefix?: string;
   readonly exec?: Exec;
-  /** False: as where the kernel gives no namespaces. */
-  readonly namespaces?: boolean;
+  /** False: as where the kernel gives no namespaces. Default: what a probe finds. */
+  readonly namespaces?: boolean | Namespaces;
 }
 const shimPath = new URL('../../base/shim.ts', import.meta.url).pathname;
 const watchEveryMs = 250;
@@ -77,7 +77,8 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   mkdirSync(join(folder, 's'), { recursive: true, mode: 0o700 });
   chmodSync(folder, 0o711); // containers of other users reach what is theirs below
   const { exec = systemExec, namespaces = true } = options;
-  return new ProcessRuntime(options, namespaces ? await probeNamespaces(exec, folder, ownUserId()) : undefined);
+  const found = namespaces === true ? await probeNamespaces(exec, folder, ownUserId()) : namespaces || undefined;
+  return new ProcessRuntime(options, found);
 }
 
 class ProcessRuntime implements ContainerRuntime {

@@ -6,6 +6,7 @@ import type { ReferencedObjects } from '../referenced-objects.ts';
 import { writeAtomically } from './atomic-writer.ts';
 import { prepareHostPath } from './host-path.ts';
 import { commonUser, defaultFileMode, downwardFiles, keyFiles, type Payload, safePath } from './payload.ts';
+import type { PodCertificates } from './pod-certificates.ts';
 import type { PodTokens } from './token.ts';
 import type { TrustBundles } from './trust-bundles.ts';
 
@@ -14,6 +15,7 @@ export interface VolumeSources {
   readonly secrets: ReferencedObjects<Secret>;
   readonly tokens: PodTokens;
   readonly trustBundles: TrustBundles;
+  readonly certificates: PodCertificates;
   readonly clock: Clock;
   readonly exec: Exec;
   readonly files: Files;
@@ -149,7 +151,7 @@ export class PodVolumes {
     let renewAtMs = Number.POSITIVE_INFINITY;
     const { defaultMode: mode = defaultFileMode, defaultUser } = volume.projected ?? {};
     const defaults = { defaultMode: mode, defaultUser };
-    for (const source of volume.projected?.sources ?? []) {
+    for (const [index, source] of (volume.projected?.sources ?? []).entries()) {
       let part: Payload = new Map();
       if (source.configMap) part = await this.#keys(pod, 'configmap', source.configMap, defaults);
       else if (source.secret) part = await this.#keys(pod, 'secret', source.secret, defaults);
@@ -158,20 +160,34 @@ export class PodVolumes {
         const { audience, expirationSeconds, path, user = defaultUser } = source.serviceAccountToken;
         const held = await this.sources.tokens.token(pod, audience, expirationSeconds);
         renewAtMs = Math.min(renewAtMs, held.renewAtMs);
-        // Where it is known who reads it, nobody else may; fsGroup adds its group's right below.
-        const owner = user ?? (this.sources.isRoot ? commonUser(pod) : undefined);
-        const isPrivate = owner !== undefined || pod.spec?.securityContext?.fsGroup !== undefined;
-        const bytes = new TextEncoder().encode(held.token);
-        part.set(safePath(path), { bytes, mode: isPrivate ? 0o600 : mode, user: owner });
+        part.set(safePath(path), this.#secretFile(pod, held.token, mode, user));
       }
       if (source.clusterTrustBundle) {
         const { path, user = defaultUser } = source.clusterTrustBundle;
         const text = await this.sources.trustBundles.text(this.uid, source.clusterTrustBundle);
         part.set(safePath(path), { bytes: new TextEncoder().encode(text), mode, user });
       }
+      if (source.podCertificate) {
+        const { credentialBundlePath, keyPath, certificateChainPath, user = defaultUser } = source.podCertificate;
+        const held = await this.sources.certificates.certificate(pod, `${volume.name} ${index}`, source.podCertificate);
+        renewAtMs = Math.min(renewAtMs, held.renewAtMs);
+        for (const [path, text] of [
+          [credentialBundlePath, held.key + held.chain],
+          [keyPath, held.key],
+          [certificateChainPath, held.chain],
+        ] as const)
+          if (path) part.set(safePath(path), this.#secretFile(pod, text, mode, user));
+      }
       for (const [path, file] of part) files.set(path, file);
     }
     return { files, renewAtMs };
+  }
+
+  /** Where it is known who reads it, nobody else may; fsGroup adds its group's right when the file is written. */
+  #secretFile(pod: Readonly<Pod>, text: string, mode: number, user: number | undefined) {
+    const owner = user ?? (this.sources.isRoot ? commonUser(pod) : undefined);
+    const isPrivate = owner !== undefined || pod.spec?.securityContext?.fsGroup !== undefined;
+    return { bytes: new TextEncoder().encode(text), mode: isPrivate ? 0o600 : mode, user: owner };
   }
 
   async #keys(

@@ -3,7 +3,7 @@ import { openSqliteStore } from '../../../core/store/sqlite.ts';
 import { type Row, valueRow } from '../parts/row.ts';
 import { perSecond } from './load.ts';
 import { proportionalKb, settledKb } from './memory.ts';
-import { podsPath, prepareNamespace } from './pod.ts';
+import { namespace, podsPath, prepareNamespace } from './pod.ts';
 import { bytesOf, fill, getRate, readRate } from './reads.ts';
 import { type BenchServer, startServer } from './servers.ts';
 import { watchRate } from './watches.ts';
@@ -67,7 +67,7 @@ async function fillStore(path: string, sample: string, count: number): Promise<v
     const text = sample
       .replaceAll('stored-0', `stored-${index}`)
       .replace(/"uid":"[^"]+"/, `"uid":"${crypto.randomUUID()}"`);
-    return store.create(`/registry/core/pods/bench/stored-${index}`, Buffer.from(text));
+    return store.create(`/registry/core/pods/${namespace}/stored-${index}`, Buffer.from(text));
   };
   for (let from = 0; from < count; from += batch)
     await Promise.all(Array.from({ length: Math.min(batch, count - from) }, (_, index) => one(from + index)));

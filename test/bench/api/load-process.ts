@@ -117,7 +117,7 @@ async function requests({ request, connections, seconds, total }: RequestJob): P
   const took = (performance.now() - began) / 1000;
   latencies.sort((a, b) => a - b);
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
-  return { count: latencies.length, seconds: took, p50Ms: at(0.5), p99Ms: at(0.99), errors, firstError };
+  return { count: latencies.length, seconds: took, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), errors, firstError };
 }
 
 /** Opens the watches, says `ready`, then posts what they wait for and counts lines that end an event. */
@@ -150,7 +150,7 @@ async function watches({ path, watchers, events, trigger }: WatchJob): Promise<L
   if (!trigger) {
     for await (const _ of Bun.stdin.stream()) {
     }
-    return { count: 0, seconds: 0, p50Ms: 0, p99Ms: 0, errors: 0 };
+    return { count: 0, seconds: 0, p50Ms: 0, p99Ms: 0, maxMs: 0, errors: 0 };
   }
   const began = performance.now();
   const writes = await requests({ ...job, type: 'requests', request: trigger, connections: 8, total: events });

@@ -1,7 +1,8 @@
 import { namespaceKind, type Pod, serviceAccountKind } from '#api';
 import type { Client } from '#client';
 
-export const namespace = 'bench';
+/** Of this run: a server that has no controllers keeps a deleted one for ever. */
+export const namespace = `bench-${process.pid}`;
 export const podsPath = `/api/v1/namespaces/${namespace}/pods`;
 
 /** As clients post them; with defaults, tolerations and the owners of fields it comes back as 2 KB. `name` may hold `{w}` and `{i}`. */

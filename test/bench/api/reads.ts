@@ -42,9 +42,14 @@ export async function* reads(server: BenchServer, bare: BareServer, smoke: boole
   yield ratioRow('api.list.10000', 'lists/s', await interleave(pairs, list(server), list(bare)), '>= 0.7');
 }
 
-export async function bytesOf(target: Target, path: string): Promise<Uint8Array> {
+export async function bytesOf(target: Target, path: string, accept = 'application/json'): Promise<Uint8Array> {
   const answer = await fetch(target.url + path, {
-    headers: { authorization: `Bearer ${target.token}`, 'accept-encoding': 'identity', 'user-agent': 'pintle-bench/1' },
+    headers: {
+      authorization: `Bearer ${target.token}`,
+      accept,
+      'accept-encoding': 'identity',
+      'user-agent': 'pintle-bench/1',
+    },
     tls: { rejectUnauthorized: false },
   });
   if (!answer.ok) throw new Error(`GET ${path} answered ${answer.status}`);

@@ -22,7 +22,12 @@ export interface BenchServer extends Target, AsyncDisposable {
 
 /** The API server alone, in its own process and with TLS, as `up` starts it. `prepare` runs before, on its database path. */
 export async function startServer(
-  options: { readonly etcd?: string; readonly prepare?: (databasePath: string) => Promise<void> } = {},
+  options: {
+    readonly etcd?: string;
+    readonly prepare?: (databasePath: string) => Promise<void>;
+    /** Where large answers are made. */
+    readonly heavy?: 'thread' | 'loop';
+  } = {},
 ): Promise<BenchServer> {
   const home = newHome();
   const decision = { runtime: 'process', proxy: 'userspace', loopback: true, notes: [] } as const;
@@ -35,6 +40,7 @@ export async function startServer(
   home.write(config);
   await options.prepare?.(home.path('data', 'store.db'));
   const began = performance.now();
+  process.env['PINTLE_HEAVY'] = options.heavy ?? 'thread';
   const { record } = launch(home, 'apiserver', argvOf('apiserver', home));
   const stop = async () => {
     await end(record ? [record] : [], 20_000);

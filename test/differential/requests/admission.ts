@@ -437,6 +437,27 @@ const expressions: Scenario = {
     }),
   ],
 };
+const projected = (name: string, source: object): Exchange =>
+  post(pods, pod(name, { volumes: [{ name: 'v', projected: { sources: [source] } }] }));
+const certificateSources: Scenario = {
+  name: 'projected certificates',
+  requests: [
+    projected('a', { clusterTrustBundle: { path: 'x' } }),
+    projected('b', { clusterTrustBundle: { path: 'x', name: 'a', signerName: 'a.b/c' } }),
+    projected('c', { clusterTrustBundle: { path: '../x', signerName: 'odd' } }),
+    projected('d', { clusterTrustBundle: { name: 'a', labelSelector: { matchLabels: { a: 'b' } } } }),
+    projected('e', { clusterTrustBundle: { path: 'x', name: 'a', optional: true } }),
+    projected('f', { podCertificate: { signerName: 'a.b/c', keyType: 'ED25519' } }),
+    projected('g', { podCertificate: { signerName: 'a.b/c', keyType: 'odd', keyPath: '/k', maxExpirationSeconds: 1 } }),
+    projected('h', {
+      podCertificate: { signerName: 'a.b/c', keyType: 'ED25519', keyPath: 'k', maxExpirationSeconds: 7862401 },
+    }),
+    projected('i', {
+      podCertificate: { signerName: 'kubernetes.io/c', keyType: 'ED25519', keyPath: 'k', maxExpirationSeconds: 86401 },
+    }),
+    projected('j', { podCertificate: { signerName: 'a.b/c', keyType: 'ED25519', credentialBundlePath: 'c' } }),
+  ],
+};
 const flow = '/apis/flowcontrol.apiserver.k8s.io/v1';
 const flowControl: Scenario = {
   name: 'flow control that every cluster has',
@@ -469,4 +490,5 @@ export const admission: readonly Scenario[] = [
   runtimeClasses,
   expressions,
   flowControl,
+  certificateSources,
 ];

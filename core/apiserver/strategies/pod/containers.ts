@@ -17,9 +17,9 @@ import {
   checkPort,
   type Mistakes,
 } from '../rules/values.ts';
+import { checkLocalPath } from './local-path.ts';
 import { checkLifecycle, checkProbe } from './probes.ts';
 import { checkResources } from './resources.ts';
-import { checkLocalPath } from './volumes.ts';
 
 export interface ContainerRules {
   readonly volumes: ReadonlySet<string>;

@@ -1,17 +1,8 @@
 import { fieldErrors, type KeyToPath, type PodSpec, type Volume, type VolumeProjection } from '#api';
 import { configKey, dnsLabel } from '../rules/names.ts';
 import { checkFileMode, checkName, checkNeededName, type Mistakes } from '../rules/values.ts';
-
-/** `..` anywhere or an absolute path would reach outside the volume. */
-export function checkLocalPath(mistakes: Mistakes, field: string, path: string): void {
-  if (path.startsWith('/')) mistakes.push(fieldErrors.invalid(field, path, 'must be a relative path'));
-  if (path.split('/').includes('..')) mistakes.push(fieldErrors.invalid(field, path, "must not contain '..'"));
-}
-function checkFileName(mistakes: Mistakes, field: string, path: string): void {
-  checkLocalPath(mistakes, field, path);
-  if (path.startsWith('..') && !path.split('/').includes('..'))
-    mistakes.push(fieldErrors.invalid(field, path, "must not start with '..'"));
-}
+import { checkFileName } from './local-path.ts';
+import { checkPodCertificate, checkTrustBundle } from './projected-certificates.ts';
 
 function checkItems(mistakes: Mistakes, field: string, items: readonly KeyToPath[] | undefined): void {
   for (const [index, item] of (items ?? []).entries()) {
@@ -60,6 +51,8 @@ function checkProjection(mistakes: Mistakes, field: string, source: VolumeProjec
     checkItems(mistakes, `${field}.configMap.items`, source.configMap.items);
   }
   if (source.downwardAPI) checkDownward(mistakes, `${field}.downwardAPI.items`, source.downwardAPI.items);
+  if (source.clusterTrustBundle) checkTrustBundle(mistakes, `${field}.clusterTrustBundle`, source.clusterTrustBundle);
+  if (source.podCertificate) checkPodCertificate(mistakes, `${field}.podCertificate`, source.podCertificate);
   const token = source.serviceAccountToken;
   if (!token) return;
   const seconds = token.expirationSeconds ?? 3600;
