@@ -406,16 +406,17 @@ test.skipIf(!sandboxed)('commands run sandboxed, under the rights of who typed t
 command({ name: "fails", help: "Fails.", run() { throw new Error("not today"); } });
 command({ name: "dies", help: "Dies.", run() { process.exit(4); } });
 command({ name: "peeks", help: "Peeks.", run({ print }) { print(require("fs").readdirSync("/").join(" ")); } });
-panel({ name: "p", title: "Counts", module: "plugin.js" });`,
+panel({ name: "p", title: "Counts", module: "counts.js" });`,
     'needs: { configmaps: ["list"] },',
     '1.0.0',
     'sandbox',
     'import { t } from "pintle/sdk";',
+    { 'counts.ts': 'export const draw = (): string => "counts";' },
   );
   await install(to, bundle);
   const status = await phase(to, 'counter', 'Active');
   expect(status.commands?.map(({ name }) => name)).toEqual(['count', 'fails', 'dies', 'peeks']);
-  expect(status.panels).toEqual([{ name: 'p', title: 'Counts', module: 'plugin.js' }]);
+  expect(status.panels).toEqual([{ name: 'p', title: 'Counts', module: 'counts.js' }]);
   const run = async (name: string, token = 'admin', words: string[] = []) => {
     const lines: string[] = [];
     await runPluginCommand({

@@ -2,7 +2,7 @@
 import { afterAll, expect, test } from 'bun:test';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { clusterRoleKind, configMapKind, eventKind, type KubeObject, secretKind, serviceAccountKind } from '#api';
+import { clusterRoleKind, configMapKind, type KubeObject, secretKind, serviceAccountKind } from '#api';
 import { Scope, systemFiles } from '#base';
 import { readBundle, sha256Of } from '../core/host/bundle.ts';
 import { type PluginObject, pluginKind } from '../core/host/kind.ts';
@@ -182,6 +182,7 @@ test('floods: writes and events beyond their rate are 429, and others are served
     type: 'Normal',
   });
   const events = [];
+  const beganMs = performance.now();
   for (let round = 0; round < 10; round++)
     events.push(
       ...(await Promise.all(
@@ -189,9 +190,9 @@ test('floods: writes and events beyond their rate are 429, and others are served
       )),
     );
   const refused = events.filter(({ code }) => code === 429);
-  expect(refused.length).toBeGreaterThan(50);
-  expect(refused[0]!.after).toBe('1');
-  expect((await to.client.list(eventKind)).items.length).toBeLessThan(350);
+  const seconds = (performance.now() - beganMs) / 1_000;
+  expect(events.length - refused.length).toBeLessThanOrEqual(200 + 10 * seconds + 1);
+  for (const { after } of refused) expect(after).toBe('1');
   // Objects are another account, and somebody else's writes are not his.
   expect((await post('/api/v1/namespaces/default/configmaps', { metadata: { name: 'mine' } })).code).toBe(201);
   const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'other', namespace: 'default' } };

@@ -1,3 +1,5 @@
+import { setPriority } from 'node:os';
+
 /** Child processes: the only door to them. Argument vectors, never a shell. */
 export interface ExecResult {
   readonly code: number;
@@ -90,6 +92,12 @@ export function spawnDuplex(
     ...(options.channel ? { channelFd: Number(child.stdio[3]) } : {}),
     kill: (signal) => child.kill(signal),
   };
+}
+/** How willingly a process steps back for others: 0 as all, up to 19. What may not be set stays. */
+export function setNiceness(pid: number, niceness: number): void {
+  try {
+    setPriority(pid, niceness);
+  } catch {} // it has gone, or raising it again needs root
 }
 /** The program that runs this one: Bun, for small children of our own. */
 export const ownProgram = (): string => process.execPath;

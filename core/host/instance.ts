@@ -1,4 +1,4 @@
-import { type Channel, type Clock, channelOfFd, type Log, messageOf } from '#base';
+import { type Channel, type Clock, channelOfFd, type Log, messageOf, setNiceness } from '#base';
 import type { Bundle } from './bundle.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
@@ -34,6 +34,9 @@ const drainMsMax = 10_000;
 const logLinesPerSecondMax = 100;
 const errorBytesMax = 4_096;
 const helloMsMax = 5_000;
+const nicenessAfterCrash = 15;
+/** Ready for so long, one that crashed counts as all others again. */
+const steadyMs = 5_000;
 
 /** Keeps one version of one plugin running: starts it, hears its heartbeat, starts it again, gives up. */
 export class PluginInstance implements AsyncDisposable {
@@ -98,6 +101,7 @@ export class PluginInstance implements AsyncDisposable {
   async #live(): Promise<{ wasReady: boolean; why: string }> {
     const launched = await this.options.launch();
     const { child } = launched;
+    if (this.state.restarts > 0) setNiceness(child.pid, nicenessAfterCrash); // its starts must not be felt by others
     this.#change({ phase: 'Starting', sandbox: launched.facts });
     const over = new AbortController();
     const one = new OneLife(this, launched, over.signal);
@@ -154,6 +158,8 @@ class OneLife {
   #logSecond = 0;
   #logLines = 0;
   #memoryMs = 0;
+  /** When a process that stepped back after a crash is an ordinary one again. */
+  #steadyAtMs: number | undefined;
   #toldStandby = false;
 
   constructor(
@@ -273,6 +279,7 @@ class OneLife {
   #greetHooks(): void {
     const isReady = (): void => {
       this.isReady = true;
+      if (this.owner.state.restarts > 0) this.#steadyAtMs = this.owner.options.clock.monotonicMs() + steadyMs;
       this.owner.channel = this.channel;
       this.owner.ready();
     };
@@ -288,6 +295,10 @@ class OneLife {
   }
   async #beat(metrics: MetricValues): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();
+    if (this.#steadyAtMs !== undefined && nowMs > this.#steadyAtMs) {
+      this.#steadyAtMs = undefined;
+      setNiceness(this.launched.child.pid, 0);
+    }
     if (nowMs - this.#memoryMs > 10 * beatEveryMs) {
       this.#memoryMs = nowMs;
       this.owner.update({ memoryBytes: await this.launched.memoryBytes() });

@@ -1,7 +1,7 @@
 import { removePlace, sandboxed } from '../fixtures/hook-cluster.ts';
 import { type BenchOptions, type Row, ratioRow, valueRow } from './parts/row.ts';
 import { reconcileInProcess } from './plugins/reconcile.ts';
-import { beside20Crashing, hookRoundTrip, idlePrivateBytes, reconcileSandboxed } from './plugins/sandboxed.ts';
+import { besideCrashing, hookRoundTrip, idlePrivateBytes, reconcileSandboxed } from './plugins/sandboxed.ts';
 
 /** Figures `plugins`, the host's part: what a plugin costs the cluster that runs it. */
 export async function* run({ smoke = false }: BenchOptions = {}): AsyncIterable<Row> {
@@ -14,8 +14,8 @@ export async function* run({ smoke = false }: BenchOptions = {}): AsyncIterable<
       const idleBytes = await idlePrivateBytes(smoke ? 100 : 5_000);
       yield valueRow('plugins.idle.private', idleBytes / 1024 / 1024, 'MB', '<= 12');
     } else console.error('skip: sandboxed plugins (needs root and unshare)');
-    const pairs = await beside20Crashing(smoke ? 1 : 3, smoke ? 1 : 20);
-    yield ratioRow('plugins.crashing20.api.p99', 'ms', pairs, '<= 1.05');
+    const pair = await besideCrashing(smoke ? 1 : 20, smoke);
+    yield ratioRow('plugins.crashing20.api.p99', 'ms', [pair], '<= 1.05');
   } finally {
     removePlace();
   }
