@@ -156,7 +156,7 @@ export interface TokenIssuer {
 export interface HeavyWork {
   /** Throws StatusError 429 when too much is waiting, 500 when it failed. */
   run(task: {
-    readonly type: 'yaml' | 'gnostic' | 'protobuf';
+    readonly type: 'yaml' | 'protobuf';
     /** What is brought into another form. */
     readonly json: Uint8Array;
   }): Promise<Uint8Array>;

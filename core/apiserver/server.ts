@@ -65,7 +65,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     encodings: new Encodings(),
     listBodies: new ListBodies(),
     metrics: new ApiMetrics(cache, clock),
-    documents: new Documents(options.openApi ?? openApi, clock, options.heavy),
+    documents: new Documents(options.openApi ?? openApi, clock),
     watchTimes: new WatchTimes(clock, scope.signal),
     admission,
     clock,

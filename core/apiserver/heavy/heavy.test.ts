@@ -57,7 +57,6 @@ test.each<[string, string, string, number]>([
   [path, protobuf, 'protobuf', 0], // all of it is kept by now
   [path, 'application/yaml', 'yaml', 1],
   [`${path}/m1`, 'application/yaml', 'yaml', 0],
-  ['http://localhost/openapi/v2', 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf', 'gnostic', 1],
 ])(
   '%s as %s: on the other thread as on the loop',
   async (url, accept, task, times) => {

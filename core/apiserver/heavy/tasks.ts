@@ -1,5 +1,4 @@
 import { parseExactly } from '#base';
-import { gnosticPieces } from '../openapi/gnostic.ts';
 import { ProtobufEncoder } from '../protobuf/encode.ts';
 import { envelope } from '../protobuf/envelope.ts';
 import table from '../protobuf/gen/table.json';
@@ -9,8 +8,6 @@ import { yamlOf } from '../yaml-text.ts';
 export type Task =
   /** JSON to YAML. */
   | { readonly type: 'yaml'; readonly json: Uint8Array }
-  /** OpenAPI v2 to gnostic's protobuf. */
-  | { readonly type: 'gnostic'; readonly json: Uint8Array }
   /** A value that names its type (`v1`, `PodList`) to its protobuf form with envelope. */
   | { readonly type: 'protobuf'; readonly json: Uint8Array };
 
@@ -21,7 +18,6 @@ export default async function run({ type, json }: Task): Promise<Uint8Array> {
   const text = new TextDecoder().decode(json);
   if (type === 'yaml') return Buffer.from(await yamlOf(parseExactly(text)));
   const value = JSON.parse(text) as Record<string, unknown>;
-  if (type === 'gnostic') return Buffer.concat([...gnosticPieces(value)]);
   encoder ??= new ProtobufEncoder(table);
   const [apiVersion, kind] = [String(value['apiVersion']), String(value['kind'])];
   const id = encoder.structId(apiVersion, kind);

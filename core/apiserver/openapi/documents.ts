@@ -1,6 +1,6 @@
 import { facts } from '#api';
 import type { Clock } from '#base';
-import type { HeavyWork, OpenApi, ServedKind } from '../contract.ts';
+import type { OpenApi, ServedKind } from '../contract.ts';
 import { gnosticPieces } from './gnostic.ts';
 
 /** A document is made in slices of so long, with a turn of the loop between them: 2 MB of it take 100 ms and more. */
@@ -24,7 +24,6 @@ export class Documents {
   constructor(
     private readonly openApi: OpenApi,
     private readonly clock: Clock,
-    private readonly heavy?: HeavyWork,
   ) {}
 
   /** Known without making the document, so that the index of all of them costs nothing. */
@@ -62,23 +61,14 @@ export class Documents {
 
   /** The same in gnostic's protobuf. */
   async v2Protobuf(document: Document): Promise<Document> {
-    const { heavy } = this;
-    if (heavy)
-      return this.#keepMade('v2 protobuf', document.hash, async () => ({
-        bytes: await heavy.run({ type: 'gnostic', json: document.bytes }),
-        hash: document.hash,
-      }));
     const parsed = () => JSON.parse(Buffer.from(document.bytes).toString()) as Record<string, unknown>;
     return this.#keep('v2 protobuf', document.hash, () => gnosticPieces(parsed()));
   }
 
   #keep(key: string, hash: string, make: () => Iterable<string | Uint8Array>): Promise<Document> {
-    return this.#keepMade(key, hash, () => this.#assemble(make(), hash));
-  }
-  #keepMade(key: string, hash: string, make: () => Promise<Document>): Promise<Document> {
     const known = this.#made.get(key);
     if (known?.hash === hash) return known.document;
-    const document = make();
+    const document = this.#assemble(make(), hash);
     this.#made.set(key, { hash, document });
     document.catch(() => this.#made.delete(key)); // the next request tries again
     return document;

@@ -9,7 +9,6 @@ const works = [
   ['protobuf', podsPath, 'application/vnd.kubernetes.protobuf'],
   ['yaml', `${podsPath}?limit=500`, 'application/yaml'],
   ['openapi-v2', '/openapi/v2', 'application/json'],
-  ['openapi-v2-protobuf', '/openapi/v2', 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'],
 ] as const;
 
 /**
