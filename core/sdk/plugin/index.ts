@@ -1,5 +1,6 @@
 export * from './contributions.ts';
 export * from './crd.ts';
+export { Deadlines, type LateReconciles } from './deadline.ts';
 export { assumeKinds, type Discover } from './foreign.ts';
 export * from './hook-calls.ts';
 export type * from './needs.ts';

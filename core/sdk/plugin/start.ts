@@ -6,6 +6,7 @@ import type { ControllerSpec } from '../reconciler.ts';
 import { apiOf, kindOfResource } from './api.ts';
 import type { ContributionCalls, Registered } from './contributions.ts';
 import type { CustomResource } from './crd.ts';
+import { Deadlines } from './deadline.ts';
 import { type Discover, discoverWith, foreignNames } from './foreign.ts';
 import type { Needs } from './needs.ts';
 import type { Admitted, Judgement, Metrics, Plugin, PluginContext } from './plugin.ts';
@@ -25,6 +26,8 @@ export interface PluginRuntime {
   /** As the operator wrote it; the schema's defaults are filled in here. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
+  /** Told of reconciles that take too long; of its own when nobody asks. */
+  readonly deadlines?: Deadlines;
   /** How kinds of others that the plugin needs are found; default: by asking the API server. */
   readonly discover?: Discover;
 }
@@ -95,6 +98,7 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
   const own = (plugin.resources ?? []) as readonly CustomResource[];
   const kindOf = await kindFinder(plugin, own, runtime);
   const found = nothingYet(own);
+  const { deadlines = new Deadlines() } = runtime;
   let open = true;
   const register =
     <A extends unknown[]>(what: string, add: (...args: A) => void) =>
@@ -124,12 +128,21 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
     log: (message, fields) => runtime.log.info(message, { plugin: plugin.name, ...fields }),
     reconcile: register('reconcile', (resource: CustomResource, options, run) =>
       found.controllers.push(
-        specOf(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf)),
+        specOf(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf, deadlines)),
       ),
     ) as Wide['reconcile'],
     sync: register('sync', (resource: CustomResource, { owns }, decide) =>
       found.controllers.push(
-        specOf(syncControllerOf(plugin.name, declared(resource), owns as readonly string[], decide as never, kindOf)),
+        specOf(
+          syncControllerOf(
+            plugin.name,
+            declared(resource),
+            owns as readonly string[],
+            decide as never,
+            kindOf,
+            deadlines,
+          ),
+        ),
       ),
     ) as Wide['sync'],
     validate: register('validate', (resource: CustomResource, judge, options?) =>
@@ -144,22 +157,29 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
     ) as Wide['mutate'],
     ...registering(register, found),
   };
+  try {
+    await withinLimit(plugin.name, runtime.clock, plugin.setup(context as never));
+  } finally {
+    open = false;
+  }
+  return found;
+}
+
+async function withinLimit(name: string, clock: Clock, work: void | Promise<void>): Promise<void> {
   const limit = new AbortController();
-  const late = runtime.clock.sleep(setupMsMax, limit.signal).then(() => {
+  const late = clock.sleep(setupMsMax, limit.signal).then(() => {
     if (!limit.signal.aborted)
       throw new PintleError(
         'PLUGIN_SETUP_SLOW',
-        `plugin ${plugin.name}: setup() took more than ${setupMsMax} ms`,
+        `plugin ${name}: setup() took more than ${setupMsMax} ms`,
         'register in setup() and work in reconcile()',
       );
   });
   try {
-    await Promise.race([plugin.setup(context as never), late]);
+    await Promise.race([work, late]);
   } finally {
-    open = false;
     limit.abort();
   }
-  return found;
 }
 
 /** By name: built-in kinds, the plugin's own, and those of others that its needs name. */
