@@ -125,3 +125,16 @@ test('reconciles that hang are said in the status, and what a plugin says of the
   for (const nothing of [undefined, null, 7, { objects: 'a' }])
     expect(lateOf(nothing)).toEqual({ total: 0, objects: [] });
 });
+
+test('hooks on kinds of others are rights in words, none of them verbs of its role; changing is dangerous', () => {
+  const needs = { pods: ['list', 'validate', 'mutate'], 'deployments.apps': ['validate'] };
+  expect(unapproved(needs, {})).toEqual([
+    'pods: list',
+    'sees and may refuse pods',
+    'sees and may change pods',
+    'sees and may refuse deployments.apps',
+  ]);
+  expect(dangerous(needs)).toEqual(['sees and may change pods']);
+  const verbs = rulesOf({ resources: [], needs }, needs).flatMap((rule) => rule.verbs ?? []);
+  expect(verbs).toEqual(['list', 'create', 'patch']);
+});
