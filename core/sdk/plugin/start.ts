@@ -134,7 +134,7 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
       keep(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf, deadlines)),
     ) as Wide['reconcile'],
     sync: register('sync', (resource: CustomResource, { owns }, decide) =>
-      keep(syncControllerOf(plugin.name, declared(resource), owns as string[], decide as never, kindOf, deadlines)),
+      keep(syncControllerOf(plugin.name, declared(resource), owns as never, decide as never, kindOf, deadlines)),
     ) as Wide['sync'],
     validate: register('validate', (resource: CustomResource | string, judge, options?) =>
       found.validators.push({
