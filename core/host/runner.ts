@@ -70,13 +70,14 @@ export async function record(plugin: Plugin): Promise<unknown> {
     },
     scope,
   );
-  const { name, version, sdk, needs = {}, resources = [] } = plugin;
+  const { name, version, sdk, needs = {}, resources = [], placement } = plugin;
   return {
     name,
     version,
     sdk,
     needs,
     protocol: protocolVersion,
+    placement,
     config: (plugin.config as { json?: unknown } | undefined)?.json,
     resources: resources.map(({ manifest, convert }) => (convert ? withConversion(manifest, name) : manifest)),
     apiVersions: resources.map(({ kind }) => apiVersionOf(kind)),
@@ -120,7 +121,9 @@ export async function serve(
     const informers = createInformers({ ...seams, signal: scope.signal });
     if (message.command)
       return runCommand(plugin, { ...seams, informers, config: message.config, metrics }, message.command, send);
-    prepared = scope.use(await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics }));
+    prepared = scope.use(
+      await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics, nodeName: message.nodeName }),
+    );
     if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
     if (message.standby) await prepared.sync();
     else await prepared.activate();
