@@ -33,7 +33,7 @@ const onNodes = (to: Cluster, wanted: Readonly<Record<string, string>>) =>
   until(JSON.stringify(wanted), async () => {
     const { nodes = [] } = (await statusOf(to, 'agent')) ?? {};
     const seen = Object.fromEntries(nodes.map(({ name, phase, version }) => [name, `${phase} ${version ?? '-'}`]));
-    return Bun.deepEquals(seen, wanted) && nodes;
+    return Bun.deepEquals(seen, wanted) && [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1));
   });
 const upgrade = async (to: Cluster, bundle: Awaited<ReturnType<typeof agent>>) => {
   store(to, bundle);
