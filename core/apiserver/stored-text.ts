@@ -20,7 +20,7 @@ function entryText(entry: object): string {
   if (fieldsV1 === undefined) return JSON.stringify(entry);
   let text = '';
   for (const name in entry) {
-    const value = name === 'fieldsV1' ? ownersText(fieldsV1) : JSON.stringify(rest[name as never]);
+    const value = name === 'fieldsV1' ? wholeText(fieldsV1) : JSON.stringify(rest[name as never]);
     if (value !== undefined) text += `${text === '' ? '{' : ','}"${name}":${value}`;
   }
   return `${text}}`;
@@ -29,6 +29,13 @@ function entryText(entry: object): string {
 /** Of trees that many objects share; nobody changes them. */
 const sharedTexts = new WeakMap<object, string>();
 export const shareText = (tree: object): void => void sharedTexts.set(tree, ownersText(tree));
+
+/** Most writes leave the owners as they were, and their tree is the very one that was written before. */
+function wholeText(tree: unknown): string {
+  const text = ownersText(tree);
+  if (typeof tree === 'object' && tree !== null && !sharedTexts.has(tree)) sharedTexts.set(tree, text);
+  return text;
+}
 
 const needsEscape = /["\\\u0000-\u001f\ud800-\udfff]/;
 function ownersText(tree: unknown, depth = 0): string {

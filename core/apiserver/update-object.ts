@@ -3,7 +3,7 @@ import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, conflictOf, managerOf, mustGet, resourceText, turn } from './core.ts';
-import { converted, strategyRequest, validateObject } from './create-object.ts';
+import { converted, isOfClient, strategyRequest, validateObject } from './create-object.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
 /** Attempts against concurrent writers when the client named no version. */
@@ -79,7 +79,7 @@ async function store(call: Call, current: CachedObject, next: AnyObject, pinned:
   const bytes = await encodeConverted(served, next);
   if (isSame(served, current, next, bytes)) return current; // no change, no new version
   if (call.dryRun) return converted(new CachedObject(served, current.key, current.version, bytes));
-  const settled = call.resources.expect(current.key, bytes, next);
+  const settled = call.resources.expect(current.key, bytes, next, isOfClient(call));
   try {
     if (isReadyToGo(next)) {
       const gone = await core.store.delete(current.key, current.version);
