@@ -127,6 +127,20 @@ export class CachedObject implements Decoded {
   get stored(): Uint8Array {
     return this.#stored ?? cut(headOf(this.served.kind), this.version, this.#bytes!);
   }
+  /** Without making them again where only the length or the text is asked for. */
+  get storedLength(): number {
+    return this.#stored?.length ?? this.#bytes!.length - versionMember(this.version).length;
+  }
+  isStoredAs(bytes: Uint8Array): boolean {
+    if (this.#stored) return Buffer.compare(bytes, this.#stored) === 0;
+    const start = headOf(this.served.kind).length;
+    const rest = this.#bytes!.subarray(start + versionMember(this.version).length);
+    return (
+      bytes.length === start + rest.length &&
+      Buffer.compare(bytes.subarray(start), rest) === 0 &&
+      Buffer.compare(bytes.subarray(0, start), this.#bytes!.subarray(0, start)) === 0
+    );
+  }
   get bytes(): Uint8Array {
     if (this.#bytes) return this.#bytes;
     const stored = this.#stored!;

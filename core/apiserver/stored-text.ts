@@ -15,15 +15,13 @@ export function objectText(object: { readonly metadata: ObjectMeta; readonly [fi
   return `${text.slice(0, at + mark.length - 1)}[${managed.map(entryText).join(',')}]${text.slice(at + mark.length)}`;
 }
 
+const treeMark = '"fieldsV1":0';
 function entryText(entry: object): string {
-  const { fieldsV1, ...rest } = entry as { readonly fieldsV1?: unknown };
+  const { fieldsV1 } = entry as { readonly fieldsV1?: unknown };
   if (fieldsV1 === undefined) return JSON.stringify(entry);
-  let text = '';
-  for (const name in entry) {
-    const value = name === 'fieldsV1' ? wholeText(fieldsV1) : JSON.stringify(rest[name as never]);
-    if (value !== undefined) text += `${text === '' ? '{' : ','}"${name}":${value}`;
-  }
-  return `${text}}`;
+  const text = JSON.stringify({ ...entry, fieldsV1: 0 });
+  const at = text.indexOf(treeMark); // as above: what is a number under that name is the one that was put there
+  return text.slice(0, at + treeMark.length - 1) + wholeText(fieldsV1) + text.slice(at + treeMark.length);
 }
 
 /** Of trees that many objects share; nobody changes them. */
