@@ -16,7 +16,7 @@ import { createInformers } from '../core/client/cache-informer.ts';
 import { runPluginCommand } from '../core/host/command.ts';
 import { advisersOf } from '../core/host/hooks/advisers.ts';
 import { pluginKind } from '../core/host/kind.ts';
-import { bundleFolder } from '../core/host/verify.ts';
+import { approved, bundleFolder } from '../core/host/verify.ts';
 import { startScheduler } from '../core/scheduler/scheduler.ts';
 import { createEventRecorder } from '../core/sdk/recorder.ts';
 import {
@@ -57,11 +57,14 @@ const crdText = (
   more = '',
 ) => `import { crd, t } from "pintle/sdk"; const Task = crd({ group: "hooks.example.com", kind: "Task", version: "v1",
   spec: t.object({ image: t.string().optional(), size: t.int().optional(), notes: t.array(t.string()).optional() }), ${more} });`;
-const hookPlugin = (setup: string, options: { name?: string; version?: string; level?: string; crd?: string } = {}) =>
+const hookPlugin = (
+  setup: string,
+  options: { name?: string; version?: string; level?: string; crd?: string; needs?: string } = {},
+) =>
   built(
     options.name ?? 'guard',
     setup,
-    'resources: [Task],',
+    `resources: [Task], ${options.needs ? `needs: ${options.needs},` : ''}`,
     options.version,
     options.level ?? 'process',
     crdText(options.crd),
@@ -442,3 +445,81 @@ panel({ name: "p", title: "Counts", module: "counts.js" });`,
   expect((await run('peeks'))[0]).not.toContain('home');
   expect(readdirSync(to.run).filter((name) => name.startsWith('.'))).toEqual([]);
 });
+
+const podOf = (name: string, namespace = 'default', labels: Record<string, string> = {}) =>
+  ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, labels },
+    spec: { containers: [{ name: 'a', image: 'a:1' }] },
+  }) as never;
+
+test('pods, which are not its own: asked when approved, open without an answer unless granted, never about the system’s', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  for (const namespace of ['default', 'kube-system'])
+    await to.client.create(serviceAccountKind, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'default', namespace },
+    });
+  const bundle = await hookPlugin(
+    `validate("pods", ({ object, user }) => {
+      if (object.metadata.labels?.mode === "hang") return new Promise(() => {});
+      return object.metadata.labels?.mode !== "bad" || user.name + " may not";
+    });
+    mutate("pods", ({ object }) => {
+      object.metadata.labels = { ...object.metadata.labels, seen: "yes" };
+      if (object.metadata.labels.mode === "wrong") object.spec.containers = "none";
+      else object.spec.priorityClassName ??= undefined, object.spec.terminationGracePeriodSeconds = 7;
+    });`,
+    { needs: '{ pods: ["validate", "mutate"] }' },
+  );
+  expect(bundle.manifest.provides).toMatchObject({ validates: ['pods'], mutates: ['pods'] });
+  await install(to, bundle);
+  const hooks = await attached(to);
+  expect(hooks.map(({ name, failurePolicy }) => `${name} ${failurePolicy}`)).toEqual([
+    'mutate pods Ignore',
+    'validate pods Ignore',
+  ]);
+  const make = (...args: Parameters<typeof podOf>) => to.client.create(podKind, podOf(...args));
+  const made = await make('a');
+  expect([made.metadata.labels, made.spec!.terminationGracePeriodSeconds]).toEqual([{ seen: 'yes' }, 7]);
+  expect(await messageOf(make('b', 'default', { mode: 'bad' }))).toBe(
+    '403 Forbidden: admission plugin "guard" denied the request: admin may not',
+  );
+  expect(await messageOf(make('b', 'default', { mode: 'wrong' }))).toContain('what is no Pod: spec.containers');
+  const system = await make('b', 'kube-system', { mode: 'bad' });
+  expect(system.metadata.labels).toEqual({ mode: 'bad' });
+  expect(await messageOf(make('open', 'default', { mode: 'hang' }))).toBe('done');
+  await to.client.patch(
+    pluginKind,
+    { name: 'guard' },
+    { type: 'merge', body: { spec: { failClosed: ['validate pods'] } } },
+  );
+  await until('it fails closed', async () =>
+    (await statusOf(to, 'guard'))?.hooks?.some((one) => one.name === 'validate pods' && one.failurePolicy === 'Fail'),
+  );
+  expect(await messageOf(make('closed', 'default', { mode: 'hang' }))).toContain('failed calling plugin "guard"');
+}, 120_000);
+
+test('a hook on a kind of others that nobody approved does not start, and a manifest cannot slip one in', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const bundle = await hookPlugin('validate("pods", () => true);', { needs: '{ pods: ["validate"] }' });
+  await install(to, bundle, { approvedNeeds: {} });
+  const failed = await phase(to, 'guard', 'Failed');
+  expect(failed.conditions?.find(({ type }) => type === 'Approved')?.message).toBe(
+    'spec.approvedNeeds lacks sees and may refuse pods',
+  );
+  // The right to see them is one that who installs must hold.
+  const weak = { ...bundle, manifest: { ...bundle.manifest, name: 'guard' } };
+  expect((await rejection(install(to, weak, {}, to.clientOf('weak')))).message).toContain('forbidden');
+  for (const [setup, needs, words] of [
+    ['validate("pods", () => true);', '{ pods: ["list"] }', 'validate("pods") is not among its needs'],
+    ['mutate("secrets", () => {});', '{ secrets: ["mutate"] }', 'no plugin is asked about secrets'],
+  ] as const)
+    expect((await rejection(hookPlugin(setup, { needs }))).message).toContain(words);
+  const slipped = { ...bundle.manifest, needs: {} };
+  expect(() => approved({ ...bundle, manifest: slipped }, { digest: '', version: '1.0.0' })).toThrow('pods: validate');
+}, 120_000);

@@ -7,7 +7,7 @@ import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
 import { createInformers } from '../core/client/cache-informer.ts';
 import { createClient } from '../core/client/http.ts';
-import { type CustomObject, crd, type Plugin, plugin, retry, startPlugin, t } from '../core/sdk/index.ts';
+import { type CustomObject, crd, Deadlines, type Plugin, plugin, retry, startPlugin, t } from '../core/sdk/index.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
 import cron from '../examples/cron-plugin/plugin.ts';
 import { until } from './fixtures/eventually.ts';
@@ -29,7 +29,7 @@ const looseType: TypeFacts = {
 };
 
 /** The real API server with the plugin's kinds, and the plugin on it. */
-async function run(scope: Scope, subject: Plugin, config = {}) {
+async function run(scope: Scope, subject: Plugin, config = {}, deadlines?: Deadlines) {
   const schema = createSchemaEngine();
   for (const { kind } of subject.resources ?? []) schema.define(kind.type, looseType);
   const api = scope.use(
@@ -54,7 +54,9 @@ async function run(scope: Scope, subject: Plugin, config = {}) {
     metadata: { name: 'default', namespace: 'default' },
   });
   const informers = createInformers({ client, ...common, signal: abort.signal });
-  const running = scope.use(await startPlugin(subject, { client, informers, ...common, config, metrics: noMetrics }));
+  const running = scope.use(
+    await startPlugin(subject, { client, informers, ...common, config, metrics: noMetrics, deadlines }),
+  );
   return { client, running };
 }
 
@@ -201,3 +203,40 @@ test('each word of a schema adds to those before it', () => {
     description: 'Names.',
   });
 });
+
+test('a reconcile that hangs is cut at its deadline: its signal aborts, other objects go on, and it comes again', async () => {
+  await using scope = new Scope();
+  const seen: string[] = [];
+  let hangs = true;
+  const Thing = crd({ group: 'late.example.com', kind: 'Thing', version: 'v1', spec: t.object({}) });
+  const subject = plugin({
+    name: 'late',
+    version: '1.0.0',
+    sdk: '^1.0',
+    resources: [Thing],
+    setup({ reconcile }) {
+      reconcile(Thing, { workersMax: 1 }, async ({ metadata: { name } }, { signal }) => {
+        seen.push(name);
+        if (name === 'hangs' && hangs)
+          await new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }));
+      });
+    },
+  });
+  const deadlines = new Deadlines(50);
+  const { client } = await run(scope, subject, {}, deadlines);
+  const { kind } = Thing;
+  const make = (name: string) =>
+    client.create(kind, {
+      apiVersion: 'late.example.com/v1',
+      kind: 'Thing',
+      metadata: { name, namespace: 'default' },
+      spec: {},
+    } as CustomObject);
+  await make('hangs');
+  await make('other');
+  await until(async () => seen.includes('other'));
+  await until(async () => deadlines.report().total > 1);
+  expect(deadlines.report().objects).toEqual(['late-things default/hangs']);
+  hangs = false;
+  await until(async () => deadlines.report().objects.length === 0);
+}, 60_000);

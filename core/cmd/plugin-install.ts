@@ -44,7 +44,7 @@ export async function install(source: string, options: PluginOptions, mustExist 
       spec: { source, digest: bundle.digest, version, approvedNeeds: needs, ...(config ? { config } : {}) },
     });
     const doing = former
-      ? `upgrading ${name} from ${former.spec?.version} to ${version}`
+      ? `upgrading ${name} from ${former.status?.activeVersion ?? former.spec?.version} to ${version}`
       : `starting ${name} ${version}`;
     await progress.step(doing, () => becomesActive(client, name, version));
   } finally {
@@ -154,11 +154,18 @@ async function becomesActive(client: Client, name: string, version: string): Pro
     if (over || systemClock.monotonicMs() > endMs)
       throw new PintleError(
         'PLUGIN_NOT_ACTIVE',
-        `${name} ${version} is ${status?.phase ?? 'not seen by the host'}: ${bad?.message ?? 'no reason is known'}`,
+        `${name} ${version} is not active${goesOn(name, version, status)}: ${bad?.message ?? 'no reason is known'}`,
         `./pintle plugin show ${name}`,
       );
     await systemClock.sleep(20);
   }
+}
+
+/** Who does the work meanwhile. Pure. */
+function goesOn(name: string, version: string, status: PluginObject['status']): string {
+  if (!status) return ' (the host has not seen it)';
+  const { phase, activeVersion } = status;
+  return phase === 'Active' && activeVersion !== version ? `, ${name} ${activeVersion} goes on` : ` but ${phase}`;
 }
 
 export function configOf(text: string | undefined): Record<string, unknown> | undefined {

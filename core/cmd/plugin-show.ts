@@ -1,4 +1,5 @@
 import { type PluginObject, type PluginStatus, pluginKind } from '../host/kind.ts';
+import { needLines } from '../host/rbac.ts';
 import { connect } from './connect.ts';
 import { openHome } from './home.ts';
 import type { PluginOptions } from './plugin.ts';
@@ -38,8 +39,8 @@ export function listText(plugins: readonly PluginObject[]): string {
 
 /** Pure. */
 export function showText({ metadata, spec, status }: PluginObject): string {
-  const needs = Object.entries(spec?.approvedNeeds ?? {}).map(
-    ([resource, verbs]) => `  ${resource}: ${verbs.join(', ')}`,
+  const needs = Object.entries(spec?.approvedNeeds ?? {}).flatMap(([resource, verbs]) =>
+    needLines(resource, verbs).map((line) => `  ${line}`),
   );
   const memory =
     status?.memoryBytes === undefined ? [] : [`memory    ${(status.memoryBytes / 1024 / 1024).toFixed(1)} MiB`];

@@ -38,6 +38,8 @@ export function useOf(texts: readonly string[]): { readonly use: Use; readonly i
     for (const [, list] of code.matchAll(/\bowns\s*:\s*\[([^\]]*)\]/g))
       for (const [, resource] of list!.matchAll(/["'`]([^"'`]+)["'`]/g)) note(resource!, ['list', 'watch']);
     for (const [, resource] of code.matchAll(/\bchild\(\s*["'`]([^"'`]+)["'`]/g)) note(resource!, ['create']);
+    for (const [, verb, resource] of code.matchAll(/\b(validate|mutate)\(\s*["'`]([^"'`]+)["'`]/g))
+      note(resource!, [verb!]);
     const mentions = code.match(/\bapi\b(?=\s*[.[()\s,])/g)?.length ?? 0;
     const handed = code.match(/\bapi\s*[,}]/g)?.length ?? 0; // in a parameter list
     if (mentions - handed > told) isDynamic = true;

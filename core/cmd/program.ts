@@ -153,7 +153,7 @@ function pluginCommands(program: Command, catalog: Catalog): void {
     .addArgument(oneOf('<verb>', 'what to do', pluginVerbs))
     .argument(
       '[name]',
-      'FOLDER of test, check, dev and build; FOLDER, TARBALL, npm:NAME or oci:REF of install; else a name',
+      'FOLDER of dev, test, check and build (default: this one); FOLDER, TARBALL, npm:NAME@VERSION or oci:REF of install and upgrade; a plugin’s NAME of new, show, rollback and uninstall',
     )
     .addOption(home())
     .addOption(yes('with install, upgrade and uninstall: without being asked'))

@@ -22,7 +22,7 @@ export const hostApiPart = (ask: AskPlugin, known = new KnownHooks()): ApiPart =
     });
     scope.defer(() => apis.settled());
     await apis.settled();
-    admit(pluginAdmission(known, ask, kinds));
+    admit(pluginAdmission(known, ask, kinds, schema));
   },
 });
 const nobody: AskPlugin = () => Promise.reject(new CallError('closed', 'this server has no way to a plugin host'));

@@ -3,6 +3,7 @@ import { rejection } from '../../test/fixtures/rejection.ts';
 import { pluginStrategy } from './api-part.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { InstanceState } from './instance.ts';
+import { lateOf } from './instance.ts';
 import type { PluginObject } from './kind.ts';
 import { linesOf } from './protocol.ts';
 import { dangerous, rulesOf, unapproved } from './rbac.ts';
@@ -100,4 +101,40 @@ test('lines arrive whole; one without end is refused before it fills memory', as
   expect(await Array.fromAsync(linesOf(chunks('a\nb', 'c\n', 'rest')))).toEqual(['a', 'bc']);
   const endless = linesOf(chunks(...Array.from({ length: 40 }, () => 'x'.repeat(64 * 1024))));
   expect((await rejection(Array.fromAsync(endless))).message).toMatch('longer than 1048576 bytes');
+});
+
+test('reconciles that hang are said in the status, and what a plugin says of them is cut', () => {
+  const instance = {
+    phase: 'Active',
+    message: '',
+    restarts: 0,
+    hangs: 0,
+    sandbox: [],
+    metrics: {},
+    late: { total: 2, objects: ['cron-crontasks default/tick'] },
+  } as const;
+  const { conditions } = statusOf({ generation: 1, paused: false, instance, healthy: true }, undefined, 'T1');
+  expect(conditions?.find(({ type }) => type === 'Degraded')).toMatchObject({
+    status: 'True',
+    reason: 'ReconcileDeadline',
+    message: 'reconciles did not return within 60 s and are tried again: cron-crontasks default/tick',
+  });
+  const flood = { total: -1, objects: Array.from({ length: 1_000 }, () => 'x'.repeat(10_000)) };
+  const { total, objects } = lateOf(flood);
+  expect([total, objects.length, objects[0]?.length]).toEqual([0, 5, 512]);
+  for (const nothing of [undefined, null, 7, { objects: 'a' }])
+    expect(lateOf(nothing)).toEqual({ total: 0, objects: [] });
+});
+
+test('hooks on kinds of others are rights in words, none of them verbs of its role; changing is dangerous', () => {
+  const needs = { pods: ['list', 'validate', 'mutate'], 'deployments.apps': ['validate'] };
+  expect(unapproved(needs, {})).toEqual([
+    'pods: list',
+    'sees and may refuse pods',
+    'sees and may change pods',
+    'sees and may refuse deployments.apps',
+  ]);
+  expect(dangerous(needs)).toEqual(['sees and may change pods']);
+  const verbs = rulesOf({ resources: [], needs }, needs).flatMap((rule) => rule.verbs ?? []);
+  expect(verbs).toEqual(['list', 'create', 'patch']);
 });

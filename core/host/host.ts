@@ -282,9 +282,11 @@ export class PluginHost implements AsyncDisposable {
   /** Metrics of every plugin that runs. */
   metricsText(): string {
     return exposition(
-      [...this.#entries].flatMap(([name, { running }]) =>
-        running ? [{ name, facts: running.bundle.manifest.metrics ?? [], values: running.instance.state.metrics }] : [],
-      ),
+      [...this.#entries].flatMap(([name, { running }]) => {
+        if (!running) return [];
+        const { metrics, late } = running.instance.state;
+        return [{ name, facts: running.bundle.manifest.metrics ?? [], values: metrics, late: late?.total }];
+      }),
     );
   }
   /** Writes the figures of hooks into the status of each plugin that has some. */

@@ -1,4 +1,5 @@
 import { type Channel, type Clock, channelOfFd, type Log, messageOf, setNiceness } from '#base';
+import type { LateReconciles } from '#sdk';
 import type { Bundle } from './bundle.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
@@ -16,6 +17,8 @@ export interface InstanceState {
   readonly sandbox: readonly string[];
   readonly memoryBytes?: number;
   readonly metrics: MetricValues;
+  /** Reconciles that did not return in time: of all its lives, and the objects that wait for one now. */
+  readonly late?: LateReconciles;
 }
 export interface InstanceOptions {
   readonly bundle: Bundle;
@@ -142,7 +145,8 @@ export class PluginInstance implements AsyncDisposable {
     if (
       before.phase !== this.state.phase ||
       before.restarts !== this.state.restarts ||
-      before.sandbox !== this.state.sandbox
+      before.sandbox !== this.state.sandbox ||
+      String(before.late?.objects ?? '') !== String(this.state.late?.objects ?? '')
     )
       this.options.onChange(this.state);
   }
@@ -161,6 +165,7 @@ class OneLife {
   /** When a process that stepped back after a crash is an ordinary one again. */
   #steadyAtMs: number | undefined;
   #toldStandby = false;
+  readonly #lateBefore: number;
 
   constructor(
     private readonly owner: PluginInstance,
@@ -168,6 +173,7 @@ class OneLife {
     private readonly over: AbortSignal,
   ) {
     this.#heardMs = owner.options.clock.monotonicMs();
+    this.#lateBefore = owner.state.late?.total ?? 0;
   }
 
   /** Its end of the socket pair: what it sends beyond the rules ends it. */
@@ -249,7 +255,7 @@ class OneLife {
         this.why ??= String(message.message).slice(0, 1_000);
         return;
       case 'beat':
-        return this.#beat(message.metrics);
+        return this.#beat(message.metrics, message.late);
       case 'log':
         if (this.#mayLog())
           log[message.level === 'error' || message.level === 'warn' ? message.level : 'info'](
@@ -293,7 +299,7 @@ class OneLife {
       (error: unknown) => this.end(`it does not answer for its hooks: ${messageOf(error)}`),
     );
   }
-  async #beat(metrics: MetricValues): Promise<void> {
+  async #beat(metrics: MetricValues, said: unknown): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();
     if (this.#steadyAtMs !== undefined && nowMs > this.#steadyAtMs) {
       this.#steadyAtMs = undefined;
@@ -303,7 +309,8 @@ class OneLife {
       this.#memoryMs = nowMs;
       this.owner.update({ memoryBytes: await this.launched.memoryBytes() });
     }
-    this.owner.update({ metrics });
+    const late = lateOf(said);
+    this.owner.update({ metrics, late: { total: this.#lateBefore + late.total, objects: late.objects } });
   }
   /** A flood of lines must not become a flood of our own log. */
   #mayLog(): boolean {
@@ -318,6 +325,16 @@ class OneLife {
       );
     } catch {} // it has gone: listen() ends
   }
+}
+
+const lateMax = 5;
+/** What a plugin says of itself is not believed beyond its shape. Pure. */
+export function lateOf(said: unknown): LateReconciles {
+  const { total, objects } = (said ?? {}) as { total?: unknown; objects?: unknown };
+  return {
+    total: Number.isSafeInteger(total) && (total as number) > 0 ? (total as number) : 0,
+    objects: Array.isArray(objects) ? objects.slice(0, lateMax).map((one) => String(one).slice(0, 512)) : [],
+  };
 }
 
 /** The last bytes of a stream, read to its end so that its writer never waits. */

@@ -1,6 +1,6 @@
 import type { KubeObject } from '#api';
 import { PintleError } from '#base';
-import type { CommandFacts, JsonSchema, Panel, RestKindFacts } from '#sdk';
+import { type CommandFacts, hookVerbs, type JsonSchema, type Panel, type RestKindFacts } from '#sdk';
 import type { MetricFacts } from './plugin-metrics.ts';
 
 export const manifestFile = 'plugin.json';
@@ -78,7 +78,17 @@ export interface PluginManifest {
 }
 
 const bytesMax = 4 * 1024 * 1024;
-const verbs = new Set(['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection']);
+const verbs = new Set([
+  'get',
+  'list',
+  'watch',
+  'create',
+  'update',
+  'patch',
+  'delete',
+  'deletecollection',
+  ...hookVerbs,
+]);
 
 /** Checks everything that later steps rely on. Throws BUNDLE_INVALID with what is wrong. */
 export function parseManifest(text: string): PluginManifest {

@@ -57,3 +57,12 @@ test.each([
     },
   ],
 ])('%s is refused', (_what, register) => expect(register).toThrow('metrics: '));
+
+test("reconciles that took too long are the host's own count", () => {
+  const text = exposition([
+    { name: 'cron', facts: [], values: {}, late: 3 },
+    { name: 'fine', facts: [], values: {}, late: 0 },
+  ]);
+  expect(text).toContain('plugin_reconcile_deadlines_total{plugin="cron"} 3\n');
+  expect(text).not.toContain('fine');
+});

@@ -18,6 +18,7 @@ interface Family extends MetricFacts {
 export type MetricValues = Readonly<Record<string, readonly (readonly [labels: string, value: number])[]>>;
 /** Counts what was dropped: a label that was not declared, or a series too many. */
 export const droppedName = 'plugin_metrics_dropped_total';
+const lateName = 'plugin_reconcile_deadlines_total';
 
 /** Counters and gauges of one plugin, by their declared names. Asking for a name again gives the same one; more than 200 are refused. */
 export class PluginMetrics implements Metrics {
@@ -79,7 +80,13 @@ export class PluginMetrics implements Metrics {
  * only declared names, labels in their number, finite values, 1,000 series. Pure.
  */
 export function exposition(
-  plugins: readonly { readonly name: string; readonly facts: readonly MetricFacts[]; readonly values: MetricValues }[],
+  plugins: readonly {
+    readonly name: string;
+    readonly facts: readonly MetricFacts[];
+    readonly values: MetricValues;
+    /** Reconciles that did not return in time: the host's own count. */
+    readonly late?: number;
+  }[],
 ): string {
   const families = new Map<string, { readonly facts: MetricFacts; readonly lines: string[] }>();
   const dropped: string[] = [];
@@ -109,6 +116,13 @@ export function exposition(
     ({ facts: { name, help, type }, lines }) =>
       `# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}\n# TYPE ${name} ${type}\n${lines.join('\n')}\n`,
   );
+  const late = plugins.flatMap(({ name, late = 0 }) =>
+    late > 0 ? [`${lateName}{plugin=${quoted(name)}} ${late}`] : [],
+  );
+  if (late.length > 0)
+    texts.push(
+      `# HELP ${lateName} Reconciles that did not return within 60 s.\n# TYPE ${lateName} counter\n${late.join('\n')}\n`,
+    );
   if (dropped.length > 0)
     texts.push(
       `# HELP ${droppedName} Series that were not kept.\n# TYPE ${droppedName} counter\n${dropped.join('\n')}\n`,

@@ -1,3 +1,4 @@
+import type { LateReconciles } from '#sdk';
 import type { Provides } from './manifest.ts';
 import type { MetricValues } from './plugin-metrics.ts';
 
@@ -32,7 +33,7 @@ export type FromPlugin =
   | { readonly type: 'ready'; readonly provides: Provides }
   | { readonly type: 'failed'; readonly message: string }
   /** Once a second. */
-  | { readonly type: 'beat'; readonly metrics: MetricValues }
+  | { readonly type: 'beat'; readonly metrics: MetricValues; readonly late?: LateReconciles }
   | {
       readonly type: 'log';
       readonly level: 'debug' | 'info' | 'warn' | 'error';

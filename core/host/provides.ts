@@ -1,10 +1,10 @@
-import { type Contributions, type Plugin, restName } from '#sdk';
+import { type Contributions, type HookedKind, resourceName, restName } from '#sdk';
 import { type Provides, providesPoints } from './manifest.ts';
 
 /** What a plugin registered, by name. Pure. */
 export function providesOf(found: Contributions, metrics: readonly { name: string }[] = []): Provides {
-  const named = (list: readonly { resource: NonNullable<Plugin['resources']>[number] }[]) =>
-    [...new Set(list.map(({ resource: { kind } }) => `${kind.plural}.${kind.group}`))].sort();
+  const named = (list: readonly { resource: Pick<HookedKind, 'kind'> }[]) =>
+    [...new Set(list.map(({ resource }) => resourceName(resource)))].sort();
   const names = (list: readonly { name: string }[]) => list.map(({ name }) => name).sort();
   const converting = found.resources.filter(({ convert }) => convert).map((resource) => ({ resource }));
   const all: Required<Provides> = {

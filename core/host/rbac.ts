@@ -1,4 +1,5 @@
 import type { ClusterRole, ClusterRoleBinding, KubeObject, Namespace, PolicyRule, ServiceAccount } from '#api';
+import { type HookVerb, isHookVerb } from '#sdk';
 import type { PluginManifest } from './manifest.ts';
 
 export const accountNamespace = 'pintle-plugins';
@@ -13,7 +14,7 @@ export function rulesOf(manifest: Pick<PluginManifest, 'resources' | 'needs'>, a
   const rules: PolicyRule[] = [];
   for (const [resource, verbs] of Object.entries(manifest.needs)) {
     const { group, plural } = splitName(resource);
-    const granted = verbs.filter((verb) => approved[resource]?.includes(verb));
+    const granted = verbs.filter((verb) => !isHookVerb(verb) && approved[resource]?.includes(verb));
     if (granted.length > 0) rules.push({ apiGroups: [group], resources: [plural], verbs: granted });
   }
   for (const { group, plural } of ownKinds(manifest)) {
@@ -30,12 +31,22 @@ export const ownKinds = ({ resources }: Pick<PluginManifest, 'resources'>): { gr
     return { group, plural: names.plural };
   });
 
-/** Needs that are not approved, as `pods: create, delete`. Pure. */
+/** Needs that are not approved, as `pods: create, delete` and `sees and may refuse pods`. Pure. */
 export const unapproved = (needs: Needs, approved: Needs): string[] =>
   Object.entries(needs).flatMap(([resource, verbs]) => {
     const missing = verbs.filter((verb) => !approved[resource]?.includes(verb));
-    return missing.length > 0 ? [`${resource}: ${missing.join(', ')}`] : [];
+    return needLines(resource, missing);
   });
+const hookWords: Readonly<Record<HookVerb, string>> = {
+  validate: 'sees and may refuse',
+  mutate: 'sees and may change',
+};
+/** What verbs on a resource mean, for people. Pure. */
+export function needLines(resource: string, verbs: readonly string[]): string[] {
+  const api = verbs.filter((verb) => !isHookVerb(verb));
+  const lines = api.length > 0 ? [`${resource}: ${api.join(', ')}`] : [];
+  return [...lines, ...verbs.filter(isHookVerb).map((verb) => `${hookWords[verb]} ${resource}`)];
+}
 
 const writes = ['create', 'update', 'patch', 'delete', 'deletecollection'];
 const dangerousWrites = [
@@ -61,13 +72,12 @@ const dangerousWrites = [
 /** Needs that let a plugin become somebody else; they want a second confirmation. Pure. */
 export const dangerous = (needs: Needs): string[] =>
   Object.entries(needs).flatMap(([resource, verbs]) => {
-    const found =
-      resource === 'secrets'
-        ? verbs
-        : dangerousWrites.includes(resource)
-          ? verbs.filter((verb) => writes.includes(verb))
-          : [];
-    return found.length > 0 ? [`${resource}: ${found.join(', ')}`] : [];
+    // What it changes of another's pod, such as its account, is written with that one's rights.
+    const found = verbs.filter(
+      (verb) =>
+        resource === 'secrets' || verb === 'mutate' || (dangerousWrites.includes(resource) && writes.includes(verb)),
+    );
+    return needLines(resource, found);
   });
 
 /** The objects that make a plugin somebody: account, role, binding. Pure. */

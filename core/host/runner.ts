@@ -6,6 +6,7 @@ import {
   assumeKinds,
   collect,
   commandFacts,
+  Deadlines,
   type Plugin,
   type PluginRuntime,
   type PreparedPlugin,
@@ -102,6 +103,7 @@ export async function serve(
   const { name, version } = plugin;
   send({ type: 'hello', protocol: protocolVersion, name, version });
   const metrics = new PluginMetrics();
+  const deadlines = new Deadlines();
   let prepared: PreparedPlugin | undefined;
   for await (const line of lines) {
     const message = JSON.parse(line) as ToPlugin;
@@ -120,12 +122,14 @@ export async function serve(
     const informers = createInformers({ ...seams, signal: scope.signal });
     if (message.command)
       return runCommand(plugin, { ...seams, informers, config: message.config, metrics }, message.command, send);
-    prepared = scope.use(await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics }));
+    prepared = scope.use(
+      await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics, deadlines }),
+    );
     if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
     if (message.standby) await prepared.sync();
     else await prepared.activate();
     send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
-    void beat(send, metrics, scope.signal);
+    void beat(send, metrics, deadlines, scope.signal);
   }
 }
 
@@ -152,9 +156,15 @@ const answerHost = (name: string, answer: (method: string, body: unknown) => Pro
     answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
   });
 
-async function beat(send: (message: FromPlugin) => void, metrics: PluginMetrics, signal: AbortSignal): Promise<void> {
+async function beat(
+  send: (message: FromPlugin) => void,
+  metrics: PluginMetrics,
+  deadlines: Deadlines,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
-    send({ type: 'beat', metrics: metrics.values() });
+    const late = deadlines.report();
+    send({ type: 'beat', metrics: metrics.values(), ...(late.total > 0 ? { late } : {}) });
     await systemClock.sleep(beatEveryMs, signal);
   }
 }

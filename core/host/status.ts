@@ -62,12 +62,20 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
       1,
     );
   if (seen.rolledBack) say('Loaded', false, 'RolledBack', seen.rolledBack);
+  const late = instance?.late;
   if (instance && seen.uncarried && seen.uncarried.length > 0)
     say(
       'Degraded',
       true,
       'NotCarried',
       `only built-in plugins can contribute these; they are not used: ${seen.uncarried.join(', ')}`,
+    );
+  else if (late && late.objects.length > 0)
+    say(
+      'Degraded',
+      true,
+      'ReconcileDeadline',
+      `reconciles did not return within 60 s and are tried again: ${late.objects.join(', ')}`,
     );
   if (instance) {
     const runs = instance.phase === 'Active';

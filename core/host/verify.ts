@@ -3,8 +3,8 @@ import { PintleError } from '#base';
 import { type Bundle, readBundle } from './bundle.ts';
 import { configMistakes } from './config-check.ts';
 import type { PluginSpec } from './kind.ts';
-import type { Isolation } from './manifest.ts';
-import { unapproved } from './rbac.ts';
+import type { Isolation, PluginManifest } from './manifest.ts';
+import { ownKinds, unapproved } from './rbac.ts';
 import { StepError } from './status.ts';
 import type { VersionHost } from './version.ts';
 
@@ -43,6 +43,13 @@ export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation, 
       'AuthenticatorNotApproved',
       `it says who has a token (${authenticators.join(', ')}): that needs ${authenticatorNeed}: create, approved`,
     );
+  const foreign = foreignHooks(manifest).filter(({ target, verb }) => !approvedNeeds[target]?.includes(verb));
+  if (foreign.length > 0)
+    throw new StepError(
+      'Approved',
+      'HookNotApproved',
+      `spec.approvedNeeds lacks ${foreign.map(({ target, verb }) => `${target}: ${verb}`).join('; ')}`,
+    );
   if (isolation === 'process' && manifest.isolation === 'sandbox')
     throw new StepError(
       'Approved',
@@ -52,4 +59,16 @@ export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation, 
   const mistakes = configMistakes(manifest.config, config);
   if (mistakes.length > 0) throw new StepError('Approved', 'BadConfig', mistakes.join('; '));
   return isolation ?? manifest.isolation;
+}
+
+/** Hooks on kinds that are not its own: each is a right. Pure. */
+function foreignHooks({ provides, resources }: PluginManifest): { target: string; verb: 'validate' | 'mutate' }[] {
+  const own = new Set(ownKinds({ resources }).map(({ plural, group }) => `${plural}.${group}`));
+  const of = (verb: 'validate' | 'mutate', targets: readonly string[] = []) =>
+    targets.filter((target) => !own.has(target)).map((target) => ({ target, verb }));
+  return [
+    ...of('validate', provides.validates),
+    ...of('validate', provides.deletes),
+    ...of('mutate', provides.mutates),
+  ];
 }

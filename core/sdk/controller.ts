@@ -40,7 +40,7 @@ export async function startControllers(
 
 function startController(spec: ControllerSpec<KubeObject>, context: ReconcileContext, workers: number, scope: Scope) {
   const { informers } = context;
-  const queue = new WorkQueue(context.clock, scope.signal);
+  const queue = new WorkQueue(context.clock, scope.signal, spec.retryMsMax);
   const own = informers.informer(spec.watches);
   const synced: Promise<void>[] = [own.synced];
   const follow = <T>(kind: Kind<T>, handler: (change: Change<T>) => void) => {

@@ -39,6 +39,8 @@ export interface ControllerSpec<T> {
     keys(object: never, informers: InformerFactory): readonly ObjectKey[];
   }[];
   readonly workersMax?: number;
+  /** Of the back-off after a throw; default 1,000 s. */
+  readonly retryMsMax?: number;
   /** Work that is not of one kind: begins once the caches are filled and resolves after the signal aborts. A throw ends it for good. */
   readonly run?: (context: ReconcileContext) => Promise<void>;
   readonly reconciler: Reconciler<T>;

@@ -1,7 +1,7 @@
 import type { Clock } from '#base';
 
 const retryMinMs = 5;
-const retryMaxMs = 1_000_000;
+const retryMsMaxDefault = 1_000_000;
 
 /**
  * Keys that wait for a worker. A key waits once however often it is added, and is never worked on twice at a time:
@@ -18,6 +18,7 @@ export class WorkQueue {
   constructor(
     private readonly clock: Clock,
     private readonly signal: AbortSignal,
+    private readonly retryMsMax = retryMsMaxDefault,
   ) {
     signal.addEventListener('abort', () => this.#close(), { once: true });
   }
@@ -49,11 +50,11 @@ export class WorkQueue {
       this.add(key);
     });
   }
-  /** 5 ms, doubling with every failure since the last `forget`, up to 1000 s. Returns the wait. */
+  /** 5 ms, doubling with every failure since the last `forget`, up to 1000 s or what it was made with. Returns the wait. */
   addRateLimited(key: string): number {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
-    const afterMs = Math.min(retryMinMs * 2 ** failures, retryMaxMs);
+    const afterMs = Math.min(retryMinMs * 2 ** failures, this.retryMsMax);
     this.addAfter(key, afterMs);
     return afterMs;
   }

@@ -42,6 +42,7 @@ class DnsNode {
   readonly #settings: Informer<ConfigMap & KubeObject>;
   #current: Settings;
   #version = 0;
+  #isChanged = false;
   #wake = () => {};
 
   constructor(private readonly context: NodePartContext) {
@@ -58,7 +59,10 @@ class DnsNode {
     const { signal } = scope;
     const view = liveView(informers, clock);
     using _handlers = view;
-    using _settings = this.#settings.onChange(() => this.#wake());
+    using _settings = this.#settings.onChange(() => {
+      this.#isChanged = true;
+      this.#wake();
+    });
     const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     await Promise.race([Promise.all([view.synced, this.#settings.synced]), aborted]);
     const cacheSecondsMax = () => this.#current.cacheSecondsMax;
@@ -77,6 +81,7 @@ class DnsNode {
     let former = '';
     let running: (AsyncDisposable & { readonly place: Place }) | undefined;
     while (!signal.aborted) {
+      this.#isChanged = false; // before the look: a change while it is served or announced is looked at next
       const { settings, text } = await this.#read();
       if (text !== former || !running) {
         former = text;
@@ -97,6 +102,7 @@ class DnsNode {
 
   /** Until the settings change, or for a while. */
   async #sleep(signal: AbortSignal): Promise<void> {
+    if (this.#isChanged) return;
     const woken = new AbortController();
     this.#wake = () => woken.abort();
     await this.context.clock.sleep(lookAgainMs, AbortSignal.any([signal, woken.signal]));

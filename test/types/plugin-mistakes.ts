@@ -45,6 +45,26 @@ export default plugin({
 });
 
 plugin({
+  name: 'wrong-hooks',
+  version: '1.0.0',
+  sdk: '^1.0',
+  needs: { pods: ['list', 'validate'], services: ['mutate'], secrets: ['validate'] },
+  resources: [Task],
+  setup({ validate, mutate }) {
+    validate('pods', ({ object }) => object.spec?.hostNetwork !== true || 'not here');
+    mutate('services', ({ object }) => void (object.metadata.labels = { seen: 'yes' }));
+    // @ts-expect-error refusing what needs does not name
+    validate('services', () => true);
+    // @ts-expect-error seeing is not changing
+    mutate('pods', () => {});
+    // @ts-expect-error no plugin is asked about the platform's own
+    validate('secrets', () => true);
+    // @ts-expect-error a misspelt field of a pod
+    validate('pods', ({ object }) => object.spec?.hostNetwrk === true);
+  },
+});
+
+plugin({
   name: 'wrong',
   version: '1.0.0',
   sdk: '^1.0',

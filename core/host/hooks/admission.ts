@@ -1,6 +1,15 @@
 import { errors, StatusError } from '#api';
 import { messageOf } from '#base';
-import type { AdmissionCall, AdmissionHook, AdmissionRequest, AnyObject, KindRegistry } from '#sdk';
+import {
+  type AdmissionCall,
+  type AdmissionHook,
+  type AdmissionRequest,
+  type AnyObject,
+  isUnhookedGroup,
+  type KindRegistry,
+  type SchemaEngine,
+  unhookedKinds,
+} from '#sdk';
 import type { HookStatus } from '../kind.ts';
 import type { AskPlugin } from './door.ts';
 import { splitHookName } from './points.ts';
@@ -14,10 +23,9 @@ export interface KnownHook {
 }
 /** Namespaces and groups whose objects no plugin's hook sees: a hook that is down must never stop the platform itself. */
 const systemNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'pintle-plugins']);
-const systemGroups = /(^|\.)(k8s\.io|pintle\.dev)$/;
-const systemKinds = new Set(['nodes', 'namespaces', 'events', 'serviceaccounts', 'secrets', 'bindings']);
+const systemKinds = new Set<string>(unhookedKinds);
 export const isSystem = ({ group, plural }: { group: string; plural: string }, namespace: string): boolean =>
-  systemGroups.test(group) ||
+  isUnhookedGroup(group) ||
   (group === '' && systemKinds.has(plural)) ||
   (!group.includes('.') && systemNamespaces.has(namespace));
 
@@ -51,7 +59,13 @@ export class KnownHooks {
 const none: readonly KnownHook[] = [];
 
 /** Calls the hooks that are attached for what is written. Mutating ones by priority and name, then once more those whose work others changed. */
-export function pluginAdmission(known: KnownHooks, ask: AskPlugin, kinds: KindRegistry): AdmissionHook {
+export function pluginAdmission(
+  known: KnownHooks,
+  ask: AskPlugin,
+  kinds: KindRegistry,
+  schema?: SchemaEngine,
+): AdmissionHook {
+  const take = taking(kinds, schema);
   const targetOf = (request: AdmissionRequest): string | undefined => {
     const { kind, subresource, namespace, operation } = request;
     if (known.isEmpty || subresource || operation === 'CONNECT' || isSystem(kind, namespace)) return undefined;
@@ -63,7 +77,7 @@ export function pluginAdmission(known: KnownHooks, ask: AskPlugin, kinds: KindRe
       const target = targetOf(request);
       if (target === undefined || !request.object || request.operation === 'DELETE' || isLeaving(request)) return;
       const hooks = known.find(`mutate ${target}`);
-      return hooks.length > 0 ? mutateAll(hooks, request, target, ask, kinds) : undefined;
+      return hooks.length > 0 ? mutateAll(hooks, request, target, ask, take) : undefined;
     },
     validate(request) {
       const target = targetOf(request);
@@ -73,9 +87,9 @@ export function pluginAdmission(known: KnownHooks, ask: AskPlugin, kinds: KindRe
     },
   };
 }
-/** What is being deleted only loses its finalizers: nobody may hold that up. */
+/** What is being deleted loses its finalizers and goes: nobody may hold that up. */
 const isLeaving = ({ operation, current }: AdmissionRequest): boolean =>
-  operation === 'UPDATE' && current?.metadata.deletionTimestamp !== undefined;
+  operation !== 'CREATE' && current?.metadata.deletionTimestamp !== undefined;
 
 const callOf = (request: AdmissionRequest, resource: string): AdmissionCall => ({
   resource,
@@ -91,13 +105,13 @@ async function mutateAll(
   request: AdmissionRequest,
   target: string,
   ask: AskPlugin,
-  kinds: KindRegistry,
+  take: ReturnType<typeof taking>,
 ): Promise<void> {
   const object = request.object!;
   const leftBy = new Map<KnownHook, string>();
   const run = async (hook: KnownHook): Promise<void> => {
     const answer = await answered(hook, request, () => ask(hook.plugin, hook.hook, 'mutate', callOf(request, target)));
-    if (answer !== undefined) take(object, answer, kinds, request, hook);
+    if (answer !== undefined) take(object, answer, request, hook);
     leftBy.set(hook, JSON.stringify(object));
   };
   for (const hook of hooks) await run(hook);
@@ -106,13 +120,30 @@ async function mutateAll(
 }
 
 /** Spec, labels, annotations and finalizers are a hook's to change; all else of its answer is not looked at. */
-function take(
-  object: AnyObject,
-  answer: unknown,
-  kinds: KindRegistry,
-  request: AdmissionRequest,
-  hook: KnownHook,
-): void {
+const taking =
+  (kinds: KindRegistry, schema: SchemaEngine | undefined) =>
+  (object: AnyObject, answer: unknown, { kind }: AdmissionRequest, hook: KnownHook): void => {
+    const { metadata, spec } = partsOf(answer, hook);
+    if (spec !== undefined) object['spec'] = spec;
+    for (const field of ['labels', 'annotations', 'finalizers'] as const) {
+      if (metadata[field] === undefined) delete object.metadata[field];
+      else object.metadata[field] = metadata[field] as never;
+    }
+    const served = kinds
+      .all()
+      .find(
+        (one) => one.kind.group === kind.group && one.kind.version === kind.version && one.kind.plural === kind.plural,
+      );
+    served?.schema?.prune(object);
+    served?.schema?.applyDefaults(object);
+    if (served?.schema || !schema?.has(kind.type)) return;
+    const { errors: mistakes } = schema.decode(kind.type, object);
+    if (mistakes.length > 0) throw failed(hook, `it answered with what is no ${kind.kind}: ${mistakes[0]!.field}`);
+    schema.default(kind.type, object);
+  };
+
+/** Throws on what is no object's. */
+function partsOf(answer: unknown, hook: KnownHook) {
   const { metadata, spec } = (answer ?? {}) as { metadata?: unknown; spec?: unknown };
   const isRecord = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -125,19 +156,7 @@ function take(
     finalizers === undefined || (Array.isArray(finalizers) && finalizers.every((one) => typeof one === 'string'));
   if (!texts(labels) || !texts(annotations) || !isList)
     throw failed(hook, 'it answered with labels, annotations or finalizers that are no texts');
-  if (spec !== undefined) object['spec'] = spec;
-  for (const field of ['labels', 'annotations', 'finalizers'] as const) {
-    if (metadata[field] === undefined) delete object.metadata[field];
-    else object.metadata[field] = metadata[field] as never;
-  }
-  const { kind } = request;
-  const served = kinds
-    .all()
-    .find(
-      (one) => one.kind.group === kind.group && one.kind.version === kind.version && one.kind.plural === kind.plural,
-    );
-  served?.schema?.prune(object);
-  served?.schema?.applyDefaults(object);
+  return { metadata, spec };
 }
 
 async function validateAll(

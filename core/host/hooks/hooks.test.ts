@@ -88,7 +88,7 @@ test('without an answer: closed where it fails, open with a warning elsewhere', 
 test('nothing is asked about subresources, system objects, or what is leaving', () => {
   const known = new KnownHooks();
   for (const name of ['tasks.x.example.com', 'pods', 'nodes'])
-    known.set(`of-${name.slice(0, 4)}`, [hook(`validate ${name}`)]);
+    known.set(`of-${name.slice(0, 4)}`, [hook(`validate ${name}`), hook(`delete ${name}`)]);
   const { ask, asked } = noting();
   const { validate } = pluginAdmission(known, ask, kinds);
   const pods = { group: '', version: 'v1', kind: 'Pod', plural: 'pods' } as AdmissionRequest['kind'];
@@ -98,6 +98,7 @@ test('nothing is asked about subresources, system objects, or what is leaving', 
   void validate!(request({ kind: { ...pods, plural: 'nodes' }, namespace: '' }));
   const current = { metadata: { name: 'a', deletionTimestamp: '2026-01-01T00:00:00Z' } } as AnyObject;
   void validate!(request({ operation: 'UPDATE', current }));
+  void validate!(request({ operation: 'DELETE', current, object: undefined }));
   expect(asked).toEqual([]);
   void validate!(request({ kind: pods }));
   expect(asked).toEqual(['of-pods']);
@@ -121,8 +122,8 @@ test('what a manifest provides, as hooks: closed for its own kinds, elsewhere on
     validates: ['tasks.x.example.com', 'pods'],
     schedules: ['zone'],
   };
-  const names = (failClosed: string[]) =>
-    hooksOf({ provides, resources }, { hookPriority: 3, failClosed }).map(
+  const names = (failClosed: string[], approvedNeeds: Record<string, string[]> = { pods: ['validate', 'mutate'] }) =>
+    hooksOf({ provides, resources }, { hookPriority: 3, failClosed, approvedNeeds }).map(
       ({ name, failurePolicy, priority }) => `${name} ${failurePolicy} ${priority}`,
     );
   expect(names([])).toEqual([
@@ -132,6 +133,16 @@ test('what a manifest provides, as hooks: closed for its own kinds, elsewhere on
     'schedule zone Ignore 3',
   ]);
   expect(names(['mutate pods', 'schedule zone']).filter((name) => name.includes('Fail')).length).toBe(3);
+  const bare = names([], { pods: ['list', 'validate'] }); // what was not approved is not attached
+  expect(bare).toEqual(['validate tasks.x.example.com Fail 3', 'validate pods Ignore 3', 'schedule zone Ignore 3']);
+  const grasping = {
+    ...provides,
+    mutates: ['secrets', 'roles.rbac.authorization.k8s.io'],
+    validates: [],
+    schedules: [],
+  };
+  const all = { secrets: ['mutate'], 'roles.rbac.authorization.k8s.io': ['mutate'] };
+  expect(hooksOf({ provides: grasping, resources }, { approvedNeeds: all })).toEqual([]);
 });
 
 test('figures: percentiles of the last calls, a pause after three silences in a row', () => {

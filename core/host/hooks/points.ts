@@ -1,8 +1,9 @@
-import type { HookMethod } from '#sdk';
+import { type HookMethod, type HookVerb, isUnhooked } from '#sdk';
 import type { HookStatus, PluginSpec } from '../kind.ts';
 import type { PluginManifest } from '../manifest.ts';
 import { ownKinds } from '../rbac.ts';
 
+type HookGrants = Pick<PluginSpec, 'hookPriority' | 'failClosed' | 'approvedNeeds'>;
 export type HookPoint = 'validate' | 'mutate' | 'delete' | 'schedule' | 'convert' | 'rest' | 'authenticate';
 /** `validate crontasks.cron.example.com`: the point, a blank, what it is about. */
 export const hookName = (point: HookPoint, target: string): string => `${point} ${target}`;
@@ -23,12 +24,12 @@ export const hookLimits: Readonly<Record<HookMethod, { readonly budgetMs: number
 };
 
 /**
- * What the host would call, and what holds without an answer: closed for its own kinds, open for all else unless the
+ * What the host calls, and what holds without an answer: closed for its own kinds, open for all else unless the
  * operator granted it in spec.failClosed. Pure.
  */
 export function hooksOf(
   { provides, resources }: Pick<PluginManifest, 'provides' | 'resources'>,
-  { hookPriority = 0, failClosed = [] }: Pick<PluginSpec, 'hookPriority' | 'failClosed'>,
+  { hookPriority = 0, failClosed = [], approvedNeeds = {} }: HookGrants,
 ): HookStatus[] {
   const own = new Set(ownKinds({ resources }).map(({ group, plural }) => `${plural}.${group}`));
   const of = (point: HookPoint, targets: readonly string[] = [], closed = (target: string) => own.has(target)) =>
@@ -38,10 +39,13 @@ export function hooksOf(
       return { name, priority: hookPriority, failurePolicy: fails ? 'Fail' : 'Ignore', timeouts: 0 };
     });
   const always = () => true;
+  // Of kinds of others only what was approved, whatever the manifest provides.
+  const granted = (verb: HookVerb, targets: readonly string[] = []) =>
+    targets.filter((target) => own.has(target) || (!isUnhooked(target) && approvedNeeds[target]?.includes(verb)));
   return [
-    ...of('mutate', provides.mutates),
-    ...of('validate', provides.validates),
-    ...of('delete', provides.deletes),
+    ...of('mutate', granted('mutate', provides.mutates)),
+    ...of('validate', granted('validate', provides.validates)),
+    ...of('delete', granted('validate', provides.deletes)),
     ...of('convert', provides.converts, always),
     ...of('schedule', provides.schedules, () => false),
     ...of('rest', provides.apis, always),

@@ -2,7 +2,8 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { Advice } from '../scheduling.ts';
 import type { UserInfo } from '../strategy.ts';
 import type { RestCall, RestKind } from './contributions.ts';
-import type { CustomObject, CustomResource } from './crd.ts';
+import type { CustomObject } from './crd.ts';
+import { type HookedKind, resourceName, writtenVersion } from './hooked-kind.ts';
 import type { Admitted } from './plugin.ts';
 import { viewOf } from './resources.ts';
 import type { Contributions } from './start.ts';
@@ -35,7 +36,6 @@ export interface AdmissionCall {
   readonly user: UserInfo;
   readonly dryRun: boolean;
 }
-export const resourceName = ({ kind }: CustomResource): string => `${kind.plural}.${kind.group}`;
 export const restName = ({ group, version, kind }: Pick<RestKind, 'group' | 'version' | 'kind'>): string =>
   `${group}/${version} ${kind}`;
 
@@ -92,11 +92,12 @@ async function mutate({ mutators }: Contributions, asked: AdmissionCall): Promis
 }
 
 /** A hook is written for one version; an object of another one is converted by the plugin's own function. */
-const inVersion = (resource: CustomResource, object: CustomObject): CustomObject => {
-  const wanted = `${resource.kind.group}/${resource.kind.version}`;
+const inVersion = (resource: HookedKind, object: CustomObject): CustomObject => {
+  if (resource.asWritten) return object;
+  const wanted = writtenVersion(resource);
   return object.apiVersion === undefined || object.apiVersion === wanted ? object : converted(resource, object, wanted);
 };
-function converted(resource: CustomResource, object: CustomObject, apiVersion: string): CustomObject {
+function converted(resource: HookedKind, object: CustomObject, apiVersion: string): CustomObject {
   if (!resource.convert) return { ...object, apiVersion };
   const to = apiVersion.slice(apiVersion.indexOf('/') + 1);
   return { ...resource.convert(object, to), apiVersion, kind: object.kind };

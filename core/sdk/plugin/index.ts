@@ -1,8 +1,10 @@
 export * from './contributions.ts';
 export * from './crd.ts';
+export { Deadlines, type LateReconciles } from './deadline.ts';
 export { assumeKinds, type Discover } from './foreign.ts';
 export * from './hook-calls.ts';
-export type * from './needs.ts';
+export { type HookedKind, isUnhooked, resourceName } from './hooked-kind.ts';
+export * from './needs.ts';
 export * from './plugin.ts';
 export * from './reconcile.ts';
 export * from './resources.ts';

@@ -1,7 +1,15 @@
 import type { ObjectKey } from '../../api/meta.ts';
 import type { ResourceName, ResourceObject, View } from './resources.ts';
 
-export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
+export type ApiVerb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
+/** Beside what it may do: to see and refuse, or to see and change, what others write of a kind that is not its own. */
+export const hookVerbs = ['validate', 'mutate'] as const;
+export type HookVerb = (typeof hookVerbs)[number];
+export const isHookVerb = (verb: string): verb is HookVerb => (hookVerbs as readonly string[]).includes(verb);
+export type Verb = ApiVerb | HookVerb;
+/** Kinds of the platform that no plugin's hook is asked about: one that is down must never stop the platform itself. */
+export const unhookedKinds = ['nodes', 'namespaces', 'events', 'serviceaccounts', 'secrets', 'bindings'] as const;
+export const isUnhookedGroup = (group: string): boolean => /(^|\.)(k8s\.io|pintle\.dev)$/.test(group);
 /** What a plugin may do: the types of its client, its role, what is shown at install. Anything else is a type error now and 403 later. */
 export type Needs = { readonly [R in ResourceName]?: readonly Verb[] };
 
@@ -20,6 +28,8 @@ interface Methods<T> {
   };
   delete: { delete(key: Key): Promise<void> };
   deletecollection: object;
+  validate: object;
+  mutate: object;
 }
 type Join<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer I) => void ? I : never;
 type VerbsOf<N, R extends keyof N> = N[R] extends readonly (infer V)[] ? V & Verb : never;
@@ -36,4 +46,9 @@ export type Kept<N> = {
 }[Followed<N>];
 export type Creatable<N> = {
   [R in keyof N & string]: 'create' extends VerbsOf<N, R> ? R : never;
+}[keyof N & string];
+type Unhooked = (typeof unhookedKinds)[number] | `${string}.${'k8s.io' | 'pintle.dev'}`;
+/** Kinds of others whose writes the plugin may see and refuse (`validate`) or see and change (`mutate`). */
+export type Hooked<N, V extends HookVerb> = {
+  [R in keyof N & string]: R extends Unhooked ? never : V extends VerbsOf<N, R> ? R : never;
 }[keyof N & string];

@@ -2,7 +2,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { UserInfo } from '../strategy.ts';
 import type { ContributionCalls } from './contributions.ts';
 import type { CustomResource, CustomView } from './crd.ts';
-import type { Api, Creatable, Followed, Kept, Needs } from './needs.ts';
+import type { Api, Creatable, Followed, Hooked, Kept, Needs } from './needs.ts';
 import type { ResourceName, ResourceObject, View } from './resources.ts';
 import type { TypeOf } from './schema.ts';
 
@@ -105,10 +105,24 @@ export interface PluginContext<N, C> extends ContributionCalls {
     judge: (request: Admitted<CustomView<Spec, Status>>) => Judgement | Promise<Judgement>,
     options?: { readonly on?: readonly Admitted<unknown>['operation'][] },
   ): void;
+  /**
+   * The same for a kind of others, which `needs` names with `validate`: its objects as they are written, in whatever version.
+   * Goes open without an answer, unless the operator lists it in spec.failClosed.
+   */
+  validate<R extends Hooked<N, 'validate'>>(
+    resource: R,
+    judge: (request: Admitted<View<ResourceObject<R>>>) => Judgement | Promise<Judgement>,
+    options?: { readonly on?: readonly Admitted<unknown>['operation'][] },
+  ): void;
   /** Changes a draft in place before it is validated: its spec, labels, annotations, finalizers. */
   mutate<Spec, Status>(
     resource: CustomResource<Spec, Status>,
     change: (request: Admitted<{ metadata: KubeObject['metadata']; spec: unknown }>) => void | Promise<void>,
+  ): void;
+  /** The same for a kind of others, which `needs` names with `mutate`. Goes on without an answer, as above. */
+  mutate<R extends Hooked<N, 'mutate'>>(
+    resource: R,
+    change: (request: Admitted<ResourceObject<R>>) => void | Promise<void>,
   ): void;
 }
 

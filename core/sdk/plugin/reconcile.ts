@@ -1,7 +1,8 @@
-import { apiVersionOf, type Kind, type KubeObject, keyOf } from '#api';
+import { apiVersionOf, type Kind, type KubeObject, keyOf, keyText } from '#api';
 import type { ControllerSpec, ReconcileContext } from '../reconciler.ts';
 import { TerminalError } from '../reconciler.ts';
 import type { CustomObject, CustomResource, CustomView } from './crd.ts';
+import { Deadlines } from './deadline.ts';
 import { type Again, type Delay, type ReconcileOptions, type ReconcileTools, RetryError } from './plugin.ts';
 import { viewOf } from './resources.ts';
 import { parseDuration } from './schema.ts';
@@ -12,6 +13,7 @@ export const finalizerOf = (plugin: string, { group }: Pick<Kind, 'group'>): str
 type Tools = ReconcileTools<Record<string, readonly string[]>, string, unknown>;
 type Run = (object: CustomView<unknown, unknown>, tools: Tools, context: ReconcileContext) => Promise<Again | void>;
 const ownerIndex = 'controller-uid';
+const retryMsMax = 60_000;
 export const delayMs = (delay: Delay): number => (typeof delay === 'number' ? delay : parseDuration(delay).ms);
 
 /** A plugin's reconcile as a controller: the sugar stands on the same contract that core controllers use. */
@@ -21,25 +23,32 @@ export function controllerOf(
   options: ReconcileOptions<string, unknown, unknown>,
   run: Run,
   kindOf: (name: string) => Kind<KubeObject>,
+  deadlines: Deadlines = new Deadlines(),
 ): ControllerSpec<CustomObject> {
   const owned = (options.owns ?? []).map((each) => [each, kindOf(each)] as const);
   const finalizer = finalizerOf(name, resource.kind);
+  const controller = `${name}-${resource.kind.plural}`;
   return {
-    name: `${name}-${resource.kind.plural}`,
+    name: controller,
+    retryMsMax,
     watches: resource.kind,
     owns: owned.map(([, kind]) => kind as Kind<unknown>),
     workersMax: options.workersMax,
     reconciler: {
-      async reconcile(_key, current, context) {
-        if (!current) return;
-        if (options.finalize && (await finalize(current, resource, options.finalize, finalizer, context))) return;
-        if (current.metadata.deletionTimestamp) return;
+      async reconcile(key, current, outer) {
+        const name = `${controller} ${keyText(key)}`;
+        if (!current) return deadlines.forget(name);
         try {
-          const again = await run(resource.read(current), toolsOf(current, resource, owned, context), context);
-          return again ? { requeueAfterMs: again.againInMs } : undefined;
+          return await deadlines.run(name, outer.clock, outer.signal, async (signal) => {
+            const context = { ...outer, signal };
+            if (options.finalize && (await finalize(current, resource, options.finalize, finalizer, context))) return;
+            if (current.metadata.deletionTimestamp) return;
+            const again = await run(resource.read(current), toolsOf(current, resource, owned, context), context);
+            return again ? { requeueAfterMs: again.againInMs } : undefined;
+          });
         } catch (error) {
           if (error instanceof RetryError && error.delay !== undefined) {
-            context.log.info('will try again', { why: error.message, delay: String(error.delay) });
+            outer.log.info('will try again', { why: error.message, delay: String(error.delay) });
             return { requeueAfterMs: delayMs(error.delay) };
           }
           throw error;

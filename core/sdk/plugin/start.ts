@@ -5,9 +5,11 @@ import { specOf, startControllers } from '../controller.ts';
 import type { ControllerSpec } from '../reconciler.ts';
 import { apiOf, kindOfResource } from './api.ts';
 import type { ContributionCalls, Registered } from './contributions.ts';
-import type { CustomResource } from './crd.ts';
+import type { CustomObject, CustomResource } from './crd.ts';
+import { Deadlines } from './deadline.ts';
 import { type Discover, discoverWith, foreignNames } from './foreign.ts';
-import type { Needs } from './needs.ts';
+import { type HookedKind, hookedKind } from './hooked-kind.ts';
+import type { HookVerb, Needs } from './needs.ts';
 import type { Admitted, Judgement, Metrics, Plugin, PluginContext } from './plugin.ts';
 import { controllerOf } from './reconcile.ts';
 import type { AnySchema } from './schema.ts';
@@ -25,6 +27,8 @@ export interface PluginRuntime {
   /** As the operator wrote it; the schema's defaults are filled in here. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
+  /** Told of reconciles that take too long; of its own when nobody asks. */
+  readonly deadlines?: Deadlines;
   /** How kinds of others that the plugin needs are found; default: by asking the API server. */
   readonly discover?: Discover;
 }
@@ -33,12 +37,12 @@ export interface Contributions extends Registered {
   readonly resources: readonly CustomResource[];
   readonly controllers: readonly ControllerSpec<never>[];
   readonly validators: readonly {
-    resource: CustomResource;
+    resource: HookedKind;
     judge: (request: Admitted<never>) => Judgement | Promise<Judgement>;
     on: readonly Admitted<unknown>['operation'][];
   }[];
   readonly mutators: readonly {
-    resource: CustomResource;
+    resource: HookedKind;
     change: (request: Admitted<never>) => void | Promise<void>;
   }[];
 }
@@ -95,6 +99,7 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
   const own = (plugin.resources ?? []) as readonly CustomResource[];
   const kindOf = await kindFinder(plugin, own, runtime);
   const found = nothingYet(own);
+  const { deadlines = new Deadlines() } = runtime;
   let open = true;
   const register =
     <A extends unknown[]>(what: string, add: (...args: A) => void) =>
@@ -115,6 +120,9 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
       `add it to resources: [${resource.kind.kind}]`,
     );
   };
+  const hooked = (resource: CustomResource | string, verb: HookVerb): HookedKind =>
+    typeof resource === 'string' ? hookedKind(plugin, resource, verb, kindOf) : declared(resource);
+  const keep = (spec: ControllerSpec<CustomObject>): unknown => found.controllers.push(specOf(spec));
   const context: Wide = {
     api: apiOf((plugin.needs ?? {}) as Needs, runtime.client, plugin.name, kindOf) as Wide['api'],
     config: configOf(plugin, runtime.config),
@@ -123,43 +131,46 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
     signal: scope.signal,
     log: (message, fields) => runtime.log.info(message, { plugin: plugin.name, ...fields }),
     reconcile: register('reconcile', (resource: CustomResource, options, run) =>
-      found.controllers.push(
-        specOf(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf)),
-      ),
+      keep(controllerOf(plugin.name, declared(resource), options as never, run as never, kindOf, deadlines)),
     ) as Wide['reconcile'],
     sync: register('sync', (resource: CustomResource, { owns }, decide) =>
-      found.controllers.push(
-        specOf(syncControllerOf(plugin.name, declared(resource), owns as readonly string[], decide as never, kindOf)),
-      ),
+      keep(syncControllerOf(plugin.name, declared(resource), owns as never, decide as never, kindOf, deadlines)),
     ) as Wide['sync'],
-    validate: register('validate', (resource: CustomResource, judge, options?) =>
+    validate: register('validate', (resource: CustomResource | string, judge, options?) =>
       found.validators.push({
-        resource: declared(resource),
+        resource: hooked(resource, 'validate'),
         judge: judge as never,
         on: (options as { on?: Admitted<unknown>['operation'][] } | undefined)?.on ?? ['CREATE', 'UPDATE'],
       }),
     ) as Wide['validate'],
-    mutate: register('mutate', (resource: CustomResource, change) =>
-      found.mutators.push({ resource: declared(resource), change: change as never }),
+    mutate: register('mutate', (resource: CustomResource | string, change) =>
+      found.mutators.push({ resource: hooked(resource, 'mutate'), change: change as never }),
     ) as Wide['mutate'],
     ...registering(register, found),
   };
+  try {
+    await withinLimit(plugin.name, runtime.clock, plugin.setup(context as never));
+  } finally {
+    open = false;
+  }
+  return found;
+}
+
+async function withinLimit(name: string, clock: Clock, work: void | Promise<void>): Promise<void> {
   const limit = new AbortController();
-  const late = runtime.clock.sleep(setupMsMax, limit.signal).then(() => {
+  const late = clock.sleep(setupMsMax, limit.signal).then(() => {
     if (!limit.signal.aborted)
       throw new PintleError(
         'PLUGIN_SETUP_SLOW',
-        `plugin ${plugin.name}: setup() took more than ${setupMsMax} ms`,
+        `plugin ${name}: setup() took more than ${setupMsMax} ms`,
         'register in setup() and work in reconcile()',
       );
   });
   try {
-    await Promise.race([plugin.setup(context as never), late]);
+    await Promise.race([work, late]);
   } finally {
-    open = false;
     limit.abort();
   }
-  return found;
 }
 
 /** By name: built-in kinds, the plugin's own, and those of others that its needs name. */

@@ -2,6 +2,7 @@ import { apiVersionOf, type Kind, type KubeObject, keyOf } from '#api';
 import { isReason } from '../../api/index.ts';
 import type { ControllerSpec, ReconcileContext } from '../reconciler.ts';
 import type { CustomObject, CustomResource, CustomView } from './crd.ts';
+import { Deadlines } from './deadline.ts';
 import type { SyncResult } from './plugin.ts';
 import { childrenOf, controllerOf, ownerOf } from './reconcile.ts';
 import { viewOf } from './resources.ts';
@@ -24,6 +25,7 @@ export function syncControllerOf(
   owns: readonly string[],
   decide: Decide,
   kindOf: (name: string) => Kind<KubeObject>,
+  deadlines: Deadlines = new Deadlines(),
 ): ControllerSpec<CustomObject> {
   const kinds = owns.map((each) => [each, kindOf(each)] as const);
   const applied = new Map<string, { readonly text: string; readonly version: string | undefined }>();
@@ -51,6 +53,7 @@ export function syncControllerOf(
       return wanted.again === undefined ? undefined : tools.again(wanted.again);
     },
     kindOf,
+    deadlines,
   );
 }
 

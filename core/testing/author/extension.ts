@@ -95,16 +95,16 @@ async function startSubject(process: SimProcess, network: Network, subject: Subj
 }
 
 /** Its hooks in the server, by the same code as in production; asked without a way between, in any life. */
-function addHooks(subject: Subject, { server, hooks }: ExtendedServer): void {
+function addHooks(subject: Subject, { server, schema, hooks }: ExtendedServer): void {
   const known = new KnownHooks();
   known.set(subject.plugin.name, statusesOf(subject));
   subject.hooksChanged = () => known.set(subject.plugin.name, statusesOf(subject));
-  hooks.add(pluginAdmission(known, askOf(subject), server.kinds));
+  hooks.add(pluginAdmission(known, askOf(subject), server.kinds, schema));
 }
 function statusesOf({ contributions, plugin }: Subject): HookStatus[] {
   if (!contributions) return [];
   const resources = (plugin.resources ?? []).map(({ manifest }) => manifest);
-  return hooksOf({ provides: providesOf(contributions), resources }, {});
+  return hooksOf({ provides: providesOf(contributions), resources }, { approvedNeeds: plugin.needs as never });
 }
 const askOf =
   (subject: Subject | undefined): AskPlugin =>
