@@ -150,6 +150,36 @@ export class CachedObject implements Decoded {
     if (served === stored && startsWith(stored, head)) this.#stored = undefined;
     return this.#bytes;
   }
+  /** Length of `bytes`, which are not made for it where the stored text only lacks its version. */
+  get size(): number {
+    const stored = this.#bytes ? undefined : this.#splicable();
+    return stored ? stored.length + versionMember(this.version).length : this.bytes.length;
+  }
+  /** A byte of what `bytes` begin with, before the version. */
+  headByte(at: number): number | undefined {
+    return (this.#bytes ?? this.#splicable() ?? this.bytes)[at];
+  }
+  /** Writes `bytes` from `from` on, which lies before the version, and makes nothing. How many it wrote. */
+  copyTo(out: Buffer, at: number, from: number): number {
+    const stored = this.#bytes ? undefined : this.#splicable();
+    if (!stored) {
+      const { bytes } = this;
+      copy.call(bytes, out, at, from);
+      return bytes.length - from;
+    }
+    const headEnd = headBytesOf(this.served.kind).length;
+    let to = at + copy.call(stored, out, at, from, headEnd);
+    to += out.write(versionMember(this.version), to, 'latin1');
+    return to + copy.call(stored, out, to, headEnd) - at;
+  }
+  /** The stored text, where it is what is served but for the version. */
+  #splicable(): Uint8Array | undefined {
+    const { schema, kind } = this.served;
+    if (schema || !this.#stored || conversionOf(kind)) return undefined;
+    const head = headBytesOf(kind);
+    for (let at = head.length - 1; at >= 0; at--) if (this.#stored[at] !== head[at]) return undefined;
+    return this.#stored;
+  }
   get object(): Readonly<AnyObject> {
     this.#used = true;
     if (this.#object) return this.#object;
@@ -244,6 +274,14 @@ export class CachedObject implements Decoded {
       ...this.served.strategy.selectableFields?.(object),
     };
   }
+}
+/** Works on every array of bytes, with no view made for it. */
+const { copy } = Buffer.prototype;
+const headBytes = new WeakMap<AnyKind, Uint8Array>();
+function headBytesOf(kind: AnyKind): Uint8Array {
+  let head = headBytes.get(kind);
+  if (!head) headBytes.set(kind, (head = Buffer.from(headOf(kind))));
+  return head;
 }
 const noLabels: Readonly<Record<string, string>> = {};
 

@@ -26,6 +26,7 @@ const ttlSeconds = 5;
 const askTimeoutMs = 2_000;
 const lookAgainMs = 30_000; // at the node's own servers, and at what was announced
 const bindRetryMs = { first: 100, most: 5_000 };
+const formerPortAttempts = 20;
 
 /** The DNS server of one node: it begins to listen when it knows the cluster, and says on its Node where. */
 export default {
@@ -150,8 +151,11 @@ class DnsNode {
   async #listen(respond: Respond, former?: Place): Promise<(AsyncDisposable & { readonly place: Place }) | undefined> {
     const { network, clock, scope } = this.context;
     const { signal } = scope;
+    let attempts = 0;
     for (let delayMs = bindRetryMs.first; !signal.aborted; delayMs = Math.min(delayMs * 2, bindRetryMs.most)) {
-      for (const port of [former?.port ?? preferredPort, 0]) {
+      // Pods know the former port, and who had it may take a moment to let it go.
+      const isPatient = former !== undefined && ++attempts <= formerPortAttempts;
+      for (const port of isPatient ? [former.port] : [former?.port ?? preferredPort, 0]) {
         try {
           const server = await listenDns({ hostname: network.ip, port }, respond, this.#log);
           const place = { hostname: network.ip, port: server.port };
@@ -161,7 +165,7 @@ class DnsNode {
           this.#log.debug('the DNS server cannot listen yet', { port, error: messageOf(error) });
         }
       }
-      await clock.sleep(delayMs, signal);
+      await clock.sleep(isPatient ? bindRetryMs.first : delayMs, signal);
     }
     return undefined;
   }
