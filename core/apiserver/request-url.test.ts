@@ -35,6 +35,7 @@ test('a Host that is none is refused', () => {
 
 test('an address is read once for each method, and a Host that is none is refused every time', () => {
   const place = () => placeOf(new Request('http://localhost/api/v1/namespaces/a/pods/b'));
+  place(); // from now on its origin is known
   const info = parseRequestInfo('PUT', place());
   expect(parseRequestInfo('PUT', place())).toBe(info);
   expect(Object.isFrozen(info)).toBe(true);

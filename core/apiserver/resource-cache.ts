@@ -24,7 +24,7 @@ export interface EventSink {
   /** The history was lost: the watch must end with 410. */
   onLost(): void;
 }
-/** Of JSON: what was written lately stays decoded, for much of it is written again soon. */
+/** Of JSON: what was updated lately stays decoded, for much of it is written again soon. Creations are not worth their memory. */
 const recentBytesMax = 1024 * 1024;
 
 interface Expected {

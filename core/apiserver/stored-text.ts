@@ -21,19 +21,12 @@ function entryText(entry: object): string {
   if (fieldsV1 === undefined) return JSON.stringify(entry);
   const text = JSON.stringify({ ...entry, fieldsV1: 0 });
   const at = text.indexOf(treeMark); // as above: what is a number under that name is the one that was put there
-  return text.slice(0, at + treeMark.length - 1) + wholeText(fieldsV1) + text.slice(at + treeMark.length);
+  return text.slice(0, at + treeMark.length - 1) + ownersText(fieldsV1) + text.slice(at + treeMark.length);
 }
 
 /** Of trees that many objects share; nobody changes them. */
 const sharedTexts = new WeakMap<object, string>();
 export const shareText = (tree: object): void => void sharedTexts.set(tree, ownersText(tree));
-
-/** Most writes leave the owners as they were, and their tree is the very one that was written before. */
-function wholeText(tree: unknown): string {
-  const text = ownersText(tree);
-  if (typeof tree === 'object' && tree !== null && !sharedTexts.has(tree)) sharedTexts.set(tree, text);
-  return text;
-}
 
 const needsEscape = /["\\\u0000-\u001f\ud800-\udfff]/;
 function ownersText(tree: unknown, depth = 0): string {

@@ -3,7 +3,7 @@ import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, conflictOf, managerOf, mustGet, resourceText, turn } from './core.ts';
-import { converted, isOfClient, strategyRequest, validateObject } from './create-object.ts';
+import { converted, strategyRequest, validateObject } from './create-object.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
 /** Attempts against concurrent writers when the client named no version. */
@@ -182,6 +182,8 @@ function isSame(served: CachedObject['served'], current: CachedObject, next: Any
   const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };
   return current.isStoredAs(encodeStored(served, timed));
 }
+/** It came in a body that nobody else has; what the server writes by itself may be in other hands. */
+const isOfClient = (call: Call): boolean => call.upgrade !== undefined;
 const isEqual = (left: unknown, right: unknown): boolean => left === right || Bun.deepEquals(left, right, false);
 
 /**

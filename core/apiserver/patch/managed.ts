@@ -1,5 +1,6 @@
 import { errors, type ManagedFieldsEntry, StatusError } from '#api';
 import type { JsonObject } from '../contract.ts';
+import { shareText } from '../stored-text.ts';
 import { FieldSet, pathText } from './field-set.ts';
 import { isObject } from './merge.ts';
 
@@ -41,7 +42,9 @@ export function readManagers(object: JsonObject | undefined): Manager[] {
 const setsOfTrees = new WeakMap<object, FieldSet>();
 function remembered(entry: ManagedFieldsEntry, set: FieldSet): ManagedFieldsEntry {
   const tree = entry.fieldsV1;
-  if (isObject(tree) && !setsOfTrees.has(tree)) setsOfTrees.set(tree, set);
+  if (!isObject(tree) || setsOfTrees.has(tree)) return entry;
+  setsOfTrees.set(tree, set);
+  shareText(tree); // most later writes leave it as it is
   return entry;
 }
 
