@@ -23,7 +23,8 @@ type Recorded = Pick<
   | 'commands'
   | 'panels'
   | 'metrics'
->;
+> &
+  Partial<Pick<PluginManifest, 'placement'>>;
 
 /**
  * Bundles FOLDER/plugin.ts with the SDK it was written for into OUT (default FOLDER/dist), runs its setup() once in a
@@ -56,7 +57,7 @@ export async function buildPlugin(
       sdk: recorded.sdk,
       entry: 'plugin.js',
       protocol: recorded.protocol,
-      placement: 'cluster',
+      placement: recorded.placement ?? 'cluster',
       isolation,
       requires: [],
       provides: recorded.provides,
