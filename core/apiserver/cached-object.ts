@@ -277,10 +277,10 @@ export class CachedObject implements Decoded {
 }
 /** Works on every array of bytes, with no view made for it. */
 const { copy } = Buffer.prototype;
-const heads = new WeakMap<AnyKind, Uint8Array>();
+const headBytes = new WeakMap<AnyKind, Uint8Array>();
 function headBytesOf(kind: AnyKind): Uint8Array {
-  let head = heads.get(kind);
-  if (!head) heads.set(kind, (head = Buffer.from(headOf(kind))));
+  let head = headBytes.get(kind);
+  if (!head) headBytes.set(kind, (head = Buffer.from(headOf(kind))));
   return head;
 }
 const noLabels: Readonly<Record<string, string>> = {};
