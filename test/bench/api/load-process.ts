@@ -1,9 +1,11 @@
 import type { Socket } from 'bun';
+import { endWithParent } from '../parts/leash.ts';
 import { HttpReader } from './http-reader.ts';
 import type { LoadJob, LoadResult, RequestJob, WatchJob } from './load.ts';
 
 /** The load generator: one job as JSON in the first argument, its result as a line of JSON. Ends with its stdin. */
 const job = JSON.parse(process.argv[2]!) as LoadJob;
+endWithParent();
 const { hostname, port, host } = new URL(job.url);
 const address = { hostname, port: Number(port || 443) };
 
@@ -54,6 +56,7 @@ function textOf(request: { method: string; path: string; type?: string; body?: s
 const filled = (template: string, writer: number, serial: number): string =>
   template.replaceAll('{w}', String(writer)).replaceAll('{i}', String(serial));
 
+const reopensMax = 5;
 /** Every connection sends its next request when the last one was answered. */
 async function requests({ request, connections, seconds, total }: RequestJob): Promise<LoadResult> {
   const latencies: number[] = [];
@@ -82,7 +85,7 @@ async function requests({ request, connections, seconds, total }: RequestJob): P
       began = performance.now();
       connection.send(makeOne(writer));
     };
-    const reader = new HttpReader({
+    const events = {
       head: (status) => {
         failed = status >= 400;
         excerpt = '';
@@ -99,12 +102,25 @@ async function requests({ request, connections, seconds, total }: RequestJob): P
         if (more()) next();
         else done.resolve();
       },
-    });
-    const connection = await Connection.open(reader, (error) => {
-      done.reject(error ?? new Error('the server closed the connection'));
-    });
+    } satisfies ConstructorParameters<typeof HttpReader>[0];
+    // A server may close a connection at any time; a few times that costs a client no more than the next one.
+    let reopens = 0;
+    const open = (): Promise<Connection> =>
+      Connection.open(new HttpReader(events), async (error) => {
+        if (++reopens > reopensMax) return done.reject(error ?? new Error('the server closed the connection'));
+        try {
+          connection = await open();
+          if (isBegun && more()) next();
+          else if (isBegun) done.resolve();
+        } catch (again) {
+          done.reject(again);
+        }
+      });
+    let isBegun = false;
+    let connection = await open();
     done.promise.catch(() => {});
     return () => {
+      isBegun = true;
       if (!more()) done.resolve();
       else next();
       return done.promise;

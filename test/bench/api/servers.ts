@@ -10,6 +10,7 @@ import type { Home } from '../../../core/cmd/home.ts';
 import { end } from '../../../core/cmd/processes.ts';
 import { waitForApi } from '../parts/api.ts';
 import { newHome } from '../parts/cluster.ts';
+import { leash } from '../parts/leash.ts';
 import type { Target } from './load.ts';
 
 export interface BenchServer extends Target, AsyncDisposable {
@@ -42,7 +43,9 @@ export async function startServer(
   const began = performance.now();
   process.env['PINTLE_HEAVY'] = options.heavy ?? 'thread';
   const { record } = launch(home, 'apiserver', argvOf('apiserver', home));
+  const leashed = record && leash(record, home.folder); // the server has a session of its own, and would stay
   const stop = async () => {
+    await leashed?.release();
     await end(record ? [record] : [], 20_000);
     rmSync(home.folder, { recursive: true, force: true });
   };

@@ -57,14 +57,17 @@ export function ratioRow(
   return target ? { ...row, judge: 'ratio', target, ok: meets(ratio, target) } : row;
 }
 
-/** Pairs in turn, now one and now the other in front, after one pair that is not counted. */
+/** Pairs in turn, now one and now the other in front, after one pair that is not counted. Two at least; no more once the limit is over. */
 export async function interleave(
   count: number,
   ours: () => Promise<number>,
   theirs: () => Promise<number>,
+  limitMs = Number.POSITIVE_INFINITY,
 ): Promise<[number, number][]> {
+  const endMs = performance.now() + limitMs;
   const found: [number, number][] = [];
   for (let pair = -1; pair < count; pair++) {
+    if (found.length >= 2 && performance.now() > endMs) break;
     const swap = pair % 2 === 0;
     const first = await (swap ? theirs() : ours());
     const second = await (swap ? ours() : theirs());
