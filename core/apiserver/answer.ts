@@ -1,9 +1,10 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { type Status, StatusError } from '#api';
-import { type Log, messageOf } from '#base';
+import { type Clock, type Log, messageOf } from '#base';
 import type { Core } from './core.ts';
 import { errorFormat, jsonType, protobufType, yamlType } from './negotiate.ts';
+import { gzipPieces, pieceStream } from './piece-stream.ts';
 import { yamlText } from './yaml-text.ts';
 
 /** Bodies above this are compressed when the client accepts it; upstream's threshold. */
@@ -32,8 +33,7 @@ export function bytesAnswer(
   body: Uint8Array | string,
   options: AnswerOptions = {},
 ): Response | Promise<Response> {
-  if (body.length > gzipFromBytes && /\bgzip\b/.test(request.headers.get('accept-encoding') ?? ''))
-    return compressedAnswer(body, options);
+  if (body.length > gzipFromBytes && acceptsGzip(request)) return compressedAnswer(body, options);
   return answerOf(body, options.status ?? 200, headersOf(options));
 }
 
@@ -44,6 +44,25 @@ async function compressedAnswer(body: Uint8Array | string, options: AnswerOption
   headers.set('vary', 'Accept-Encoding');
   return answerOf(bytes, options.status ?? 200, headers);
 }
+
+/** A large body on its way piece by piece; `totalBytes` of it uncompressed. */
+export function piecesAnswer(
+  request: Request,
+  pieces: Iterable<Uint8Array>,
+  options: AnswerOptions & { readonly totalBytes: number; readonly clock: Clock; readonly onEnd: () => void },
+): Response {
+  const isCompressed = acceptsGzip(request);
+  const stream = pieceStream(isCompressed ? gzipPieces(pieces) : pieces, options);
+  const headers = new Headers(headersOf(options));
+  if (isCompressed) {
+    headers.set('content-encoding', 'gzip');
+    headers.set('vary', 'Accept-Encoding');
+  }
+  const response: SizedResponse = new Response(stream, { status: options.status ?? 200, headers });
+  response[bytesOfBody] = options.totalBytes;
+  return response;
+}
+export const acceptsGzip = (request: Request): boolean => /\bgzip\b/.test(request.headers.get('accept-encoding') ?? '');
 
 /** One for each type: a Response copies headers that are made already four times faster than it makes them. */
 const plainHeaders = new Map<string, Headers>();

@@ -40,3 +40,37 @@ test('what the pool forgets is decoded again', () => {
   expect(one.object).not.toBe(first);
   expect(one.object).toEqual(first);
 });
+
+test('what its writer had decoded is kept as the text would come back, and no longer than the pool of late writes keeps it', () => {
+  const written = { apiVersion: 'v1', kind: 'ConfigMap', ...map({ text: 'x' }) } as AnyObject;
+  const [all, recent] = [new DecodedPool(10_000), new DecodedPool(1)];
+  const one = cached(encodeStored(served, written));
+  one.adopt(written);
+  one.decodeIn(all, recent);
+  expect(JSON.stringify(one.object)).toBe(Buffer.from(one.bytes).toString());
+  expect((one.object as unknown as { data: object }).data).toBe((written as unknown as { data: object }).data);
+  one.takeUsed();
+  const two = cached(encodeStored(served, written));
+  two.adopt(written);
+  two.decodeIn(all, recent);
+  expect((one.object as unknown as { data: object }).data).not.toBe((written as unknown as { data: object }).data);
+});
+
+for (const [name, value] of [
+  ['undefined', undefined],
+  ['a number that is none', Number.NaN],
+  ['minus zero', -0],
+] as const)
+  test(`what JSON does not keep is not adopted: ${name}`, () => {
+    const written = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      ...map({}),
+      data: { list: [{ value }] },
+    } as never as AnyObject;
+    const one = cached(encodeStored(served, written));
+    one.adopt(written);
+    expect(JSON.stringify(one.object)).toBe(Buffer.from(one.bytes).toString());
+    expect(one.object).not.toBe(written);
+    expect((one.object as never as { data: object }).data).not.toBe((written as never as { data: object }).data);
+  });

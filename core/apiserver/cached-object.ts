@@ -9,6 +9,7 @@ import { sealedWith } from './sealing/seal.ts';
 import { objectText } from './stored-text.ts';
 
 const decoder = new TextDecoder();
+const encoder = new TextEncoder();
 
 /** One for each group and plural. */
 export const resourceKey = (kind: AnyKind): string => `/registry/${kind.group || 'core'}/${kind.plural}/`;
@@ -20,8 +21,15 @@ export const storeKey = (kind: AnyKind, namespace: string, name: string): string
   prefixOf(kind) + localKey(kind.namespaced ? namespace : '', name);
 
 /** What every stored object of a kind begins with; the version is spliced in right behind it. */
-export const headOf = (kind: AnyKind): string =>
-  `{"apiVersion":${JSON.stringify(apiVersionOf(kind))},"kind":${JSON.stringify(kind.kind)},"metadata":{`;
+export function headOf(kind: AnyKind): string {
+  let head = heads.get(kind);
+  if (head === undefined) {
+    head = `{"apiVersion":${JSON.stringify(apiVersionOf(kind))},"kind":${JSON.stringify(kind.kind)},"metadata":{`;
+    heads.set(kind, head);
+  }
+  return head;
+}
+const heads = new WeakMap<AnyKind, string>();
 
 /** The stored text: canonical order and no resourceVersion, which exists only after the commit. */
 export function encodeStored({ kind }: Pick<ServedKind, 'kind'>, object: AnyObject): Uint8Array {
@@ -34,7 +42,7 @@ export function encodeStored({ kind }: Pick<ServedKind, 'kind'>, object: AnyObje
     metadata: metadata.resourceVersion === undefined ? metadata : { ...metadata, resourceVersion: undefined },
     ...rest,
   });
-  return Buffer.from(text);
+  return encoder.encode(text);
 }
 
 /** The same where versions differ by more than their name. */
@@ -119,6 +127,20 @@ export class CachedObject implements Decoded {
   get stored(): Uint8Array {
     return this.#stored ?? cut(headOf(this.served.kind), this.version, this.#bytes!);
   }
+  /** Without making them again where only the length or the text is asked for. */
+  get storedLength(): number {
+    return this.#stored?.length ?? this.#bytes!.length - versionMember(this.version).length;
+  }
+  isStoredAs(bytes: Uint8Array): boolean {
+    if (this.#stored) return Buffer.compare(bytes, this.#stored) === 0;
+    const start = headOf(this.served.kind).length;
+    const rest = this.#bytes!.subarray(start + versionMember(this.version).length);
+    return (
+      bytes.length === start + rest.length &&
+      Buffer.compare(bytes.subarray(start), rest) === 0 &&
+      Buffer.compare(bytes.subarray(0, start), this.#bytes!.subarray(0, start)) === 0
+    );
+  }
   get bytes(): Uint8Array {
     if (this.#bytes) return this.#bytes;
     const stored = this.#stored!;
@@ -128,6 +150,36 @@ export class CachedObject implements Decoded {
     if (served === stored && startsWith(stored, head)) this.#stored = undefined;
     return this.#bytes;
   }
+  /** Length of `bytes`, which are not made for it where the stored text only lacks its version. */
+  get size(): number {
+    const stored = this.#bytes ? undefined : this.#splicable();
+    return stored ? stored.length + versionMember(this.version).length : this.bytes.length;
+  }
+  /** A byte of what `bytes` begin with, before the version. */
+  headByte(at: number): number | undefined {
+    return (this.#bytes ?? this.#splicable() ?? this.bytes)[at];
+  }
+  /** Writes `bytes` from `from` on, which lies before the version, and makes nothing. How many it wrote. */
+  copyTo(out: Buffer, at: number, from: number): number {
+    const stored = this.#bytes ? undefined : this.#splicable();
+    if (!stored) {
+      const { bytes } = this;
+      copy.call(bytes, out, at, from);
+      return bytes.length - from;
+    }
+    const headEnd = headBytesOf(this.served.kind).length;
+    let to = at + copy.call(stored, out, at, from, headEnd);
+    to += out.write(versionMember(this.version), to, 'latin1');
+    return to + copy.call(stored, out, to, headEnd) - at;
+  }
+  /** The stored text, where it is what is served but for the version. */
+  #splicable(): Uint8Array | undefined {
+    const { schema, kind } = this.served;
+    if (schema || !this.#stored || conversionOf(kind)) return undefined;
+    const head = headBytesOf(kind);
+    for (let at = head.length - 1; at >= 0; at--) if (this.#stored[at] !== head[at]) return undefined;
+    return this.#stored;
+  }
   get object(): Readonly<AnyObject> {
     this.#used = true;
     if (this.#object) return this.#object;
@@ -135,10 +187,22 @@ export class CachedObject implements Decoded {
     this.#pool?.add(this);
     return this.#object;
   }
-  /** From now on the decoded form lives only as long as this pool keeps it. */
-  decodeIn(pool: DecodedPool): void {
+  /**
+   * Whoever wrote this state has it decoded: kept, so that the next write to it parses nothing. Nobody may change it any more.
+   * Not where what is served is another form than what was written, nor where the text would come back as another value.
+   */
+  adopt(written: Readonly<AnyObject>): void {
+    const { schema, conversion, kind } = this.served;
+    if (schema || conversion || kind.storedAs || conversionOf(kind) || !comesBack(written)) return;
+    const { apiVersion, kind: name, metadata, ...rest } = written;
+    const versioned = Object.assign({ resourceVersion: this.version }, metadata);
+    versioned.resourceVersion = this.version;
+    this.#object = { apiVersion, kind: name, metadata: versioned, ...rest };
+  }
+  /** From now on the decoded form lives only as long as this pool keeps it; one that was adopted, as long as `recent` does. */
+  decodeIn(pool: DecodedPool, recent = pool): void {
     this.#pool = pool;
-    if (this.#object) pool.add(this);
+    if (this.#object) recent.add(this);
   }
   get decodedBytes(): number {
     return (this.#bytes ?? this.#stored!).byteLength;
@@ -211,23 +275,52 @@ export class CachedObject implements Decoded {
     };
   }
 }
+/** Works on every array of bytes, with no view made for it. */
+const { copy } = Buffer.prototype;
+const headBytes = new WeakMap<AnyKind, Uint8Array>();
+function headBytesOf(kind: AnyKind): Uint8Array {
+  let head = headBytes.get(kind);
+  if (!head) headBytes.set(kind, (head = Buffer.from(headOf(kind))));
+  return head;
+}
 const noLabels: Readonly<Record<string, string>> = {};
 
+/** JSON keeps all of it: no value is undefined, no number is one that JSON has not. The owners of fields are always made so. */
+function comesBack(value: unknown): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true;
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0);
+    case 'object':
+      break;
+    default:
+      return false;
+  }
+  if (value === null) return true;
+  if (Array.isArray(value)) return value.every(comesBack);
+  for (const name in value)
+    if (name !== 'managedFields' && !comesBack((value as Record<string, unknown>)[name])) return false;
+  return true;
+}
+
 const versionMember = (version: string): string => `"resourceVersion":"${version}",`;
-const startsWith = (value: Uint8Array, head: string): boolean =>
-  Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1', 0, head.length) === head;
+/** Kinds and versions are ASCII. */
+function startsWith(value: Uint8Array, head: string): boolean {
+  for (let at = 0; at < head.length; at++) if (value[at] !== head.charCodeAt(at)) return false;
+  return true;
+}
 
 function splice(head: string, version: string, stored: Uint8Array): Uint8Array {
-  const value = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
   if (startsWith(stored, head)) {
-    const inserted = versionMember(version);
-    const out = new Uint8Array(value.length + inserted.length);
-    out.set(value.subarray(0, head.length));
-    Buffer.from(out.buffer).write(inserted, head.length, 'latin1');
-    out.set(value.subarray(head.length), head.length + inserted.length);
+    const start = head + versionMember(version);
+    const out = new Uint8Array(stored.length + start.length - head.length);
+    encoder.encodeInto(start, out);
+    out.set(stored.subarray(head.length), start.length);
     return out;
   }
-  const object = JSON.parse(value.toString()) as AnyObject; // written by a server with another canonical form
+  const object = JSON.parse(decoder.decode(stored)) as AnyObject; // written by a server with another canonical form
   object.metadata.resourceVersion = version;
   return Buffer.from(JSON.stringify(object));
 }

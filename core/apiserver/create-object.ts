@@ -62,7 +62,7 @@ async function store(call: Call, object: AnyObject): Promise<CachedObject> {
     }
     return converted(new CachedObject(served, key, '' as ResourceVersion, bytes));
   }
-  const settled = call.resources.expect(key, bytes, object);
+  const settled = call.resources.expect(key, bytes, object, isOfClient(call));
   try {
     const entry = await core.store.create(key, bytes);
     await core.cache.waitFor(entry.version);
@@ -100,6 +100,9 @@ function prepareMetadata(call: Call, object: AnyObject): void {
   metadata.uid = randomUuid(call.core.random);
   metadata.creationTimestamp = timeText(call.nowMs);
 }
+
+/** Its object came in a body that nobody else has; what the server writes by itself may be in other hands. */
+export const isOfClient = (call: Call): boolean => call.upgrade !== undefined;
 
 /** Ready to be answered. */
 export function converted(object: CachedObject): CachedObject | Promise<CachedObject> {

@@ -1,6 +1,6 @@
 import { errors } from '#api';
 import type { RequestInfo } from './contract.ts';
-import type { RequestPlace } from './request-url.ts';
+import { noQuery, type RequestPlace } from './request-url.ts';
 
 /** Below a namespace these are subresources of the namespace itself, not resources in it. */
 const namespaceSubresources = new Set(['status', 'finalize']);
@@ -17,7 +17,22 @@ const verbOfMethod: Record<string, string> = {
  * Parses a URL once. `isResource` is false for every path that does not name a resource, and then `verb` is the HTTP method.
  * Throws 400 for segments that do not decode or that would decode to a path of their own.
  */
-export function parseRequestInfo(method: string, { pathname: path, searchParams: query }: RequestPlace): RequestInfo {
+export function parseRequestInfo(method: string, place: RequestPlace): RequestInfo {
+  if (place.searchParams !== noQuery) return parsed(method, place);
+  const key = `${method} ${place.pathname}`;
+  let info = seen.get(key);
+  if (info) return info;
+  info = Object.freeze(parsed(method, place)); // many requests share it
+  if (seen.size >= seenMax) seen.clear();
+  if (key.length <= seenCharactersMax) seen.set(key, info);
+  return info;
+}
+/** Addresses without a query that parsed before: creations share one, and objects are written again. */
+const seen = new Map<string, RequestInfo>();
+const seenMax = 1_000;
+const seenCharactersMax = 300;
+
+function parsed(method: string, { pathname: path, searchParams: query }: RequestPlace): RequestInfo {
   const outside: RequestInfo = {
     verb: method.toLowerCase(),
     isResource: false,

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { parseRequestInfo } from './request-info.ts';
 import { placeOf } from './request-url.ts';
 
 const origin = 'https://127.0.0.1:6443';
@@ -30,4 +31,16 @@ test.each([
 test('a Host that is none is refused', () => {
   for (const host of ['a, b', 'a/b', 'a b', 'a?b'])
     expect(() => placeOf(new Request(`${origin}/api`, { headers: { host } }))).toThrow('malformed Host header');
+});
+
+test('an address is read once for each method, and a Host that is none is refused every time', () => {
+  const place = () => placeOf(new Request('http://localhost/api/v1/namespaces/a/pods/b'));
+  const info = parseRequestInfo('PUT', place());
+  expect(parseRequestInfo('PUT', place())).toBe(info);
+  expect(Object.isFrozen(info)).toBe(true);
+  expect(parseRequestInfo('DELETE', place()).verb).toBe('delete');
+  const query = () => placeOf(new Request('http://localhost/api/v1/pods?watch=1'));
+  expect(parseRequestInfo('GET', query())).not.toBe(parseRequestInfo('GET', query()));
+  for (const _ of [1, 2])
+    expect(() => placeOf(new Request('http://localhost/api', { headers: { host: 'a/b' } }))).toThrow('malformed Host');
 });

@@ -7,6 +7,12 @@ export interface RequestPlace {
   readonly searchParams: URLSearchParams;
 }
 
+const hosts = new Set<string>();
+function remember(host: string): void {
+  if (!/^[\w.:[\]-]+$/.test(host)) throw errors.badRequest('malformed Host header');
+  if (hosts.size >= originsMax) hosts.clear();
+  if (host.length <= originCharactersMax) hosts.add(host);
+}
 /** Schemes and hosts that parsed before: a client sends the same one with every request. */
 const origins = new Set<string>();
 const originsMax = 100;
@@ -14,12 +20,12 @@ const originCharactersMax = 300;
 /** Of these nothing is escaped, and without `/.` nothing is resolved: the text is its own parsed form. */
 const plainPath = /^\/[\w\-.~/]*$/;
 const plainQuery = /^[\w\-.~=&,:/%+!*()]*$/;
-const noQuery = new URLSearchParams();
+export const noQuery = new URLSearchParams();
 
 /** Throws 400 for a Host that is no host: two of them, or text that would move the path. */
 export function placeOf(request: Request): RequestPlace {
   const host = request.headers.get('host');
-  if (host !== null && !/^[\w.:[\]-]+$/.test(host)) throw errors.badRequest('malformed Host header');
+  if (host !== null && !hosts.has(host)) remember(host);
   const text = request.url;
   const start = text.indexOf('/', 8);
   const origin = start < 0 ? text : text.slice(0, start);

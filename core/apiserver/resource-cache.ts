@@ -24,6 +24,15 @@ export interface EventSink {
   /** The history was lost: the watch must end with 410. */
   onLost(): void;
 }
+/** Of JSON: what was written lately stays decoded, for much of it is written again soon. */
+const recentBytesMax = 1024 * 1024;
+
+interface Expected {
+  readonly bytes: Uint8Array;
+  readonly object: Readonly<AnyObject>;
+  /** Nobody will change the object after the write. */
+  readonly isOurs: boolean;
+}
 interface Bucket {
   readonly objects: Map<string, CachedObject>;
   sorted: CachedObject[] | undefined;
@@ -34,6 +43,7 @@ export class ResourceCache {
   readonly prefix: string;
   readonly sinks = new Set<EventSink>();
   readonly #decoded: DecodedPool;
+  readonly #recent = new DecodedPool(recentBytesMax);
   readonly #buckets = new Map<string, Bucket>();
   /** What is stored and cannot be opened, by local key. It is in no list, no index and no event. */
   readonly #unreadable = new Map<string, CachedObject>();
@@ -48,7 +58,7 @@ export class ResourceCache {
   /** Of the newest change of this kind. */
   lastChange: ResourceVersion;
   /** At most one for each write in work. */
-  readonly #expected = new Map<string, { readonly bytes: Uint8Array; readonly object: Readonly<AnyObject> }>();
+  readonly #expected = new Map<string, Expected>();
   size = 0;
 
   constructor(
@@ -105,10 +115,12 @@ export class ResourceCache {
     return [...this.#unreadable.values()].filter((object) => !namespace || object.namespace === namespace);
   }
 
-  /** What a writer is about to store, so that indexing it does not parse it again. To be taken back when the write is over. */
-  expect(key: string, bytes: Uint8Array, object: Readonly<AnyObject>): () => void {
-    if (!this.#indexField) return nothing;
-    const expected = { bytes, object };
+  /**
+   * What a writer is about to store, so that nobody parses it again: neither to index it nor, if it is `ours` to keep, for
+   * the next write. To be taken back when the write is over.
+   */
+  expect(key: string, bytes: Uint8Array, object: Readonly<AnyObject>, isOurs: boolean): () => void {
+    const expected = { bytes, object, isOurs };
     this.#expected.set(key, expected);
     return () => {
       if (this.#expected.get(key) === expected) this.#expected.delete(key);
@@ -175,7 +187,13 @@ export class ResourceCache {
     if (event.type === 'put') {
       const object = CachedObject.of(this.served, event.entry);
       const expected = this.#expected.get(object.key);
-      if (expected && Buffer.compare(expected.bytes, event.entry.value) === 0) object.readSelectable(expected.object);
+      if (
+        expected &&
+        (expected.bytes === event.entry.value || Buffer.compare(expected.bytes, event.entry.value) === 0)
+      ) {
+        if (expected.isOurs) object.adopt(expected.object);
+        object.readSelectable(expected.object);
+      }
       const known = this.get(object.namespace, object.name);
       const previous =
         known && event.previous && known.version === event.previous.version
@@ -215,7 +233,7 @@ export class ResourceCache {
       this.#buckets.set(object.namespace, bucket);
       this.#bucketOrder = undefined;
     }
-    object.decodeIn(this.#decoded);
+    object.decodeIn(this.#decoded, this.#recent);
     const before = bucket.objects.get(object.name);
     bucket.objects.set(object.name, object);
     bucket.sorted = undefined;
@@ -271,7 +289,6 @@ export class ResourceCache {
   }
 }
 
-const nothing = (): void => {};
 const byKey = (a: CachedObject, b: CachedObject): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
 const readable = (object: CachedObject): CachedObject | undefined =>
   object.sealedWith === undefined ? object : undefined;

@@ -499,3 +499,19 @@ describe('lists of many objects', () => {
     expect(JSON.parse(Buffer.from(Bun.gunzipSync(bytes)).toString()).kind).toBe('ConfigMapList');
   });
 });
+
+test('an update that only orders its fields otherwise makes no new version, and one that changes a field does, again and again', async () => {
+  server = await start();
+  const made = await call('POST', maps, { ...configMap('ordered', { a: '1', b: '2' }), immutable: false });
+  const put = (data: Record<string, string>) =>
+    call('PUT', `${maps}/ordered`, { ...configMap('ordered', data), immutable: false });
+  const versions = new Set<string>([made.body.metadata.resourceVersion]);
+  expect((await put({ b: '2', a: '1' })).body.metadata.resourceVersion).toBe(made.body.metadata.resourceVersion);
+  for (const a of ['2', '3', '2']) {
+    const { body } = await put({ a, b: '2' });
+    expect(body.data).toEqual({ a, b: '2' });
+    expect((await call('GET', `${maps}/ordered`)).body).toEqual(body);
+    versions.add(body.metadata.resourceVersion);
+  }
+  expect(versions.size).toBe(4);
+});

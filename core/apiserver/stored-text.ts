@@ -15,20 +15,25 @@ export function objectText(object: { readonly metadata: ObjectMeta; readonly [fi
   return `${text.slice(0, at + mark.length - 1)}[${managed.map(entryText).join(',')}]${text.slice(at + mark.length)}`;
 }
 
+const treeMark = '"fieldsV1":0';
 function entryText(entry: object): string {
-  const { fieldsV1, ...rest } = entry as { readonly fieldsV1?: unknown };
+  const { fieldsV1 } = entry as { readonly fieldsV1?: unknown };
   if (fieldsV1 === undefined) return JSON.stringify(entry);
-  let text = '';
-  for (const name in entry) {
-    const value = name === 'fieldsV1' ? ownersText(fieldsV1) : JSON.stringify(rest[name as never]);
-    if (value !== undefined) text += `${text === '' ? '{' : ','}"${name}":${value}`;
-  }
-  return `${text}}`;
+  const text = JSON.stringify({ ...entry, fieldsV1: 0 });
+  const at = text.indexOf(treeMark); // as above: what is a number under that name is the one that was put there
+  return text.slice(0, at + treeMark.length - 1) + wholeText(fieldsV1) + text.slice(at + treeMark.length);
 }
 
 /** Of trees that many objects share; nobody changes them. */
 const sharedTexts = new WeakMap<object, string>();
 export const shareText = (tree: object): void => void sharedTexts.set(tree, ownersText(tree));
+
+/** Most writes leave the owners as they were, and their tree is the very one that was written before. */
+function wholeText(tree: unknown): string {
+  const text = ownersText(tree);
+  if (typeof tree === 'object' && tree !== null && !sharedTexts.has(tree)) sharedTexts.set(tree, text);
+  return text;
+}
 
 const needsEscape = /["\\\u0000-\u001f\ud800-\udfff]/;
 function ownersText(tree: unknown, depth = 0): string {

@@ -3,7 +3,7 @@ import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, conflictOf, managerOf, mustGet, resourceText, turn } from './core.ts';
-import { converted, strategyRequest, validateObject } from './create-object.ts';
+import { converted, isOfClient, strategyRequest, validateObject } from './create-object.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
 /** Attempts against concurrent writers when the client named no version. */
@@ -62,6 +62,7 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
     served.strategy.defaults?.(next);
     if (!change.trusted)
       served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
+    shareEqual(next, before);
     if (!change.trusted) validateObject(call, next, before, change.subresource);
     await admission.validate(next, before);
     await turn(call, current);
@@ -79,7 +80,7 @@ async function store(call: Call, current: CachedObject, next: AnyObject, pinned:
   const bytes = await encodeConverted(served, next);
   if (isSame(served, current, next, bytes)) return current; // no change, no new version
   if (call.dryRun) return converted(new CachedObject(served, current.key, current.version, bytes));
-  const settled = call.resources.expect(current.key, bytes, next);
+  const settled = call.resources.expect(current.key, bytes, next, isOfClient(call));
   try {
     if (isReadyToGo(next)) {
       const gone = await core.store.delete(current.key, current.version);
@@ -158,14 +159,15 @@ function copyField<K extends keyof ObjectMeta>(target: ObjectMeta, source: Reado
 
 /** Equal apart from the version and from the times of managedFields. */
 function isSame(served: CachedObject['served'], current: CachedObject, next: AnyObject, bytes: Uint8Array): boolean {
-  const { stored } = current;
-  if (bytes.length !== stored.length) return false; // another time is as long as the old one
-  if (Buffer.compare(bytes, stored) === 0) return true;
+  if (bytes.length !== current.storedLength) return false; // another time is as long as the old one
+  if (current.isStoredAs(bytes)) return true;
   if (served.conversion) return false;
   // Almost every change shows in the first look at what it changed.
   const before = current.object;
+  const { annotations, labels } = before.metadata;
+  if (!isEqual(next.metadata.annotations, annotations) || !isEqual(next.metadata.labels, labels)) return false;
   for (const name in next)
-    if (name !== 'metadata' && !Bun.deepEquals(next[name], before[name as keyof AnyObject], false)) return false;
+    if (name !== 'metadata' && !isEqual(next[name], before[name as keyof AnyObject])) return false;
   const mine = next.metadata.managedFields;
   const old = before.metadata.managedFields;
   if (!mine || !old || mine.length !== old.length) return false;
@@ -178,7 +180,21 @@ function isSame(served: CachedObject['served'], current: CachedObject, next: Any
   const untimed = (list: typeof mine) => list.map((entry) => ({ ...entry, time: undefined }));
   if (!Bun.deepEquals(untimed(mine), untimed(old), true)) return false;
   const timed = { ...next, metadata: { ...next.metadata, managedFields: old } };
-  return Buffer.compare(encodeStored(served, timed), current.stored) === 0;
+  return current.isStoredAs(encodeStored(served, timed));
+}
+const isEqual = (left: unknown, right: unknown): boolean => left === right || Bun.deepEquals(left, right, false);
+
+/**
+ * What is equal becomes the very same: what comes after compares in one step, and what is kept is kept once. Only when
+ * nothing changes `next` any more.
+ */
+function shareEqual(next: AnyObject, before: Readonly<AnyObject>): void {
+  const [target, source] = [next as Record<string, unknown>, before as unknown as Record<string, unknown>];
+  for (const name in target) {
+    const value = target[name];
+    const isPart = name !== 'metadata' && typeof value === 'object' && value !== source[name];
+    if (isPart && isEqual(value, source[name])) target[name] = source[name];
+  }
 }
 
 export type { ResourceVersion };

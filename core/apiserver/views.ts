@@ -24,12 +24,12 @@ export function viewOf({ wanted, info, nowMs, core, served }: Call): View {
     throw errors.badRequest(
       `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`,
     );
-  const goType = `*${served.kind.group.split('.')[0] || 'core'}.${served.kind.kind}`;
+  const goType = () => `*${served.kind.group.split('.')[0] || 'core'}.${served.kind.kind}`;
   const isList = info.verb === 'list' || info.verb === 'deletecollection';
   if (wanted.as === 'PartialObjectMetadata' && isList)
-    throw unfit(`you requested PartialObjectMetadata, but the requested object is a list (${goType}List)`);
+    throw unfit(`you requested PartialObjectMetadata, but the requested object is a list (${goType()}List)`);
   if (wanted.as === 'PartialObjectMetadataList' && !isList)
-    throw unfit(`you requested PartialObjectMetadataList, but the requested object is not a list (${goType})`);
+    throw unfit(`you requested PartialObjectMetadataList, but the requested object is not a list (${goType()})`);
   const includeObject = include === 'None' || include === 'Object' ? include : 'Metadata';
   return { wanted, includeObject, nowMs, encodings: core.encodings };
 }

@@ -42,7 +42,7 @@ export async function buildPlugin(
       sdk: recorded.sdk,
       entry: 'plugin.js',
       protocol: recorded.protocol,
-      placement: 'cluster',
+      placement: recorded.placement ?? 'cluster',
       isolation,
       requires: [],
       provides: recorded.provides,

@@ -38,13 +38,21 @@ export async function install(source: string, options: PluginOptions, mustExist 
     checkOrder(bundle, former);
     checkConfig(bundle, config ?? former?.spec?.config ?? {});
     confirmNeeds(bundle, former?.spec?.approvedNeeds, options);
+    const nodes = nodesOf(bundle, options.nodes, former);
     await keep(home, bundle);
     await write(client, former, {
       name,
-      spec: { source, digest: bundle.digest, version, approvedNeeds: needs, ...(config ? { config } : {}) },
+      spec: {
+        source,
+        digest: bundle.digest,
+        version,
+        approvedNeeds: needs,
+        ...(config ? { config } : {}),
+        ...(nodes ? { nodes } : {}),
+      },
     });
     const doing = former
-      ? `upgrading ${name} from ${former.spec?.version} to ${version}`
+      ? `upgrading ${name} from ${former.status?.activeVersion ?? former.spec?.version} to ${version}`
       : `starting ${name} ${version}`;
     await progress.step(doing, () => becomesActive(client, name, version));
   } finally {
@@ -52,6 +60,25 @@ export async function install(source: string, options: PluginOptions, mustExist 
   }
 }
 export const upgrade = (source: string, options: PluginOptions): Promise<void> => install(source, options, true);
+
+/** What --nodes says. Throws PLUGIN_REFUSED when the placement and the choice do not fit. */
+function nodesOf({ manifest }: Bundle, text: string | undefined, former: PluginObject | undefined) {
+  const names = (text ?? '').split(',').filter((name) => name !== '');
+  const named = manifest.placement === 'named-nodes';
+  if (named && names.length === 0 && !former?.spec?.nodes)
+    throw new PintleError(
+      'PLUGIN_REFUSED',
+      `${manifest.name} runs on the nodes that you name, and none is named`,
+      'add --nodes NODE,NODE; labels can be given in spec.nodes.matchLabels of its Plugin object later',
+    );
+  if (!named && names.length > 0)
+    throw new PintleError(
+      'PLUGIN_REFUSED',
+      `${manifest.name} has the placement ${manifest.placement}: it does not run on named nodes`,
+      'leave --nodes out',
+    );
+  return names.length > 0 ? { names } : undefined;
+}
 
 /** An older version is not slipped in as an upgrade. */
 function checkOrder({ manifest }: Bundle, former: PluginObject | undefined): void {
@@ -154,11 +181,18 @@ async function becomesActive(client: Client, name: string, version: string): Pro
     if (over || systemClock.monotonicMs() > endMs)
       throw new PintleError(
         'PLUGIN_NOT_ACTIVE',
-        `${name} ${version} is ${status?.phase ?? 'not seen by the host'}: ${bad?.message ?? 'no reason is known'}`,
+        `${name} ${version} is not active${goesOn(name, version, status)}: ${bad?.message ?? 'no reason is known'}`,
         `./pintle plugin show ${name}`,
       );
     await systemClock.sleep(20);
   }
+}
+
+/** Who does the work meanwhile. Pure. */
+function goesOn(name: string, version: string, status: PluginObject['status']): string {
+  if (!status) return ' (the host has not seen it)';
+  const { phase, activeVersion } = status;
+  return phase === 'Active' && activeVersion !== version ? `, ${name} ${activeVersion} goes on` : ` but ${phase}`;
 }
 
 export function configOf(text: string | undefined): Record<string, unknown> | undefined {

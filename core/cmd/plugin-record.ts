@@ -24,7 +24,8 @@ export type Recorded = Pick<
   | 'commands'
   | 'panels'
   | 'metrics'
->;
+> &
+  Partial<Pick<PluginManifest, 'placement'>>;
 export interface RecordOptions {
   /** How the program is started; default: in the sandbox that plugins run in. */
   readonly launch?: typeof launchPlugin;

@@ -55,6 +55,7 @@ export function showText({ metadata, spec, status }: PluginObject): string {
     'may:',
     ...(needs.length > 0 ? needs : ['  nothing beyond its own kinds']),
     ...contributions(status ?? {}),
+    ...onNodes(status ?? {}),
     'conditions:',
     ...(status?.conditions ?? []).map(
       ({ type, status: value, reason, message }) => `  ${type} ${value} ${reason}${message ? `: ${message}` : ''}`,
@@ -62,6 +63,16 @@ export function showText({ metadata, spec, status }: PluginObject): string {
     '',
   ].join('\n');
 }
+
+const onNodes = ({ nodes = [] }: PluginStatus): string[] =>
+  nodes.length === 0
+    ? []
+    : [
+        'nodes:',
+        ...nodes.map(({ name, phase, version = '-', restarts, message }) => {
+          return `  ${name}  ${version}  ${phase}, ${restarts} restarts${message ? `: ${message}` : ''}`;
+        }),
+      ];
 
 function contributions({ hooks = [], apis = [], commands = [], panels = [] }: PluginStatus): string[] {
   const section = (title: string, lines: readonly string[]): string[] =>

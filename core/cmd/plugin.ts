@@ -11,6 +11,8 @@ export interface PluginOptions {
   readonly yes?: boolean;
   readonly approveDangerous?: boolean;
   readonly config?: string;
+  /** Names of nodes, with commas between them; for placement named-nodes. */
+  readonly nodes?: string;
   readonly purge?: boolean;
   readonly chaos?: boolean;
   /** `sha256:…` that the bundle must have. */

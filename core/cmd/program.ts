@@ -153,12 +153,13 @@ function pluginCommands(program: Command, catalog: Catalog): void {
     .addArgument(oneOf('<verb>', 'what to do', pluginVerbs))
     .argument(
       '[name]',
-      'FOLDER of test, check, dev and build; FOLDER, TARBALL, npm:NAME or oci:REF of install; else a name',
+      'FOLDER of dev, test, check and build (default: this one); FOLDER, TARBALL, npm:NAME@VERSION or oci:REF of install and upgrade; a plugin’s NAME of new, show, rollback and uninstall',
     )
     .addOption(home())
     .addOption(yes('with install, upgrade and uninstall: without being asked'))
     .option('--approve-dangerous', 'with install and upgrade: also rights that let it become somebody else')
     .option('--config <json>', 'with install, upgrade and dev: its configuration, a JSON object')
+    .option('--nodes <names>', 'with install and upgrade: the nodes of a plugin for named-nodes, as a,b')
     .option('--digest <sha256:…>', 'with install and upgrade: what its bundle must be')
     .option('--against <folder>', 'with check: a former build (default: FOLDER/dist)')
     .option('--inspect', 'with dev: a debugger may attach')

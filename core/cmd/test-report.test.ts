@@ -12,6 +12,9 @@ error: expected 1
 ./test/e2e/b.e2e.ts:
 (fail) three [3.00ms]
 
+1 tests failed:
+(fail) three [3.00ms]
+
  1 pass
  1 skip
  2 fail

@@ -45,10 +45,16 @@ export class TestReport {
     const header = /^((?:\.\/)?\S+\.(?:test|sim|net|e2e|bench)\.ts):$/.exec(line);
     if (header) this.#file = header[1] as string;
     const result = /^\((pass|fail|skip|todo)\) (.*)$/.exec(line);
-    if (result?.[1] === 'fail' && this.failures.length < maxFailures)
-      this.failures.push({ file: this.#file, test: result[2] as string, lines: this.#recent });
+    if (result?.[1] === 'fail') this.#fail(result[2] as string);
     if (result || header) this.#recent = [];
     else if (line.trim() !== '') this.#recent = [...this.#recent.slice(1 - maxLines), line];
+  }
+
+  /** The runner tells them once more at the end of a long run. */
+  #fail(test: string): void {
+    const isKnown = this.failures.some((one) => one.file === this.#file && one.test === test);
+    if (!isKnown && this.failures.length < maxFailures)
+      this.failures.push({ file: this.#file, test, lines: this.#recent });
   }
 
   #count(word: string, n: number): void {

@@ -1,4 +1,4 @@
-import { errors, type FieldError, isReason } from '#api';
+import { errors, type FieldError, isReason, nodeKind } from '#api';
 import { CallError } from '#base';
 import type { Client } from '#client';
 import type { AdmissionRequest, AnyObject, ApiPart, Column, Strategy, UserInfo } from '#sdk';
@@ -6,17 +6,21 @@ import { KnownHooks, pluginAdmission } from './hooks/admission.ts';
 import { PluginApis } from './hooks/apis.ts';
 import type { AskPlugin } from './hooks/door.ts';
 import { type PluginObject, type PluginSpec, pluginKind, pluginType } from './kind.ts';
+import { NodePlugins, nodeWritesOwnEntry } from './node-rights.ts';
 
 /** The kind Plugin, in the API server, and the hooks of those that run. Who installs must hold every right that the plugin gets. */
-export const hostApiPart = (ask: AskPlugin, known = new KnownHooks()): ApiPart => ({
+export const hostApiPart = (ask: AskPlugin, known = new KnownHooks(), placed = new NodePlugins()): ApiPart => ({
   name: 'plugin-host',
   async start({ kinds, schema, admit, client, reader, log, scope, kit }) {
     schema.define(pluginKind.type, pluginType);
     await kinds.add({ kind: pluginKind as never, strategy: pluginStrategy as never });
     admit({ name: 'PluginRights', validate: (request) => holdsRights(request, client) });
+    admit(nodeWritesOwnEntry);
+    placed.labelsOf = (name) => reader.get(nodeKind, '', name)?.metadata.labels ?? undefined;
     const apis = new PluginApis({ kinds, kit, ask, log });
     reader.onChange?.(pluginKind, (next, previous) => {
       const name = (next ?? previous)!.metadata.name!;
+      placed.set(name, next);
       known.set(name, next?.status?.hooks ?? []);
       apis.set(name, next?.status?.apis ?? []);
     });
@@ -94,6 +98,7 @@ function specErrors(spec: unknown): FieldError[] {
   );
   check('version', typeof version === 'string' && /^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version), 'must be like 1.2.0');
   check('source', source === undefined || typeof source === 'string', 'must be text');
+  check('nodes', isNodeChoice(spec['nodes']), 'must give names, a list of texts, or matchLabels, a map of texts');
   check('config', config === undefined || isRecord(config), 'must be an object');
   check('paused', paused === undefined || typeof paused === 'boolean', 'must be true or false');
   check(
@@ -114,6 +119,13 @@ function specErrors(spec: unknown): FieldError[] {
   );
   return found;
 }
+const isNodeChoice = (value: unknown): boolean =>
+  value === undefined ||
+  (isRecord(value) &&
+    Object.keys(value).every((key) => key === 'names' || key === 'matchLabels') &&
+    (value['names'] === undefined || isTexts(value['names'])) &&
+    (value['matchLabels'] === undefined ||
+      (isRecord(value['matchLabels']) && isTexts(Object.values(value['matchLabels'])))));
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((one) => typeof one === 'string');
 const invalid = (field: string, value: unknown, detail: string): FieldError => ({
   type: 'FieldValueInvalid',

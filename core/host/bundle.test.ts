@@ -83,7 +83,7 @@ test.each<[Partial<Record<keyof PluginManifest, unknown>>, string]>([
   [{ needs: { pods: ['*'] } }, 'has a verb that does not exist'],
   [{ needs: { '*': ['get'] } }, 'is no resource'],
   [{ isolation: 'builtin' }, 'isolation must be one of'],
-  [{ placement: 'every-node' }, 'is not built'],
+  [{ placement: 'moon' }, 'placement must be one of'],
   [{ limits: { memoryMiB: 1 } }, 'at least 16'],
   [{ provides: {} }, 'provides.controllers must list names'],
   [{ provides: { controllers: [], validates: [], mutates: [], schedules: [], kernels: [] } }, 'no contribution point'],

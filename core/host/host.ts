@@ -6,6 +6,7 @@ import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf,
 import { HookBoard } from './hooks/board.ts';
 import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
+import { isNodeWide } from './placement.ts';
 import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
 import { uncarried } from './provides.ts';
@@ -17,6 +18,7 @@ import {
   removeIdentity,
   removeKinds,
 } from './provision.ts';
+import { SpreadPlugins } from './spread.ts';
 import { type Seen, StepError, statusOf, withNulls } from './status.ts';
 import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
@@ -59,8 +61,10 @@ export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
   readonly #hooks: HookBoard;
+  readonly #spread: SpreadPlugins;
   constructor(private readonly options: HostOptions) {
     this.#hooks = options.hooks ?? new HookBoard(options.clock);
+    this.#spread = new SpreadPlugins(options, this.#over.signal);
   }
 
   get controller(): ControllerSpec<never> {
@@ -95,6 +99,9 @@ export class PluginHost implements AsyncDisposable {
     }
     if (current.metadata.deletionTimestamp) return this.#uninstall(current, entry);
     if (!current.metadata.finalizers?.includes(finalizer)) return this.#setFinalizer(current, true);
+    const onNodes =
+      entry.running?.bundle.digest === current.spec!.digest ? undefined : await this.#spread.find(current);
+    if (onNodes && !entry.running) return this.#spread.reconcile(current, onNodes, events);
     this.#recall(entry, current);
     if (current.spec?.paused) {
       this.#detach(name, entry);
@@ -175,6 +182,8 @@ export class PluginHost implements AsyncDisposable {
     const spec = { ...plugin.spec!, approvedNeeds };
     await this.#step(name, 'verify');
     const bundle = await verified(options, name, digest);
+    if (isNodeWide(bundle.manifest.placement) !== (plugin.status?.placement !== undefined))
+      throw new StepError('Resolved', 'PlacementChanged', 'it ran in another placement before: uninstall it first');
     const isolation = approved(bundle, spec);
     await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);
@@ -362,7 +371,8 @@ export class PluginHost implements AsyncDisposable {
       hooks: this.#hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
       registered: running?.bundle.manifest,
     };
-    const status = statusOf(seen, plugin.status, timeText(this.options.clock.now()));
+    const { placement } = plugin.status ?? {};
+    const status = { ...statusOf(seen, plugin.status, timeText(this.options.clock.now())), placement };
     const text = JSON.stringify({
       ...status,
       conditions: status.conditions?.map((one) => ({ ...one, lastTransitionTime: '' })),
@@ -380,7 +390,8 @@ export class PluginHost implements AsyncDisposable {
     return spec?.paused || running?.fingerprint === fingerprint || failedFingerprint === fingerprint || !!failure;
   }
 
-  async #uninstall(plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
+  async #uninstall(plugin: Readonly<PluginObject>, entry: Entry): Promise<{ requeueAfterMs?: number } | void> {
+    if (this.#spread.isLeaving(plugin)) return { requeueAfterMs: 1_000 };
     const name = plugin.metadata.name!;
     const { client, files, folder, runFolder } = this.options;
     const manifest =

@@ -27,6 +27,8 @@ export interface InstanceOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly onChange: (state: InstanceState) => void;
+  /** Told to the plugin. */
+  readonly nodeName?: string;
   /** Starts without acting, until `activate`. */
   readonly standby?: boolean;
 }
@@ -270,7 +272,7 @@ class OneLife {
     if (name !== manifest.name || version !== manifest.version)
       return this.end(`it says it is ${name} ${version}, its manifest ${manifest.name} ${manifest.version}`);
     const { apiSocket } = this.launched;
-    const { config } = this.owner.options;
+    const { config, nodeName } = this.owner.options;
     this.#toldStandby = this.owner.standby;
     this.#send({
       type: 'start',
@@ -278,6 +280,7 @@ class OneLife {
       apiSocket,
       config,
       standby: this.#toldStandby,
+      ...(nodeName === undefined ? {} : { nodeName }),
       ...(this.channel ? { hooks: hooksProtocol } : {}),
     });
   }

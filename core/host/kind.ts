@@ -1,5 +1,6 @@
 import type { Kind, KubeObject, TypeFacts } from '#api';
 import type { CommandFacts, Panel, RestKindFacts } from '#sdk';
+import type { NodeChoice, Placement, PluginNode } from './placement.ts';
 
 /** An installed plugin: `plugins.pintle.dev/v1`, cluster scope. */
 export type PluginObject = KubeObject & { spec?: PluginSpec; status?: PluginStatus };
@@ -15,6 +16,8 @@ export interface PluginSpec {
   /** A stronger level than the plugin asks for; a weaker one is refused. */
   readonly isolation?: 'process' | 'sandbox';
   readonly paused?: boolean;
+  /** Of a plugin whose placement is named-nodes: where it runs. */
+  readonly nodes?: NodeChoice;
   /** Mutating hooks of plugins with a lower number run first; default 0, by name among equals. */
   readonly hookPriority?: number;
   /** Hooks beyond its own kinds, as status.hooks names them, without whose answer requests are refused. */
@@ -79,6 +82,10 @@ export interface PluginStatus {
   readonly apis?: readonly RestKindFacts[];
   readonly panels?: readonly Panel[];
   readonly commands?: readonly CommandFacts[];
+  /** Of a plugin that runs on nodes: nodes look for it, and may act as its account. */
+  readonly placement?: Exclude<Placement, 'cluster'>;
+  /** One for each node that it is on, written by that node. */
+  readonly nodes?: readonly PluginNode[];
 }
 
 export const pluginKind: Kind<PluginObject> = {

@@ -1,6 +1,7 @@
 import type { KubeObject } from '#api';
 import { PintleError } from '#base';
 import { type CommandFacts, hookVerbs, type JsonSchema, type Panel, type RestKindFacts } from '#sdk';
+import { isNodeWide, type Placement, placements } from './placement.ts';
 import type { MetricFacts } from './plugin-metrics.ts';
 
 export const manifestFile = 'plugin.json';
@@ -49,6 +50,8 @@ export const providesPoints = [
   'runtimes',
   'volumes',
 ] as const satisfies readonly (keyof Provides)[];
+/** What others ask the plugin for: its host needs one way to it. */
+export const hookPoints = ['validates', 'mutates', 'schedules', 'converts', 'apis', 'authenticators'] as const;
 /** plugin.json of a built plugin: all that install and start need to know, without running its code. */
 export interface PluginManifest {
   readonly formatVersion: 1;
@@ -59,7 +62,7 @@ export interface PluginManifest {
   /** A program for Bun, relative to the manifest. */
   readonly entry: string;
   readonly protocol: number;
-  readonly placement: 'cluster';
+  readonly placement: Placement;
   readonly isolation: Isolation;
   readonly requires: readonly string[];
   readonly provides: Provides;
@@ -121,7 +124,7 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
     return 'name must be lower-case letters, digits and hyphens';
   if (!isText(version) || !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) return 'version must be like 1.2.0';
   if (!isText(sdk)) return 'sdk must be a range such as ^1.0';
-  if (value.placement !== 'cluster') return `placement ${String(value.placement)} is not built; cluster is`;
+  if (!placements.includes(value.placement as Placement)) return `placement must be one of ${placements.join(', ')}`;
   if (!isolations.includes(value.isolation as Isolation)) return `isolation must be one of ${isolations.join(', ')}`;
   if (!isRecord(files) || Object.values(files).some((hash) => !isText(hash) || !/^[0-9a-f]{64}$/.test(hash)))
     return 'files must give a SHA-256 for each path';
@@ -142,6 +145,9 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   if (misshapen.length > 0) return `provides.${misshapen[0]} must list names`;
   const stranger = Object.keys(provides).find((point) => !providesPoints.includes(point as keyof Provides));
   if (stranger !== undefined) return `provides.${stranger} is no contribution point that this host knows`;
+  const asked = isNodeWide(value.placement as Placement) ? hookPoints.filter((point) => provides[point]?.length) : [];
+  if (asked.length > 0)
+    return `placement ${value.placement}: hooks are asked in one place, so it cannot provide ${asked.join(', ')}`;
   const facts = factsMistake(value);
   if (facts) return facts;
   if (!isTexts(value.requires)) return 'requires must list names of plugins';

@@ -10,6 +10,8 @@ export type ToPlugin =
       /** Unix socket that answers the Kubernetes API as this plugin's account. */
       readonly apiSocket: string;
       readonly config: Readonly<Record<string, unknown>>;
+      /** The node whose instance this is, of a plugin that runs on nodes. */
+      readonly nodeName?: string;
       /** Version of the calls over descriptor 3; absent: the host makes none. */
       readonly hooks?: number;
       /** Runs this and ends; nothing else is started. */

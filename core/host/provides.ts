@@ -1,5 +1,5 @@
 import { type Contributions, type HookedKind, resourceName, restName } from '#sdk';
-import { type Provides, providesPoints } from './manifest.ts';
+import { hookPoints, type Provides, providesPoints } from './manifest.ts';
 
 /** What a plugin registered, by name. Pure. */
 export function providesOf(found: Contributions, metrics: readonly { name: string }[] = []): Provides {
@@ -61,7 +61,4 @@ export const uncarried = (provides: Provides): string[] =>
     (provides[point] ?? []).map((name) => `${words[point]} ${name}`),
   );
 /** Something that the host asks it for. Pure. */
-export const hasHooks = (provides: Provides): boolean =>
-  (['validates', 'mutates', 'schedules', 'converts', 'apis', 'authenticators'] as const).some(
-    (point) => (provides[point] ?? []).length > 0,
-  );
+export const hasHooks = (provides: Provides): boolean => hookPoints.some((point) => (provides[point] ?? []).length > 0);

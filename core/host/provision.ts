@@ -217,8 +217,13 @@ const found = <T>(work: Promise<T>): Promise<T | undefined> =>
   });
 const ignoring = async (work: Promise<unknown>): Promise<void> => void (await found(work));
 
-/** Tokens of a plugin's account, renewed at half their hour. */
-export function accountTokens(client: Client, name: string, clock: Clock): () => Promise<string> {
+/** Tokens of a plugin's account, renewed at half their hour; with a node, they end when it does. */
+export function accountTokens(
+  client: Client,
+  name: string,
+  clock: Clock,
+  node?: { readonly name: string; readonly uid: string },
+): () => Promise<string> {
   const seconds = 3_600;
   let current: Promise<string> | undefined;
   let untilMs = 0;
@@ -230,7 +235,10 @@ export function accountTokens(client: Client, name: string, clock: Clock): () =>
       .request<{ status: { token: string } }>('POST', path, {
         apiVersion: 'authentication.k8s.io/v1',
         kind: 'TokenRequest',
-        spec: { expirationSeconds: seconds },
+        spec: {
+          expirationSeconds: seconds,
+          ...(node ? { boundObjectRef: { apiVersion: 'v1', kind: 'Node', ...node } } : {}),
+        },
       })
       .then(({ status }) => status.token);
     asked.catch(() => (untilMs = 0)); // the next request asks again

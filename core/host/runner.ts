@@ -71,13 +71,14 @@ export async function record(plugin: Plugin): Promise<unknown> {
     },
     scope,
   );
-  const { name, version, sdk, needs = {}, resources = [] } = plugin;
+  const { name, version, sdk, needs = {}, resources = [], placement } = plugin;
   return {
     name,
     version,
     sdk,
     needs,
     protocol: protocolVersion,
+    placement,
     config: (plugin.config as { json?: unknown } | undefined)?.json,
     resources: resources.map(({ manifest, convert }) => (convert ? withConversion(manifest, name) : manifest)),
     apiVersions: resources.map(({ kind }) => apiVersionOf(kind)),
@@ -123,7 +124,14 @@ export async function serve(
     if (message.command)
       return runCommand(plugin, { ...seams, informers, config: message.config, metrics }, message.command, send);
     prepared = scope.use(
-      await preparePlugin(plugin, { ...seams, informers, config: message.config, metrics, deadlines }),
+      await preparePlugin(plugin, {
+        ...seams,
+        informers,
+        config: message.config,
+        metrics,
+        deadlines,
+        nodeName: message.nodeName,
+      }),
     );
     if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
     if (message.standby) await prepared.sync();

@@ -128,5 +128,6 @@ export const withNulls = (status: PluginStatus): Record<string, unknown> => ({
   activeVersion: status.activeVersion ?? null,
   memoryBytes: status.memoryBytes ?? null,
   previous: status.previous ?? null,
+  placement: status.placement ?? null,
   probation: status.probation ?? null,
 });

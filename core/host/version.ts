@@ -20,6 +20,10 @@ export interface VersionHost {
   readonly folder: string;
   readonly runFolder: string;
   readonly clusterId: string;
+  /** Where the states of plugins are; default: beside their bundles. */
+  readonly stateFolder?: string;
+  /** Of a host that runs plugins of one node: what they do as their account ends with that node. */
+  readonly node?: { readonly name: string; readonly uid: string };
   /** In place of bundles in `folder` and their launch: `plugin dev` runs sources. */
   readonly source?: VersionSource;
 }
@@ -66,7 +70,7 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     path: join(places.api, socketName),
     fetch: host.fetch,
     baseUrl: host.baseUrl,
-    token: accountTokens(host.client, name, host.clock),
+    token: accountTokens(host.client, name, host.clock, host.node),
     userAgent: `plugin-${name}/${version}`,
     epoch: standby ? 'standby' : 'active',
     clock: host.clock,
@@ -82,6 +86,7 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     log: host.log.with({ plugin: name }),
     onChange: options.onChange,
     standby,
+    nodeName: host.node?.name,
   });
   return {
     bundle,
@@ -100,10 +105,10 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
   };
 }
 
-function placesOf({ folder, runFolder }: VersionHost, name: string, slot: Slot): Places {
+function placesOf({ folder, runFolder, stateFolder = folder }: VersionHost, name: string, slot: Slot): Places {
   const suffix = slot === 0 ? '' : `-${slot}`;
   return {
-    state: join(folder, name, 'state'),
+    state: join(stateFolder, name, 'state'),
     api: join(runFolder, name, `api${suffix}`),
     root: join(runFolder, name, `root${suffix}`),
   };

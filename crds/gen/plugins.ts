@@ -28,12 +28,26 @@ export interface PluginSpec {
   isolation?: 'process' | 'sandbox';
   /** Its processes are stopped, its objects stay. */
   paused?: boolean;
+  /**
+   * Of a plugin whose placement is named-nodes. It runs on nodes with one of the names or with all of the
+   * labels.
+   */
+  nodes?: PluginSpecNodes;
   /** Mutating hooks of plugins with a lower number run first; by name among equals. Without it 0. */
   hookPriority?: number;
   /** Hooks beyond its own kinds, as status.hooks names them, without whose answer requests are refused. */
   failClosed?: string[];
   /** What happens to its custom resources when it is uninstalled. Without it they are kept. */
   dataPolicy?: 'Keep' | 'Delete';
+}
+
+/**
+ * Of a plugin whose placement is named-nodes. It runs on nodes with one of the names or with all of the
+ * labels.
+ */
+export interface PluginSpecNodes {
+  names?: string[];
+  matchLabels?: Record<string, string>;
 }
 
 /** How it is, as the plugin host sees it. */
@@ -55,6 +69,10 @@ export interface PluginStatus {
   observedGeneration?: number;
   /** Those that are attached. */
   hooks?: PluginStatusHooksItem[];
+  /** Of a plugin that runs on nodes. These may act as its account. */
+  placement?: 'every-node' | 'named-nodes';
+  /** One for each node that it is on, written by that node. The first 500. */
+  nodes?: PluginStatusNodesItem[];
   /** Kinds of API groups that it serves while it is attached. */
   apis?: Record<string, unknown>[];
   panels?: Record<string, unknown>[];
@@ -108,4 +126,16 @@ export interface PluginStatusHooksItem {
   p99?: string;
   /** Calls without an answer in time. */
   timeouts: number;
+}
+
+export interface PluginStatusNodesItem {
+  name: string;
+  phase: 'Starting' | 'Active' | 'Backoff' | 'Failed' | 'Quarantined' | 'Paused';
+  version?: string;
+  digest?: string;
+  restarts: number;
+  sandbox: string[];
+  message?: string;
+  /** What was asked for then has been reached, or was given up. */
+  observedGeneration: number;
 }

@@ -26,6 +26,7 @@ const ttlSeconds = 5;
 const askTimeoutMs = 2_000;
 const lookAgainMs = 30_000; // at the node's own servers, and at what was announced
 const bindRetryMs = { first: 100, most: 5_000 };
+const formerPortAttempts = 20;
 
 /** The DNS server of one node: it begins to listen when it knows the cluster, and says on its Node where. */
 export default {
@@ -42,6 +43,7 @@ class DnsNode {
   readonly #settings: Informer<ConfigMap & KubeObject>;
   #current: Settings;
   #version = 0;
+  #isChanged = false;
   #wake = () => {};
 
   constructor(private readonly context: NodePartContext) {
@@ -58,7 +60,10 @@ class DnsNode {
     const { signal } = scope;
     const view = liveView(informers, clock);
     using _handlers = view;
-    using _settings = this.#settings.onChange(() => this.#wake());
+    using _settings = this.#settings.onChange(() => {
+      this.#isChanged = true;
+      this.#wake();
+    });
     const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     await Promise.race([Promise.all([view.synced, this.#settings.synced]), aborted]);
     const cacheSecondsMax = () => this.#current.cacheSecondsMax;
@@ -77,6 +82,7 @@ class DnsNode {
     let former = '';
     let running: (AsyncDisposable & { readonly place: Place }) | undefined;
     while (!signal.aborted) {
+      this.#isChanged = false; // before the look: a change while it is served or announced is looked at next
       const { settings, text } = await this.#read();
       if (text !== former || !running) {
         former = text;
@@ -97,6 +103,7 @@ class DnsNode {
 
   /** Until the settings change, or for a while. */
   async #sleep(signal: AbortSignal): Promise<void> {
+    if (this.#isChanged) return;
     const woken = new AbortController();
     this.#wake = () => woken.abort();
     await this.context.clock.sleep(lookAgainMs, AbortSignal.any([signal, woken.signal]));
@@ -144,8 +151,11 @@ class DnsNode {
   async #listen(respond: Respond, former?: Place): Promise<(AsyncDisposable & { readonly place: Place }) | undefined> {
     const { network, clock, scope } = this.context;
     const { signal } = scope;
+    let attempts = 0;
     for (let delayMs = bindRetryMs.first; !signal.aborted; delayMs = Math.min(delayMs * 2, bindRetryMs.most)) {
-      for (const port of [former?.port ?? preferredPort, 0]) {
+      // Pods know the former port, and who had it may take a moment to let it go.
+      const isPatient = former !== undefined && ++attempts <= formerPortAttempts;
+      for (const port of isPatient ? [former.port] : [former?.port ?? preferredPort, 0]) {
         try {
           const server = await listenDns({ hostname: network.ip, port }, respond, this.#log);
           const place = { hostname: network.ip, port: server.port };
@@ -155,7 +165,7 @@ class DnsNode {
           this.#log.debug('the DNS server cannot listen yet', { port, error: messageOf(error) });
         }
       }
-      await clock.sleep(delayMs, signal);
+      await clock.sleep(isPatient ? bindRetryMs.first : delayMs, signal);
     }
     return undefined;
   }

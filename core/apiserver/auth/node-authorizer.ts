@@ -10,6 +10,13 @@ export type NodeUses = (
   name: string,
 ) => boolean;
 
+/** Whether an account is of what runs on the node itself, as instances of plugins do. */
+export type NodeAccounts = (nodeName: string, namespace: string, account: string) => boolean;
+export const alsoAccounts =
+  (uses: NodeUses, accounts: NodeAccounts): NodeUses =>
+  (nodeName, kind, namespace, name) =>
+    (kind === 'serviceaccounts' && accounts(nodeName, namespace, name)) || uses(nodeName, kind, namespace, name);
+
 /** From the pods of a node, such as the watch cache's index on spec.nodeName gives them. */
 export const createNodeUses =
   (podsOf: (nodeName: string) => readonly Readonly<Pod>[]): NodeUses =>

@@ -1,7 +1,7 @@
 import { errors, type KubeObject } from '#api';
 import type { UserInfo } from '#sdk';
 import { nodeNameOf } from './attributes.ts';
-import type { NodeUses } from './node-authorizer.ts';
+import type { NodeAccounts, NodeUses } from './node-authorizer.ts';
 
 /** The part of the server's AdmissionRequest that this check reads. */
 export interface NodeWrite {
@@ -19,12 +19,12 @@ export interface NodeWrite {
  * What authorization cannot see because it is in the body: which object a node creates, and which fields of its own it changes.
  * An admission hook of the apiserver; runs on the final object of every write path.
  */
-export const createNodeRestriction = (nodeUses: NodeUses) => ({
+export const createNodeRestriction = (nodeUses: NodeUses, plugins: NodeAccounts = () => false) => ({
   name: 'node-restriction',
   validate(write: NodeWrite): void {
     const nodeName = nodeNameOf(write.user);
     if (nodeName === undefined) return;
-    const why = refusal(nodeName, write, nodeUses);
+    const why = refusal(nodeName, write, nodeUses, plugins);
     const { group, resource } = write.info;
     if (why)
       throw errors.forbidden(
@@ -35,7 +35,7 @@ export const createNodeRestriction = (nodeUses: NodeUses) => ({
   },
 });
 
-function refusal(nodeName: string, write: NodeWrite, nodeUses: NodeUses): string | undefined {
+function refusal(nodeName: string, write: NodeWrite, nodeUses: NodeUses, plugins: NodeAccounts): string | undefined {
   const { info, subresource, operation, object, current, namespace } = write;
   const name = write.name || object?.metadata.name || '';
   switch (`${info.group}/${info.resource}`) {
@@ -43,7 +43,9 @@ function refusal(nodeName: string, write: NodeWrite, nodeUses: NodeUses): string
       if (name !== nodeName) return `node "${nodeName}" is not allowed to modify node "${name}"`;
       return operation === 'UPDATE' ? nodeChange(nodeName, object, current) : undefined;
     case '/serviceaccounts':
-      return subresource === 'token' ? tokenRefusal(namespace, object, nodeName, nodeUses) : undefined;
+      if (subresource !== 'token') return undefined;
+      if (plugins(nodeName, namespace, name) && isBoundToNode(object, nodeName)) return undefined;
+      return tokenRefusal(namespace, object, nodeName, nodeUses);
     case '/pods':
       return podChange(nodeName, object, current);
     case 'coordination.k8s.io/leases':
@@ -98,15 +100,22 @@ function podChange(nodeName: string, object?: KubeObject, current?: Readonly<Kub
     : `node "${nodeName}" cannot update labels through pod status`;
 }
 
+type TokenRequestObject = {
+  spec?: { boundObjectRef?: { kind?: string; apiVersion?: string; name?: string; uid?: string } };
+};
+/** Of an instance of a plugin: the token ends with the node. */
+function isBoundToNode(object: KubeObject | undefined, nodeName: string): boolean {
+  const reference = (object as TokenRequestObject | undefined)?.spec?.boundObjectRef;
+  return reference?.kind === 'Node' && reference.apiVersion === 'v1' && reference.name === nodeName && !!reference.uid;
+}
+
 function tokenRefusal(
   namespace: string,
   object: KubeObject | undefined,
   nodeName: string,
   uses: NodeUses,
 ): string | undefined {
-  const spec = (
-    object as { spec?: { boundObjectRef?: { kind?: string; apiVersion?: string; name?: string; uid?: string } } }
-  )?.spec;
+  const spec = (object as TokenRequestObject | undefined)?.spec;
   const reference = spec?.boundObjectRef;
   if (reference?.kind !== 'Pod' || reference.apiVersion !== 'v1' || !reference.name)
     return 'node requested token not bound to a pod';

@@ -19,6 +19,9 @@ export const nodeRules: readonly Rule[] = [
   { verbs: read, groups: ['certificates.k8s.io'], resources: ['clustertrustbundles'] },
   { verbs: ['create', ...read], groups: ['certificates.k8s.io'], resources: ['podcertificaterequests'] },
   { verbs: ['create'], groups: ['authentication.k8s.io'], resources: ['tokenreviews'] },
+  { verbs: read, groups: ['plugins.pintle.dev'], resources: ['plugins'] },
+  // Which entry of it a node writes is for admission to say.
+  { verbs: ['patch'], groups: ['plugins.pintle.dev'], resources: ['plugins/status'] },
   {
     verbs: ['create'],
     groups: ['authorization.k8s.io'],

@@ -18,12 +18,12 @@ const everything: readonly PolicyRule[] = [
  */
 export const rbacEscalation = (authorizer: Authorizer): AdmissionHook => ({
   name: 'RBACEscalation',
-  async validate(request) {
+  validate(request) {
     const { kind, operation, user, object, current } = request;
     if (kind.group !== group || !object || operation === 'DELETE' || user.groups.includes(mastersGroup)) return;
     if (current && onlyCollectorFields(object, current)) return;
-    if (roles.has(kind.plural)) await checkRole(authorizer, request);
-    else if (bindings.has(kind.plural)) await checkBinding(authorizer, request);
+    if (roles.has(kind.plural)) return checkRole(authorizer, request);
+    if (bindings.has(kind.plural)) return checkBinding(authorizer, request);
   },
 });
 

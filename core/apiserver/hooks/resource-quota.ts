@@ -29,7 +29,7 @@ export const resourceQuota = (core: () => Core): AdmissionHook => {
   const lanes = new Map<string, Promise<unknown>>();
   return {
     name: 'ResourceQuota',
-    async validate(request) {
+    validate(request) {
       const { kind, operation, subresource, object, current, namespace, nowMs } = request;
       if (!object || !kind.namespaced || operation === 'DELETE') return;
       const isPod = kind.plural === 'pods' && !kind.group;
@@ -46,7 +46,7 @@ export const resourceQuota = (core: () => Core): AdmissionHook => {
         if (lanes.get(namespace) === settled) lanes.delete(namespace);
       }
       lanes.set(namespace, settled);
-      await turn;
+      return turn;
     },
   };
 };

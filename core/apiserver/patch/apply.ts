@@ -118,7 +118,7 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
   const managers = reset ? [] : readManagers(given?.length ? next : live);
   const { changed, removed } = compare(shape, reachedBy(subresource, live ?? {}), reachedBy(subresource, next));
   const taken = ownable(changed, subresource);
-  const touched = ownable(changed.union(removed), subresource);
+  const touched = removed.isEmpty ? taken : ownable(changed.union(removed), subresource);
   if (reset || touched.isEmpty) {
     writeManagers(next, managers);
     return;

@@ -1,6 +1,7 @@
 import { errors, type ManagedFieldsEntry, StatusError } from '#api';
 import type { JsonObject } from '../contract.ts';
 import { FieldSet, pathText } from './field-set.ts';
+import { isObject } from './merge.ts';
 
 /** One entry of metadata.managedFields, decoded. */
 export interface Manager {
@@ -22,7 +23,8 @@ export function readManagers(object: JsonObject | undefined): Manager[] {
       throw errors.badRequest(
         `metadata.managedFields holds an unknown operation ${JSON.stringify(entry.operation ?? '')}`,
       );
-    const set = FieldSet.fromJson(entry.fieldsV1);
+    const tree = entry.fieldsV1;
+    const set = (isObject(tree) && setsOfTrees.get(tree)) || FieldSet.fromJson(tree);
     return {
       name: entry.manager ?? '',
       operation: entry.operation,
@@ -35,6 +37,14 @@ export function readManagers(object: JsonObject | undefined): Manager[] {
   });
 }
 
+/** Of what was written and is still held decoded: the next write to it reads no owners. Sets are not changed once they are read. */
+const setsOfTrees = new WeakMap<object, FieldSet>();
+function remembered(entry: ManagedFieldsEntry, set: FieldSet): ManagedFieldsEntry {
+  const tree = entry.fieldsV1;
+  if (isObject(tree) && !setsOfTrees.has(tree)) setsOfTrees.set(tree, set);
+  return entry;
+}
+
 /** Appliers first, then by time, as upstream keeps them. */
 export function writeManagers(object: JsonObject, managers: readonly Manager[]): void {
   const entries = managers
@@ -42,9 +52,12 @@ export function writeManagers(object: JsonObject, managers: readonly Manager[]):
     .toSorted(inOrder)
     .map(
       (manager): ManagedFieldsEntry =>
-        manager.read?.set === manager.set && manager.read.entry.fieldsType === 'FieldsV1'
-          ? atTime(manager.read.entry, manager.time)
-          : entryOf(manager),
+        remembered(
+          manager.read?.set === manager.set && manager.read.entry.fieldsType === 'FieldsV1'
+            ? atTime(manager.read.entry, manager.time)
+            : entryOf(manager),
+          manager.set,
+        ),
     );
   const meta = { ...metaOf(object) };
   if (entries.length > 0) meta.managedFields = entries;

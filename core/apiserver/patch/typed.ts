@@ -161,10 +161,11 @@ function diff(
   removed: FieldSet,
   field: Field | undefined,
   around: Around,
+  isCompared = false,
 ): void {
   if (before === after) return;
   // Most of what an update brings is what was there, in other memory; only what differs is gone through part by part.
-  if (isBranch(before) && isBranch(after) && Bun.deepEquals(before, after, false)) return;
+  if (!isCompared && isBranch(before) && isBranch(after) && Bun.deepEquals(before, after, false)) return;
   if (shape.kind === 'struct' || shape.kind === 'map') {
     diffNamed(shape, before, after, changed, removed, field, around);
     return;
@@ -209,11 +210,14 @@ function diffNamed(
   let parts = 0;
   const each = (name: string) => {
     parts++;
-    const [left, right] = [ownOf(old, name), ownOf(now, name)];
+    const left = ownOf(old, name);
+    const right = ownOf(now, name);
     if (left === right || (left === undefined && right === null && !keepsNulls(shape))) return;
+    if (isBranch(left) && isBranch(right) && Bun.deepEquals(left, right, false)) return; // before sets are made for it
     const part = namedPart(shape, name);
-    const [more, less] = [new FieldSet(), new FieldSet()];
-    diff(part.shape, left, right, more, less, part.field, here);
+    const more = new FieldSet();
+    const less = new FieldSet();
+    diff(part.shape, left, right, more, less, part.field, here, true);
     if (!more.isEmpty) changed.set(part.key, more);
     if (!less.isEmpty) removed.set(part.key, less);
   };

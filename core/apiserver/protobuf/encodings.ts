@@ -4,6 +4,7 @@ import type { AnyKind } from '../contract.ts';
 import { ProtobufEncoder } from './encode.ts';
 import { envelope, messageOf, readVarint, varintBytes } from './envelope.ts';
 import table from './gen/table.json';
+import { MessagePieces } from './message-pieces.ts';
 
 /** Messages kept beside the watch cache; the oldest go first. */
 export const keptBytesMax = 64 * 1024 * 1024;
@@ -67,13 +68,13 @@ export class Encodings {
 
   /** `PodList` and the like: the items' messages are copied, not encoded anew. */
   list(kind: AnyKind, metadata: object, objects: readonly CachedObject[]): Uint8Array {
+    return this.listPieces(kind, metadata, objects).whole();
+  }
+  /** The same in parts, of which most are the kept messages themselves. */
+  listPieces(kind: AnyKind, metadata: object, objects: readonly CachedObject[]): MessagePieces {
     const listMeta = this.#encoder.message('meta/v1.ListMeta', metadata as Record<string, unknown>);
-    const parts: Uint8Array[] = [Uint8Array.from([0x0a, ...varintBytes(listMeta.length)]), listMeta];
-    for (const object of objects) {
-      const message = this.message(object);
-      parts.push(Uint8Array.from([0x12, ...varintBytes(message.length)]), message);
-    }
-    return envelope(apiVersionOf(kind), `${kind.kind}List`, Buffer.concat(parts));
+    const messages = objects.map((object) => this.message(object));
+    return new MessagePieces(apiVersionOf(kind), `${kind.kind}List`, listMeta, messages);
   }
 
   #structOf(kind: AnyKind): string | undefined {

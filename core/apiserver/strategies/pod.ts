@@ -9,6 +9,7 @@ import { qosClassOf } from './pod/qos.ts';
 import { checkPodUpdate } from './pod/validate.ts';
 import { firstGeneration, nextGeneration, splitStatus } from './rules/lifecycle.ts';
 import { checkMetadata } from './rules/metadata.ts';
+import { sameJson } from './rules/values.ts';
 
 type PodObject = Pod & KubeObject;
 
@@ -51,8 +52,7 @@ export const podStrategy: Strategy<PodObject> = {
   validate(next, current, subresource) {
     const mistakes = checkMetadata(next, current);
     if (subresource === 'status') return mistakes;
-    if (!current || Bun.deepEquals(next.spec, current.spec) === false)
-      checkKnownSpec(mistakes, next.spec ?? { containers: [] });
+    if (!current || !sameJson(next.spec, current.spec)) checkKnownSpec(mistakes, next.spec ?? { containers: [] });
     if (current && subresource === 'ephemeralcontainers') checkEphemeralUpdate(mistakes, next, current);
     else if (current && subresource === 'resize') checkResize(mistakes, next, current);
     else if (current) mistakes.push(...checkPodUpdate(next, current));

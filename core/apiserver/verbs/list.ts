@@ -1,12 +1,13 @@
-import { apiVersionOf, compareVersions, errors, facts, isReason, type ResourceVersion, StatusError } from '#api';
-import { bytesAnswer } from '../answer.ts';
-import { CachedObject, headOf } from '../cached-object.ts';
+import { apiVersionOf, compareVersions, errors, isReason, type ResourceVersion, StatusError } from '#api';
+import { acceptsGzip, bytesAnswer, piecesAnswer } from '../answer.ts';
+import { CachedObject } from '../cached-object.ts';
 import { type ContinueToken, decodeContinue, encodeContinue } from '../continue-token.ts';
-import type { AnyKind } from '../contract.ts';
 import { type Call, unreadableError } from '../core.ts';
 import { warm } from '../heavy/warm.ts';
 import { checkedVersion, listOptionsOf } from '../list-options.ts';
+import { ListPieces } from '../list-pieces.ts';
 import { protobufType } from '../negotiate.ts';
+import { piecesFromBytes, slices } from '../piece-stream.ts';
 import { type Selection, selectionOf } from '../selection.ts';
 import { isPlain, viewList, viewOf } from '../views.ts';
 import { isMessage, valueAnswer } from '../write-answer.ts';
@@ -47,29 +48,44 @@ export async function list(call: Call): Promise<Response> {
   if (isMessage(view)) {
     const { encodings, options } = call.core;
     if (options.heavy) await warm(encodings, call.served.kind, listing.objects, options.heavy);
-    const body = bodyOf(call, selection, listing, 'protobuf', () =>
-      call.core.encodings.list(call.served.kind, metadata, listing.objects),
-    );
-    return bytesAnswer(call.request, body.bytes, { type: protobufType, compressed: body.compressed });
+    const pieces = encodings.listPieces(call.served.kind, metadata, listing.objects);
+    return bodyAnswer(call, keptKey(call, selection, listing, 'protobuf'), listing, pieces, protobufType);
   }
   if (!isPlain(view)) return valueAnswer(call, viewList(view, call.served, listing.objects, metadata));
-  const body = bodyOf(call, selection, listing, 'json', () => joinItems(call, metadata, listing.objects));
-  return bytesAnswer(call.request, body.bytes, { compressed: body.compressed });
+  const pieces = new ListPieces(call.served.kind, metadata, listing.objects);
+  return bodyAnswer(call, keptKey(call, selection, listing, 'json'), listing, pieces);
 }
 
-/** Kept when it is the whole of a collection as it is now: everybody who starts asks for just that. */
-function bodyOf(
-  call: Call,
-  selection: Selection,
-  listing: Listing,
-  form: string,
-  make: () => Uint8Array,
-): { readonly bytes: Uint8Array; readonly compressed?: () => Promise<Uint8Array> } {
+/** Named when it is the whole of a collection as it is now: everybody who starts asks for just that. */
+function keptKey(call: Call, selection: Selection, listing: Listing, form: string): string | undefined {
   const whole = selection.everything && listing.after === undefined && listing.objects.length >= keptFromObjects;
   const { query } = call.info;
-  if (!whole || query.get('continue') || query.get('resourceVersionMatch') === 'Exact') return { bytes: make() };
-  const key = `${form} ${apiVersionOf(call.served.kind)} ${call.resources.prefix}${selection.namespace}`;
-  return call.core.listBodies.get(key, listing.version, make);
+  if (!whole || query.get('continue') || query.get('resourceVersionMatch') === 'Exact') return undefined;
+  return `${form} ${apiVersionOf(call.served.kind)} ${call.resources.prefix}${selection.namespace}`;
+}
+
+interface Body {
+  readonly totalBytes: number;
+  whole(): Uint8Array;
+  pieces(): Iterable<Uint8Array>;
+}
+/** Small ones whole, from what is kept where it can be; large ones piece by piece. */
+function bodyAnswer(
+  call: Call,
+  key: string | undefined,
+  { version }: Listing,
+  body: Body,
+  type?: string,
+): Response | Promise<Response> {
+  const { clock, listBodies } = call.core;
+  const kept = key === undefined ? undefined : listBodies.get(key, version, body);
+  if (body.totalBytes <= piecesFromBytes)
+    return bytesAnswer(call.request, kept?.bytes ?? body.whole(), { type, compressed: kept?.compressed });
+  if (kept && acceptsGzip(call.request))
+    return bytesAnswer(call.request, kept.bytes, { type, compressed: kept.compressed });
+  const onEnd = listBodies.send();
+  const pieces = kept ? slices(kept.bytes) : body.pieces();
+  return piecesAnswer(call.request, pieces, { type, totalBytes: body.totalBytes, clock, onEnd });
 }
 
 async function listingOf(call: Call, selection: Selection): Promise<Listing> {
@@ -177,33 +193,3 @@ class ExpiredContinue extends StatusError {
     return { ...super.toStatus(), metadata: { continue: this.next } as unknown as Record<string, never> };
   }
 }
-
-function joinItems(call: Call, metadata: object, objects: readonly CachedObject[]): Uint8Array {
-  const { kind } = call.served;
-  const head = Buffer.from(
-    `{"kind":${JSON.stringify(`${kind.kind}List`)},"apiVersion":${JSON.stringify(apiVersionOf(kind))},"metadata":${JSON.stringify(metadata)},"items":[`,
-  );
-  // Upstream's items of built-in kinds do not repeat what the list says of all of them: the head of each is left out.
-  const skip = headBytes(kind);
-  const size = objects.reduce((sum, object) => sum + object.bytes.length + 1, head.length + 2);
-  const out = Buffer.allocUnsafe(size);
-  let at = head.copy(out);
-  for (const [index, object] of objects.entries()) {
-    if (index > 0) out[at++] = 0x2c;
-    const { bytes } = object;
-    if (skip > 0 && bytes[skip] === 0x22) {
-      out[at++] = 0x7b;
-      Buffer.prototype.copy.call(bytes, out, at, skip); // no view of the bytes for each object
-      at += bytes.length - skip;
-    } else {
-      out.set(bytes, at);
-      at += bytes.length;
-    }
-  }
-  out.write(']}', at);
-  return out.subarray(0, at + 2);
-}
-
-/** Where `"metadata"` begins in the bytes of every object of a built-in kind; 0: items keep their type. */
-const headBytes = (kind: AnyKind): number =>
-  facts().types[kind.type] ? Buffer.byteLength(headOf(kind)) - '"metadata":{'.length : 0;

@@ -6,7 +6,7 @@ import { createAuthenticator } from '../../apiserver/auth/authenticator.ts';
 import { createAuthorizer } from '../../apiserver/auth/authorizer.ts';
 import { createBootstrapTokens } from '../../apiserver/auth/bootstrap-tokens.ts';
 import { createKubeletTokenSigner } from '../../apiserver/auth/kubelet-tokens.ts';
-import { createNodeUses } from '../../apiserver/auth/node-authorizer.ts';
+import { alsoAccounts, createNodeUses, type NodeAccounts } from '../../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../../apiserver/auth/node-restriction.ts';
 import { createServiceAccountTokens } from '../../apiserver/auth/service-account-tokens.ts';
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
@@ -50,11 +50,13 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     clock: systemClock,
     random: systemRandom,
   });
-  const nodeUses = createNodeUses((name) => reader().indexed(podKind, name));
   const loopback = isLoopback(config);
   const itself = ownIdentity('system:apiserver');
   const schema = createSchemaEngine();
   const door = openPluginDoor(context);
+  const ofPlugins: NodeAccounts = (...account) => door.placed.isAccountOn(...account);
+  const ofPods = createNodeUses((name) => reader().indexed(podKind, name));
+  const nodeUses = alsoAccounts(ofPods, ofPlugins);
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -70,7 +72,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       others: door.userOf,
     }),
     authorizer: createAuthorizer({ nodeUses }),
-    admission: [createNodeRestriction(nodeUses), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
+    admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
     schema,
     patches,

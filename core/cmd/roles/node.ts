@@ -14,7 +14,7 @@ import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import { waitForEngine } from './engine-wait.ts';
-import { startNodeParts } from './plugins.ts';
+import { startNodeParts, startNodePluginHost } from './plugins.ts';
 
 /** The node process: kubelet with its streaming endpoint, pod network and service proxy. */
 export async function startNodeRole(context: RoleContext): Promise<void> {
@@ -63,6 +63,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
     startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared)),
+    startNodePluginHost(context, client),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });

@@ -20,6 +20,8 @@ import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
 import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
+import { NodePluginHost } from '../../host/node-host.ts';
+import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
@@ -48,6 +50,7 @@ export interface PluginDoor {
   /** Of every plugin, for those who may read /metrics/plugins. */
   readonly metrics: () => Promise<Response>;
   readonly known: KnownHooks;
+  readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
 }
 export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
@@ -69,6 +72,7 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
     ask,
     metrics,
     known,
+    placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
   };
 }
@@ -93,7 +97,7 @@ export function startApiParts(
   const ownKinds = {
     name: 'plugin-host',
     enabled: true,
-    api: async () => ({ default: hostApiPart(door.ask, door.known) }),
+    api: async () => ({ default: hostApiPart(door.ask, door.known, door.placed) }),
   };
   return run(
     context,
@@ -144,6 +148,29 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
   hooks.own.metricsText = () => host.metricsText();
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'plugin-host' }));
+}
+
+/** The instances of plugins on this node, as the node itself. */
+export async function startNodePluginHost({ home, config, log, scope }: RoleContext, client: Client): Promise<void> {
+  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
+  const seams = { clock: systemClock, random: systemRandom, log };
+  const host = scope.use(
+    new NodePluginHost({
+      client,
+      ...seams,
+      files: systemFiles,
+      spawn: spawnDuplex,
+      fetch: (request) => fetch(request, { tls: { ca } }),
+      baseUrl: `https://127.0.0.1:${config.port}`,
+      nodeName: config.nodeName,
+      folder: home.path('plugins'),
+      stateFolder: home.path('node', 'plugin-states'),
+      runFolder: home.path('run', 'n'),
+      clusterId: config.clusterId,
+    }),
+  );
+  const informers = createInformers({ client, ...seams, signal: scope.signal });
+  scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'node-plugin-host' }));
 }
 
 export const startControllersParts = (

@@ -76,6 +76,8 @@ export interface PluginContext<N, C> extends ContributionCalls {
   readonly api: Api<N>;
   readonly config: C;
   readonly metrics: Metrics;
+  /** The node that this instance runs on; absent with placement `cluster`. */
+  readonly nodeName?: string;
   /** Milliseconds since the epoch. */
   now(): number;
   readonly signal: AbortSignal;
@@ -136,6 +138,11 @@ export interface PluginDefinition<N, S> {
   readonly sdk: string;
   readonly needs?: N & { readonly [R in keyof N]: R extends ResourceName ? N[R] : never };
   readonly config?: S;
+  /**
+   * Where it runs: once in the cluster (default), or as one instance on every node, or on those that the operator names in
+   * `spec.nodes`. What runs on nodes has no hooks: these are asked in one place.
+   */
+  readonly placement?: 'cluster' | 'every-node' | 'named-nodes';
   readonly resources?: readonly AnyResource[];
   /** Registers; within 10 s. Everything it makes through the context is undone by the host. */
   setup(context: PluginContext<N, TypeOf<S>>): void | Promise<void>;

@@ -27,6 +27,7 @@ export interface PluginRuntime {
   /** As the operator wrote it; the schema's defaults are filled in here. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
+  readonly nodeName?: string;
   /** Told of reconciles that take too long; of its own when nobody asks. */
   readonly deadlines?: Deadlines;
   /** How kinds of others that the plugin needs are found; default: by asking the API server. */
@@ -127,6 +128,7 @@ export async function collect(plugin: Plugin, runtime: PluginRuntime, scope: Sco
     api: apiOf((plugin.needs ?? {}) as Needs, runtime.client, plugin.name, kindOf) as Wide['api'],
     config: configOf(plugin, runtime.config),
     metrics: runtime.metrics,
+    nodeName: runtime.nodeName,
     now: () => runtime.clock.now(),
     signal: scope.signal,
     log: (message, fields) => runtime.log.info(message, { plugin: plugin.name, ...fields }),

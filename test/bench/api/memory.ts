@@ -16,3 +16,18 @@ export async function settledKb(pid: number, smoke = false): Promise<number> {
   }
   return least;
 }
+
+const sampleEveryMs = 20;
+/** The highest size that a process has while something runs. */
+export async function highestKb(pid: number, work: () => Promise<unknown>): Promise<number> {
+  let highest = proportionalKb(pid);
+  const timer = setInterval(() => {
+    highest = Math.max(highest, proportionalKb(pid));
+  }, sampleEveryMs);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  return Math.max(highest, proportionalKb(pid));
+}

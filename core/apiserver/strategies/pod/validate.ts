@@ -149,6 +149,7 @@ const updatable =
 /** What a running pod may not become. */
 export function checkPodUpdate(next: Readonly<Pod>, current: Readonly<Pod>): FieldError[] {
   const [wanted, had] = [next.spec!, current.spec!];
+  if (wanted === had) return [];
   for (const list of ['containers', 'initContainers'] as const)
     if ((wanted[list]?.length ?? 0) !== (had[list]?.length ?? 0))
       return [fieldErrors.forbidden(`spec.${list}`, 'pod updates may not add or remove containers')];

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { seededRandom, silentLog, systemClock } from '#base';
-import { createMemoryStore } from '../store/memory.ts';
-import { createAuthority, issueServing } from '../wire/pki.ts';
-import type { ApiServer } from './contract.ts';
-import { createApiServer } from './server.ts';
+import type { ApiServer } from '../core/apiserver/contract.ts';
+import { createApiServer } from '../core/apiserver/server.ts';
+import { createMemoryStore } from '../core/store/memory.ts';
+import { createAuthority, issueServing } from '../core/wire/pki.ts';
 
 let server: ApiServer;
 let url: string;

@@ -2,11 +2,11 @@ import { expect, test } from 'bun:test';
 import http2 from 'node:http2';
 import { connect } from 'node:tls';
 import { seededRandom, silentLog, systemClock } from '#base';
-import { createMemoryStore } from '../store/memory.ts';
-import { createAuthority, issueServing } from '../wire/pki.ts';
-import type { ApiServer, ApiServerOptions } from './contract.ts';
-import { createSchemaEngine } from './schema/schema.ts';
-import { createApiServer } from './server.ts';
+import type { ApiServer, ApiServerOptions } from '../core/apiserver/contract.ts';
+import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
+import { createApiServer } from '../core/apiserver/server.ts';
+import { createMemoryStore } from '../core/store/memory.ts';
+import { createAuthority, issueServing } from '../core/wire/pki.ts';
 
 const path = '/api/v1/namespaces/default/configmaps?watch=1';
 const start = async () =>
