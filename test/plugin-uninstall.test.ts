@@ -94,7 +94,20 @@ test('without: definition and objects stay', async () => {
   await startHost(to, scope);
   await withOne(to, note);
   await remove(to, 'Keep');
-  expect((await to.client.get(holdKind, key)).metadata.name).toBe('one');
+  const kept = await to.client.get(holdKind, key);
+  expect([kept.metadata.name, kept.metadata.finalizers ?? []]).toEqual(['one', []]); // nobody is left to finalize it
+}, 60_000);
+
+test('without: what is on its way out is finalized before the plugin goes', async () => {
+  await using scope = new Scope();
+  const to = await pluginCluster(scope, place);
+  await startHost(to, scope);
+  await withOne(to, `await new Promise((next) => setTimeout(next, 1_000)); ${note}`);
+  await to.client.delete(holdKind, key);
+  await remove(to, 'Keep');
+  const finalized = await to.client.get(configMapKind, { namespace: 'default', name: 'finalized' });
+  expect(finalized.metadata.name).toBe('finalized');
+  expect((await rejection(to.client.get(holdKind, key))) as unknown).toMatchObject({ code: 404 });
 }, 60_000);
 
 test('a configuration that its schema refuses does not start it, whoever wrote it', async () => {

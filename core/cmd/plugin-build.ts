@@ -2,38 +2,23 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { ownProgram, PintleError, systemFiles } from '#base';
+import { PintleError, systemFiles } from '#base';
 import { type Bundle, readBundle, sha256Of } from '../host/bundle.ts';
 import { type Isolation, manifestFile, type PluginManifest, satisfies, sdkVersion } from '../host/manifest.ts';
+import { type RecordOptions, recordPlugin } from './plugin-record.ts';
 
-const recordMsMax = 12_000;
 const sdkPath = resolve(import.meta.dir, '../sdk/index.ts');
 const runnerPath = resolve(import.meta.dir, '../host/runner.ts');
-type Recorded = Pick<
-  PluginManifest,
-  | 'name'
-  | 'version'
-  | 'sdk'
-  | 'needs'
-  | 'config'
-  | 'resources'
-  | 'provides'
-  | 'protocol'
-  | 'apis'
-  | 'commands'
-  | 'panels'
-  | 'metrics'
-> &
-  Partial<Pick<PluginManifest, 'placement'>>;
 
 /**
  * Bundles FOLDER/plugin.ts with the SDK it was written for into OUT (default FOLDER/dist), runs its setup() once in a
- * process of its own that has no API, and writes plugin.json. Throws PLUGIN_BUILD with what stands in the way.
+ * sandbox that has no API, and writes plugin.json. Throws PLUGIN_BUILD with what stands in the way.
  */
 export async function buildPlugin(
   folder: string,
   out = join(folder, 'dist'),
   isolation: Isolation = 'sandbox',
+  options: RecordOptions = {},
 ): Promise<Bundle> {
   const source = join(folder, 'plugin.ts');
   if (!existsSync(source))
@@ -46,7 +31,7 @@ export async function buildPlugin(
   try {
     const code = await bundle(resolve(source), work);
     await writeFile(join(work, 'plugin.js'), code);
-    const recorded = await record(join(work, 'plugin.js'), work);
+    const recorded = await recordPlugin(join(work, 'plugin.js'), options);
     if (!satisfies(sdkVersion, recorded.sdk))
       throw failed(`it was written for SDK ${recorded.sdk}; this is ${sdkVersion}`, 'change sdk in plugin.ts');
     const panels = await panelFiles(folder, work, recorded.panels ?? []);
@@ -127,32 +112,4 @@ async function panelFiles(
     files[module] = sha256Of(text);
   }
   return files;
-}
-
-async function record(program: string, folder: string): Promise<Recorded> {
-  const child = Bun.spawn([ownProgram(), program, '--record'], {
-    cwd: folder,
-    env: {},
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const limit = setTimeout(() => child.kill('SIGKILL'), recordMsMax);
-  const [text, said, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  clearTimeout(limit);
-  const last = text.trim().split('\n').at(-1) ?? '';
-  const answer = parse(last);
-  if (code === 0 && answer && !('type' in answer)) return answer as unknown as Recorded;
-  const reason =
-    answer && 'message' in answer
-      ? String(answer['message'])
-      : said.trim().split('\n').at(-1) || `its setup() ended with code ${code}`;
-  throw failed(reason, 'register everything in setup() without waiting for the API; run it again');
-}
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    return undefined;
-  }
 }

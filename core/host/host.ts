@@ -10,7 +10,14 @@ import { isNodeWide } from './placement.ts';
 import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
 import { uncarried } from './provides.ts';
-import { provisionIdentity, provisionKinds, removeIdentity, removeKinds } from './provision.ts';
+import {
+  drainFinalizers,
+  provisionIdentity,
+  provisionKinds,
+  releaseKept,
+  removeIdentity,
+  removeKinds,
+} from './provision.ts';
 import { SpreadPlugins } from './spread.ts';
 import { type Seen, StepError, statusOf, withNulls } from './status.ts';
 import { approved, verified } from './verify.ts';
@@ -394,9 +401,14 @@ export class PluginHost implements AsyncDisposable {
       const runs = entry.running?.instance.state.phase === 'Active';
       await removeKinds(client, manifest, { clock: this.options.clock, signal: this.#over.signal, runs });
       if (this.#over.signal.aborted) return; // the next host goes on
+    } else if (manifest) {
+      const runs = entry.running?.instance.state.phase === 'Active';
+      await drainFinalizers(client, manifest, { clock: this.options.clock, signal: this.#over.signal, runs });
+      if (this.#over.signal.aborted) return;
     }
     this.#detach(name, entry);
     await this.#stop(entry);
+    if (plugin.spec?.dataPolicy !== 'Delete' && manifest) await releaseKept(client, manifest); // it would take them back while it runs
     await removeIdentity(client, name);
     await files.rm(join(folder, name), { recursive: true, force: true });
     await files.rm(join(runFolder, name), { recursive: true, force: true });

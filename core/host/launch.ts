@@ -43,6 +43,8 @@ export interface LaunchOptions {
   readonly slot: 0 | 1;
   /** It runs one command of the plugin under the rights of a person: as a user of its own, that the plugin itself is not. */
   readonly command?: boolean;
+  /** It is being built: only says what it registers. With process numbers of its own, so that what it started ends with it. */
+  readonly recording?: boolean;
 }
 const sandboxProgram = join(import.meta.dir, '../base/sandbox.ts');
 export const socketName = 'api.sock';
@@ -106,14 +108,14 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
     state: places.state,
     api: places.api,
     program: ownProgram(),
-    arguments: [`/plugin/${manifest.entry}`],
+    arguments: [`/plugin/${manifest.entry}`, ...(options.recording ? ['--record'] : [])],
     ...(uid === undefined ? {} : { uid }),
     cgroups: cgroup?.joins ?? [],
     openFilesMax,
     processesMax: isRoot ? processesMax : 0,
     channel,
   };
-  const user = isRoot ? [] : ['-U', '-r'];
+  const user = [...(isRoot ? [] : ['-U', '-r']), ...(options.recording ? ['-p', '-f', '--kill-child'] : [])];
   const child = options.spawn(
     [unshare, ...user, '-m', '-n', '--propagation', 'private', '--', ownProgram(), sandboxProgram, JSON.stringify(run)],
     { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true, channel },

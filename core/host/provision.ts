@@ -171,6 +171,32 @@ export async function removeKinds(
     if (left.has(definition.metadata.name!)) await releaseAll(client, manifest.name, definition as DefinitionObject);
 }
 
+/**
+ * Its data stays. Objects that are on their way out have 60 s to be finalized while it still runs; then nobody is left
+ * who would, and every object is let go of: a later deletion must not wait for a plugin that is not there.
+ */
+export async function drainFinalizers(
+  client: Client,
+  manifest: PluginManifest,
+  { clock, signal, runs }: { readonly clock: Clock; readonly signal: AbortSignal; readonly runs: boolean },
+): Promise<void> {
+  const endMs = clock.monotonicMs() + (runs ? finalizeMsMax : 0);
+  const leaving = async (definition: DefinitionObject): Promise<boolean> => {
+    const kind = kindOfDefinition(definition, storageVersion(definition)?.name ?? 'v1');
+    const own = finalizerOf(manifest.name, kind);
+    const { items } = (await found(client.list(kind))) ?? { items: [] };
+    return items.some(({ metadata }) => metadata.deletionTimestamp && metadata.finalizers?.includes(own));
+  };
+  for (const definition of manifest.resources as readonly DefinitionObject[]) {
+    while (!signal.aborted && clock.monotonicMs() < endMs && (await leaving(definition)))
+      await clock.sleep(100, signal);
+    if (signal.aborted) return;
+  }
+}
+export async function releaseKept(client: Client, manifest: PluginManifest): Promise<void> {
+  for (const definition of manifest.resources) await releaseAll(client, manifest.name, definition as DefinitionObject);
+}
+
 /** Nobody is left to finalize these. */
 async function releaseAll(client: Client, plugin: string, definition: DefinitionObject): Promise<void> {
   const kind = kindOfDefinition(definition, storageVersion(definition)?.name ?? 'v1');
