@@ -4,13 +4,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { apiVersionOf, builtinKinds } from '#api';
-import { seededRandom, silentLog, systemClock } from '#base';
 import { readObject } from '../core/apiserver/body.ts';
 import { encodeStored, storeKey } from '../core/apiserver/cached-object.ts';
 import type { AnyKind, AnyObject, ApiServer } from '../core/apiserver/contract.ts';
 import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
+import { openApiServer } from './fixtures/open-server.ts';
 import { skipped } from './fixtures/skipped.ts';
 
 const modules = process.env['GOMODCACHE'] ?? join(homedir(), 'go/pkg/mod');
@@ -55,14 +54,8 @@ describe.skipIf(kinds.length === 0)('upstream’s fixtures', () => {
       const object = await read(kind, 'json');
       await store.create(storeKey(kind, 'namespaceValue', 'nameValue'), encodeStored({ kind: kind }, object));
     }
-    server = await createApiServer({
+    server = await openApiServer({
       store,
-      clock: systemClock,
-      random: seededRandom(1),
-      log: silentLog,
-      serviceRange: '10.96.0.0/24',
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
     });
   });
   afterAll(async () => {

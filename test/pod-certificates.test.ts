@@ -1,22 +1,12 @@
 import { expect, test } from 'bun:test';
 import { type Pod, podCertificateRequestKind } from '#api';
-import { seededRandom, silentLog, systemClock } from '#base';
+import { systemClock } from '#base';
 import { createClient } from '#client';
-import type { ApiServerOptions } from '../core/apiserver/contract.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
 import { PodCertificates } from '../core/kubelet/volumes/pod-certificates.ts';
-import { createMemoryStore } from '../core/store/memory.ts';
+import { openApiServer } from './fixtures/open-server.ts';
 
 test('a node asks in the name of its pod, waits for the signer, and keeps what it got until it is to be renewed', async () => {
-  await using server = await createApiServer({
-    store: await createMemoryStore(),
-    clock: systemClock,
-    random: seededRandom(1),
-    log: silentLog,
-    serviceRange: '10.96.0.0/24',
-    authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-    authorizer: { authorize: () => ({ allowed: true }) },
-  } satisfies ApiServerOptions);
+  await using server = await openApiServer();
   const client = createClient({ fetch: (request) => server.fetch(request), baseUrl: 'http://localhost' });
   const send = (path: string, body: unknown) => client.request('POST', path, body as object);
   await send('/api/v1/nodes', { metadata: { name: 'n' } });

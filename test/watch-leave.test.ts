@@ -6,7 +6,7 @@ import type { ApiServer, ApiServerOptions } from '../core/apiserver/contract.ts'
 import { createSchemaEngine } from '../core/apiserver/schema/schema.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
-import { createAuthority, issueServing } from '../core/wire/pki.ts';
+import { listenLocally } from './fixtures/open-server.ts';
 
 const path = '/api/v1/namespaces/default/configmaps?watch=1';
 const start = async () =>
@@ -36,14 +36,7 @@ async function settles(api: ApiServer, count: number): Promise<void> {
 
 test('a watch ends with its connection over HTTP/1.1 and HTTP/2, its reader, its signal, its time and the server', async () => {
   const api = await start();
-  const tls = await issueServing(await createAuthority('test', systemClock.now()), {
-    commonName: 'test',
-    ipAddresses: ['127.0.0.1'],
-    dnsNames: [],
-    days: 1,
-    nowMs: systemClock.now(),
-  });
-  const { port } = await api.listen({ hostname: '127.0.0.1', port: 0, tls });
+  const { port } = await listenLocally(api);
   const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false });
   socket.once('secureConnect', () => socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`));
   await new Promise((resolve) => socket.once('data', resolve));

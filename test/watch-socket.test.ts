@@ -1,30 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { seededRandom, silentLog, systemClock } from '#base';
 import type { ApiServer } from '../core/apiserver/contract.ts';
-import { createApiServer } from '../core/apiserver/server.ts';
-import { createMemoryStore } from '../core/store/memory.ts';
-import { createAuthority, issueServing } from '../core/wire/pki.ts';
+import { listenLocally, openApiServer } from './fixtures/open-server.ts';
 
 let server: ApiServer;
 let url: string;
 beforeAll(async () => {
-  server = await createApiServer({
-    store: await createMemoryStore(),
-    clock: systemClock,
-    random: seededRandom(1),
-    log: silentLog,
-    serviceRange: '10.96.0.0/24',
-    authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-    authorizer: { authorize: () => ({ allowed: true }) },
-  });
-  const tls = await issueServing(await createAuthority('test', systemClock.now()), {
-    commonName: 'test',
-    ipAddresses: ['127.0.0.1'],
-    dnsNames: [],
-    days: 1,
-    nowMs: systemClock.now(),
-  });
-  const { port } = await server.listen({ hostname: '127.0.0.1', port: 0, tls });
+  server = await openApiServer();
+  const { port } = await listenLocally(server);
   url = `127.0.0.1:${port}/api/v1/namespaces/default/configmaps`;
 });
 afterAll(() => server[Symbol.asyncDispose]());

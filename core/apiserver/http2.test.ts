@@ -1,31 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import http2 from 'node:http2';
-import { seededRandom, silentLog, systemClock } from '#base';
-import { createMemoryStore } from '../store/memory.ts';
-import { createAuthority, issueServing } from '../wire/pki.ts';
+import { listenLocally, openApiServer } from '../../test/fixtures/open-server.ts';
 import type { ApiServer } from './contract.ts';
-import { createApiServer } from './server.ts';
 
 let server: ApiServer;
 let session: http2.ClientHttp2Session;
 beforeAll(async () => {
-  server = await createApiServer({
-    store: await createMemoryStore(),
-    clock: systemClock,
-    random: seededRandom(1),
-    log: silentLog,
-    serviceRange: '10.96.0.0/24',
-    authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-    authorizer: { authorize: () => ({ allowed: true }) },
-  });
-  const tls = await issueServing(await createAuthority('test', systemClock.now()), {
-    commonName: 'test',
-    ipAddresses: ['127.0.0.1'],
-    dnsNames: [],
-    days: 1,
-    nowMs: systemClock.now(),
-  });
-  const { port } = await server.listen({ hostname: '127.0.0.1', port: 0, tls });
+  server = await openApiServer();
+  const { port } = await listenLocally(server);
   session = http2.connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
 });
 afterAll(async () => {

@@ -1,14 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import http2 from 'node:http2';
 import { configMapKind, type ResourceVersion } from '#api';
-import { seededRandom, silentLog, systemClock } from '#base';
+import { listenLocally, openApiServer } from '../../test/fixtures/open-server.ts';
 import { createMemoryStore } from '../store/memory.ts';
 import type { Store } from '../store/store.ts';
-import { createAuthority, issueServing } from '../wire/pki.ts';
 import { CachedObject, encodeStored, storeKey } from './cached-object.ts';
 import type { AnyKind, ApiServer, ServedKind } from './contract.ts';
 import { ListPieces } from './list-pieces.ts';
-import { createApiServer } from './server.ts';
 
 const kind = configMapKind as unknown as AnyKind;
 const stored = (name: string, bytes: number): Uint8Array =>
@@ -68,23 +66,8 @@ beforeAll(async () => {
   store = await createMemoryStore();
   for (let index = 0; index < count; index++)
     await store.create(storeKey(kind, 'default', `m${index}`), stored(`m${index}`, 10_000));
-  server = await createApiServer({
-    store,
-    clock: systemClock,
-    random: seededRandom(1),
-    log: silentLog,
-    serviceRange: '10.96.0.0/24',
-    authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-    authorizer: { authorize: () => ({ allowed: true }) },
-  });
-  const tls = await issueServing(await createAuthority('test', systemClock.now()), {
-    commonName: 'test',
-    ipAddresses: ['127.0.0.1'],
-    dnsNames: [],
-    days: 1,
-    nowMs: systemClock.now(),
-  });
-  url = `https://127.0.0.1:${(await server.listen({ hostname: '127.0.0.1', port: 0, tls })).port}`;
+  server = await openApiServer({ store });
+  url = `https://127.0.0.1:${(await listenLocally(server)).port}`;
 });
 afterAll(() => server[Symbol.asyncDispose]());
 

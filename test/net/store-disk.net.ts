@@ -3,11 +3,11 @@ import { mkdir, mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StatusError } from '#api';
-import { seededRandom, silentLog, systemClock } from '#base';
-import { createApiServer } from '../../core/apiserver/server.ts';
+import { silentLog, systemClock } from '#base';
 import { openSqliteStore } from '../../core/store/sqlite.ts';
 import type { Store } from '../../core/store/store.ts';
 import { waitMsMax } from '../fixtures/eventually.ts';
+import { openApiServer } from '../fixtures/open-server.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const run = (...argv: string[]) => Bun.spawnSync(argv, { stdout: 'ignore', stderr: 'pipe' });
@@ -91,15 +91,7 @@ else
     test('stalled: nothing is acknowledged, the API goes on reading; then everything goes on', async () => {
       await using disk = await makeDisk();
       await using store = await openAt(disk.path);
-      await using server = await createApiServer({
-        store,
-        clock: systemClock,
-        random: seededRandom(1),
-        log: silentLog,
-        serviceRange: '10.96.0.0/24',
-        authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-        authorizer: { authorize: () => ({ allowed: true }) },
-      });
+      await using server = await openApiServer({ store });
       const maps = 'http://localhost/api/v1/namespaces/default/configmaps';
       const create = (name: string) =>
         server.fetch(

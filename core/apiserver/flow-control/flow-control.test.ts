@@ -1,22 +1,11 @@
 import { expect, test } from 'bun:test';
 import { type FlowSchema, flowSchemaKind, priorityLevelConfigurationKind } from '#api';
-import { seededRandom, silentLog, systemClock } from '#base';
+import { openApiServer } from '../../../test/fixtures/open-server.ts';
 import { createMemoryStore } from '../../store/memory.ts';
-import type { ApiServerOptions } from '../contract.ts';
-import { createApiServer } from '../server.ts';
 
 test('every cluster has them; a later start changes nothing, and brings back what is missing', async () => {
   const store = await createMemoryStore();
-  const start = () =>
-    createApiServer({
-      store,
-      clock: systemClock,
-      random: seededRandom(1),
-      log: silentLog,
-      serviceRange: '10.96.0.0/24',
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
-      authorizer: { authorize: () => ({ allowed: true }) },
-    } satisfies ApiServerOptions);
+  const start = () => openApiServer({ store });
   {
     await using first = await start();
     expect(first.reader.list(priorityLevelConfigurationKind)).toHaveLength(8);

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { Scope, seededRandom, silentLog, systemClock } from '#base';
-import { createMemoryStore } from '../../../store/memory.ts';
+import { Scope } from '#base';
+import { openApiServer } from '../../../../test/fixtures/open-server.ts';
 import { createAuthorizer } from '../../auth/authorizer.ts';
 import type { ApiServer } from '../../contract.ts';
-import { createApiServer } from '../../server.ts';
 
 /** Policies on the real server; their words are compared with upstream's in test/differential. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
@@ -13,13 +12,7 @@ let server: ApiServer;
 beforeAll(async () => {
   scope = new Scope();
   server = scope.use(
-    await createApiServer({
-      store: await createMemoryStore(),
-      clock: systemClock,
-      random: seededRandom(1),
-      log: silentLog,
-      serviceRange: '10.96.0.0/24',
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
+    await openApiServer({
       authorizer: createAuthorizer({ nodeUses: () => false }),
     }),
   );

@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { Scope, seededRandom, silentLog, systemClock } from '#base';
-import { createMemoryStore } from '../../../store/memory.ts';
+import { Scope, systemClock } from '#base';
+import { openApiServer } from '../../../../test/fixtures/open-server.ts';
 import { createAuthority, issueServing } from '../../../wire/pki.ts';
 import { createAuthorizer } from '../../auth/authorizer.ts';
 import type { ApiServer } from '../../contract.ts';
-import { createApiServer } from '../../server.ts';
 
 /** The real server asks a real webhook over TLS; what it says to clients is compared with upstream's in test/differential. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
@@ -48,13 +47,7 @@ beforeAll(async () => {
   scope.defer(() => hook.stop(true));
   base = `https://127.0.0.1:${hook.port}`;
   server = scope.use(
-    await createApiServer({
-      store: await createMemoryStore(),
-      clock: systemClock,
-      random: seededRandom(1),
-      log: silentLog,
-      serviceRange: '10.96.0.0/24',
-      authenticator: { authenticate: async () => ({ name: 'admin', groups: ['system:masters'] }) },
+    await openApiServer({
       authorizer: createAuthorizer({ nodeUses: () => false }),
       streams: { 'pods/attach': async () => new Response('attached') },
     }),
