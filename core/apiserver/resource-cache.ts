@@ -20,6 +20,8 @@ export interface CacheEvent {
 export interface EventSink {
   /** Synchronous and quick; must not throw. */
   onEvent(event: CacheEvent): void;
+  /** The events of one turn of the loop have come: writes that were committed together leave together. */
+  onTurn?(): void;
   onBookmark(version: ResourceVersion): void;
   /** The history was lost: the watch must end with 410. */
   onLost(): void;
@@ -64,6 +66,8 @@ export class ResourceCache {
   constructor(
     readonly served: ServedKind,
     since: ResourceVersion,
+    /** Calls back at the end of this turn of the loop. */
+    private readonly later: (call: () => void) => void = (call) => call(),
   ) {
     this.prefix = prefixOf(served.kind);
     this.#decoded = new DecodedPool(served.decodedBytesMax);
@@ -101,6 +105,25 @@ export class ResourceCache {
     else this.#put(change.object);
     this.lastChange = change.version;
     for (const sink of this.sinks) sink.onEvent(change);
+    if (this.#isTurnDue || this.sinks.size === 0) return;
+    this.#isTurnDue = true;
+    this.later(() => {
+      this.#isTurnDue = false;
+      for (const sink of this.sinks) sink.onTurn?.();
+      this.#joined = undefined;
+    });
+  }
+  #isTurnDue = false;
+
+  #joined: { readonly parts: readonly Uint8Array[]; readonly chunk: Uint8Array } | undefined;
+  /** The parts as one; made once for all watchers that are sent the same. */
+  join(parts: readonly Uint8Array[], size: number): Uint8Array {
+    if (parts.length === 1) return parts[0]!;
+    const known = this.#joined;
+    if (known?.parts.length === parts.length && parts.every((part, index) => part === known.parts[index]))
+      return known.chunk;
+    this.#joined = { parts, chunk: Buffer.concat(parts, size) };
+    return this.#joined.chunk;
   }
 
   get(namespace: string, name: string): CachedObject | undefined {

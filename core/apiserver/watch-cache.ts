@@ -57,7 +57,7 @@ export class WatchCache implements AsyncDisposable {
     this.#since = await historyStart(now, (since) => this.#isExpired(since));
     for (const served of kinds)
       if (!served.kind.virtual) {
-        const cache = new ResourceCache(served, this.#since);
+        const cache = new ResourceCache(served, this.#since, this.#later);
         this.#caches.set(cacheKey(served.kind), cache);
         this.#feed(cache);
       }
@@ -66,12 +66,14 @@ export class WatchCache implements AsyncDisposable {
     this.#advance(now);
   }
 
+  readonly #later = (call: () => void): void => void this.clock.soon().then(call);
+
   /** At run time, or instead of a former one, whose watches end. Its history begins now. */
   async add(served: ServedKind): Promise<ResourceCache> {
     const key = cacheKey(served.kind);
     const known = this.#caches.get(key);
     if (known?.served === served) return known;
-    const cache = new ResourceCache(served, await this.store.version());
+    const cache = new ResourceCache(served, await this.store.version(), this.#later);
     this.#feed(cache);
     try {
       await this.#load(cache);

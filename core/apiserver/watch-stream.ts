@@ -145,6 +145,8 @@ export class WatchStream implements EventSink, Timed {
     if (this.#above && compareVersions(event.version, this.#above) <= 0) return;
     if (this.#waits(event)) return;
     this.#take(event);
+  }
+  onTurn(): void {
     this.#flush();
   }
   #take(event: CacheEvent): void {
@@ -291,7 +293,7 @@ export class WatchStream implements EventSink, Timed {
       }
       const { group, plural, version } = this.cache.served.kind;
       this.metrics?.watchEvents([group, plural, version], this.#next - first);
-      const chunk = parts.length === 1 ? parts[0]! : Buffer.concat(parts, size);
+      const chunk = this.cache.join(parts, size);
       this.#controller.enqueue(this.#isLengthBegun ? chunk.subarray(1) : chunk);
       this.#isLengthBegun = false;
     }
