@@ -101,3 +101,17 @@ test('a large list over HTTP/2 does not wait for the clock at each piece', async
     session.close();
   }
 }, 20_000);
+
+test.each(['application/json', 'application/vnd.kubernetes.protobuf'])(
+  'who asks within this process holds all pieces until the end (%s)',
+  async (accept) => {
+    const local = () => server.fetch(new Request(`http://localhost${path}`, { headers: { accept } }));
+    const remote = await fetch(url + path, { headers: { accept }, tls: { rejectUnauthorized: false } });
+    const wantedBytes = Buffer.from(await remote.arrayBuffer());
+    expect(wantedBytes.length).toBeGreaterThan(2 * 1024 * 1024);
+    for (let round = 0; round < 2; round++)
+      expect(Buffer.from(await (await local()).arrayBuffer()).equals(wantedBytes)).toBe(true);
+    const streamed = await Bun.readableStreamToArrayBuffer((await local()).body!);
+    expect(Buffer.from(streamed).equals(wantedBytes)).toBe(true);
+  },
+);

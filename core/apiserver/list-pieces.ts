@@ -33,9 +33,10 @@ export class ListPieces {
     return out;
   }
 
-  /** Each at most `bytesMax` long, and good until the next one is asked for: they share one buffer. */
+  /** Each at most `bytesMax` long. They share nothing: a reader in this process keeps them until it has all. */
   *pieces(bytesMax = pieceBytes): Generator<Uint8Array> {
-    const buffer = Buffer.allocUnsafeSlow(Math.max(bytesMax, this.#head.length));
+    const next = () => Buffer.allocUnsafeSlow(Math.max(bytesMax, this.#head.length));
+    let buffer = next();
     buffer.set(this.#head);
     let at = this.#head.length;
     let isFirst = true;
@@ -44,6 +45,7 @@ export class ListPieces {
       const needed = object.size - from + 2; // a comma before it and the brace that the cut took
       if (at + needed > buffer.length) {
         yield buffer.subarray(0, at);
+        buffer = next();
         at = 0;
       }
       if (!isFirst) buffer[at++] = 0x2c;
@@ -52,14 +54,16 @@ export class ListPieces {
       if (needed <= buffer.length) at += object.copyTo(buffer, at, from);
       else {
         if (at > 0) yield buffer.subarray(0, at);
+        buffer = next();
         at = 0;
         const { bytes } = object; // larger than a piece
-        for (let next = from; next < bytes.length; next += bytesMax)
-          yield bytes.subarray(next, Math.min(bytes.length, next + bytesMax));
+        for (let start = from; start < bytes.length; start += bytesMax)
+          yield bytes.subarray(start, Math.min(bytes.length, start + bytesMax));
       }
     }
     if (at + tail.length > buffer.length) {
       yield buffer.subarray(0, at);
+      buffer = next();
       at = 0;
     }
     buffer.set(tail, at);

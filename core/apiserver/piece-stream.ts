@@ -8,7 +8,7 @@ export const piecesFromBytes = 1024 * 1024;
 /** A reader that does not take a piece in so long is cut. */
 export const pieceWaitMsMax = 30_000;
 
-/** What a stream of `type: 'direct'` writes to: `write` copies the bytes, and gives a promise when the socket is full. */
+/** What a stream of `type: 'direct'` writes to: `write` gives a promise when the socket is full. */
 interface Sink {
   write(bytes: Uint8Array): number | Promise<number>;
   end(): unknown;
@@ -17,7 +17,8 @@ export type PieceSource = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
  * A body that takes the next piece when the reader took the last one. `onEnd` is called once, when it was sent, cut or left.
- * Pieces may share a buffer: Bun copies what it cannot send at once.
+ * Pieces must not change afterwards: a socket copies what it cannot send at once, but `text()` of a request within this
+ * process holds them until the end.
  */
 export function pieceStream(
   pieces: PieceSource,

@@ -60,7 +60,8 @@ async function start(name: string, context: RoleContext): Promise<void> {
     await startRole(name, context);
     forgetFailure(context.home, name);
   } catch (error) {
-    noteFailure(context.home, name, error);
+    // Stopped in the middle of its start, it did not fail: the next one's start must not find it said.
+    if (!context.scope.signal.aborted) noteFailure(context.home, name, error);
     throw error;
   }
 }

@@ -27,14 +27,15 @@ export class MessagePieces {
     }
     return out;
   }
-  /** Each at most `bytesMax` long, and good until the next one is asked for: they share one buffer. */
+  /** Each at most `bytesMax` long. They share nothing: a reader in this process keeps them until it has all. */
   *pieces(bytesMax = pieceBytes): Generator<Uint8Array> {
-    const buffer = Buffer.allocUnsafeSlow(bytesMax);
+    let buffer = Buffer.allocUnsafeSlow(bytesMax);
     let at = 0;
     for (const part of this.#parts()) {
       for (let from = 0; from < part.length; ) {
         if (at === bytesMax) {
           yield buffer;
+          buffer = Buffer.allocUnsafeSlow(bytesMax);
           at = 0;
         }
         const end = Math.min(part.length, from + bytesMax - at);
