@@ -142,7 +142,7 @@ test.if(Boolean(able))('volumes are where the pod wants them, and nothing of tha
         [
           'sh',
           '-c',
-          'cat /etc/hosts; echo; cat /etc/pintle-test/config/key; echo; echo x >/etc/pintle-test/config/key || echo refused; echo -n after >/data/file; cat /data/inner/key; echo; uname -n; id -u; exec sleep 1000',
+          'cat /etc/hosts; echo; cat /etc/pintle-test/config/key; echo; echo x >/etc/pintle-test/config/key || echo refused; cat /data/inner/key; echo; uname -n; id -u; echo -n after >/data/file; exec sleep 1000',
         ],
         volumes(folder),
       ),
