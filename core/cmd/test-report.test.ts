@@ -12,7 +12,8 @@ error: expected 1
 ./test/e2e/b.e2e.ts:
 (fail) three [3.00ms]
 
-1 tests failed:
+2 tests failed:
+(fail) two > inner [2.00ms]
 (fail) three [3.00ms]
 
  1 pass

@@ -24,6 +24,8 @@ export class TestReport {
   #file = '';
   #recent: string[] = [];
   #rest = '';
+  /** At the end of a long run the runner tells once more what failed, under no file. */
+  #isOver = false;
 
   feed(text: string): void {
     const lines = (this.#rest + text).split('\n');
@@ -44,16 +46,15 @@ export class TestReport {
     if (count) this.#count(count[2] as string, Number(count[1]));
     const header = /^((?:\.\/)?\S+\.(?:test|sim|net|e2e|bench)\.ts):$/.exec(line);
     if (header) this.#file = header[1] as string;
+    if (/^\d+ tests? (failed|skipped):$/.test(line)) this.#isOver = true;
     const result = /^\((pass|fail|skip|todo)\) (.*)$/.exec(line);
     if (result?.[1] === 'fail') this.#fail(result[2] as string);
     if (result || header) this.#recent = [];
     else if (line.trim() !== '') this.#recent = [...this.#recent.slice(1 - maxLines), line];
   }
 
-  /** The runner tells them once more at the end of a long run. */
   #fail(test: string): void {
-    const isKnown = this.failures.some((one) => one.file === this.#file && one.test === test);
-    if (!isKnown && this.failures.length < maxFailures)
+    if (!this.#isOver && this.failures.length < maxFailures)
       this.failures.push({ file: this.#file, test, lines: this.#recent });
   }
 
