@@ -11,4 +11,5 @@ export const catalog: Catalog = [
     controllers: () => import('../dns/plugin.ts'),
     node: () => import('../dns/node.ts'),
   },
+  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
 ];
