@@ -19,6 +19,7 @@ import {
   StatusError,
   type StrategyKit,
 } from '#sdk';
+import { statePage } from './state/page.ts';
 import { Summaries, type Summary } from './summaries.ts';
 import { type NodeMetrics, nodeMetrics, type PodMetrics, podMetrics } from './usage.ts';
 
@@ -69,6 +70,7 @@ export default {
       });
     const summaries = new Summaries(get, clock, log);
     await kinds.add(served(nodeMetricsKind, kit, (call) => ofNodes(call, reader, summaries)));
+    context.serve('/metrics/state', () => statePage(reader, kinds, clock));
     await kinds.add(served(podMetricsKind, kit, (call) => ofPods(call, reader, summaries)));
   },
 } satisfies ApiPart;

@@ -47,8 +47,8 @@ export interface PluginDoor {
   /** Stands in the chain for the hooks that parts add. */
   readonly hooks: AdmissionList;
   readonly ask: AskPlugin;
-  /** Of every plugin, for those who may read /metrics/plugins. */
-  readonly metrics: () => Promise<Response>;
+  /** Outside resources, by path. */
+  readonly pages: Map<string, () => Response | Promise<Response>>;
   readonly known: KnownHooks;
   readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
@@ -70,7 +70,7 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
   return {
     hooks: new AdmissionList(),
     ask,
-    metrics,
+    pages: new Map([['/metrics/plugins', metrics]]),
     known,
     placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
@@ -104,7 +104,7 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+      { kinds, reader, callWebhook, schema, hooks, pages: door.pages, kit: strategyKit, checkMetadata: metadataRules },
       seamsOf(context, client),
     ),
   );
