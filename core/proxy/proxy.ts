@@ -3,6 +3,8 @@ import { type Clock, type Log, messageOf, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Route, ServiceProxy } from '#net/service-proxy';
 import type { EventRecorder } from '#sdk';
+import type { MetricsPage } from '../wire/metrics-page.ts';
+import { ProxyMetrics } from './metrics.ts';
 import { routesOf, serviceNameLabel } from './routes.ts';
 
 export interface ProxyOptions {
@@ -16,6 +18,8 @@ export interface ProxyOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
+  /** Of the process; absent: nothing is counted. */
+  readonly page?: MetricsPage;
 }
 const retryFirstMs = 100;
 const retryMaxMs = 10_000;
@@ -66,7 +70,9 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   const apply = async () => {
     for (const key of dirty) recompute(key);
     dirty.clear();
+    const beganMs = clock.monotonicMs();
     const { refused } = await proxy.apply({ routes: [...routes.values()].flat(), podRanges: options.podRanges });
+    metrics?.applied((clock.monotonicMs() - beganMs) / 1000);
     report(options, (key) => services.cache.get(key), refused, reported);
   };
   const waitForWork = async () => {
@@ -77,11 +83,13 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     wake = undefined;
     await clock.soon(); // changes that arrived together are applied together
   };
+  const metrics = options.page && new ProxyMetrics(options.page, clock, () => routes.size);
   const applyWithRetry = async () => {
     for (let delayMs = retryFirstMs; !scope.signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
       try {
         return await apply();
       } catch (error) {
+        metrics?.failed();
         log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
         await clock.sleep(delayMs, scope.signal);
       }

@@ -7,6 +7,7 @@ import { PluginMetrics } from '../../host/plugin-metrics.ts';
 import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
+import { MetricsPage } from '../../wire/metrics-page.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
@@ -23,12 +24,13 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
     createEventRecorder({ client: schedulerClient, ...seams, component: 'default-scheduler' }),
   );
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
+  const page = new MetricsPage(systemClock.now());
   await apiListens(config, scope.signal);
   const core = coreControllers({
     rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
     nodeGraceMs: nodeGraceSecondsOf(config) * 1000,
   });
-  const hooks = await openHooks(context);
+  const hooks = await openHooks(context, page);
   const starting = [
     startScheduler({
       client: schedulerClient,
@@ -36,8 +38,9 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
       events: schedulerEvents,
       ...seams,
       advisers: () => advisersOf(hooks.board),
+      page,
     }),
-    startControllers(core, { client, informers, ...seams }),
+    startControllers(core, { client, informers, page, ...seams }),
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
   await startControllersParts(context, client, informers, new PluginMetrics());

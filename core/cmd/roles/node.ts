@@ -6,9 +6,11 @@ import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
+import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
+import { MetricsPage } from '../../wire/metrics-page.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
@@ -22,6 +24,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
   const parts = await createNodeParts(home, config, log);
   scope.use(parts.runtime);
+  const page = new MetricsPage(systemClock.now());
+  const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -42,27 +46,30 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       ...seams,
       nodeName: config.nodeName,
       nodeIp: config.nodeIp,
-      runtime: parts.runtime,
+      runtime,
       podNetwork: parts.network,
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) =>
-        createKubeletServer({
+      server: (access) => {
+        podMetrics(page, access);
+        return createKubeletServer({
           access,
-          runtime: parts.runtime,
+          runtime,
+          metrics: () => page.text(),
           verify,
           tls,
           hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
           port: config.kubeletPort,
           clock: systemClock,
           log,
-        }),
+        });
+      },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared)),
+    startServiceProxy(context, parts.proxy, page).then((shared) => startNodeParts(context, client, shared)),
     startNodePluginHost(context, client),
   ]);
   scope.use(kubelet);
@@ -73,6 +80,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
 async function startServiceProxy(
   { home, config, log, scope }: RoleContext,
   proxy: ServiceProxy,
+  page: MetricsPage,
 ): Promise<InformerFactory> {
   const client = connect(home, config, 'proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -81,7 +89,7 @@ async function startServiceProxy(
   scope.use(proxy);
   const { nodeName, podCidr } = config;
   const { clock } = seams;
-  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events }));
+  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events, page }));
   return informers;
 }
 

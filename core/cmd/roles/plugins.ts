@@ -18,12 +18,13 @@ import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
-import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
+import { type AskPlugin, knockingAt, type MetricsOf, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
 import { NodePluginHost } from '../../host/node-host.ts';
 import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
+import type { MetricsPage } from '../../wire/metrics-page.ts';
 import { connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 import { noteParts } from '../plugin-reports.ts';
@@ -62,15 +63,18 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
       clock: systemClock,
     }),
   );
-  const metrics = () =>
-    ask.metricsText().then(
+  const metrics = (of: MetricsOf) => () =>
+    ask.metricsText(of).then(
       (text) => new Response(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } }),
       (error: unknown) => new Response(messageOf(error), { status: 503 }),
     );
   return {
     hooks: new AdmissionList(),
     ask,
-    pages: new Map([['/metrics/plugins', metrics]]),
+    pages: new Map([
+      ['/metrics/plugins', metrics('plugins')],
+      ['/metrics/controllers', metrics('process')],
+    ]),
     known,
     placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
@@ -116,13 +120,14 @@ export interface HostHooks {
   readonly own: { metricsText?: () => string };
 }
 /** The hooks that plugins have attached, and the door for the API servers that call them. */
-export async function openHooks({ home, scope }: RoleContext): Promise<HostHooks> {
+export async function openHooks({ home, scope }: RoleContext, page: MetricsPage): Promise<HostHooks> {
   const board = new HookBoard(systemClock);
   const secret = randomBytes(32).toString('base64url');
   await mkdir(home.path('run', 'p'), { recursive: true, mode: 0o700 });
   await writeFile(hookSecret(home), secret, { mode: 0o600 });
   const own: { metricsText?: () => string } = {};
-  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, () => own.metricsText?.() ?? ''));
+  const metricsText = (of: MetricsOf) => (of === 'process' ? page.text() : (own.metricsText?.() ?? ''));
+  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, metricsText));
   return { board, own };
 }
 
