@@ -6,6 +6,7 @@ import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf,
 import { HookBoard } from './hooks/board.ts';
 import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
+import { mustGive } from './levels.ts';
 import { isNodeWide } from './placement.ts';
 import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
@@ -185,6 +186,7 @@ export class PluginHost implements AsyncDisposable {
     if (isNodeWide(bundle.manifest.placement) !== (plugin.status?.placement !== undefined))
       throw new StepError('Resolved', 'PlacementChanged', 'it ran in another placement before: uninstall it first');
     const isolation = approved(bundle, spec);
+    if (!options.source) await mustGive(isolation, options);
     await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);
     const former = entry.running;
