@@ -66,7 +66,7 @@ export function lackingOf({ HostConfig: made }: MadeContainer, wanted: Container
 
 /** What its first process lacks, by /proc/PID/status. Pure. */
 export function lackingOfProcess(status: string, uid: number | undefined): string[] {
-  const field = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? '';
+  const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1] ?? '';
   const lacking: string[] = [];
   if (field('NoNewPrivs') !== '1') lacking.push('no_new_privs');
   for (const set of ['CapEff', 'CapPrm', 'CapBnd', 'CapAmb'])

@@ -37,12 +37,22 @@ afterAll(async () => {
 const start = (scope: Scope) =>
   cluster(scope, undefined, { containers: pluginContainers(engine!.socketPath, systemClock) });
 
-test.skipIf(!engine)('a plugin for Bun, raised to a container, with hooks; the facts are in force', async () => {
-  await using scope = new Scope();
-  const to = await start(scope);
-  const needs = 'needs: { configmaps: ["create", "validate"] },';
-  const bundle = await built('boxed', `validate("configmaps", ({ object }: any) => object.data?.bad ? "no" : true); void (async () => { ${note('hello', '"x"')} })();`, needs, '1.0.0', 'sandbox');
-  await install(to, bundle, { isolation: 'container' });
-  const status = await phase(to, 'boxed', 'Active');
-  expect(await noted(to, 'hello')).toBe('x');
-}, limitMs);
+test.skipIf(!engine)(
+  'a plugin for Bun, raised to a container, with hooks; the facts are in force',
+  async () => {
+    await using scope = new Scope();
+    const to = await start(scope);
+    const needs = 'needs: { configmaps: ["create", "validate"] },';
+    const bundle = await built(
+      'boxed',
+      `validate("configmaps", ({ object }: any) => object.data?.bad ? "no" : true); void (async () => { ${note('hello', '"x"')} })();`,
+      needs,
+      '1.0.0',
+      'sandbox',
+    );
+    await install(to, bundle, { isolation: 'container' });
+    const status = await phase(to, 'boxed', 'Active');
+    expect(await noted(to, 'hello')).toBe('x');
+  },
+  limitMs,
+);
