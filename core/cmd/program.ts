@@ -39,6 +39,7 @@ export function createProgram(catalog: Catalog = []): Command {
     .enablePositionalOptions();
   lifeCycle(program);
   tools(program, catalog);
+  labCommand(program);
   return program;
 }
 
@@ -103,26 +104,6 @@ function tools(program: Command, catalog: Catalog): void {
     .argument('[args...]', 'arguments of kubectl')
     .action(async (args, options) => (await import('./kubectl.ts')).kubectl(args, options));
   program
-    .command('lab')
-    .description('several real hosts on this machine, each a network namespace with its own engine')
-    .addArgument(oneOf('<verb>', 'what to do', labVerbs))
-    .argument(
-      '[words...]',
-      'HOST -- COMMAND of exec; HOSTS [HOSTS] of partition, as h1,h2 h3; HOSTS TIME of delay; HOSTS of kill, start and heal; with up, behind --: flags of server',
-    )
-    .addOption(home())
-    .addOption(yes('with up: install what is missing; with down: remove without being asked'))
-    .option('--hosts <n>', 'with up: how many (default: 3)', countOf('--hosts'))
-    .addOption(
-      new Option('--underlay <kind>', 'with up: what is between them (default: flat)').choices([...underlayKinds]),
-    )
-    .option('--port <n>', 'with up: port of the API server (default: 6443)', portNumber)
-    .option('--one-way', 'with partition: the way back stays open')
-    .option('--jitter <time>', 'with delay: up to so much more or less')
-    .option('--loss <percent>', 'with delay: so many of a hundred packets are lost', percentOf('--loss'))
-    .option('--json', 'with status: one JSON object')
-    .action(async (verb, words, options) => (await import('./lab/lab.ts')).lab(verb, words, options));
-  program
     .command('secrets')
     .description('keys that Secrets are sealed with in the store: rotate (a new key, everything sealed anew), status')
     .addArgument(oneOf('<verb>', 'what to do', ['rotate', 'status']))
@@ -166,6 +147,29 @@ function tools(program: Command, catalog: Catalog): void {
     .description('completion script: ./pintle completion bash|zsh|fish')
     .addArgument(oneOf('<shell>', 'for which', ['bash', 'zsh', 'fish']))
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
+}
+
+function labCommand(program: Command): void {
+  program
+    .command('lab')
+    .description('several real hosts on this machine, each a network namespace with its own engine')
+    .addArgument(oneOf('<verb>', 'what to do', labVerbs))
+    .argument(
+      '[words...]',
+      'HOST -- COMMAND of exec; HOSTS [HOSTS] of partition, as h1,h2 h3; HOSTS TIME of delay; HOSTS of kill, start and heal; with up, behind --: flags of server',
+    )
+    .addOption(home())
+    .addOption(yes('with up: install what is missing; with down: remove without being asked'))
+    .option('--hosts <n>', 'with up: how many (default: 3)', countOf('--hosts'))
+    .addOption(
+      new Option('--underlay <kind>', 'with up: what is between them (default: flat)').choices([...underlayKinds]),
+    )
+    .option('--port <n>', 'with up: port of the API server (default: 6443)', portNumber)
+    .option('--one-way', 'with partition: the way back stays open')
+    .option('--jitter <time>', 'with delay: up to so much more or less')
+    .option('--loss <percent>', 'with delay: so many of a hundred packets are lost', percentOf('--loss'))
+    .option('--json', 'with status: one JSON object')
+    .action(async (verb, words, options) => (await import('./lab/lab.ts')).lab(verb, words, options));
 }
 
 function pluginCommands(program: Command, catalog: Catalog): void {
