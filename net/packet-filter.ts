@@ -69,8 +69,8 @@ export const floodedRanges: Readonly<Record<Family, readonly string[]>> = {
 
 export interface FilterShape {
   readonly tableName: string;
-  /** Of this host's pods: an address in here that nobody has decided about passes nothing (CIDR). */
-  readonly localRanges: readonly string[];
+  /** Of this host's pods: an address in here that nobody has decided about passes nothing (CIDR). May become known late. */
+  localRanges(): readonly string[];
 }
 export const familyOf = (address: string): Family => (address.includes(':') ? 6 : 4);
 
@@ -84,6 +84,8 @@ export interface PacketFilter extends AsyncDisposable {
   apply(source: FilterSource): Promise<void>;
   /** False: somebody took the rules away, or they were never written; the next apply writes all of them. */
   check(): Promise<boolean>;
+  /** Why some packets pass by the filter on this host, with what to do about it; undefined: none does. */
+  weakness(): Promise<string | undefined>;
   /** Removes every rule. Disposal leaves them in force: a restart opens nothing. */
   purge(): Promise<void>;
 }

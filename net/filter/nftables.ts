@@ -23,6 +23,7 @@ class NftablesFilter implements PacketFilter {
   readonly #exec: Exec;
   readonly #session: NftSession;
   #isLoaded = false;
+  #ranges = '';
   #tail: Promise<unknown> = Promise.resolve();
 
   constructor(options: NftablesFilterOptions) {
@@ -53,7 +54,9 @@ class NftablesFilter implements PacketFilter {
       }
     }
     this.#isLoaded = false; // nobody knows what the kernel holds
+    const ranges = this.#options.localRanges().join();
     await this.#nft(['-f', '-'], replaceText(this.#options, source.whole()));
+    this.#ranges = ranges;
     this.#isLoaded = true;
   }
 
@@ -72,9 +75,30 @@ class NftablesFilter implements PacketFilter {
       netns,
       timeoutMs: nftTimeoutMs,
     });
-    if (listed.code === 0 && listed.stdout.includes('jump decide_in')) return true;
+    const sameRanges = this.#ranges === this.#options.localRanges().join();
+    if (listed.code === 0 && sameRanges && listed.stdout.includes('jump decide_in')) return true;
     this.#isLoaded = false;
     return false;
+  }
+
+  /** Between two pods on one bridge packets meet the rules where the kernel shows bridged packets to the filters of IP. */
+  async weakness(): Promise<string | undefined> {
+    const names = ['net.bridge.bridge-nf-call-iptables', 'net.bridge.bridge-nf-call-ip6tables'];
+    const { netns } = this.#options;
+    const read = () => this.#exec.run(['sysctl', '-n', ...names], { netns });
+    let shown = await read();
+    if (shown.code !== 0) {
+      await this.#exec.run(['modprobe', 'br_netfilter'], { netns });
+      shown = await read();
+    }
+    if (shown.code !== 0)
+      return 'packets between two pods of this host pass by the policies: load the kernel module br_netfilter';
+    if (shown.stdout.includes('0')) {
+      const set = await this.#exec.run(['sysctl', '-q', '-w', ...names.map((name) => `${name}=1`)], { netns });
+      if (set.code !== 0)
+        return `packets between two pods of this host pass by the policies: set ${names.join(' and ')} to 1`;
+    }
+    return undefined;
   }
 
   async #nft(argv: readonly string[], stdin: string): Promise<void> {

@@ -67,7 +67,7 @@ function standingChain(direction: Direction): string[] {
 export function replaceText(shape: FilterShape, change: FilterChange): string {
   const { tableName } = shape;
   const sets = families.flatMap((family) => {
-    const ranges = shape.localRanges.filter((range) => familyOf(range) === family);
+    const ranges = shape.localRanges().filter((range) => familyOf(range) === family);
     const elements = ranges.length > 0 ? ` elements = { ${ranges.join(', ')} };` : '';
     return [
       `set local${family} { type ${addressType(family)}; flags interval; auto-merge;${elements} }`,

@@ -73,7 +73,7 @@ export class WalkedFilter {
     const family = familyOf(address);
     const held = (name: string, element: string) => this.sets.get(name)!.has(element);
     if (held(standingNames.self(family), `${packet.saddr} . ${packet.daddr}`)) return true;
-    const isLocal = this.shape.localRanges.some((range) => this.world.contains(range, address));
+    const isLocal = this.shape.localRanges().some((range) => this.world.contains(range, address));
     if (isLocal && !held(standingNames.known(family), address)) return false;
     const entry = [...this.sets.get(standingNames.guarded(direction, family))!].find((each) =>
       each.startsWith(`${address} : `),

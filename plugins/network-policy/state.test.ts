@@ -32,7 +32,7 @@ function world(localRanges: readonly string[] = ['10.0.1.0/24']) {
   const state = new PolicyState({ families: [4, 6] });
   for (const name of ['x', 'y', 'z']) state.setNamespace(name, { ns: name, 'kubernetes.io/metadata.name': name });
   for (const name of names) state.setPod(name, podOf(name));
-  const table = new WalkedFilter({ localRanges }, { contains });
+  const table = new WalkedFilter({ localRanges: () => localRanges }, { contains });
   table.change(state.whole());
   const policy = (name: string, spec: Spec, namespace = 'x') =>
     state.setPolicy(`${namespace}/${name}`, namespace, spec);
@@ -254,7 +254,7 @@ test('what is told in pieces ends as what is told at once, and the table holds n
   settle();
   state.setPod('y/a', undefined);
   settle();
-  const whole = new WalkedFilter({ localRanges: [] }, { contains });
+  const whole = new WalkedFilter({ localRanges: () => [] }, { contains });
   whole.change(state.whole());
   expect(new Map([...table.sets].map(([name, set]) => [name, [...set].sort()]))).toEqual(
     new Map([...whole.sets].map(([name, set]) => [name, [...set].sort()])),
