@@ -1,7 +1,5 @@
 import { facts } from '#api';
-import type { Clock } from '#base';
-import { Counter, Gauge, Histogram, metricsText } from '../wire/metrics.ts';
-import { ProcessMetrics } from '../wire/metrics-page.ts';
+import { type Clock, Counter, Gauge, Histogram, metricsText, ProcessMetrics } from '#base';
 import type { RequestInfo } from './contract.ts';
 import { Lane } from './lane.ts';
 import type { WatchCache } from './watch-cache.ts';

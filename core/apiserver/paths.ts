@@ -1,5 +1,5 @@
 import { errors, facts } from '#api';
-import { metricsType } from '../wire/metrics.ts';
+import { metricsType } from '#base';
 import { aggregatedResources } from './aggregation/aggregator.ts';
 import { bytesAnswer, jsonAnswer } from './answer.ts';
 import type { RequestInfo } from './contract.ts';

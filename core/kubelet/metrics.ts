@@ -1,6 +1,5 @@
-import type { Clock } from '#base';
+import { type Clock, type MetricsPage, stepSeconds } from '#base';
 import type { ContainerRuntime } from '#sdk';
-import { type MetricsPage, stepSeconds } from '../wire/metrics-page.ts';
 import type { KubeletAccess } from './server/access.ts';
 
 /** Verbs of the seam, as upstream's kubelet names them. */

@@ -1,5 +1,4 @@
-import type { Clock } from '#base';
-import { type MetricsPage, stepSeconds } from '../wire/metrics-page.ts';
+import { type Clock, type MetricsPage, stepSeconds } from '#base';
 
 /** How the service proxy keeps up, under upstream's names. */
 export class ProxyMetrics {
@@ -22,9 +21,13 @@ export class ProxyMetrics {
     const served = page.gauge('kubeproxy_services', 'Services that have routes.');
     page.beforePrint(() => served.set([], services()));
   }
-  applied(seconds: number): void {
-    this.#durations.observe([], seconds);
-    this.#last.set([], this.clock.now() / 1000);
+  /** What it returns is called when the rules are in force. */
+  begin(): () => void {
+    const beganMs = this.clock.monotonicMs();
+    return () => {
+      this.#durations.observe([], (this.clock.monotonicMs() - beganMs) / 1000);
+      this.#last.set([], this.clock.now() / 1000);
+    };
   }
   failed(): void {
     this.#failures.add();

@@ -1,4 +1,4 @@
-import { type MetricsPage, stepSeconds } from '../wire/metrics-page.ts';
+import { type MetricsPage, stepSeconds } from '#base';
 import type { Outcome } from './cycle.ts';
 
 interface Sizes {

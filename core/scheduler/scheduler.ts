@@ -1,8 +1,7 @@
 import { type Binding, isReason, keyText, nodeKind, type Pod, pathOf, podKind } from '#api';
-import { type Clock, type Log, messageOf, type Random, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { EventRecorder, RetryOn, SchedulerPlugin, SchedulingAdviser } from '#sdk';
-import type { MetricsPage } from '../wire/metrics-page.ts';
 import { type Advised, adviceFor, asksFor } from './advice.ts';
 import { watchCluster } from './cluster-view.ts';
 import { candidates, type Outcome, schedule } from './cycle.ts';

@@ -1,7 +1,6 @@
 import { type Kind, type KubeObject, keyOf, keyText, type ObjectKey } from '#api';
-import { type Clock, type Log, messageOf, type Random, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope } from '#base';
 import type { Change, Client, InformerFactory } from '#client';
-import type { MetricsPage } from '../wire/metrics-page.ts';
 import type { EventRecorder } from './events.ts';
 import { ownWritesClient } from './own-writes.ts';
 import { type ControllerSpec, type ReconcileContext, TerminalError } from './reconciler.ts';

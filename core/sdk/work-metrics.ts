@@ -1,5 +1,4 @@
-import type { Clock } from '#base';
-import { type MetricsPage, stepSeconds } from '../wire/metrics-page.ts';
+import { type Clock, type MetricsPage, stepSeconds } from '#base';
 
 /** What happens to the keys of one queue, under the names that every controller's metrics have. */
 export class WorkMetrics {

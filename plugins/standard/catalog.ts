@@ -12,4 +12,11 @@ export const catalog: Catalog = [
     node: () => import('../dns/node.ts'),
   },
   { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
+  {
+    name: 'network-policy',
+    enabled: true,
+    gatesPods: true,
+    api: () => import('../network-policy/api.ts'),
+    node: () => import('../network-policy/node.ts'),
+  },
 ];

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { systemClock, systemRandom } from '#base';
+import { MetricsPage, systemClock, systemRandom } from '#base';
 import { createInformers } from '../../client/cache-informer.ts';
 import { coreControllers } from '../../controllers/index.ts';
 import { advisersOf } from '../../host/hooks/advisers.ts';
@@ -7,7 +7,6 @@ import { PluginMetrics } from '../../host/plugin-metrics.ts';
 import { startScheduler } from '../../scheduler/scheduler.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
-import { MetricsPage } from '../../wire/metrics-page.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';

@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { systemClock, systemExec, systemRandom } from '#base';
+import { MetricsPage, systemClock, systemExec, systemRandom } from '#base';
 import type { InformerFactory } from '#client';
 import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
@@ -10,11 +10,11 @@ import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
-import { MetricsPage } from '../../wire/metrics-page.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
+import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { startNodeParts, startNodePluginHost } from './plugins.ts';
 
@@ -26,6 +26,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   scope.use(parts.runtime);
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
+  const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
+  if (parts.filter) scope.use(parts.filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -47,7 +49,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       nodeName: config.nodeName,
       nodeIp: config.nodeIp,
       runtime,
-      podNetwork: parts.network,
+      podNetwork: parts.network && gatedNetwork(parts.network, gates),
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
@@ -69,7 +71,9 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy, page).then((shared) => startNodeParts(context, client, shared)),
+    startServiceProxy(context, parts.proxy, page).then((shared) =>
+      startNodeParts(context, client, shared, { gates, filter: parts.filter }),
+    ),
     startNodePluginHost(context, client),
   ]);
   scope.use(kubelet);

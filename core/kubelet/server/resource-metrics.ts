@@ -1,4 +1,4 @@
-import { Counter, Gauge, metricsText } from '../../wire/metrics.ts';
+import { Counter, Gauge, metricsText } from '#base';
 import type { KubeletAccess } from './access.ts';
 import { together } from './stats.ts';
 import type { Usage } from './usage.ts';

@@ -1,5 +1,4 @@
-import { type Clock, type Files, type Log, messageOf, systemFiles } from '#base';
-import { metricsType } from '../../wire/metrics.ts';
+import { type Clock, type Files, type Log, messageOf, metricsType, systemFiles } from '#base';
 import { negotiateChannels, offeredProtocols } from '../../wire/websocket-channels.ts';
 import type { KubeletAccess, KubeletServerRuntime, VerifyKubeletToken } from './access.ts';
 import { ExecSocket, parseStreams } from './exec.ts';
