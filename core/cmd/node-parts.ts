@@ -50,7 +50,7 @@ async function createRuntime(home: Home, config: Config, log: Log): Promise<Cont
 const createNetwork = (home: Home, config: Config): PodNetwork =>
   createBridgeNetwork({
     bridge: config.bridge,
-    subnet: config.podCidr,
+    subnets: [config.podCidr],
     podRanges: [config.podCidr],
     serviceRanges: [config.serviceCidr],
     stateFolder: home.path('node', 'network'),

@@ -57,7 +57,7 @@ const servers = new Map<string, NetnsSocket>();
 const network = () =>
   createBridgeNetwork({
     bridge: 'ptnp0',
-    subnet: '10.241.0.0/24',
+    subnets: ['10.241.0.0/24'],
     podRanges: ['10.241.0.0/16'],
     serviceRanges: ['10.242.0.0/16'],
     stateFolder: folder,
