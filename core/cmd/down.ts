@@ -6,8 +6,8 @@ import { strangersIn } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { takeTurn } from './lock.ts';
 import { unregister } from './neighbours.ts';
-import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
 import { purgePluginContainers } from './plugin-containers.ts';
+import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 
 /** `down`: stops every component; containers keep running and can be adopted. `--purge` leaves nothing. */
