@@ -13,6 +13,7 @@ import {
   systemRandom,
 } from '#base';
 import type { Client, InformerFactory } from '#client';
+import type { PacketFilter } from '#net/packet-filter';
 import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
@@ -39,6 +40,7 @@ import type { Config } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
+import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
@@ -209,12 +211,18 @@ const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
 
 /** `informers`: of the service proxy. */
-export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+export function startNodeParts(
+  context: RoleContext,
+  client: Client,
+  informers: InformerFactory,
+  { gates, filter }: { readonly gates: PodGates; readonly filter?: PacketFilter },
+): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
-    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses },
+    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses, filter },
+    gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
       spawn: spawnDuplex,
