@@ -348,7 +348,8 @@ class OneLife {
       this.owner.update({ memoryBytes: await this.launched.memoryBytes() });
     }
     const late = lateOf(said);
-    this.owner.update({ metrics, late: { total: this.#lateBefore + late.total, objects: late.objects } });
+    const told = typeof metrics === 'object' && metrics !== null ? metrics : {}; // its word is not believed
+    this.owner.update({ metrics: told, late: { total: this.#lateBefore + late.total, objects: late.objects } });
   }
   /** A flood of lines must not become a flood of our own log. */
   #mayLog(): boolean {
