@@ -5,6 +5,7 @@ export * from './errors.ts';
 export * from './exec.ts';
 export * from './files.ts';
 export * from './json.ts';
+export * from './landlock.ts';
 export * from './log.ts';
 export * from './random.ts';
 export type { RootStep } from './root.ts';

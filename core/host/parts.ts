@@ -25,6 +25,8 @@ export interface BuiltinPlugin {
   readonly api?: Load<ApiPart>;
   readonly controllers?: Load<ControllersPart>;
   readonly node?: Load<NodePart>;
+  /** Its node part opens a gate: until then no pod of the host starts. */
+  readonly gatesPods?: boolean;
 }
 interface Seams {
   readonly client: Client;
@@ -111,11 +113,17 @@ export const nodeParts = (
   plugins: readonly BuiltinPlugin[],
   node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'machine' | 'api'> & {
     readonly folderOf: (name: string) => string;
+    readonly gateOf: (name: string) => NodePartContext['pods']['gate'];
   },
   seams: Seams,
 ): Part[] =>
   having(plugins, 'node', async (load, name, scope) => {
-    const { folderOf, ...shared } = node;
-    const own = { log: seams.log.with({ plugin: name }), scope, folder: folderOf(name) };
+    const { folderOf, gateOf, ...shared } = node;
+    const own = {
+      pods: { gate: gateOf(name) },
+      log: seams.log.with({ plugin: name }),
+      scope,
+      folder: folderOf(name),
+    };
     await (await load()).default.start({ ...seams, ...shared, ...own });
   });

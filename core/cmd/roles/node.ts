@@ -13,6 +13,7 @@ import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
+import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { startNodeParts, startNodePluginHost } from './plugins.ts';
 
@@ -22,6 +23,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
   const parts = await createNodeParts(home, config, log);
   scope.use(parts.runtime);
+  const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
+  if (parts.filter) scope.use(parts.filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -43,7 +46,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       nodeName: config.nodeName,
       nodeIp: config.nodeIp,
       runtime: parts.runtime,
-      podNetwork: parts.network,
+      podNetwork: parts.network && gatedNetwork(parts.network, gates),
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
@@ -62,7 +65,9 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
         }),
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared)),
+    startServiceProxy(context, parts.proxy).then((shared) =>
+      startNodeParts(context, client, shared, { gates, filter: parts.filter }),
+    ),
     startNodePluginHost(context, client),
   ]);
   scope.use(kubelet);

@@ -2,8 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { messageOf, programOnPath, programPath, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
+import {
+  type Log,
+  messageOf,
+  programOnPath,
+  programPath,
+  spawnDuplex,
+  systemClock,
+  systemFiles,
+  systemRandom,
+} from '#base';
 import type { Client, InformerFactory } from '#client';
+import type { PacketFilter } from '#net/packet-filter';
 import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
@@ -14,6 +24,7 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import type { ContainerEngine } from '../../host/container.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
@@ -25,8 +36,11 @@ import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
+import type { Config } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
+import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
@@ -126,6 +140,16 @@ export async function openHooks({ home, scope }: RoleContext): Promise<HostHooks
   return { board, own };
 }
 
+/** The engine for isolation `container`, without what a former life of this host left in it. */
+async function enginePart({ engine }: Config, host: string, log: Log): Promise<{ containers?: ContainerEngine }> {
+  if (!engine) return {};
+  const containers = pluginContainers(engine.socket, systemClock);
+  await containers.sweep(host).catch((error: unknown) => {
+    log.warn('containers of plugins that ended were not looked for', { error: messageOf(error) });
+  });
+  return { containers };
+}
+
 /** Plugin objects: what they say runs as processes of this one. */
 export async function startPluginHost({ home, config, log, scope }: RoleContext, hooks: HostHooks): Promise<void> {
   const client = connect(home, config, 'plugin-host');
@@ -142,6 +166,7 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
       folder: home.path('plugins'),
       runFolder: home.path('run', 'p'),
       clusterId: config.clusterId,
+      ...(await enginePart(config, config.clusterId, log)),
       hooks: hooks.board,
     }),
   );
@@ -167,6 +192,7 @@ export async function startNodePluginHost({ home, config, log, scope }: RoleCont
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
       clusterId: config.clusterId,
+      ...(await enginePart(config, `${config.clusterId}-${config.nodeName}`, log)),
     }),
   );
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -185,12 +211,18 @@ const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
 
 /** `informers`: of the service proxy. */
-export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+export function startNodeParts(
+  context: RoleContext,
+  client: Client,
+  informers: InformerFactory,
+  { gates, filter }: { readonly gates: PodGates; readonly filter?: PacketFilter },
+): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
-    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses },
+    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses, filter },
+    gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
       spawn: spawnDuplex,
