@@ -11,7 +11,12 @@ export const catalog: Catalog = [
     controllers: () => import('../dns/plugin.ts'),
     node: () => import('../dns/node.ts'),
   },
-  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
+  {
+    name: 'monitoring',
+    enabled: true,
+    api: () => import('../monitoring/api.ts'),
+    commands: () => import('../monitoring/commands.ts'),
+  },
   {
     name: 'network-policy',
     enabled: true,
