@@ -13,6 +13,8 @@ export interface ProxyOptions {
   readonly nodeName: string;
   /** Pod addresses of the cluster (CIDR). */
   readonly podRanges: readonly string[];
+  /** Something else stands behind `proxy` now: the table is applied again. */
+  readonly onChange?: (handler: () => void) => Disposable;
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
@@ -53,6 +55,13 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     }),
   );
 
+  let again = false;
+  const changed = options.onChange?.(() => {
+    again = true;
+    wake?.();
+  });
+  if (changed) scope.use(changed);
+
   const routes = new Map<string, readonly Route[]>();
   const reported = new Map<string, string>();
   const recompute = (key: string) => {
@@ -64,13 +73,14 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     else if (!former || !Bun.deepEquals(former, next)) routes.set(key, next); // unchanged ones stay the same objects: the proxy skips them
   };
   const apply = async () => {
+    again = false;
     for (const key of dirty) recompute(key);
     dirty.clear();
     const { refused } = await proxy.apply({ routes: [...routes.values()].flat(), podRanges: options.podRanges });
     report(options, (key) => services.cache.get(key), refused, reported);
   };
   const waitForWork = async () => {
-    if (dirty.size > 0) return;
+    if (dirty.size > 0 || again) return;
     const woken = new AbortController();
     wake = () => woken.abort();
     await clock.sleep(resyncMs, AbortSignal.any([woken.signal, scope.signal]));
@@ -83,7 +93,10 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
         return await apply();
       } catch (error) {
         log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
-        await clock.sleep(delayMs, scope.signal);
+        const woken = new AbortController();
+        wake = () => again && woken.abort(); // who answers has changed: no reason to wait longer
+        await clock.sleep(delayMs, AbortSignal.any([woken.signal, scope.signal]));
+        wake = undefined;
       }
     }
   };

@@ -5,6 +5,8 @@ import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
+import type { NodeContributions } from '../../host/carried/contributions.ts';
+import { createCarriedProxy } from '../../host/carried/proxy.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
@@ -64,7 +66,9 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
         }),
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared, carried.backends)),
+    startServiceProxy(context, parts.proxy, carried.contributions).then((shared) =>
+      startNodeParts(context, client, shared, carried.backends),
+    ),
     startNodePluginHost(context, client, carried.contributions),
   ]);
   scope.use(kubelet);
@@ -74,16 +78,20 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
 /** Under an identity of its own; resolves to its informers, which node parts of plugins share. */
 async function startServiceProxy(
   { home, config, log, scope }: RoleContext,
-  proxy: ServiceProxy,
+  own: ServiceProxy,
+  contributions: NodeContributions,
 ): Promise<InformerFactory> {
   const client = connect(home, config, 'proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
-  scope.use(proxy);
   const { nodeName, podCidr } = config;
   const { clock } = seams;
-  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events }));
+  const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
+  const onChange = (handler: () => void) => contributions.onChange(handler);
+  scope.use(
+    await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], onChange, clock, log, events }),
+  );
   return informers;
 }
 
