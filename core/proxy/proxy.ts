@@ -33,19 +33,16 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   const scope = new Scope();
   const services = options.informers.informer(serviceKind);
   const slices = options.informers.informer(endpointSliceKind);
-  slices.addIndex('service', (slice) => {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    return name === undefined ? [] : [`${slice.metadata.namespace}/${name}`];
-  });
+  slices.addIndex('service', (slice) => [serviceOf(slice)].filter((key) => key !== undefined));
   const dirty = new Set<string>();
-  let wake: (() => void) | undefined;
+  const work = new Alarm(clock);
   const mark = (key: string) => {
     dirty.add(key);
-    wake?.();
+    work.ring();
   };
   const markSlice = (slice: KubeObject) => {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    if (name !== undefined) mark(`${slice.metadata.namespace}/${name}`);
+    const key = serviceOf(slice);
+    if (key !== undefined) mark(key);
   };
   scope.use(services.onChange((change) => mark(keyText(keyOf(change.object)))));
   scope.use(
@@ -55,12 +52,12 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     }),
   );
 
-  let again = false;
-  const changed = options.onChange?.(() => {
-    again = true;
-    wake?.();
+  const changed = new Alarm(clock);
+  const onChange = options.onChange?.(() => {
+    changed.ring();
+    work.ring();
   });
-  if (changed) scope.use(changed);
+  if (onChange) scope.use(onChange);
 
   const routes = new Map<string, readonly Route[]>();
   const reported = new Map<string, string>();
@@ -73,19 +70,11 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     else if (!former || !Bun.deepEquals(former, next)) routes.set(key, next); // unchanged ones stay the same objects: the proxy skips them
   };
   const apply = async () => {
-    again = false;
+    work.hush();
     for (const key of dirty) recompute(key);
     dirty.clear();
     const { refused } = await proxy.apply({ routes: [...routes.values()].flat(), podRanges: options.podRanges });
     report(options, (key) => services.cache.get(key), refused, reported);
-  };
-  const waitForWork = async () => {
-    if (dirty.size > 0 || again) return;
-    const woken = new AbortController();
-    wake = () => woken.abort();
-    await clock.sleep(resyncMs, AbortSignal.any([woken.signal, scope.signal]));
-    wake = undefined;
-    await clock.soon(); // changes that arrived together are applied together
   };
   const applyWithRetry = async () => {
     for (let delayMs = retryFirstMs; !scope.signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
@@ -93,10 +82,7 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
         return await apply();
       } catch (error) {
         log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
-        const woken = new AbortController();
-        wake = () => again && woken.abort(); // who answers has changed: no reason to wait longer
-        await clock.sleep(delayMs, AbortSignal.any([woken.signal, scope.signal]));
-        wake = undefined;
+        await changed.sleep(delayMs, scope.signal); // who answers is another: no reason to wait longer
       }
     }
   };
@@ -106,12 +92,35 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   await applyWithRetry();
   const loop = (async () => {
     while (!scope.signal.aborted) {
-      await waitForWork();
+      await work.sleep(resyncMs, scope.signal);
+      await clock.soon(); // changes that arrived together are applied together
       if (!scope.signal.aborted) await applyWithRetry();
     }
   })();
   scope.defer(() => loop);
   return scope;
+}
+
+function serviceOf({ metadata }: KubeObject): string | undefined {
+  const name = metadata.labels?.[serviceNameLabel];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+}
+
+/** Sleeps that a ring ends; one that came before is not lost. */
+class Alarm {
+  #ring = new AbortController();
+  constructor(private readonly clock: Clock) {}
+  ring(): void {
+    this.#ring.abort();
+  }
+  /** What rang so far has been seen to. */
+  hush(): void {
+    if (this.#ring.signal.aborted) this.#ring = new AbortController();
+  }
+  async sleep(ms: number, signal: AbortSignal): Promise<void> {
+    await this.clock.sleep(ms, AbortSignal.any([this.#ring.signal, signal]));
+    this.hush();
+  }
 }
 
 /** One event for each route and reason; it is told again when the reason changes or comes back. */
