@@ -6,6 +6,7 @@ export * from './exec.ts';
 export * from './files.ts';
 export * from './json.ts';
 export * from './log.ts';
+export * from './mounts.ts';
 export * from './random.ts';
 export type { RootStep } from './root.ts';
 export * from './scope.ts';

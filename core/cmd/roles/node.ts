@@ -25,7 +25,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
   const parts = await createNodeParts(home, config, log);
   scope.use(parts.runtime);
-  const carried = createCarried(config, log);
+  const carried = createCarried(home, config, log);
+  scope.use(carried.volumes);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -48,6 +49,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       nodeIp: config.nodeIp,
       runtime: parts.runtime,
       podNetwork: parts.network,
+      volumeDrivers: carried.volumes,
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
