@@ -1,6 +1,7 @@
-import { type Log, systemExec, systemFiles } from '#base';
+import { type Log, systemClock, systemExec, systemFiles } from '#base';
 import type { NetworkBackend } from '#net/backend';
 import { createWorkApplier, type WorkApplier } from '../../net/wanted/device.ts';
+import { createWireguardLinks } from '../../net/wanted/wireguard-links.ts';
 import { NodeContributions } from '../host/carried/contributions.ts';
 import { CarriedNetworks } from '../host/carried/networks.ts';
 import { CarriedVolumes } from '../host/carried/volumes.ts';
@@ -16,10 +17,12 @@ export interface Carried {
 /** `own`: the platform's network backends. */
 export function createCarried(home: Home, config: Config, log: Log, own: readonly NetworkBackend[] = []): Carried {
   const contributions = new NodeContributions();
+  const folder = home.path('node', 'plugin-links');
+  const wireguard = createWireguardLinks({ exec: systemExec, clock: systemClock, folder });
   const appliers = new Map<string, WorkApplier>();
   const applierOf = (plugin: string, backend: string): WorkApplier => {
     const id = `${config.clusterId}/${config.nodeName}/${plugin}/${backend}`;
-    const applier = appliers.get(id) ?? createWorkApplier({ owner: { id }, exec: systemExec });
+    const applier = appliers.get(id) ?? createWorkApplier({ owner: { id }, exec: systemExec, wireguard });
     appliers.set(id, applier);
     return applier;
   };

@@ -1,8 +1,9 @@
 import { endpointSliceKind, type KubeObject, keyOf, keyText, serviceKind } from '#api';
-import { type Clock, type Log, messageOf, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Route, ServiceProxy } from '#net/service-proxy';
 import type { EventRecorder } from '#sdk';
+import { ProxyMetrics } from './metrics.ts';
 import { routesOf, serviceNameLabel } from './routes.ts';
 
 export interface ProxyOptions {
@@ -18,6 +19,8 @@ export interface ProxyOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
+  /** Of the process; absent: nothing is counted. */
+  readonly page?: MetricsPage;
 }
 const retryFirstMs = 100;
 const retryMaxMs = 10_000;
@@ -69,23 +72,18 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     if (next.length === 0) routes.delete(key);
     else if (!former || !Bun.deepEquals(former, next)) routes.set(key, next); // unchanged ones stay the same objects: the proxy skips them
   };
+  const metrics = options.page && new ProxyMetrics(options.page, clock, () => routes.size);
   const apply = async () => {
     work.hush();
     for (const key of dirty) recompute(key);
     dirty.clear();
+    const applied = metrics?.begin();
     const { refused } = await proxy.apply({ routes: [...routes.values()].flat(), podRanges: options.podRanges });
+    applied?.();
     report(options, (key) => services.cache.get(key), refused, reported);
   };
-  const applyWithRetry = async () => {
-    for (let delayMs = retryFirstMs; !scope.signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
-      try {
-        return await apply();
-      } catch (error) {
-        log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
-        await changed.sleep(delayMs, scope.signal); // who answers is another: no reason to wait longer
-      }
-    }
-  };
+  const applyWithRetry = () =>
+    retried(apply, { changed, log, signal: scope.signal, onFailure: () => metrics?.failed() });
 
   await Promise.all([services.synced, slices.synced]);
   for (const service of services.cache.list()) dirty.add(keyText(keyOf(service)));
@@ -120,6 +118,27 @@ class Alarm {
   async sleep(ms: number, signal: AbortSignal): Promise<void> {
     await this.clock.sleep(ms, AbortSignal.any([this.#ring.signal, signal]));
     this.hush();
+  }
+}
+
+/** `changed`: who answers is another, no reason to wait longer. */
+async function retried(
+  work: () => Promise<void>,
+  {
+    changed,
+    log,
+    signal,
+    onFailure,
+  }: Pick<ProxyOptions, 'log'> & { changed: Alarm; signal: AbortSignal; onFailure(): void },
+): Promise<void> {
+  for (let delayMs = retryFirstMs; !signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
+    try {
+      return await work();
+    } catch (error) {
+      onFailure();
+      log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
+      await changed.sleep(delayMs, signal);
+    }
   }
 }
 

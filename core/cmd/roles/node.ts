@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { systemClock, systemExec, systemRandom } from '#base';
+import { MetricsPage, systemClock, systemExec, systemRandom } from '#base';
 import type { InformerFactory } from '#client';
 import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
@@ -8,6 +8,7 @@ import { createInformers } from '../../client/cache-informer.ts';
 import type { NodeContributions } from '../../host/carried/contributions.ts';
 import { createCarriedProxy } from '../../host/carried/proxy.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
+import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
@@ -16,6 +17,7 @@ import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
+import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { startNodeParts, startNodePluginHost } from './plugins.ts';
 
@@ -27,6 +29,10 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   scope.use(parts.runtime);
   const carried = createCarried(home, config, log);
   scope.use(carried.volumes);
+  const page = new MetricsPage(systemClock.now());
+  const runtime = measuredRuntime(parts.runtime, page, systemClock);
+  const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
+  if (parts.filter) scope.use(parts.filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -47,29 +53,32 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       ...seams,
       nodeName: config.nodeName,
       nodeIp: config.nodeIp,
-      runtime: parts.runtime,
-      podNetwork: parts.network,
+      runtime,
+      podNetwork: parts.network && gatedNetwork(parts.network, gates),
       volumeDrivers: carried.volumes,
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) =>
-        createKubeletServer({
+      server: (access) => {
+        podMetrics(page, access);
+        return createKubeletServer({
           access,
-          runtime: parts.runtime,
+          runtime,
+          metrics: () => page.text(),
           verify,
           tls,
           hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
           port: config.kubeletPort,
           clock: systemClock,
           log,
-        }),
+        });
+      },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy, carried.contributions).then((shared) =>
-      startNodeParts(context, client, shared, carried.backends),
+    startServiceProxy(context, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
+      startNodeParts(context, client, shared, { gates, filter: parts.filter, backends: carried.backends }),
     ),
     startNodePluginHost(context, client, carried.contributions),
   ]);
@@ -81,7 +90,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
 async function startServiceProxy(
   { home, config, log, scope }: RoleContext,
   own: ServiceProxy,
-  contributions: NodeContributions,
+  { page, contributions }: { readonly page: MetricsPage; readonly contributions: NodeContributions },
 ): Promise<InformerFactory> {
   const client = connect(home, config, 'proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -91,9 +100,8 @@ async function startServiceProxy(
   const { clock } = seams;
   const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
   const onChange = (handler: () => void) => contributions.onChange(handler);
-  scope.use(
-    await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], onChange, clock, log, events }),
-  );
+  const shared = { client, informers, nodeName, podRanges: [podCidr], clock, log, events, page };
+  scope.use(await startProxy({ ...shared, proxy, onChange }));
   return informers;
 }
 
