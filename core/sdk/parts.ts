@@ -48,6 +48,8 @@ export interface ApiPartContext extends PartContext {
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
   admit(hook: AdmissionHook): void;
+  /** Answers GET of a path outside resources, such as `/metrics/state`, for those who may read it; withdrawn with the part. */
+  serve(path: string, answer: () => Response | Promise<Response>): void;
 }
 
 /** `plugin.ts`, in the controllers process: either written with plugin(), or core-style controllers. */
