@@ -62,6 +62,7 @@ const createFilter = (config: Config, log: Log): PacketFilter =>
   createNftablesFilter({
     tableName: `pintle_policy_${config.clusterId}`,
     localRanges: () => [config.podCidr],
+    podLinks: [config.bridge],
     exec: systemExec,
     log,
   });
