@@ -22,6 +22,8 @@ export interface BuiltinPlugin {
   readonly name: string;
   readonly enabled: boolean;
   readonly requires?: readonly string[];
+  /** Its node part makes pods of other hosts reachable, and says when it does: until then a node is not Ready. */
+  readonly connectsHosts?: boolean;
   readonly api?: Load<ApiPart>;
   readonly controllers?: Load<ControllersPart>;
   readonly node?: Load<NodePart>;

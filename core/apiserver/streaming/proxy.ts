@@ -14,6 +14,7 @@ interface ProxyTarget {
   /** Of a kubelet: its credentials are ours, so what is asked there is listed, not free. */
   readonly token?: string;
   readonly ca?: string;
+  readonly serverName?: string;
 }
 /** Of the kubelet's endpoint; the others would make reading nodes/proxy as strong as exec. Undefined: not to be had. */
 function kubeletClaim(path: string, method: string): KubeletTokenClaim | undefined {
@@ -49,6 +50,7 @@ export const proxyHandler =
       body: request.body,
       signal: request.signal,
       ca: target.ca,
+      serverName: target.serverName,
       who: target.who,
     });
     return proxied(answer, target.origin, prefix);
@@ -94,7 +96,7 @@ async function proxyTarget(
       'through nodes/proxy the kubelet answers GET of /healthz, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
     );
   const target = await kubeletTarget(reader, name, claim, options);
-  return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa };
+  return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa, serverName: name };
 }
 
 /** False: the backend did not accept it. */

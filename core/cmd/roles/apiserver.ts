@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { Secret } from '#api';
 import { podKind, secretKind } from '#api';
 import { systemClock, systemRandom } from '#base';
@@ -28,6 +29,7 @@ import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { openDesk } from './enrollment.ts';
 import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
@@ -57,6 +59,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const ofPlugins: NodeAccounts = (...account) => door.placed.isAccountOn(...account);
   const ofPods = createNodeUses((name) => reader().indexed(podKind, name));
   const nodeUses = alsoAccounts(ofPods, ofPlugins);
+  const desk = openDesk(context, { keys, reader, token: itself.token, server: () => holder.server! });
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -69,7 +72,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
         clock: systemClock,
       }),
-      others: door.userOf,
+      others: async (token) => (await desk.userOf(token)) ?? door.userOf(token),
     }),
     authorizer: createAuthorizer({ nodeUses }),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
@@ -87,7 +90,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
-    extraPaths: { ...issuerPaths(tokens.discovery()), '/metrics/plugins': door.metrics },
+    extraPaths: { ...issuerPaths(tokens.discovery()), '/metrics/plugins': door.metrics, ...desk.paths },
   });
   holder.server = scope.use(server);
   await startApiParts(context, server, { schema, token: itself.token, door });
@@ -115,7 +118,7 @@ const rangeOf = (text: string): [from: number, to: number] => {
 };
 
 const advertised = (config: Config) => ({
-  ip: config.nodeIp,
+  ip: config.advertise?.find((one) => isIP(one) !== 0) ?? config.nodeIp,
   port: config.port,
   ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
 });
@@ -133,7 +136,7 @@ const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.'
 const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof openSigningKeys>>) =>
   createStreamHandlers({
     signKubeletToken: createKubeletTokenSigner(keys, systemClock),
-    kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    kubeletCa: readFileSync(home.path('pki', 'kubelet-ca.crt'), 'utf8'),
     ...(isLoopback(config)
       ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
       : {}),

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { messageOf, programOnPath, programPath, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
+import type { ApiPartContext, Metrics, NodePartContext, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
@@ -28,6 +28,7 @@ import { connect } from '../connect.ts';
 import type { RoleContext } from '../internal.ts';
 import { noteParts } from '../plugin-reports.ts';
 import { nthAddress } from '../ranges.ts';
+import type { NodeWay } from './node-way.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
 export function ownIdentity(name: string): { readonly token: string; userOf(token: string): UserInfo | undefined } {
@@ -151,8 +152,11 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
 }
 
 /** The instances of plugins on this node, as the node itself. */
-export async function startNodePluginHost({ home, config, log, scope }: RoleContext, client: Client): Promise<void> {
-  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
+export async function startNodePluginHost(
+  { home, config, log, scope }: RoleContext,
+  client: Client,
+  way: NodeWay,
+): Promise<void> {
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
     new NodePluginHost({
@@ -160,8 +164,8 @@ export async function startNodePluginHost({ home, config, log, scope }: RoleCont
       ...seams,
       files: systemFiles,
       spawn: spawnDuplex,
-      fetch: (request) => fetch(request, { tls: { ca } }),
-      baseUrl: `https://127.0.0.1:${config.port}`,
+      fetch: way.fetch,
+      baseUrl: way.baseUrl,
       nodeName: config.nodeName,
       folder: home.path('plugins'),
       stateFolder: home.path('node', 'plugin-states'),
@@ -184,13 +188,25 @@ export const startControllersParts = (
 const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
 
-/** `informers`: of the service proxy. */
-export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+/** `informers`: of the service proxy. `host`: what one of several hosts was given. */
+export function startNodeParts(
+  context: RoleContext,
+  client: Client,
+  informers: InformerFactory,
+  way: NodeWay,
+  host: Partial<Pick<NodePartContext['network'], 'subnets' | 'report'>> = {},
+): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
-    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses },
+    network: {
+      ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),
+      podRanges: [config.podCidr],
+      subnets: host.subnets ?? [config.podCidr],
+      report: host.report ?? (() => {}),
+      ownAddresses,
+    },
     machine: {
       files: systemFiles,
       spawn: spawnDuplex,
@@ -198,7 +214,7 @@ export function startNodeParts(context: RoleContext, client: Client, informers: 
     },
     folderOf: (name: string) => home.path('node', 'plugins', name),
     api: {
-      url: `https://127.0.0.1:${config.port}`,
+      url: way.url,
       caFile: home.path('pki', 'ca.crt'),
       tokenFile: home.path('credentials', 'proxy.token'),
     },

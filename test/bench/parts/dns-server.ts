@@ -31,7 +31,7 @@ if (driver === 'coredns') {
 } else {
   const token = readFileSync(tokenFile, 'utf8');
   const informers = createInformers({ client: connect(token), ...seams, signal: scope.signal });
-  const network = { ip, podRanges: ['10.244.0.0/16'], ownAddresses: () => [] };
+  const network = { ip, podRanges: ['10.244.0.0/16'], subnets: [], report() {}, ownAddresses: () => [] };
   node.start({ ...seams, client: connect('node'), informers, nodeName: 'n1', network, machine, api, folder, scope });
 }
 // Goes with who started it.
