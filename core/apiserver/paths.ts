@@ -1,5 +1,5 @@
 import { errors, facts } from '#api';
-import { metricsType } from '../wire/metrics.ts';
+import { metricsType } from '#base';
 import { aggregatedResources } from './aggregation/aggregator.ts';
 import { bytesAnswer, jsonAnswer } from './answer.ts';
 import type { ExtraPath, RequestInfo } from './contract.ts';
@@ -17,7 +17,7 @@ export async function answerPath(
   info: RequestInfo,
   context: Parameters<ExtraPath>[1],
 ): Promise<Response | undefined> {
-  const extra = core.options.extraPaths?.[info.path];
+  const extra = core.options.extraPaths?.get(info.path);
   if (extra) return extra(request, context);
   const health = await answerHealth(core, info.path, info.query);
   if (health) return health;
@@ -137,7 +137,7 @@ function rootPaths(core: Core): string[] {
     '/apis',
     ...versions,
     ...healthPaths,
-    ...Object.keys(core.options.extraPaths ?? {}),
+    ...(core.options.extraPaths?.keys() ?? []),
     '/metrics',
     '/openapi/v2',
     '/openapi/v3',

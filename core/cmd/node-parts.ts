@@ -1,5 +1,7 @@
 import { type Log, silentLog, systemClock, systemExec } from '#base';
 import type { ContainerRuntime } from '#sdk';
+import { createNftablesFilter } from '../../net/filter/nftables.ts';
+import type { PacketFilter } from '../../net/packet-filter.ts';
 import type { PodNetwork } from '../../net/pod.ts';
 import { createBridgeNetwork } from '../../net/pods/bridge.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
@@ -14,6 +16,8 @@ export interface NodeParts {
   /** Absent under the process runtime, whose pods have loopback addresses. */
   readonly network?: PodNetwork | HostNetwork;
   readonly proxy: ServiceProxy;
+  /** Of the pods that `network` attaches; nothing is in it until a part asks for it. */
+  readonly filter?: PacketFilter;
   /** Removes every container, link and rule of this cluster from the host. */
   purge(): Promise<void>;
 }
@@ -28,7 +32,8 @@ export async function createNodeParts(
   const runtime = await createRuntime(home, config, log);
   const network = config.runtime === 'docker' ? createNetwork(home, config, log, isConnected) : undefined;
   const proxy = createProxy(config, log);
-  return { runtime, network, proxy, purge: () => purge(runtime, network, proxy) };
+  const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
+  return { runtime, network, proxy, filter, purge: () => purge(runtime, network, proxy, filter) };
 }
 
 async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {
@@ -51,10 +56,10 @@ async function createRuntime(home: Home, config: Config, log: Log): Promise<Cont
 
 /** With several hosts it waits for the host's subnets; what a former start had can be removed at once. */
 function createNetwork(home: Home, config: Config, log: Log, isConnected: boolean): PodNetwork | HostNetwork {
-  const make = ([subnet = config.podCidr]: readonly string[]): PodNetwork =>
+  const make = (subnets: readonly string[]): PodNetwork =>
     createBridgeNetwork({
       bridge: config.bridge,
-      subnet,
+      subnets: subnets.length > 0 ? subnets : [config.podCidr],
       podRanges: [config.podCidr],
       serviceRanges: [config.serviceCidr],
       stateFolder: home.path('node', 'network'),
@@ -63,6 +68,14 @@ function createNetwork(home: Home, config: Config, log: Log, isConnected: boolea
     });
   return isSeveralHosts(config) ? new HostNetwork({ make, isConnected, log }) : make([config.podCidr]);
 }
+
+const createFilter = (config: Config, network: PodNetwork | HostNetwork, log: Log): PacketFilter =>
+  createNftablesFilter({
+    tableName: `pintle_policy_${hostIdOf(config)}`,
+    localRanges: () => (network instanceof HostNetwork ? network.localRanges : [config.podCidr]),
+    exec: systemExec,
+    log,
+  });
 
 const createProxy = (config: Config, log: Log): ServiceProxy =>
   config.proxy === 'nftables'
@@ -74,12 +87,18 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
       })
     : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });
 
-async function purge(runtime: ContainerRuntime, network: PodNetwork | undefined, proxy: ServiceProxy): Promise<void> {
+async function purge(
+  runtime: ContainerRuntime,
+  network: PodNetwork | undefined,
+  proxy: ServiceProxy,
+  filter: PacketFilter | undefined,
+): Promise<void> {
   const { sandboxes, containers } = await runtime.observe();
   const uids = new Set([...sandboxes, ...containers].map((one) => one.podUid));
   const ends = await Promise.allSettled([...uids].map((uid) => runtime.removeSandbox(uid)));
   await network?.purge();
   await proxy.purge();
+  await filter?.purge();
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed) throw failed.reason;
 }

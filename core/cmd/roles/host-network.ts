@@ -25,6 +25,7 @@ export class HostNetwork implements PodNetwork {
   #inner: PodNetwork | undefined;
   #isPrepared = false;
   #why: string | undefined;
+  #mtuBytes: number | undefined;
 
   constructor(
     private readonly options: {
@@ -41,6 +42,8 @@ export class HostNetwork implements PodNetwork {
   get subnets(): Promise<readonly string[]> {
     return this.#settled.promise;
   }
+  /** This host's subnets, as far as they are known. */
+  localRanges: readonly string[] = [];
   /** Why pods of this host cannot have a network now. */
   notReady = (): string | undefined => {
     if (!this.#inner) return 'this node has not been given a subnet yet';
@@ -57,6 +60,7 @@ export class HostNetwork implements PodNetwork {
   /** Once; the host's subnets never change. */
   settle(subnets: readonly string[]): void {
     if (this.#inner) return;
+    this.localRanges = subnets;
     this.#inner = this.options.make(subnets);
     this.#settled.resolve(subnets);
     void this.prepare().catch((error: unknown) => this.options.log.error('pod network not ready', { error }));
@@ -65,10 +69,15 @@ export class HostNetwork implements PodNetwork {
   async prepare(): Promise<void> {
     if (!this.#inner) return;
     await this.#inner.prepare();
+    if (this.#mtuBytes !== undefined && !this.#isPrepared) await this.#inner.setMtu?.(this.#mtuBytes);
     if (this.#isPrepared) return;
     this.#isPrepared = true;
     this.#changed();
   }
+  setMtu = async (mtuBytes: number): Promise<void> => {
+    this.#mtuBytes = mtuBytes;
+    await this.#inner?.setMtu?.(mtuBytes);
+  };
   async attach(pod: PodToAttach): Promise<PodAttachment> {
     const why = this.notReady();
     if (why !== undefined || !this.#inner) throw new Error(`network is not ready: ${why}`);

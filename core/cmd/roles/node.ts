@@ -1,22 +1,24 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import type { JSONWebKeySet } from 'jose';
-import { systemClock, systemExec, systemRandom } from '#base';
+import { MetricsPage, systemClock, systemExec, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
+import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
+import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
 import { type NodeWay, openWay } from './node-way.ts';
-import { startNodeParts, startNodePluginHost } from './plugins.ts';
+import { type HostParts, startNodeParts, startNodePluginHost } from './plugins.ts';
 
 /** The node process: kubelet with its streaming endpoint, pod network and service proxy. */
 export async function startNodeRole(context: RoleContext): Promise<void> {
@@ -25,6 +27,10 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const way = await openWay(context);
   const parts = await createNodeParts(home, config, log, isConnected(context.catalog));
   scope.use(parts.runtime);
+  const page = new MetricsPage(systemClock.now());
+  const runtime = measuredRuntime(parts.runtime, page, systemClock);
+  const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
+  if (parts.filter) scope.use(parts.filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -46,8 +52,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       ...seams,
       nodeName: config.nodeName,
       nodeIp: config.nodeIp,
-      runtime: parts.runtime,
-      podNetwork: parts.network,
+      runtime,
+      podNetwork: parts.network && gatedNetwork(parts.network, gates),
       networkState: several,
       ...ofServer(config),
       stateFolder: home.path('node', 'kubelet'),
@@ -55,21 +61,24 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       leaseSeconds: nodeGraceSecondsOf(home.read()),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) =>
-        createKubeletServer({
+      server: (access) => {
+        podMetrics(page, access);
+        return createKubeletServer({
           access,
-          runtime: parts.runtime,
+          runtime,
+          metrics: () => page.text(),
           verify,
           tls,
           hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
           port: config.kubeletPort,
           clock: systemClock,
           log,
-        }),
+        });
+      },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, way, parts.proxy).then((shared) =>
-      startPartsOfPlugins(context, way, client, shared, several),
+    startServiceProxy(context, way, parts.proxy, page).then((shared) =>
+      startPartsOfPlugins(context, way, client, shared, { gates, filter: parts.filter, several }),
     ),
     startNodePluginHost(context, client, way),
   ]);
@@ -82,6 +91,7 @@ async function startServiceProxy(
   { config, log, scope }: RoleContext,
   way: NodeWay,
   proxy: ServiceProxy,
+  page: MetricsPage,
 ): Promise<InformerFactory> {
   const client = way.client('proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -90,7 +100,7 @@ async function startServiceProxy(
   scope.use(proxy);
   const { nodeName, podCidr } = config;
   const { clock } = seams;
-  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events }));
+  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events, page }));
   return informers;
 }
 
@@ -143,15 +153,16 @@ async function startPartsOfPlugins(
   way: NodeWay,
   client: Client,
   informers: InformerFactory,
-  network: HostNetwork | undefined,
+  { several, ...parts }: Omit<HostParts, 'host'> & { readonly several?: HostNetwork },
 ): Promise<void> {
-  if (!network) return startNodeParts(context, client, informers, way);
+  if (!several) return startNodeParts(context, client, informers, way, parts);
   const { signal } = context.scope;
   const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
   const start = async (): Promise<void> => {
-    const subnets = await Promise.race([network.subnets, stopped]);
+    const subnets = await Promise.race([several.subnets, stopped]);
     if (!subnets) return;
-    await startNodeParts(context, client, informers, way, { subnets, report: network.report });
+    const { report, setMtu } = several;
+    await startNodeParts(context, client, informers, way, { ...parts, host: { subnets, report, setMtu } });
   };
   // The node is registered meanwhile: only then it is given its subnets.
   void start().catch((error: unknown) => context.log.error('parts of plugins did not start', { error }));
