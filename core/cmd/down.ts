@@ -3,7 +3,7 @@ import { PintleError, systemExec } from '#base';
 import { type ComponentName, launch, readRunState } from './components.ts';
 import { askEngine, privateEngine } from './engine.ts';
 import { strangersIn } from './first-start.ts';
-import { type Config, type Home, openHome } from './home.ts';
+import { type Config, type Home, homeIsLab, labRecordName, openHome } from './home.ts';
 import { takeTurn } from './lock.ts';
 import { unregister } from './neighbours.ts';
 import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
@@ -13,6 +13,7 @@ import { createProgress, type Progress } from './progress.ts';
 export async function down(options: { home?: string; purge?: boolean; yes?: boolean }): Promise<void> {
   const home = openHome(options.home);
   const progress = createProgress();
+  if (existsSync(home.path(labRecordName))) throw homeIsLab(home.folder);
   if (!home.exists()) return withoutCluster(home, options.purge === true, progress);
   const config = home.read();
   if (options.purge && !options.yes) askToRemove(home);
