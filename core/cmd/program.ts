@@ -186,6 +186,7 @@ function pluginCommands(program: Command, catalog: Catalog): void {
     .option('--approve-dangerous', 'with install and upgrade: also rights that let it become somebody else')
     .option('--config <json>', 'with install, upgrade and dev: its configuration, a JSON object')
     .option('--nodes <names>', 'with install and upgrade: the nodes of a plugin for named-nodes, as a,b')
+    .option('--isolation <level>', 'with install and upgrade: a stronger level than it asks for: sandbox or container')
     .option('--digest <sha256:…>', 'with install and upgrade: what its bundle must be')
     .option('--against <folder>', 'with check: a former build (default: FOLDER/dist)')
     .option('--inspect', 'with dev: a debugger may attach')
