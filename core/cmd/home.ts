@@ -28,7 +28,26 @@ export interface Config {
   readonly store: string;
   /** A node that is not heard of for this long is NotReady. Absent: 10. May be changed by hand between two starts. */
   readonly nodeGraceSeconds?: number;
+  /** Pods leave a node that is NotReady after this long, unless they say otherwise. Absent: as upstream, 300; with several hosts 20. */
+  readonly evictAfterSeconds?: number;
+  /** `server`: others join this one. `agent`: a host that joined. Absent: a cluster of one host. */
+  readonly role?: 'server' | 'agent';
+  /** Of a server: addresses where other hosts reach it, the first for preference. */
+  readonly advertise?: readonly string[];
+  /** Of a server: its own node runs pods like any other. */
+  readonly schedulable?: boolean;
+  /** Built-in plugins, by name: what --enable and --disable said. */
+  readonly plugins?: Readonly<Record<string, boolean>>;
+  /** Of an agent: URLs of API servers. One that answers is stayed with. */
+  readonly servers?: readonly string[];
+  readonly joinedAt?: string;
+  /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
+  readonly hostId?: string;
 }
+/** Names the bridge, the tables and the labels of containers of one host. */
+export const hostIdOf = (config: Config): string => config.hostId ?? config.clusterId;
+/** Pods of other hosts are reached through an overlay, and every host has a subnet of its own. */
+export const isSeveralHosts = (config: Config): boolean => config.role !== undefined;
 /** The lease lasts as long and is renewed four times in it, so that one lost renewal is no reason for alarm. */
 export const nodeGraceSecondsOf = (config: Config): number => Math.max(4, config.nodeGraceSeconds ?? 10);
 
