@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import type { Exec } from '#base';
 import { parseFailures } from './batch.ts';
 import { deviceCommands } from './device.ts';
+import { linkLocalOfMac } from './names.ts';
 import { NeighbourTable } from './neighbours.ts';
 import { isInRange } from './prefix.ts';
 import { RouteTable, readRoutes, routeText } from './routes.ts';
@@ -145,6 +146,11 @@ test('a device is mended by what it lacks alone', () => {
     'address delete 10.9.0.0/32 dev w',
     'link set dev w up',
   ]);
+});
+
+test('a link-local address from a hardware address, as the kernel makes it', () => {
+  expect(linkLocalOfMac('0a:be:9b:4d:aa:31')).toBe('fe80::8be:9bff:fe4d:aa31');
+  expect(linkLocalOfMac('0a:d8:c2:8b:d7:cf')).toBe('fe80::8d8:c2ff:fe8b:d7cf');
 });
 
 test('ranges of a link', () => {
