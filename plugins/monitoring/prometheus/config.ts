@@ -34,13 +34,22 @@ export function prometheusConfig(way: Way): object {
   const shown = {
     scheme: 'https',
     tls_config: { ca_file: way.caFile },
-    authorization: { credentials_file: way.tokenFile },
+    authorization: { type: 'Bearer', credentials_file: way.tokenFile }, // the type is not filled in for discovery
   };
   const reached = { tls_config: shown.tls_config, authorization: shown.authorization };
-  // Prometheus 2.42 dials without end when it discovers over HTTP/2 (it keeps no connection, and its library then finds none usable).
+  // Prometheus 2.42 keeps no connection for discovery, and over HTTP/2 then dials without end.
   const discovered = (role: 'node' | 'pod') =>
     way.discovery === 'http'
-      ? { http_sd_configs: [{ url: `https://${host}/metrics/targets/${role}s`, enable_http2: false, ...reached }] }
+      ? {
+          http_sd_configs: [
+            {
+              url: `https://${host}/metrics/targets/${role}s`,
+              enable_http2: false,
+              refresh_interval: '30s',
+              ...reached,
+            },
+          ],
+        }
       : { kubernetes_sd_configs: [{ role, ...(way.server && { api_server: way.server, ...reached }) }] };
   const component = (job: string, path: string) => ({
     job_name: job,
