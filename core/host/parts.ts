@@ -51,7 +51,7 @@ function having<K extends 'api' | 'controllers' | 'node'>(
 /** Parts of the API server. Kinds that a part added go with it. */
 export const apiParts = (
   plugins: readonly BuiltinPlugin[],
-  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
+  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook' | 'cluster'> & {
     readonly hooks: AdmissionList;
   },
   seams: Seams,
@@ -66,6 +66,7 @@ export const apiParts = (
       reader: server.reader,
       schema: server.schema,
       callWebhook: server.callWebhook,
+      cluster: server.cluster,
       kit: server.kit,
       checkMetadata: server.checkMetadata,
       objects: partObjects(seams.client),

@@ -43,6 +43,11 @@ export interface ApiPartContext extends PartContext {
   };
   /** What the built-in kinds' strategies are made of. */
   readonly kit: StrategyKit;
+  /** What the cluster was made with. Absent in tests that need none of it. */
+  readonly cluster?: {
+    /** Pod addresses (CIDR), one for each family. */
+    readonly podRanges: readonly string[];
+  };
   /** Conversion and admission by others. Absent where the server cannot reach services. */
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */

@@ -104,7 +104,10 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+      {
+        ...{ kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+        cluster: { podRanges: [context.config.podCidr] },
+      },
       seamsOf(context, client),
     ),
   );
