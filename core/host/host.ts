@@ -9,7 +9,6 @@ import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } fro
 import { isNodeWide } from './placement.ts';
 import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
-import { uncarried } from './provides.ts';
 import {
   drainFinalizers,
   provisionIdentity,
@@ -367,7 +366,6 @@ export class PluginHost implements AsyncDisposable {
         until: timeText(this.options.clock.now() + entry.upgrade.untilMs - this.options.clock.monotonicMs()),
       },
       rolledBack: entry.rolledBack,
-      uncarried: running && uncarried(running.bundle.manifest.provides),
       hooks: this.#hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
       registered: running?.bundle.manifest,
     };

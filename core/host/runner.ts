@@ -3,7 +3,9 @@ import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, system
 import type { Client } from '#client';
 import {
   answerHooks,
+  answerNode,
   assumeKinds,
+  type Contributions,
   collect,
   commandFacts,
   Deadlines,
@@ -18,7 +20,15 @@ import { createClient } from '../client/http.ts';
 import { withConversion } from './hooks/conversion.ts';
 import { protocolVersion } from './manifest.ts';
 import { PluginMetrics } from './plugin-metrics.ts';
-import { beatEveryMs, type CommandWords, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
+import {
+  beatEveryMs,
+  type CommandWords,
+  callsOnChannelMax,
+  type FromPlugin,
+  hooksProtocol,
+  linesOf,
+  type ToPlugin,
+} from './protocol.ts';
 import { providesOf } from './provides.ts';
 
 /**
@@ -87,6 +97,10 @@ export async function record(plugin: Plugin): Promise<unknown> {
     ...listed('commands', contributions.commands.map(commandFacts)),
     ...listed('panels', contributions.panels),
     ...listed('metrics', metrics.facts()),
+    ...listed(
+      'networks',
+      contributions.networks.map((one) => ({ name: one.name, overheadBytes: one.overheadBytes })),
+    ),
   };
 }
 
@@ -133,7 +147,7 @@ export async function serve(
         nodeName: message.nodeName,
       }),
     );
-    if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
+    if (message.hooks !== undefined) scope.use(await answerHost(name, prepared.contributions));
     if (message.standby) await prepared.sync();
     else await prepared.activate();
     send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
@@ -158,11 +172,16 @@ async function runCommand(
 }
 
 /** Calls of the host come over descriptor 3, the socket pair that this process was started with. */
-const answerHost = (name: string, answer: (method: string, body: unknown) => Promise<unknown>) =>
-  channelOfFd(3, {
+function answerHost(name: string, contributions: Contributions): ReturnType<typeof channelOfFd> {
+  const hooks = answerHooks(contributions);
+  const node = answerNode(contributions, systemClock);
+  return channelOfFd(3, {
     clock: systemClock,
-    answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
+    callsMax: callsOnChannelMax,
+    answer: (method, body) =>
+      method === 'hello' ? { protocol: hooksProtocol, name } : (node(method, body) ?? hooks(method, body)),
   });
+}
 
 async function beat(
   send: (message: FromPlugin) => void,

@@ -1,6 +1,7 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
+import type { NetworkBackend } from '#net/backend';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
 import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
@@ -61,6 +62,15 @@ export interface ControllerSpecs {
 }
 export const isPlugin = (part: ControllersPart): part is Plugin => 'setup' in part;
 
+/** The network backends of this node: the platform's own, and those of installed plugins, which come and go. */
+export interface NetworkBackends {
+  names(): readonly string[];
+  /** The same object as long as it is there; after an upgrade of its plugin as well. */
+  get(name: string): NetworkBackend | undefined;
+  /** One came, went, or answers again: `prepare` and `sync` are due. */
+  onChange(handler: () => void): Disposable;
+}
+
 /** `node.ts`, in each node process. */
 export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
@@ -77,6 +87,7 @@ export interface NodePartContext extends PartContext {
     /** Every address of this host now. */
     ownAddresses(): readonly string[];
   };
+  readonly backends: NetworkBackends;
   /** The machine, for parts that run programs of others. */
   readonly machine: {
     readonly files: Files;

@@ -9,6 +9,7 @@ import { startKubelet } from '../../kubelet/kubelet.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
+import { createCarried } from '../carried.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
@@ -22,6 +23,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
   const parts = await createNodeParts(home, config, log);
   scope.use(parts.runtime);
+  const carried = createCarried(config, log);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -62,8 +64,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
         }),
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared)),
-    startNodePluginHost(context, client),
+    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared, carried.backends)),
+    startNodePluginHost(context, client, carried.contributions),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { messageOf, programOnPath, programPath, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
+import type { ApiPartContext, Metrics, NetworkBackends, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
@@ -14,6 +14,7 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import type { NodeContributions } from '../../host/carried/contributions.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
@@ -154,7 +155,11 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
 }
 
 /** The instances of plugins on this node, as the node itself. */
-export async function startNodePluginHost({ home, config, log, scope }: RoleContext, client: Client): Promise<void> {
+export async function startNodePluginHost(
+  { home, config, log, scope }: RoleContext,
+  client: Client,
+  contributions: NodeContributions,
+): Promise<void> {
   const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
@@ -170,6 +175,7 @@ export async function startNodePluginHost({ home, config, log, scope }: RoleCont
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
       clusterId: config.clusterId,
+      contributions,
     }),
   );
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -188,11 +194,17 @@ const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
 
 /** `informers`: of the service proxy. */
-export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+export function startNodeParts(
+  context: RoleContext,
+  client: Client,
+  informers: InformerFactory,
+  backends: NetworkBackends,
+): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
+    backends,
     network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses },
     machine: {
       files: systemFiles,
