@@ -71,6 +71,14 @@ export interface NetworkBackends {
   onChange(handler: () => void): Disposable;
 }
 
+/** An address that a link of this host has, with its prefix. */
+export interface HostAddress {
+  readonly link: string;
+  /** `192.0.2.7/24` */
+  readonly cidr: string;
+  readonly mtuBytes: number;
+}
+
 /** `node.ts`, in each node process. */
 export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
@@ -88,6 +96,15 @@ export interface NodePartContext extends PartContext {
     ownAddresses(): readonly string[];
   };
   readonly backends: NetworkBackends;
+  /** Where this host stands among the others. Absent where there are none. */
+  readonly underlay?: {
+    /** By which this host was made known to the cluster. */
+    readonly nodeIp: string;
+    /** The addresses of the host now, read from the machine. */
+    links(): Promise<readonly HostAddress[]>;
+    /** The largest packet that pods are to send, those that run as well. Absent where pods have no links of their own. */
+    setPodMtu?(mtuBytes: number): Promise<void>;
+  };
   /** The machine, for parts that run programs of others. */
   readonly machine: {
     readonly files: Files;

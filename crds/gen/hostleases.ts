@@ -46,7 +46,9 @@ export interface HostLeaseStatus {
   /** What serves the backend on it and why, such as `wireguard-go, the kernel has no wireguard`. */
   implementation?: string;
   /** Backends whose peers are in force on it. */
-  applied?: string[];
+  applied?: HostLeaseStatusAppliedItem[];
+  /** Which secret for pre-shared keys it holds; it tells nothing about the secret. */
+  secretMark?: string;
   /** Of its keys. */
   rotation?: HostLeaseStatusRotation;
   /** Counts of its peers. The first 64 that cannot be reached are named. */
@@ -58,12 +60,20 @@ export interface HostLeaseStatus {
   conditions?: HostLeaseStatusConditionsItem[];
 }
 
+export interface HostLeaseStatusAppliedItem {
+  backend: string;
+  /** A sum over the peers that were looked at and their facts, to be compared. */
+  peersMark: string;
+  /** False receives only. */
+  sends: boolean;
+}
+
 /** Of its keys. */
 export interface HostLeaseStatusRotation {
   lastTime?: string;
   /** The value of the annotation net.pintle.dev/rotate that it has answered. */
   request?: string;
-  phase?: 'Idle' | 'Announced' | 'Switched';
+  phase?: 'Idle' | 'Announced';
 }
 
 /** Counts of its peers. The first 64 that cannot be reached are named. */

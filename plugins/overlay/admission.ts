@@ -40,6 +40,7 @@ export function overlayAdmission(reader: Reader, clock: Clock): AdmissionHook {
       if (type === overlayNetworkKind.type) return checkNetwork(request, reader);
       if (type !== hostLeaseKind.type) return;
       checkWriter(request);
+      if (request.operation === 'DELETE') reserved.delete(request.name); // it was there, and will not be
       const next = request.object as HostLease | undefined;
       if (!next || request.subresource !== '') return;
       const found = leaseMistakes(next, request.current as HostLease | undefined, reader, held);

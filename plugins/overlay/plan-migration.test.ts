@@ -1,22 +1,47 @@
 import { expect, test } from 'bun:test';
 import type { HostLease, OverlayStatus } from './kinds.ts';
 import { dutiesOf, planMigration } from './plan-migration.ts';
+import { markOf } from './plan-peers.ts';
 
-const lease = (name: string, sends: string, others: string[] = [], applied = [sends, ...others], ready = 'True') =>
-  ({
-    metadata: { name },
-    spec: {
-      subnets: ['10.44.0.0/24'],
-      backend: sends,
-      offers: others.map((backend) => ({ backend, endpoint: '192.0.2.1' })),
-    },
+interface Played {
+  readonly name: string;
+  readonly sends: string;
+  readonly others: readonly string[];
+  readonly applied: readonly string[];
+  readonly ready: string;
+}
+const endpoint = '192.0.2.1';
+const lease = (
+  name: string,
+  sends: string,
+  others: string[] = [],
+  applied = [sends, ...others],
+  ready = 'True',
+): Played => ({ name, sends, others, applied, ready });
+
+/** Each host has applied what all others offer now, of the backends that it says. */
+function leasesOf(hosts: readonly Played[]): HostLease[] {
+  const offering = (backend: string) => hosts.filter(({ sends, others }) => [sends, ...others].includes(backend));
+  return hosts.map(({ name, sends, others, applied, ready }) => ({
+    ...({ apiVersion: 'net.pintle.dev/v1', kind: 'HostLease', metadata: { name } } as const),
+    spec: { subnets: [], backend: sends, endpoint, offers: others.map((backend) => ({ backend, endpoint })) },
     status: {
-      applied,
-      conditions: [{ type: 'Ready', status: ready, reason: '', message: '', lastTransitionTime: '' }],
+      applied: applied.map((backend) => {
+        const peers = offering(backend).filter((one) => one.name !== name);
+        const peersMark = String(markOf(peers.map((one) => ({ node: one.name, endpoint, data: {} }))));
+        return { backend, peersMark, sends: backend === sends };
+      }),
+      conditions: [{ type: 'Ready', status: ready as 'True', reason: '', message: '', lastTransitionTime: '' }],
     },
-  }) as unknown as HostLease;
-const plan = (status: OverlayStatus, wanted: string, leases: HostLease[], down: string[] = []) =>
-  planMigration({ settings: { backend: wanted }, status, leases, isLive: (name) => !down.includes(name) });
+  }));
+}
+const plan = (status: OverlayStatus, wanted: string, hosts: Played[], down: string[] = []) =>
+  planMigration({
+    settings: { backend: wanted },
+    status,
+    leases: leasesOf(hosts),
+    isLive: (name) => !down.includes(name),
+  });
 
 const preparing = { backend: 'vxlan', phase: 'Preparing', next: 'wireguard' } as const;
 const switching = { backend: 'vxlan', phase: 'Switching', next: 'wireguard' } as const;
@@ -42,6 +67,17 @@ test('a move, step by step', () => {
     waitingFor: ['b'],
   });
   expect(plan(removing, 'wireguard', [clean, clean])).toEqual(settled);
+});
+
+test('nobody sends by what a host that came late is not known by', () => {
+  const hosts = leasesOf([lease('a', 'vxlan', ['wireguard']), lease('b', 'vxlan', ['wireguard'])]);
+  const [late] = leasesOf([lease('c', 'vxlan', ['wireguard'])]);
+  const input = { settings: { backend: 'wireguard' }, status: preparing, isLive: () => true };
+  expect(planMigration({ ...input, leases: hosts })).toEqual(switching);
+  expect(planMigration({ ...input, leases: [...hosts, late!] })).toEqual({ ...preparing, waitingFor: ['a', 'b', 'c'] });
+  const changed = structuredClone(hosts);
+  changed[0]!.spec.offers![0]!.data = { publicKey: 'another' };
+  expect(planMigration({ ...input, leases: changed })).toEqual({ ...preparing, waitingFor: ['b'] });
 });
 
 test('a host that is down holds nobody up; one that is not ready does', () => {

@@ -1,4 +1,5 @@
 import { type HostLease, isReadyLease, type OverlaySettings, type OverlayStatus } from './kinds.ts';
+import { factsOf, markOf } from './plan-peers.ts';
 
 type Move = Pick<OverlayStatus, 'backend' | 'phase' | 'next' | 'previous' | 'waitingFor'>;
 const namedMax = 20;
@@ -45,18 +46,32 @@ export function planMigration({ settings, status, leases, isLive }: MigrationInp
   if (phase === 'Settled') return wanted === backend ? stay([]) : { backend, phase: 'Preparing', next: wanted };
   if (phase === 'Preparing') {
     if (wanted !== next) return { backend, phase: 'Removing', ...(next ? { previous: next } : {}) };
-    const waiting = lacking((lease) => isReadyLease(lease) && offers(lease, next) && hasApplied(lease, next));
+    const knowsAll = peersKnown(leases, next ?? '');
+    const waiting = lacking((lease) => isReadyLease(lease) && knowsAll(lease));
     return waiting.length > 0 ? stay(waiting) : { backend, phase: 'Switching', next };
   }
   if (phase === 'Switching' && next) {
-    const waiting = lacking((lease) => isReadyLease(lease) && lease.spec.backend === next);
+    const waiting = lacking((lease) => isReadyLease(lease) && appliedOf(lease, next)?.sends === true);
     return waiting.length > 0 ? stay(waiting) : { backend: next, phase: 'Removing', previous: backend };
   }
-  const waiting = previous ? lacking((lease) => !hasApplied(lease, previous)) : [];
+  const waiting = previous ? lacking((lease) => appliedOf(lease, previous) === undefined) : [];
   return waiting.length > 0 ? stay(waiting) : { backend, phase: 'Settled' };
 }
 
-const offers = ({ spec }: Readonly<HostLease>, backend: string | undefined): boolean =>
-  spec.backend === backend || (spec.offers ?? []).some((offer) => offer.backend === backend);
-const hasApplied = ({ status }: Readonly<HostLease>, backend: string | undefined): boolean =>
-  backend !== undefined && (status?.applied ?? []).includes(backend);
+const appliedOf = ({ status }: Readonly<HostLease>, backend: string | undefined) =>
+  status?.applied?.find((one) => one.backend === backend);
+
+/** Whether a host has made the backend ready, and accepts every other one that has by what it says now. */
+function peersKnown(leases: readonly Readonly<HostLease>[], backend: string): (lease: Readonly<HostLease>) => boolean {
+  const marks = new Map<string, number>();
+  for (const lease of leases) {
+    const facts = factsOf(lease, backend);
+    const node = lease.metadata.name!;
+    if (facts) marks.set(node, markOf([{ node, ...facts }]));
+  }
+  const all = [...marks.values()].reduce((sum, mark) => sum ^ mark, 0);
+  return (lease) => {
+    const own = marks.get(lease.metadata.name!);
+    return own !== undefined && appliedOf(lease, backend)?.peersMark === String((all ^ own) >>> 0);
+  };
+}

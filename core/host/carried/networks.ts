@@ -1,5 +1,5 @@
 import { type Log, messageOf, PintleError } from '#base';
-import type { Lease, LocalHost, NetworkBackend, SyncReport } from '#net/backend';
+import type { Lease, LocalHost, NetworkBackend, Prepared, SyncOptions, SyncReport } from '#net/backend';
 import { checkWork } from '#net/wanted/check';
 import type { WorkApplier, WorkReport } from '#net/wanted/device';
 import type { LinkFacts, NetworkWork, WorkMistake } from '#net/wanted/list';
@@ -58,7 +58,14 @@ export class CarriedNetworks implements NetworkBackends {
 
 /** A backend that a plugin computes and the node applies. What is in force stays when the plugin does not answer. */
 class CarriedNetwork implements NetworkBackend {
-  #local: { readonly host: LocalHost; readonly work: NetworkWork; readonly made: readonly LinkFacts[] } | undefined;
+  #local:
+    | {
+        readonly host: LocalHost;
+        readonly work: NetworkWork;
+        readonly made: readonly LinkFacts[];
+        readonly data: Lease['data'];
+      }
+    | undefined;
   #peers: readonly Lease[] = [];
   constructor(
     readonly name: string,
@@ -67,7 +74,7 @@ class CarriedNetwork implements NetworkBackend {
     private readonly options: Pick<NetworksOptions, 'contributions' | 'podRanges'>,
   ) {}
 
-  async prepare(host: LocalHost): Promise<Pick<Lease, 'endpoint' | 'data'>> {
+  async prepare(host: LocalHost): Promise<Prepared> {
     const { contributions } = this.options;
     const name = this.name;
     const said = await contributions.ask('networks', name, 'network.prepare', { name, local: host }, askMsMax);
@@ -78,10 +85,10 @@ class CarriedNetwork implements NetworkBackend {
     const { made } = report;
     const facts = await contributions.ask('networks', name, 'network.publish', { name, local: host, made }, askMsMax);
     const { endpoint, data } = checkFacts(name, facts, host);
-    this.#local = { host, work, made };
-    return { endpoint, data };
+    this.#local = { host, work, made, data };
+    return { endpoint, data, podMtuBytes: host.underlayMtuBytes - this.overheadBytes };
   }
-  async sync(peers: readonly Lease[]): Promise<SyncReport> {
+  async sync(peers: readonly Lease[], { standby = false }: SyncOptions = {}): Promise<SyncReport> {
     const { contributions } = this.options;
     const { name } = this;
     const local = this.#local;
@@ -91,7 +98,9 @@ class CarriedNetwork implements NetworkBackend {
     const { work: wanted, rejected } = readAnswer(name, said, peers);
     const links = local.work.links ?? [];
     const work = this.#checked(wanted, { local: local.host, peers, links });
-    const report = await this.applier.apply(merged(local.work, work), local.host);
+    // Standing by, another backend has the routes: all else is in force, so that what comes is received.
+    const applied = standby ? { ...work, routes: [] } : work;
+    const report = await this.applier.apply(merged(local.work, applied), local.host);
     const before = new Map(this.#peers.map((peer) => [peer.node, JSON.stringify(peer)]));
     const now = new Map(peers.map((peer) => [peer.node, JSON.stringify(peer)]));
     this.#peers = peers;
@@ -100,6 +109,7 @@ class CarriedNetwork implements NetworkBackend {
       changed: [...now].filter(([node, text]) => before.has(node) && before.get(node) !== text).map(([node]) => node),
       removed: [...before.keys()].filter((node) => !now.has(node)),
       rejected: [...rejected, ...failedPeers(report, peers)],
+      data: local.data,
     };
   }
 
