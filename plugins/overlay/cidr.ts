@@ -66,7 +66,7 @@ function parseAddress(text: string): Address | undefined {
 }
 function fourBytes(text: string): bigint | undefined {
   if (!/^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/.test(text)) return undefined;
-  return text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n);
+  return BigInt(text.split('.').reduce((sum, part) => sum * 256 + Number(part), 0));
 }
 function eightGroups(text: string): bigint | undefined {
   const halves = text.split('::');
@@ -76,7 +76,7 @@ function eightGroups(text: string): bigint | undefined {
   if (halves.length === 2 ? zeros < 1 : zeros !== 0) return undefined;
   const groups = [...head, ...Array.from({ length: zeros }, () => '0'), ...tail];
   if (!groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined;
-  return groups.reduce((sum, group) => sum * 65_536n + BigInt(`0x${group}`), 0n);
+  return BigInt(`0x${groups.map((group) => group.padStart(4, '0')).join('')}`);
 }
 function addressText(family: 4 | 6, value: bigint): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');

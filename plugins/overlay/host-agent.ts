@@ -37,7 +37,8 @@ interface Active {
   readonly backend: network.NetworkBackend;
   readonly prepared: network.Prepared;
   readonly report?: network.SyncReport;
-  /** Of the peers that it was told of. */
+  /** That it was told of, and their mark. */
+  readonly peers: readonly network.Lease[];
   readonly mark: string;
   readonly rejected: readonly { readonly node: string; readonly reason: string }[];
 }
@@ -172,21 +173,21 @@ export class HostAgent {
     const local = { node: nodeName, subnets: lease.spec.subnets, endpoint, underlayMtuBytes: mtuBytes };
     const known = this.#prepared.get(name);
     if (known?.local === JSON.stringify(local))
-      return { name, backend, prepared: known.prepared, rejected: [], mark: '' };
-    const others = planPeers(lease, this.#leases.cache.list(), name).peers;
+      return { name, backend, prepared: known.prepared, peers: [], rejected: [], mark: '' };
+    const others = planPeers(lease, this.#leases.cache.list(), name);
     const prepared = await backend.prepare(local, others);
     this.#prepared.set(name, { local: JSON.stringify(local), prepared });
-    return { name, backend, prepared, rejected: [], mark: '' };
+    return { name, backend, prepared, peers: [], rejected: [], mark: '' };
   }
 
   async #sync(active: Active, lease: Readonly<HostLease>, duties: Duties): Promise<Active> {
     const { name, backend } = active;
-    const { peers, rejected } = planPeers(lease, this.#leases.cache.list(), name);
+    const peers = planPeers(lease, this.#leases.cache.list(), name);
     const report = await backend.sync(peers, { standby: name !== duties.send }).catch((error: unknown) => {
       this.#prepared.delete(name); // its device may be gone: from the beginning next time
       throw error;
     });
-    return { ...active, report, rejected: [...rejected, ...report.rejected], mark: String(markOf(peers)) };
+    return { ...active, report, peers, rejected: report.rejected, mark: String(markOf(peers)) };
   }
 
   async #publish(lease: Readonly<HostLease>, duties: Duties, active: readonly Active[]): Promise<void> {
@@ -267,7 +268,7 @@ export class HostAgent {
     const { settings, lease, duties, active, failures, links } = found;
     const now = timeText(context.clock.now());
     const sends = active.find(({ name }) => name === duties.send);
-    const peers = sends ? planPeers(lease, this.#leases.cache.list(), sends.name).peers : [];
+    const peers = sends?.peers ?? [];
     const sights = await sends?.backend.sights?.().catch(() => undefined);
     if (!this.#hasRemembered) this.#health.remember(lease.status?.peers?.unreachable ?? []);
     this.#hasRemembered = true;

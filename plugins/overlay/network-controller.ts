@@ -29,6 +29,9 @@ export const networkController: ControllerSpec<OverlayNetwork> = {
       await assignRelays(leases, isLive, context);
       const { status = {} } = network;
       const move = planMigration({ settings: network.spec, status, leases, isLive });
+      const hasMoved = status.backend !== move.backend || status.phase !== move.phase;
+      if (!hasMoved && isTooSoon(context)) return { requeueAfterMs: countEveryMs };
+      countedAt.set(context.informers, context.clock.monotonicMs());
       const next: OverlayStatus = {
         ...{ observedGeneration: network.metadata.generation ?? 0, ...move },
         hosts: {
@@ -38,14 +41,9 @@ export const networkController: ControllerSpec<OverlayNetwork> = {
         freeSubnets: freeOf(network, leases),
         ...(status.conditions ? { conditions: status.conditions } : {}),
       };
-      const hasMoved = status.backend !== next.backend || status.phase !== next.phase;
-      const isSame = Bun.deepEquals(sorted(status), sorted(next));
-      if (!isSame) {
-        if (!hasMoved && isTooSoon(context)) return { requeueAfterMs: countEveryMs };
+      if (!Bun.deepEquals(sorted(status), sorted(next)))
         await context.client.update(overlayNetworkKind, { ...network, status: next }, { subresource: 'status' });
-        countedAt.set(context.informers, context.clock.monotonicMs());
-        if (hasMoved) tell(network, next, context);
-      }
+      if (hasMoved) tell(network, next, context);
       return move.phase === 'Settled' ? undefined : { requeueAfterMs: lookEveryMs };
     },
   },
@@ -55,7 +53,7 @@ const nameOf = ({ metadata }: Readonly<HostLease>): string => metadata.name!;
 const sorted = (status: object): object =>
   Object.fromEntries(Object.entries(status).sort(([left], [right]) => (left < right ? -1 : 1)));
 
-/** When this process wrote the counts last. */
+/** When this process counted last. */
 const countedAt = new WeakMap<object, number>();
 const isTooSoon = ({ informers, clock }: ReconcileContext): boolean =>
   clock.monotonicMs() - (countedAt.get(informers) ?? Number.NEGATIVE_INFINITY) < countEveryMs;

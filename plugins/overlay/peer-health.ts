@@ -8,7 +8,10 @@ const patienceMs = 45_000; // longer than a keepalive and the tries that follow 
  * something about it changes.
  */
 export class PeerHealth {
-  readonly #known = new Map<string, { readonly facts: string; readonly sinceMs: number }>();
+  readonly #known = new Map<
+    string,
+    { readonly facts: Pick<network.Lease, 'endpoint' | 'data'>; readonly sinceMs: number }
+  >();
   readonly #unreachable = new Set<string>();
 
   /** Names of peers that do not answer, sorted. `sights` undefined: the backend cannot tell, and everybody counts as reached. */
@@ -25,9 +28,9 @@ export class PeerHealth {
     }
     const heard = new Map(sights.map(({ node, lastHandshake }) => [node, lastHandshake ?? 0]));
     for (const { node, endpoint, data, relayVia } of peers) {
-      const facts = JSON.stringify([endpoint, data]);
+      const facts = { endpoint, data };
       const before = this.#known.get(node);
-      if (before?.facts !== facts) {
+      if (before?.facts.data !== data && !Bun.deepEquals(before?.facts, facts)) {
         const wasCut = this.#unreachable.has(node) && before === undefined;
         this.#known.set(node, { facts, sinceMs: now.monotonicMs });
         if (!wasCut) this.#unreachable.delete(node);

@@ -1,14 +1,7 @@
 import type { network } from '#sdk';
-import { holderOf } from './allocate.ts';
 import type { HostLease } from './kinds.ts';
 import { relayOf } from './plan-relays.ts';
 
-export interface PeersPlan {
-  /** For the backend: everybody else who has made it ready. */
-  readonly peers: readonly network.Lease[];
-  /** Hosts whose leases cannot be used; the others are served. */
-  readonly rejected: readonly { readonly node: string; readonly reason: string }[];
-}
 /** By backend: what a host has published of it, first or further one. */
 export function factsOf(
   { spec }: Readonly<HostLease>,
@@ -29,36 +22,27 @@ export function factsOf(
 }
 
 /**
- * The whole set of a host's peers, from all leases. A host that has published nothing yet is no peer and no mistake. What the
- * API server should have refused is refused here again: a subnet of this host's own, or of a host that had it before. Pure.
+ * The whole set of a host's peers, for one backend: everybody else who has made it ready, in order. A host that has published
+ * nothing yet is no peer and no mistake. Subnets that overlap are refused by the API server, and again by the backend. Pure.
  */
 export function planPeers(
   self: Readonly<HostLease>,
   leases: readonly Readonly<HostLease>[],
   backend: string,
-): PeersPlan {
-  const peers: network.Lease[] = [];
-  const rejected: { node: string; reason: string }[] = [];
+): readonly network.Lease[] {
   const own = self.metadata.name!;
-  const others = leases.filter(({ metadata }) => metadata.name !== own).toSorted(byName);
-  const reachable = new Set(others.filter((lease) => factsOf(lease, backend) && !relayOf(self, lease)).map(nameOf));
-  for (const lease of others) {
-    const facts = factsOf(lease, backend);
-    if (!facts) continue;
-    const node = nameOf(lease);
-    const { subnets } = lease.spec;
-    if (holderOf(subnets, [[own, self.spec.subnets]])) {
-      rejected.push({ node, reason: `its subnets ${subnets.join(', ')} are this host's own` });
-      continue;
-    }
-    const relay = relayOf(self, lease);
-    const { endpoint, data } = facts;
+  const others = leases.filter((lease) => nameOf(lease) !== own && factsOf(lease, backend)).toSorted(byName);
+  const isRelayed = (self.status?.peers?.unreachable ?? []).length > 0;
+  const direct = new Set(isRelayed ? others.filter((lease) => !relayOf(self, lease)).map(nameOf) : []);
+  return others.map((lease) => {
+    const { endpoint, data } = factsOf(lease, backend)!;
+    const relay = isRelayed ? relayOf(self, lease) : undefined;
     // A relay that is not there yet, or has gone: tried directly, which is at least as good.
-    const relayVia = relay !== undefined && reachable.has(relay) ? { relayVia: relay } : {};
-    peers.push({ node, subnets, endpoint, backend, data, ...relayVia });
-  }
-  return { peers, rejected };
+    const relayVia = relay !== undefined && direct.has(relay) ? { relayVia: relay } : {};
+    return { node: nameOf(lease), subnets: lease.spec.subnets, endpoint, backend, data, ...relayVia };
+  });
 }
+
 /** One number for a set of hosts and what each has published of the backend, whatever the order: equal sets have equal marks. */
 export function markOf(hosts: readonly Pick<network.Lease, 'node' | 'endpoint' | 'data'>[]): number {
   let mark = 0;
