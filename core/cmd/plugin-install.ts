@@ -8,7 +8,7 @@ import type { Client } from '#client';
 import { type Bundle, readBundle } from '../host/bundle.ts';
 import { configMistakes } from '../host/config-check.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from '../host/kind.ts';
-import { manifestFile, parseManifest } from '../host/manifest.ts';
+import { type Isolation, isolations, isWeaker, manifestFile, parseManifest } from '../host/manifest.ts';
 import { nodePowers } from '../host/provides.ts';
 import { dangerous, unapproved } from '../host/rbac.ts';
 import { bundleFolder } from '../host/verify.ts';
@@ -39,6 +39,7 @@ export async function install(source: string, options: PluginOptions, mustExist 
     confirmNeeds(bundle, former?.spec?.approvedNeeds, options);
     confirmPowers(bundle, await powersNow(home, former), options);
     const nodes = nodesOf(bundle, options.nodes, former);
+    const isolation = isolationOf(bundle, options.isolation);
     await keep(home, bundle);
     await write(client, former, {
       name,
@@ -49,6 +50,7 @@ export async function install(source: string, options: PluginOptions, mustExist 
         approvedNeeds: needs,
         ...(config ? { config } : {}),
         ...(nodes ? { nodes } : {}),
+        ...(isolation ? { isolation } : {}),
       },
     });
     const doing = former
@@ -78,6 +80,19 @@ function nodesOf({ manifest }: Bundle, text: string | undefined, former: PluginO
       'leave --nodes out',
     );
   return names.length > 0 ? { names } : undefined;
+}
+
+/** What --isolation says. Throws PLUGIN_REFUSED for what is no level, or a weaker one. */
+function isolationOf({ manifest }: Bundle, text: string | undefined): Isolation | undefined {
+  const level = isolations.find((one) => one === text);
+  if (text === undefined || (level && !isWeaker(level, manifest.isolation))) return level;
+  throw new PintleError(
+    'PLUGIN_REFUSED',
+    level
+      ? `${manifest.name} asks for isolation ${manifest.isolation}, which is stronger than ${level}`
+      : `there is no isolation ${text}`,
+    `leave --isolation out, or name one of: ${isolations.filter((one) => !isWeaker(one, manifest.isolation)).join(', ')}`,
+  );
 }
 
 /** An older version is not slipped in as an upgrade. */

@@ -4,6 +4,7 @@ import { messageOf } from '#base';
 import { type ControllerSpec, specOf } from '#sdk';
 import type { NodeContributions } from './carried/contributions.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
+import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
 import { StepError } from './status.ts';
 import { approved, verified } from './verify.ts';
@@ -148,6 +149,7 @@ export class NodePluginHost implements AsyncDisposable {
         'this version runs in the cluster: uninstall the other first',
       );
     const isolation = approved(bundle, spec);
+    await mustGive(isolation, options);
     const standby = entry.running?.instance.state.phase === 'Active';
     if (!standby) await this.#stop(entry);
     await entry.draining; // it may hold the slot

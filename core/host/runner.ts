@@ -1,5 +1,15 @@
 import { apiVersionOf } from '#api';
-import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
+import {
+  type ChannelOptions,
+  channelOfFd,
+  createLog,
+  dialChannel,
+  type Log,
+  messageOf,
+  Scope,
+  systemClock,
+  systemRandom,
+} from '#base';
 import type { Client } from '#client';
 import {
   answerHooks,
@@ -147,7 +157,7 @@ export async function serve(
         nodeName: message.nodeName,
       }),
     );
-    if (message.hooks !== undefined) scope.use(await answerHost(name, prepared.contributions));
+    if (message.hooks !== undefined) scope.use(await answerHost(name, message.hooksSocket, prepared.contributions));
     if (message.standby) await prepared.sync();
     else await prepared.activate();
     send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
@@ -171,16 +181,17 @@ async function runCommand(
   send({ type: 'done' });
 }
 
-/** Calls of the host come over descriptor 3, the socket pair that this process was started with. */
-function answerHost(name: string, contributions: Contributions): ReturnType<typeof channelOfFd> {
+/** Calls of the host come over a socket that it listens on, or over descriptor 3, which this process was started with. */
+function answerHost(name: string, socket: string | undefined, contributions: Contributions) {
   const hooks = answerHooks(contributions);
   const node = answerNode(contributions, systemClock);
-  return channelOfFd(3, {
+  const options: ChannelOptions = {
     clock: systemClock,
     callsMax: callsOnChannelMax,
     answer: (method, body) =>
       method === 'hello' ? { protocol: hooksProtocol, name } : (node(method, body) ?? hooks(method, body)),
-  });
+  };
+  return socket === undefined ? channelOfFd(3, options) : dialChannel(socket, options);
 }
 
 async function beat(

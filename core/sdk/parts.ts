@@ -2,6 +2,7 @@ import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { NetworkBackend } from '#net/backend';
+import type { PacketFilter } from '#net/packet-filter';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
 import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
@@ -53,6 +54,8 @@ export interface ApiPartContext extends PartContext {
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
   admit(hook: AdmissionHook): void;
+  /** Answers GET of a path outside resources, such as `/metrics/state`, for those who may read it; withdrawn with the part. */
+  serve(path: string, answer: () => Response | Promise<Response>): void;
 }
 
 /** `plugin.ts`, in the controllers process: either written with plugin(), or core-style controllers. */
@@ -83,6 +86,14 @@ export interface HostAddress {
 export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
 }
+/**
+ * Asked with each pod of this host that has been given its addresses, before anything of it runs. A rejection is why the
+ * pod does not start yet; it is asked again later. Bounded by the caller.
+ */
+export type PodGate = (
+  pod: { readonly uid: string; readonly namespace: string; readonly name: string; readonly ips: readonly string[] },
+  signal: AbortSignal,
+) => Promise<void>;
 export interface NodePartContext extends PartContext {
   /** Shared with the service proxy, with its rights: services, endpoint slices and nodes are held once. */
   readonly informers: InformerFactory;
@@ -94,6 +105,12 @@ export interface NodePartContext extends PartContext {
     readonly podRanges: readonly string[];
     /** Every address of this host now. */
     ownAddresses(): readonly string[];
+    /** For one part, which does not dispose of it. Absent where pods have no addresses of their own. */
+    readonly filter?: PacketFilter;
+  };
+  readonly pods: {
+    /** Until it is disposed of, every pod that comes passes this gate. Several gates are passed at the same time. */
+    gate(gate: PodGate): Disposable;
   };
   readonly backends: NetworkBackends;
   /** Where this host stands among the others. Absent where there are none. */

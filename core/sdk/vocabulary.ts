@@ -4,6 +4,20 @@ export { messageOf, randomUuid, Scope, timeText } from '#base';
 export type { Client, Informer, InformerFactory } from '#client';
 /** Words of net/backend.ts. */
 export type * as network from '#net/backend';
+export type {
+  AllowRule,
+  Direction,
+  ElementChange,
+  Family,
+  FilterChain,
+  FilterChange,
+  FilterMatch,
+  PacketFilter,
+  PortRange,
+  Protocol,
+  SetKind,
+} from '../../net/packet-filter.ts';
+export { familyOf, floodedRanges, standingNames } from '../../net/packet-filter.ts';
 export * from '../api/facts.ts';
 /** Every type of the API, for the rarer ones: `api.Container`. */
 export type * as api from '../api/gen/types.ts';

@@ -29,8 +29,8 @@ test('a list of all that there is', () => {
   const work = {
     links,
     addresses: [
-      { link: 'vx', address: '10.244.1.0/32' },
-      { link: 'wg', address: 'fd00:1::1/64' },
+      { link: 'vx', address: '10.244.1.0' },
+      { link: 'wg', address: 'fd00:1::1' },
     ],
     routes: [
       { to: '10.244.2.0/24', link: 'vx', via: '10.244.2.0' },
@@ -56,7 +56,10 @@ test('a list of all that there is', () => {
 
 const route = (to: unknown, more: object = { link: 'vx' }) => ({ links, routes: [{ to, ...more }] });
 const address = (text: unknown) => ({ links, addresses: [{ link: 'vx', address: text }] });
-const wireguard = (more: object) => ({ links, peers: [{ link: 'wg', publicKey: key, allowed: [], ...more }] });
+const wireguard = (more: object) => ({
+  links,
+  peers: [{ link: 'wg', publicKey: key, endpoint: { ip: '192.0.2.2', port: 51_820 }, allowed: [], ...more }],
+});
 test.each<[string, unknown, string]>([
   ['no list', 'ip link add x', 'it is no list of work'],
   ['a command', { commands: ['reboot'] }, 'commands: there is no such work'],
@@ -95,10 +98,10 @@ test.each<[string, unknown, string]>([
   ['a hop that is no peer', route('10.244.2.0/24', { via: '192.0.2.9' }), 'routes[0].via: "192.0.2.9" is no peer'],
   ['a hop outside', route('10.244.2.0/24', { link: 'vx', via: '192.0.2.2' }), 'routes[0].via: '],
   ['no hop at all', route('10.244.2.0/24', {}), 'routes[0].via: '],
-  ['a loopback address', address('127.0.0.1/8'), 'addresses[0].address: "127.0.0.1/8" is no address'],
-  ["the gateway's address", address('192.0.2.1/24'), 'addresses[0].address: '],
+  ['a loopback address', address('127.0.0.1'), 'addresses[0].address: "127.0.0.1" is no address'],
+  ["the gateway's address", address('192.0.2.1'), 'addresses[0].address: '],
   ['an address that covers all pods', address('10.244.1.1/16'), 'addresses[0].address: '],
-  ['an address without length', address('10.244.1.1'), 'addresses[0].address: '],
+  ['an address with a length', address('10.244.1.1/24'), 'addresses[0].address: '],
   ['a neighbour outside', { links, neighbours: [{ link: 'vx', ip: '10.244.1.5', mac }] }, 'neighbours[0].ip: '],
   [
     'all hardware addresses',
@@ -113,6 +116,7 @@ test.each<[string, unknown, string]>([
   ],
   ['a key that is none', wireguard({ publicKey: '/etc/shadow' }), 'peers[0].publicKey: '],
   ['an endpoint elsewhere', wireguard({ endpoint: { ip: '198.51.100.1', port: 51_820 } }), 'peers[0].endpoint: '],
+  ['no endpoint', wireguard({ endpoint: undefined }), 'peers[0].endpoint: '],
   ['an endpoint with more', wireguard({ endpoint: { ip: '192.0.2.2', port: 1, device: 'x' } }), 'peers[0].endpoint: '],
   ['everything allowed', wireguard({ allowed: ['0.0.0.0/0'] }), 'peers[0].allowed[0]: '],
   [
@@ -135,6 +139,7 @@ test('two peers cannot have one range; before there are peers there is no route'
   const peers = ['A', 'B'].map((letter) => ({
     link: 'wg',
     publicKey: `${letter.repeat(42)}A=`,
+    endpoint: { ip: '192.0.2.2', port: 51_820 },
     allowed: ['10.244.2.0/24'],
   }));
   expect(mistakesOf({ links, peers })).toEqual(['peers[1].allowed[0]: "10.244.2.0/24" is another peer\'s already']);

@@ -96,14 +96,9 @@ function checkOwn({ link }: Fields, at: string, { typeOf, note }: Known, type?: 
 
 function checkAddress(one: Fields, at: string, known: Known): void {
   checkOwn(one, at, known);
-  const text = String(one['address']);
-  const [head = '', bits] = text.split('/');
-  const address = readAddress(head);
-  const subnet = known.local.subnets.find((range) => isWithin(head, [range]));
-  const narrow = address && bits !== undefined && /^\d{1,3}$/.test(bits) && subnet !== undefined;
-  const full = address?.kind() === 'ipv4' ? 32 : 128;
-  if (!narrow || Number(bits) > full || Number(bits) < (readRange(subnet)?.bits ?? full))
-    known.note(`${at}.address`, `${say(one['address'])} is no address with a prefix in the subnets of this host`);
+  const { address } = one;
+  if (!readAddress(address) || !isWithin(String(address), known.local.subnets))
+    known.note(`${at}.address`, `${say(address)} is no address in the subnets of this host`);
 }
 
 const subnetsOf = (peers: readonly Lease[]): string[] => peers.flatMap(({ subnets }) => subnets);
@@ -142,11 +137,9 @@ function checkPeer(one: Fields, at: string, known: Known, taken: Map<string, unk
   const { publicKey, endpoint, allowed, keepaliveSeconds } = one;
   if (typeof publicKey !== 'string' || !/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(publicKey))
     note(`${at}.publicKey`, 'it must be 32 bytes in base64');
-  if (endpoint !== undefined) {
-    const isRight = isFields(endpoint) && Object.keys(endpoint).every((key) => key === 'ip' || key === 'port');
-    if (!isRight || !isEndpoint(peers, endpoint['ip']) || !isWhole(endpoint['port'], 1, 65_535))
-      note(`${at}.endpoint`, "it must be a peer's endpoint (ip) and a port");
-  }
+  const isRight = isFields(endpoint) && Object.keys(endpoint).every((key) => key === 'ip' || key === 'port');
+  if (!isRight || !isEndpoint(peers, endpoint['ip']) || !isWhole(endpoint['port'], 1, 65_535))
+    note(`${at}.endpoint`, "it must be a peer's endpoint (ip) and a port");
   if (keepaliveSeconds !== undefined && !isWhole(keepaliveSeconds, 1, 65_535))
     note(`${at}.keepaliveSeconds`, 'it must be from 1 to 65535');
   if (!Array.isArray(allowed) || allowed.length > 256)

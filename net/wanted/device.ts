@@ -12,6 +12,8 @@ export interface WorkFailure {
 }
 export interface WorkReport {
   readonly made: readonly LinkFacts[];
+  /** Lines that were applied: what was missing or wrong. */
+  readonly set: readonly string[];
   readonly failures: readonly WorkFailure[];
 }
 /** Puts checked work in force, whole each time: what is not in it any more goes, unless `keepsRest`. */
@@ -23,7 +25,11 @@ export interface WorkApplier {
 /** Devices whose private keys stay with the host. */
 export interface WireguardLinks {
   /** With this port; its public key. */
-  ensure(device: string, link: Extract<WorkLink, { type: 'wireguard' }>, local: LocalHost): Promise<string>;
+  ensure(
+    device: string,
+    link: Extract<WorkLink, { type: 'wireguard' }> & { readonly addresses: readonly string[] },
+    local: LocalHost,
+  ): Promise<string>;
   sync(device: string, peers: readonly Omit<WorkPeer, 'link'>[]): Promise<void>;
   /** The device and its key. */
   remove(device: string): Promise<void>;
@@ -54,6 +60,8 @@ class Applier implements WorkApplier {
       if (!keepsRest) await this.#applyDrops(work);
       const failures = await this.#batch('ip', plan.ip);
       failures.push(...(await this.#batch('bridge', plan.bridge)));
+      await this.#openWay(plan.ip);
+      const set = [...plan.ip, ...plan.bridge].filter((line) => !failures.some((one) => one.line === line));
       for (const { name } of keepsRest ? [] : tunnels) {
         const peers = (work.peers ?? []).filter(({ link }) => link === name);
         await wireguard!.sync(deviceName(owner, name), peers);
@@ -61,7 +69,7 @@ class Applier implements WorkApplier {
       const made = (work.links ?? []).flatMap(({ name, type }): LinkFacts[] =>
         type === 'vxlan' ? [{ name, type, mac: macOf(owner, name) }] : [],
       );
-      return { made: [...made, ...tunnels], failures };
+      return { made: [...made, ...tunnels], set, failures };
     });
   }
   purge(): Promise<void> {
@@ -93,6 +101,14 @@ class Applier implements WorkApplier {
     const { code, stderr } = await exec.run(argv, { stdin, netns, timeoutMs: batchTimeoutMs });
     return code === 0 ? [] : failuresOf(lines, stderr);
   }
+  /** Loose reverse-path filtering on new devices: while routes move, packets still come by the old way. */
+  async #openWay(lines: readonly string[]): Promise<void> {
+    const { exec, netns } = this.options;
+    for (const line of lines) {
+      const device = /^link add (\w+) /.exec(line)?.[1];
+      if (device) await exec.run(['sysctl', '-q', '-w', `net/ipv4/conf/${device}/rp_filter=2`], { netns });
+    }
+  }
   /** Compared with what the machine has, too: somebody may have flushed it. */
   async #applyDrops({ drops = [] }: NetworkWork): Promise<void> {
     const { owner, exec, netns } = this.options;
@@ -105,7 +121,7 @@ class Applier implements WorkApplier {
     }
     this.#dropsInForce = text;
   }
-  async #applyTunnels({ links = [] }: NetworkWork, local: LocalHost): Promise<LinkFacts[]> {
+  async #applyTunnels({ links = [], addresses = [] }: NetworkWork, local: LocalHost): Promise<LinkFacts[]> {
     const { owner, wireguard } = this.options;
     const tunnels = links.filter((link) => link.type === 'wireguard');
     if (tunnels.length > 0 && !wireguard) throw new Error('this host has no WireGuard for plugins');
@@ -113,7 +129,11 @@ class Applier implements WorkApplier {
       tunnels.map(async (link) => ({
         name: link.name,
         type: link.type,
-        publicKey: await wireguard!.ensure(deviceName(owner, link.name), link, local),
+        publicKey: await wireguard!.ensure(
+          deviceName(owner, link.name),
+          { ...link, addresses: addresses.filter((one) => one.link === link.name).map(({ address }) => address) },
+          local,
+        ),
       })),
     );
   }

@@ -4,6 +4,7 @@
  */
 export interface NetworkWork {
   readonly links?: readonly WorkLink[];
+  /** Single addresses of this host's subnets, without a length. */
   readonly addresses?: readonly { readonly link: string; readonly address: string }[];
   readonly routes?: readonly WorkRoute[];
   /** Who has that address behind this link. */
@@ -30,8 +31,8 @@ export interface WorkRoute {
 export interface WorkPeer {
   readonly link: string;
   readonly publicKey: string;
-  /** A peer's endpoint. Absent: it calls first. */
-  readonly endpoint?: { readonly ip: string; readonly port: number };
+  /** A peer's endpoint. */
+  readonly endpoint: { readonly ip: string; readonly port: number };
   readonly allowed: readonly string[];
   readonly keepaliveSeconds?: number;
 }

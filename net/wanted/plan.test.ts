@@ -20,7 +20,7 @@ const there = {
 const proto = `proto ${routeProtocol(owner)}`;
 const work = {
   links: [link],
-  addresses: [{ link: 'vx', address: '10.244.1.0/32' }],
+  addresses: [{ link: 'vx', address: '10.244.1.0' }],
   routes: [{ to: '10.244.2.0/24', link: 'vx', via: '10.244.2.0' }],
   neighbours: [{ link: 'vx', ip: '10.244.2.0', mac: '0a:00:00:00:00:02' }],
   forwarding: [{ link: 'vx', mac: '0a:00:00:00:00:02', to: '192.0.2.2' }],

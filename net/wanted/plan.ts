@@ -108,7 +108,7 @@ export function planWork(work: NetworkWork, observed: ObservedWork, scope: PlanS
       ...neighbours.removed.map((text) => `neigh del ${pair(text)}`),
       ...addresses.removed.map((text) => `addr del ${pair(text)}`),
       ...links,
-      ...addresses.added.map((text) => `addr replace ${pair(text)}`),
+      ...addresses.added.map((text) => `addr replace ${pair(text)}${text.includes(':') ? ' nodad' : ''}`),
       ...neighbours.added.map((text) => {
         const [name, ip, mac] = text.split(' ');
         return `neigh replace ${ip} lladdr ${mac} dev ${name} nud permanent`;

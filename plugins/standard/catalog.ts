@@ -18,4 +18,12 @@ export const catalog: Catalog = [
     api: () => import('../overlay/api.ts'),
     controllers: () => import('../overlay/plugin.ts'),
   },
+  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
+  {
+    name: 'network-policy',
+    enabled: true,
+    gatesPods: true,
+    api: () => import('../network-policy/api.ts'),
+    node: () => import('../network-policy/node.ts'),
+  },
 ];

@@ -1,5 +1,7 @@
 import { type Log, messageOf, PintleError } from '#base';
 import type { Lease, LocalHost, NetworkBackend, Prepared, SyncOptions, SyncReport } from '#net/backend';
+import { ChangeBook } from '#net/backends/changes';
+import { type Rejection, readLeases, servedPeers } from '#net/backends/leases';
 import { checkWork } from '#net/wanted/check';
 import type { WorkApplier, WorkReport } from '#net/wanted/device';
 import type { LinkFacts, NetworkWork, WorkMistake } from '#net/wanted/list';
@@ -58,15 +60,9 @@ export class CarriedNetworks implements NetworkBackends {
 
 /** A backend that a plugin computes and the node applies. What is in force stays when the plugin does not answer. */
 class CarriedNetwork implements NetworkBackend {
-  #local:
-    | {
-        readonly host: LocalHost;
-        readonly work: NetworkWork;
-        readonly made: readonly LinkFacts[];
-        readonly data: Lease['data'];
-      }
-    | undefined;
-  #peers: readonly Lease[] = [];
+  #local: { readonly host: LocalHost; readonly work: NetworkWork; readonly made: readonly LinkFacts[] } | undefined;
+  #data: Lease['data'] = {};
+  readonly #changes = new ChangeBook();
   constructor(
     readonly name: string,
     readonly overheadBytes: number,
@@ -85,37 +81,34 @@ class CarriedNetwork implements NetworkBackend {
     const { made } = report;
     const facts = await contributions.ask('networks', name, 'network.publish', { name, local: host, made }, askMsMax);
     const { endpoint, data } = checkFacts(name, facts, host);
-    this.#local = { host, work, made, data };
-    return { endpoint, data, podMtuBytes: host.underlayMtuBytes - this.overheadBytes };
+    this.#local = { host, work, made };
+    this.#data = data;
+    const extraBytes = endpoint.includes(':') ? ipv6ExtraBytes : 0;
+    return { endpoint, data, podMtuBytes: host.underlayMtuBytes - this.overheadBytes - extraBytes };
   }
-  async sync(peers: readonly Lease[], { standby = false }: SyncOptions = {}): Promise<SyncReport> {
+
+  async sync(leases: readonly Lease[], { standby = false }: SyncOptions = {}): Promise<SyncReport> {
     const { contributions } = this.options;
     const { name } = this;
     const local = this.#local;
     if (!local) throw new Error(`network backend ${name}: prepare() comes before sync()`);
-    const asked = { name, local: local.host, made: local.made, peers };
+    // The plugin gets what can be served: one host with a broken lease harms no other.
+    const { peers: good, rejected } = readLeases(local.host, leases, name, () => ({}));
+    const peers = good.map(({ lease }) => lease);
+    const asked = { name, local: local.host, made: local.made, peers, standby };
     const said = await contributions.ask('networks', name, 'network.sync', asked, askMsMax);
-    const { work: wanted, rejected } = readAnswer(name, said, peers);
-    const links = local.work.links ?? [];
-    const work = this.#checked(wanted, { local: local.host, peers, links });
-    // Standing by, another backend has the routes: all else is in force, so that what comes is received.
-    const applied = standby ? { ...work, routes: [] } : work;
-    const report = await this.applier.apply(merged(local.work, applied), local.host);
-    const before = new Map(this.#peers.map((peer) => [peer.node, JSON.stringify(peer)]));
-    const now = new Map(peers.map((peer) => [peer.node, JSON.stringify(peer)]));
-    this.#peers = peers;
-    return {
-      added: [...now.keys()].filter((node) => !before.has(node)),
-      changed: [...now].filter(([node, text]) => before.has(node) && before.get(node) !== text).map(([node]) => node),
-      removed: [...before.keys()].filter((node) => !now.has(node)),
-      rejected: [...rejected, ...failedPeers(report, peers)],
-      data: local.data,
-    };
+    const answer = readAnswer(name, said, peers);
+    const work = this.#checked(answer.work, { local: local.host, peers, links: local.work.links });
+    const report = await this.applier.apply(merged(local.work, work), local.host);
+    rejected.push(...answer.rejected, ...failedPeers(report, peers));
+    for (const line of report.set) for (const { node } of ownersOf(line, peers)) this.#changes.touch(node, true);
+    const served = servedPeers(good, rejected).map(({ lease }) => lease.node);
+    return { ...this.#changes.next(served), rejected, data: this.#data };
   }
 
   purge(): Promise<void> {
     this.#local = undefined;
-    this.#peers = [];
+    this.#changes.next([]);
     return this.applier.purge();
   }
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -129,6 +122,7 @@ class CarriedNetwork implements NetworkBackend {
     return checked.work;
   }
 }
+const ipv6ExtraBytes = 20; // an IPv6 header has 40, and overheadBytes is for IPv4
 
 const refused = (name: string, mistakes: readonly WorkMistake[]): PintleError =>
   new PintleError(
@@ -174,14 +168,18 @@ function readAnswer(name: string, said: unknown, peers: readonly Lease[]) {
   return { work, rejected: list.map(({ node, reason }) => ({ node, reason: String(reason).slice(0, 256) })) };
 }
 
-/** Whose line the machine refused; one that is nobody's is everybody's. Pure. */
-export function failedPeers({ failures }: WorkReport, peers: readonly Lease[]): { node: string; reason: string }[] {
+/** Whose line this is, by the addresses in it. Pure. */
+function ownersOf(line: string, peers: readonly Lease[]): readonly Lease[] {
+  const words = line.split(' ');
+  // The destination says whose a route is; its next hop may be a relay's.
+  const said = words[0] === 'route' ? words.slice(2, 3) : words;
+  return peers.filter(({ subnets, endpoint }) => said.some((word) => word === endpoint || isWithin(word, subnets)));
+}
+/** Whose lines the machine refused; one that is nobody's is everybody's. Pure. */
+export function failedPeers({ failures }: Pick<WorkReport, 'failures'>, peers: readonly Lease[]): Rejection[] {
   const reasons = new Map<string, string>();
   for (const { line, why } of failures) {
-    const words = line.split(' ');
-    const owners = peers.filter(({ subnets, endpoint }) =>
-      words.some((word) => word === endpoint || isWithin(word, subnets)),
-    );
+    const owners = ownersOf(line, peers);
     for (const { node } of owners.length > 0 ? owners : peers)
       if (!reasons.has(node)) reasons.set(node, `${why} (${line})`);
   }

@@ -108,6 +108,8 @@ export interface NetworkSync {
   readonly local: LocalHost;
   readonly made: readonly LinkFacts[];
   readonly peers: readonly Lease[];
+  /** Another backend has the routes: be ready to receive, and send nothing. */
+  readonly standby: boolean;
 }
 export interface NetworkAnswer {
   readonly work: NetworkWork;

@@ -1,8 +1,15 @@
 import type { Clock } from '#base';
-import type { Lease, LocalHost } from '#net/backend';
+import type { LocalHost } from '#net/backend';
 import type { RouteTable } from '#net/service-proxy';
 import type { LinkFacts, NetworkWork } from '#net/wanted/list';
-import type { NetworkAnswer, NetworkFacts, ProxyAnswer, VolumeCall, VolumeMount } from './contributions.ts';
+import type {
+  NetworkAnswer,
+  NetworkFacts,
+  NetworkSync,
+  ProxyAnswer,
+  VolumeCall,
+  VolumeMount,
+} from './contributions.ts';
 import { RuntimeAnswers, type RuntimeAsked, type StreamAsked } from './runtime-calls.ts';
 import type { Contributions } from './start.ts';
 
@@ -11,7 +18,7 @@ export interface NodeCalls {
   'network.prepare': { asked: { name: string; local: LocalHost }; answer: NetworkWork };
   'network.publish': { asked: { name: string; local: LocalHost; made: readonly LinkFacts[] }; answer: NetworkFacts };
   'network.sync': {
-    asked: { name: string; local: LocalHost; made: readonly LinkFacts[]; peers: readonly Lease[] };
+    asked: { name: string } & NetworkSync;
     answer: NetworkAnswer;
   };
   'proxy.apply': { asked: { name: string; table: RouteTable; generation: number }; answer: ProxyAnswer };
