@@ -11,6 +11,13 @@ export const catalog: Catalog = [
     controllers: () => import('../dns/plugin.ts'),
     node: () => import('../dns/node.ts'),
   },
+  {
+    name: 'overlay',
+    enabled: false,
+    requires: ['crd'],
+    api: () => import('../overlay/api.ts'),
+    controllers: () => import('../overlay/plugin.ts'),
+  },
   { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
   {
     name: 'network-policy',

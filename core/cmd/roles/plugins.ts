@@ -124,7 +124,19 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, pages: door.pages, kit: strategyKit, checkMetadata: metadataRules },
+      {
+        ...{
+          kinds,
+          reader,
+          callWebhook,
+          schema,
+          hooks,
+          pages: door.pages,
+          kit: strategyKit,
+          checkMetadata: metadataRules,
+        },
+        cluster: { podRanges: [context.config.podCidr] },
+      },
       seamsOf(context, client),
     ),
   );
