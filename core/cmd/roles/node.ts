@@ -61,9 +61,9 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       leaseSeconds: nodeGraceSecondsOf(home.read()),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) => {
+      server: async (access) => {
         podMetrics(page, access);
-        return createKubeletServer({
+        const server = await createKubeletServer({
           access,
           runtime,
           metrics: () => page.text(),
@@ -74,6 +74,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           clock: systemClock,
           log,
         });
+        way.offer(server.port);
+        return server;
       },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
