@@ -56,6 +56,15 @@ export const homeFolders = ['pki', 'credentials', 'data', 'run', 'logs', 'images
 /** Names the bridge, the tables and the containers: without it nothing could be taken over or removed. */
 const configCopy = 'data/config.copy.json';
 
+/** In the folder of a lab, which holds a home for each of its hosts. */
+export const labRecordName = 'lab.json';
+export const homeIsLab = (folder: string): PintleError =>
+  new PintleError(
+    'HOME_IS_LAB',
+    `${folder} holds a lab of several hosts, not one cluster`,
+    `use ./pintle lab status|exec|down --home ${folder}, or the home of one of its hosts: ${folder}/hosts/h1`,
+  );
+
 /** All paths of a cluster hang below its home folder. */
 export class Home {
   constructor(readonly folder: string) {}
@@ -84,6 +93,7 @@ export class Home {
           `the cluster in ${this.folder} belongs to another user`,
           'run this as that user, or name another folder with --home',
         );
+      if (existsSync(this.path(labRecordName))) throw homeIsLab(this.folder);
       throw new PintleError(
         'NO_CLUSTER',
         `there is no cluster in ${this.folder}`,

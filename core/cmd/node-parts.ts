@@ -73,6 +73,7 @@ const createFilter = (config: Config, network: PodNetwork | HostNetwork, log: Lo
   createNftablesFilter({
     tableName: `pintle_policy_${hostIdOf(config)}`,
     localRanges: () => (network instanceof HostNetwork ? network.localRanges : [config.podCidr]),
+    podLinks: [config.bridge],
     exec: systemExec,
     log,
   });

@@ -6,11 +6,14 @@ import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
+import type { NodeContributions } from '../../host/carried/contributions.ts';
+import { createCarriedProxy } from '../../host/carried/proxy.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
 import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
+import { createCarried } from '../carried.ts';
 import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
@@ -27,6 +30,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const way = await openWay(context);
   const parts = await createNodeParts(home, config, log, isConnected(context.catalog));
   scope.use(parts.runtime);
+  const carried = createCarried(home, config, log);
+  scope.use(carried.volumes);
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
@@ -36,10 +41,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kubelet', host: config.nodeName }));
   mkdirSync(home.path('node', 'kubelet'), { recursive: true, mode: 0o711 });
-  const tls = {
-    key: readFileSync(home.path('pki', 'kubelet.key'), 'utf8'),
-    cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
-  };
+  const tls = servingPair(home);
   await way.ready();
   const verify = await verifierOf(home, config.nodeName);
   const several = parts.network instanceof HostNetwork ? parts.network : undefined;
@@ -54,6 +56,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       nodeIp: config.nodeIp,
       runtime,
       podNetwork: parts.network && gatedNetwork(parts.network, gates),
+      volumeDrivers: carried.volumes,
       networkState: several,
       ...ofServer(config),
       stateFolder: home.path('node', 'kubelet'),
@@ -79,30 +82,42 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, way, parts.proxy, page).then((shared) =>
-      startPartsOfPlugins(context, way, client, shared, { gates, filter: parts.filter, several }),
+    startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
+      startPartsOfPlugins(context, way, client, shared, {
+        gates,
+        filter: parts.filter,
+        several,
+        backends: carried.backends,
+      }),
     ),
-    startNodePluginHost(context, client, way),
+    startNodePluginHost(context, client, way, carried.contributions),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
 }
 
+const servingPair = (home: Home) => ({
+  key: readFileSync(home.path('pki', 'kubelet.key'), 'utf8'),
+  cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
+});
+
 /** Under an identity of its own; resolves to its informers, which node parts of plugins share. */
 async function startServiceProxy(
   { config, log, scope }: RoleContext,
   way: NodeWay,
-  proxy: ServiceProxy,
-  page: MetricsPage,
+  own: ServiceProxy,
+  { page, contributions }: { readonly page: MetricsPage; readonly contributions: NodeContributions },
 ): Promise<InformerFactory> {
   const client = way.client('proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
-  scope.use(proxy);
   const { nodeName, podCidr } = config;
   const { clock } = seams;
-  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events, page }));
+  const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
+  const onChange = (handler: () => void) => contributions.onChange(handler);
+  const shared = { client, informers, nodeName, podRanges: [podCidr], clock, log, events, page };
+  scope.use(await startProxy({ ...shared, proxy, onChange }));
   return informers;
 }
 

@@ -15,7 +15,7 @@ import {
 } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
-import type { ApiPartContext, Metrics, NodePartContext, UserInfo } from '#sdk';
+import type { ApiPartContext, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
 import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
@@ -25,6 +25,7 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import type { NodeContributions } from '../../host/carried/contributions.ts';
 import type { ContainerEngine } from '../../host/container.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
@@ -186,6 +187,7 @@ export async function startNodePluginHost(
   { home, config, log, scope }: RoleContext,
   client: Client,
   way: NodeWay,
+  contributions: NodeContributions,
 ): Promise<void> {
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
@@ -201,6 +203,7 @@ export async function startNodePluginHost(
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
       clusterId: config.clusterId,
+      contributions,
       ...(await enginePart(config, `${config.clusterId}-${config.nodeName}`, log)),
     }),
   );
@@ -223,6 +226,7 @@ const ownAddresses = (): string[] =>
 export interface HostParts {
   readonly gates: PodGates;
   readonly filter?: PacketFilter;
+  readonly backends: NetworkBackends;
   /** Of one host of several. */
   readonly host?: Partial<Pick<NodePartContext['network'], 'subnets' | 'report' | 'setMtu'>>;
 }
@@ -232,12 +236,13 @@ export function startNodeParts(
   client: Client,
   informers: InformerFactory,
   way: NodeWay,
-  { gates, filter, host = {} }: HostParts,
+  { gates, filter, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
+    backends,
     network: {
       ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),
       podRanges: [config.podCidr],

@@ -8,6 +8,7 @@ import { runCoreDns } from '../../../plugins/dns/coredns.ts';
 import node from '../../../plugins/dns/node.ts';
 import { readSettings } from '../../../plugins/dns/settings.ts';
 import { machine } from '../../fixtures/dns-cluster.ts';
+import { noBackends } from '../../fixtures/no-backends.ts';
 
 const [driver, ip, url, caFile, tokenFile, folder] = process.argv.slice(2) as [
   string,
@@ -41,7 +42,7 @@ if (driver === 'coredns') {
   };
   const pods = { gate: () => ({ [Symbol.dispose]() {} }) };
   const own = { client: connect('node'), informers, nodeName: 'n1' };
-  node.start({ ...seams, ...own, network, pods, machine, api, folder, scope });
+  node.start({ ...seams, ...own, network, pods, backends: noBackends, machine, api, folder, scope });
 }
 // Goes with who started it.
 process.stdin.once('end', () => void scope[Symbol.asyncDispose]().finally(() => process.exit(0))).resume();
