@@ -244,8 +244,14 @@ describe('a pod', () => {
       { type: 'strategic', body: { status: { conditions } } },
       { subresource: 'status' },
     );
-    node.clock.skip(10_000); // at the pace of the node's own status
-    await node.until('heard', ready);
+    // At the pace of the node's own status, which may come before the kubelet has seen what was said.
+    await eventually(
+      () => {
+        node.clock.skip(10_000);
+        return node.client.get(podKind, key('heard'));
+      },
+      (pod) => ready(pod),
+    );
   });
 
   test('survives a restart of the kubelet untouched', async () => {

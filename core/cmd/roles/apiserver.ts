@@ -26,7 +26,7 @@ import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import type { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
-import type { Config, Home } from '../home.ts';
+import { type Config, evictAfterSecondsOf, type Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
@@ -93,6 +93,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
+    tolerationSeconds: evictAfterSecondsOf(config),
     extraPaths: door.pages,
   });
   holder.server = scope.use(server);
