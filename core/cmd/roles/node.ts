@@ -30,7 +30,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const way = await openWay(context);
   const parts = await createNodeParts(home, config, log, isConnected(context.catalog));
   scope.use(parts.runtime);
-  const carried = createCarried(home, config, log);
+  const carried = createCarried(home, config, log, parts.backends);
   scope.use(carried.volumes);
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
