@@ -12,6 +12,15 @@ export const catalog: Catalog = [
     node: () => import('../dns/node.ts'),
   },
   {
+    name: 'overlay',
+    enabled: 'several-hosts',
+    connectsHosts: true,
+    requires: ['crd'],
+    api: () => import('../overlay/api.ts'),
+    controllers: () => import('../overlay/plugin.ts'),
+    node: () => import('../overlay/node.ts'),
+  },
+  {
     name: 'monitoring',
     enabled: true,
     api: () => import('../monitoring/api.ts'),
