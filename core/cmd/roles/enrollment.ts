@@ -50,6 +50,7 @@ export function openDesk(
     settings: {
       clusterId: config.clusterId,
       podCidr: config.podCidr,
+      podCidr6: config.podCidr6,
       serviceCidr: config.serviceCidr,
       nodePorts: config.nodePorts,
       nodeGraceSeconds: nodeGraceSecondsOf(config),
