@@ -10,6 +10,7 @@ import {
   programPath,
   spawnDuplex,
   systemClock,
+  systemExec,
   systemFiles,
   systemRandom,
 } from '#base';
@@ -39,6 +40,7 @@ import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
 import { type Config, podRangesOf } from '../home.ts';
+import { hostAddresses } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
@@ -124,7 +126,19 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, pages: door.pages, kit: strategyKit, checkMetadata: metadataRules },
+      {
+        ...{
+          kinds,
+          reader,
+          callWebhook,
+          schema,
+          hooks,
+          pages: door.pages,
+          kit: strategyKit,
+          checkMetadata: metadataRules,
+        },
+        cluster: { podRanges: podRangesOf(context.config) },
+      },
       seamsOf(context, client),
     ),
   );
@@ -252,6 +266,7 @@ export function startNodeParts(
       ownAddresses,
       filter,
     },
+    underlay: { nodeIp: config.nodeIp, links: () => hostAddresses(systemExec) },
     gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
