@@ -6,7 +6,7 @@ import { NodeContributions } from '../host/carried/contributions.ts';
 import { CarriedNetworks } from '../host/carried/networks.ts';
 import { CarriedVolumes } from '../host/carried/volumes.ts';
 import { liveDriverVolumes } from '../kubelet/volumes/driver-volumes.ts';
-import type { Config, Home } from './home.ts';
+import { type Config, type Home, podRangesOf } from './home.ts';
 
 /** What installed plugins contribute to this node, and what the node makes of it. */
 export interface Carried {
@@ -26,7 +26,7 @@ export function createCarried(home: Home, config: Config, log: Log, own: readonl
     appliers.set(id, applier);
     return applier;
   };
-  const backends = new CarriedNetworks({ contributions, own, podRanges: [config.podCidr], applierOf, log });
+  const backends = new CarriedNetworks({ contributions, own, podRanges: podRangesOf(config), applierOf, log });
   const volumes = new CarriedVolumes({
     contributions,
     files: systemFiles,

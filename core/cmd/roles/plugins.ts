@@ -39,7 +39,7 @@ import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
-import type { Config } from '../home.ts';
+import { type Config, podRangesOf } from '../home.ts';
 import { hostAddresses } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
@@ -137,7 +137,7 @@ export function startApiParts(
           kit: strategyKit,
           checkMetadata: metadataRules,
         },
-        cluster: { podRanges: [context.config.podCidr] },
+        cluster: { podRanges: podRangesOf(context.config) },
       },
       seamsOf(context, client),
     ),
@@ -259,8 +259,8 @@ export function startNodeParts(
     backends,
     network: {
       ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),
-      podRanges: [config.podCidr],
-      subnets: host.subnets ?? [config.podCidr],
+      podRanges: podRangesOf(config),
+      subnets: host.subnets ?? podRangesOf(config),
       report: host.report ?? (() => {}),
       setMtu: host.setMtu ?? (async () => {}),
       ownAddresses,
