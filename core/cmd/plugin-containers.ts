@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
-import { type Clock, ownArch, ownProgram, PintleError } from '#base';
+import { type Clock, messageOf, ownArch, ownProgram, PintleError } from '#base';
 import {
   type ContainerChild,
   type ContainerEngine,
@@ -162,8 +162,11 @@ async function isRootless(engine: DockerEngine): Promise<boolean> {
 
 async function imageOf(engine: DockerEngine, { image }: ContainerRun, signal: AbortSignal): Promise<string> {
   if (image === undefined) return emptyImage(engine);
-  const { id } = await ensureDockerImage(engine, image, 'IfNotPresent', signal);
-  return id;
+  try {
+    return (await ensureDockerImage(engine, image, 'IfNotPresent', signal)).id;
+  } catch (error) {
+    throw impossible(`image ${image}: ${messageOf(error)}`);
+  }
 }
 
 /** Folders to mount the program of this host and its libraries over, and the links that are between those. */

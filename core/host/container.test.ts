@@ -23,7 +23,6 @@ const host: MadeContainer['HostConfig'] = {
 };
 const made = (change: Partial<MadeContainer['HostConfig']> = {}): MadeContainer => ({
   Image: 'sha256:0123456789abcdef',
-  Config: { Image: 'busybox', User: '' },
   HostConfig: { ...host, ...change },
   State: { Pid: 7 },
 });

@@ -38,7 +38,6 @@ export interface ContainerEngine {
 /** What the engine says of a container that it made; the fields used here. */
 export interface MadeContainer {
   readonly Image: string;
-  readonly Config: { readonly Image: string; readonly User: string };
   readonly HostConfig: {
     readonly ReadonlyRootfs: boolean;
     readonly Privileged: boolean;
@@ -78,15 +77,13 @@ export function lackingOfProcess(status: string, uid: number | undefined): strin
 
 /** Pure. `uid` undefined: a user of the engine's own user namespace. */
 export function factsOf(
-  { Image, Config }: MadeContainer,
+  { Image }: MadeContainer,
   { memoryBytes, processesMax, openFilesMax, image }: ContainerRun,
   uid: number | undefined,
   seccomp: boolean,
 ): string[] {
   return [
-    image === undefined
-      ? 'container of Bun'
-      : `container of ${Config.Image} (${Image.replace(/^sha256:/, '').slice(0, 12)})`,
+    image === undefined ? 'container of Bun' : `container of ${image} (${Image.replace(/^sha256:/, '').slice(0, 12)})`,
     'own root: read-only; bundle read-only, state writable',
     'network namespace without interfaces',
     `open files ${openFilesMax}`,

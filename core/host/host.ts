@@ -162,6 +162,8 @@ export class PluginHost implements AsyncDisposable {
     await provisionIdentity(options.client, bundle.manifest, approvedNeeds, former);
     const standby = former?.instance.state.phase === 'Active';
     if (!standby) await this.#stop(entry);
+    // Nobody looks at it beside another one: what was good last is what it makes way for, not what an earlier upgrade had.
+    if (!standby && entry.lastGood && entry.lastGood.digest !== digest) entry.upgrade = undefined;
     await entry.draining; // it may hold the slot
     await this.#step(name, 'start');
     const slot: Slot = former?.slot === 0 && standby ? 1 : 0;

@@ -120,7 +120,7 @@ async function launchContainer(bundle: Bundle, places: Places, options: LaunchOp
   if (isRoot) for (const folder of [places.state, places.api]) await files.chown(folder, uid, uid);
   const { container } = manifest;
   const wanted: ContainerRun = {
-    name: group,
+    name: options.command ? `${group}-${createHash('sha256').update(places.api).digest('hex').slice(0, 8)}` : group, // commands may run at once
     host: clusterId,
     ...(container ? { image: container.image } : {}),
     ...(container ? { command: container.command } : { command: ['/bin/bun', `/plugin/${entryOf(bundle)}`] }),

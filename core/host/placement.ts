@@ -17,6 +17,8 @@ export interface PluginNode {
   readonly restarts: number;
   readonly sandbox: readonly string[];
   readonly message?: string;
+  /** What it provides and this node does not use, with the reason. */
+  readonly unused?: readonly string[];
   /** What the object asked for then has been reached, or was given up. */
   readonly observedGeneration: number;
 }

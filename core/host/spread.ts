@@ -103,6 +103,7 @@ export class SpreadPlugins {
           lastGood,
           previous: advanced ? former?.lastGood : former?.previous,
           registered: manifest,
+          unused: [...new Set(former?.nodes?.flatMap((node) => node.unused ?? []))],
         },
         former,
         timeText(this.options.clock.now()),

@@ -12,6 +12,16 @@ export const catalog: Catalog = [
     node: () => import('../dns/node.ts'),
   },
   {
+    name: 'overlay',
+    enabled: 'several-hosts',
+    connectsHosts: true,
+    requires: ['crd'],
+    api: () => import('../overlay/api.ts'),
+    controllers: () => import('../overlay/plugin.ts'),
+    node: () => import('../overlay/node.ts'),
+  },
+  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
+  {
     name: 'network-policy',
     enabled: true,
     gatesPods: true,

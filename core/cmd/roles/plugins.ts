@@ -4,18 +4,20 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import {
   type Log,
+  type MetricsPage,
   messageOf,
   programOnPath,
   programPath,
   spawnDuplex,
   systemClock,
+  systemExec,
   systemFiles,
   systemRandom,
 } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
-import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
-import type { ApiServer } from '../../apiserver/contract.ts';
+import type { ApiPartContext, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
 import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
@@ -24,12 +26,13 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import type { NodeContributions } from '../../host/carried/contributions.ts';
 import type { ContainerEngine } from '../../host/container.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
-import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
+import { type AskPlugin, knockingAt, type MetricsOf, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
 import { NodePluginHost } from '../../host/node-host.ts';
 import { NodePlugins } from '../../host/node-rights.ts';
@@ -37,11 +40,13 @@ import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
 import type { Config } from '../home.ts';
+import { hostAddresses } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
 import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
+import type { NodeWay } from './node-way.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
 export function ownIdentity(name: string): { readonly token: string; userOf(token: string): UserInfo | undefined } {
@@ -61,8 +66,8 @@ export interface PluginDoor {
   /** Stands in the chain for the hooks that parts add. */
   readonly hooks: AdmissionList;
   readonly ask: AskPlugin;
-  /** Of every plugin, for those who may read /metrics/plugins. */
-  readonly metrics: () => Promise<Response>;
+  /** Outside resources, by path. */
+  readonly pages: Map<string, ExtraPath>;
   readonly known: KnownHooks;
   readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
@@ -76,15 +81,18 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
       clock: systemClock,
     }),
   );
-  const metrics = () =>
-    ask.metricsText().then(
+  const metrics = (of: MetricsOf) => () =>
+    ask.metricsText(of).then(
       (text) => new Response(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } }),
       (error: unknown) => new Response(messageOf(error), { status: 503 }),
     );
   return {
     hooks: new AdmissionList(),
     ask,
-    metrics,
+    pages: new Map<string, ExtraPath>([
+      ['/metrics/plugins', metrics('plugins')],
+      ['/metrics/controllers', metrics('process')],
+    ]),
     known,
     placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
@@ -118,7 +126,19 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+      {
+        ...{
+          kinds,
+          reader,
+          callWebhook,
+          schema,
+          hooks,
+          pages: door.pages,
+          kit: strategyKit,
+          checkMetadata: metadataRules,
+        },
+        cluster: { podRanges: [context.config.podCidr] },
+      },
       seamsOf(context, client),
     ),
   );
@@ -130,13 +150,14 @@ export interface HostHooks {
   readonly own: { metricsText?: () => string };
 }
 /** The hooks that plugins have attached, and the door for the API servers that call them. */
-export async function openHooks({ home, scope }: RoleContext): Promise<HostHooks> {
+export async function openHooks({ home, scope }: RoleContext, page: MetricsPage): Promise<HostHooks> {
   const board = new HookBoard(systemClock);
   const secret = randomBytes(32).toString('base64url');
   await mkdir(home.path('run', 'p'), { recursive: true, mode: 0o700 });
   await writeFile(hookSecret(home), secret, { mode: 0o600 });
   const own: { metricsText?: () => string } = {};
-  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, () => own.metricsText?.() ?? ''));
+  const metricsText = (of: MetricsOf) => (of === 'process' ? page.text() : (own.metricsText?.() ?? ''));
+  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, metricsText));
   return { board, own };
 }
 
@@ -176,8 +197,12 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
 }
 
 /** The instances of plugins on this node, as the node itself. */
-export async function startNodePluginHost({ home, config, log, scope }: RoleContext, client: Client): Promise<void> {
-  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
+export async function startNodePluginHost(
+  { home, config, log, scope }: RoleContext,
+  client: Client,
+  way: NodeWay,
+  contributions: NodeContributions,
+): Promise<void> {
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
     new NodePluginHost({
@@ -185,13 +210,14 @@ export async function startNodePluginHost({ home, config, log, scope }: RoleCont
       ...seams,
       files: systemFiles,
       spawn: spawnDuplex,
-      fetch: (request) => fetch(request, { tls: { ca } }),
-      baseUrl: `https://127.0.0.1:${config.port}`,
+      fetch: way.fetch,
+      baseUrl: way.baseUrl,
       nodeName: config.nodeName,
       folder: home.path('plugins'),
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
       clusterId: config.clusterId,
+      contributions,
       ...(await enginePart(config, `${config.clusterId}-${config.nodeName}`, log)),
     }),
   );
@@ -210,18 +236,37 @@ export const startControllersParts = (
 const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
 
-/** `informers`: of the service proxy. */
+/** What node parts get beside the API. */
+export interface HostParts {
+  readonly gates: PodGates;
+  readonly filter?: PacketFilter;
+  readonly backends: NetworkBackends;
+  /** Of one host of several. */
+  readonly host?: Partial<Pick<NodePartContext['network'], 'subnets' | 'report' | 'setMtu'>>;
+}
+/** `informers`: of the service proxy. `host`: what one of several hosts was given. */
 export function startNodeParts(
   context: RoleContext,
   client: Client,
   informers: InformerFactory,
-  { gates, filter }: { readonly gates: PodGates; readonly filter?: PacketFilter },
+  way: NodeWay,
+  { gates, filter, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
-    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses, filter },
+    backends,
+    network: {
+      ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),
+      podRanges: [config.podCidr],
+      subnets: host.subnets ?? [config.podCidr],
+      report: host.report ?? (() => {}),
+      setMtu: host.setMtu ?? (async () => {}),
+      ownAddresses,
+      filter,
+    },
+    underlay: { nodeIp: config.nodeIp, links: () => hostAddresses(systemExec) },
     gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
@@ -230,7 +275,7 @@ export function startNodeParts(
     },
     folderOf: (name: string) => home.path('node', 'plugins', name),
     api: {
-      url: `https://127.0.0.1:${config.port}`,
+      url: way.url,
       caFile: home.path('pki', 'ca.crt'),
       tokenFile: home.path('credentials', 'proxy.token'),
     },
