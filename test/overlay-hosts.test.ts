@@ -176,14 +176,18 @@ test('what fails is tried again, and told until then', async () => {
   await hosts(['h1']);
   await cluster.addNode('h2');
   fabric.backend('h2', 'wireguard').failures.prepare = 'no tun device on this host';
-  await cluster.startHost('h2', fabric, { clock: quick(10) });
+  const reports: (string | undefined)[] = [];
+  await cluster.startHost('h2', fabric, { clock: quick(10), onReport: (notReady) => reports.push(notReady) });
   await until(async () => (await condition('h2', 'Ready'))?.message === 'wireguard: no tun device on this host');
+  expect(reports.at(-1)).toBe('wireguard: no tun device on this host'); // new pods wait
   delete fabric.backend('h2', 'wireguard').failures.prepare;
   await fullMesh(['h1', 'h2']);
+  await until(() => reports.at(-1) === undefined);
   fabric.backend('h2', 'wireguard').failures.sync = 'the device is gone';
   await hosts(['h3']);
   await until(async () => (await condition('h2', 'Ready'))?.reason === 'PeersNotApplied');
   await fullMesh(['h1', 'h3']);
+  expect(reports.at(-1)).toBeUndefined(); // what runs keeps what it had
   delete fabric.backend('h2', 'wireguard').failures.sync;
   await fullMesh(['h1', 'h2', 'h3']);
   await until(async () => (await condition('h2', 'Ready'))?.status === 'True');

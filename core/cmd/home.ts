@@ -51,6 +51,10 @@ export const isSeveralHosts = (config: Config): boolean => config.role !== undef
 /** The lease lasts as long and is renewed four times in it, so that one lost renewal is no reason for alarm. */
 export const nodeGraceSecondsOf = (config: Config): number => Math.max(4, config.nodeGraceSeconds ?? 10);
 
+/** Somebody else can run the pods where there are several hosts: they need not wait for as long as upstream's. */
+export const evictAfterSecondsOf = (config: Config): number =>
+  config.evictAfterSeconds ?? (isSeveralHosts(config) ? 20 : 300);
+
 export const homeFolders = ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node'] as const;
 
 /** Names the bridge, the tables and the containers: without it nothing could be taken over or removed. */

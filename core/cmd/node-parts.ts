@@ -1,4 +1,5 @@
 import { type Log, silentLog, systemClock, systemExec } from '#base';
+import type { NetworkBackend } from '#net/backend';
 import type { ContainerRuntime } from '#sdk';
 import { createNftablesFilter } from '../../net/filter/nftables.ts';
 import type { PacketFilter } from '../../net/packet-filter.ts';
@@ -8,6 +9,7 @@ import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
 import { type Config, type Home, hostIdOf, isSeveralHosts } from './home.ts';
+import { networkBackends } from './network-backends.ts';
 import { HostNetwork } from './roles/host-network.ts';
 
 /** Drivers of one host, as its configuration chose them. */
@@ -18,6 +20,8 @@ export interface NodeParts {
   readonly proxy: ServiceProxy;
   /** Of the pods that `network` attaches; nothing is in it until a part asks for it. */
   readonly filter?: PacketFilter;
+  /** The platform's own ways to other hosts. */
+  readonly backends: readonly NetworkBackend[];
   /** Removes every container, link and rule of this cluster from the host. */
   purge(): Promise<void>;
 }
@@ -33,7 +37,12 @@ export async function createNodeParts(
   const network = config.runtime === 'docker' ? createNetwork(home, config, log, isConnected) : undefined;
   const proxy = createProxy(config, log);
   const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
-  return { runtime, network, proxy, filter, purge: () => purge(runtime, network, proxy, filter) };
+  const backends = networkBackends(home, config);
+  const purgeAll = async (): Promise<void> => {
+    await purge(runtime, network, proxy, filter);
+    for (const backend of backends) await backend.purge();
+  };
+  return { runtime, network, proxy, filter, backends, purge: purgeAll };
 }
 
 async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {

@@ -125,8 +125,6 @@ export interface NodePartContext extends PartContext {
     readonly nodeIp: string;
     /** The addresses of the host now, read from the machine. */
     links(): Promise<readonly HostAddress[]>;
-    /** The largest packet that pods are to send, those that run as well. Absent where pods have no links of their own. */
-    setPodMtu?(mtuBytes: number): Promise<void>;
   };
   /** The machine, for parts that run programs of others. */
   readonly machine: {

@@ -118,7 +118,10 @@ export class HostAgent {
     const settings = this.#networks.cache.get({ name: networkName });
     const lease = this.#leases.cache.get({ name: nodeName });
     const duties = settings && dutiesOf(settings.status ?? {});
-    if (!settings || !lease || !duties) return lookEveryMs; // the controllers will give us what is lacking
+    if (!settings || !lease || !duties) {
+      this.#say('the controllers have not given this host a lease yet');
+      return lookEveryMs;
+    }
     try {
       const againMs = await this.#serve(settings, lease, duties);
       this.#failures = 0;
@@ -248,10 +251,10 @@ export class HostAgent {
 
   /** Of all that are in force: while the cluster moves, a packet may go by either. */
   async #setMtu(active: readonly Active[]): Promise<void> {
-    const { underlay, log } = this.context;
+    const { network, log } = this.context;
     const mtuBytes = Math.min(...active.map(({ prepared }) => prepared.podMtuBytes));
-    if (!underlay?.setPodMtu || !Number.isFinite(mtuBytes) || mtuBytes === this.#podMtuBytes) return;
-    await underlay.setPodMtu(mtuBytes);
+    if (!Number.isFinite(mtuBytes) || mtuBytes === this.#podMtuBytes) return;
+    await network.setMtu(mtuBytes);
     this.#podMtuBytes = mtuBytes;
     log.info('the MTU of pods', { mtuBytes });
   }
@@ -267,6 +270,7 @@ export class HostAgent {
     const { context } = this;
     const { settings, lease, duties, active, failures, links } = found;
     const now = timeText(context.clock.now());
+    this.#say(failures.map(({ message }) => message).join('; ') || undefined);
     const sends = active.find(({ name }) => name === duties.send);
     const peers = sends?.peers ?? [];
     const sights = await sends?.backend.sights?.().catch(() => undefined);
@@ -320,6 +324,12 @@ export class HostAgent {
     const ready = node?.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
     return node !== undefined && ready !== 'Unknown';
   }
+  /** A host whose overlay was never in force takes no pods; later failures leave what is in force as it is. */
+  #say(failure: string | undefined): void {
+    if (failure === undefined) this.#wasInForce = true;
+    this.context.network.report(this.#wasInForce ? undefined : failure);
+  }
+  #wasInForce = false;
   #told = '';
   #tellRejected(lease: Readonly<HostLease>, rejected: readonly { node: string; reason: string }[]): void {
     const text = rejected

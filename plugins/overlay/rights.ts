@@ -50,7 +50,7 @@ const rights: [AnyKind, object][] = [
   ...clusterWide(
     'system:pintle:overlay-reader',
     [{ apiGroups, resources: [leases, networks], verbs: read }],
-    [user('system:kube-proxy'), members('system:node-proxiers')],
+    [user('system:kube-proxy')],
   ),
   // Every host is one end of a pair, so every node may read the secret that the keys of the pairs are made from.
   [

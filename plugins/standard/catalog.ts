@@ -13,10 +13,12 @@ export const catalog: Catalog = [
   },
   {
     name: 'overlay',
-    enabled: false,
+    enabled: 'several-hosts',
+    connectsHosts: true,
     requires: ['crd'],
     api: () => import('../overlay/api.ts'),
     controllers: () => import('../overlay/plugin.ts'),
+    node: () => import('../overlay/node.ts'),
   },
   { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
   {

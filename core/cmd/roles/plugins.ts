@@ -10,6 +10,7 @@ import {
   programPath,
   spawnDuplex,
   systemClock,
+  systemExec,
   systemFiles,
   systemRandom,
 } from '#base';
@@ -39,6 +40,7 @@ import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
 import type { Config } from '../home.ts';
+import { hostAddresses } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
@@ -264,6 +266,7 @@ export function startNodeParts(
       ownAddresses,
       filter,
     },
+    underlay: { nodeIp: config.nodeIp, links: () => hostAddresses(systemExec) },
     gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
