@@ -37,6 +37,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   await apiListens(config, scope.signal);
   // The API server makes this key at its first start, before it listens.
   const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
+  const plugins: { metricsText?: () => string } = {}; // filled in once their host runs
   const [kubelet] = await Promise.all([
     startKubelet({
       client,
@@ -62,13 +63,14 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           port: config.kubeletPort,
           clock: systemClock,
           log,
+          pluginMetrics: () => plugins.metricsText?.() ?? '',
         }),
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
     startServiceProxy(context, parts.proxy).then((shared) =>
       startNodeParts(context, client, shared, { gates, filter: parts.filter }),
     ),
-    startNodePluginHost(context, client),
+    startNodePluginHost(context, client, plugins),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });

@@ -176,7 +176,11 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
 }
 
 /** The instances of plugins on this node, as the node itself. */
-export async function startNodePluginHost({ home, config, log, scope }: RoleContext, client: Client): Promise<void> {
+export async function startNodePluginHost(
+  { home, config, log, scope }: RoleContext,
+  client: Client,
+  own: { metricsText?: () => string },
+): Promise<void> {
   const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
@@ -196,6 +200,7 @@ export async function startNodePluginHost({ home, config, log, scope }: RoleCont
     }),
   );
   const informers = createInformers({ client, ...seams, signal: scope.signal });
+  own.metricsText = () => host.metricsText();
   scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'node-plugin-host' }));
 }
 

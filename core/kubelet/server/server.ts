@@ -22,6 +22,8 @@ export interface KubeletServerOptions {
   readonly port: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** Of the plugins on this node, as Prometheus reads them. */
+  readonly pluginMetrics?: () => string;
 }
 export interface KubeletServer extends AsyncDisposable {
   readonly port: number;
@@ -101,6 +103,7 @@ async function respond(
   switch (operation) {
     case 'stats':
       if (route.path === '/healthz') return text(200, 'ok');
+      if (route.path === '/metrics/plugins') return metricsAnswer(options.pluginMetrics?.() ?? '');
       return Response.json(await statsSummary(access, runtime, clock.now()));
     case 'logs': {
       const container = route.claim.container ?? '';
@@ -170,5 +173,7 @@ const upgradeTo = (session: SocketSession, protocol: string): Upgrade => ({
   headers: protocol ? { 'sec-websocket-protocol': protocol } : {},
 });
 
+const metricsAnswer = (body: string): Response =>
+  new Response(body, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } });
 const text = (status: number, body: string): Response =>
   new Response(body, { status, headers: { 'content-type': 'text/plain; charset=utf-8' } });
