@@ -217,7 +217,7 @@ test('nodes/proxy reaches the statistics of the kubelet and nothing stronger', a
   expect(summary.pods[0]?.containers[0]?.memory.workingSetBytes).toBe(7);
   const metrics = await node('/metrics/plugins');
   expect([metrics.headers.get('content-type'), await metrics.text()]).toEqual([
-    'text/plain; version=0.0.4; charset=utf-8',
+    'text/plain; version=0.0.4; charset=utf-8; escaping=underscores',
     'x_total{plugin="p"} 1\n',
   ]);
   expect((await node('/exec/default/p/c?command=id&output=1')).status).toBe(403);

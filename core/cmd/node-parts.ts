@@ -50,7 +50,7 @@ async function createRuntime(home: Home, config: Config, log: Log): Promise<Cont
 const createNetwork = (home: Home, config: Config): PodNetwork =>
   createBridgeNetwork({
     bridge: config.bridge,
-    subnet: config.podCidr,
+    subnets: [config.podCidr],
     podRanges: [config.podCidr],
     serviceRanges: [config.serviceCidr],
     stateFolder: home.path('node', 'network'),
@@ -62,6 +62,7 @@ const createFilter = (config: Config, log: Log): PacketFilter =>
   createNftablesFilter({
     tableName: `pintle_policy_${config.clusterId}`,
     localRanges: () => [config.podCidr],
+    podLinks: [config.bridge],
     exec: systemExec,
     log,
   });

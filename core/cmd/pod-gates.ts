@@ -63,6 +63,7 @@ export function gatedNetwork(network: PodNetwork, gates: PodGates): PodNetwork {
       return attachment;
     },
     detach: (pod) => network.detach(pod),
+    ...(network.setMtu ? { setMtu: (mtuBytes: number) => network.setMtu!(mtuBytes) } : {}),
     attached: () => network.attached(),
     purge: () => network.purge(),
     [Symbol.asyncDispose]: () => network[Symbol.asyncDispose](),

@@ -14,7 +14,7 @@ import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
 import { protocolVersion } from './manifest.ts';
 import type { MetricValues } from './plugin-metrics.ts';
-import { beatEveryMs, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
+import { beatEveryMs, callsOnChannelMax, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { undeclared } from './provides.ts';
 
 export interface InstanceState {
@@ -194,6 +194,7 @@ class OneLife {
     const { child, hooks } = this.launched;
     const options: ChannelOptions = {
       clock: this.owner.options.clock,
+      callsMax: callsOnChannelMax,
       answer: () => {
         throw new Error('a plugin asks the API, not its host');
       },

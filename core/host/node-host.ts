@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { isReason, nodeKind } from '#api';
 import { messageOf } from '#base';
 import { type ControllerSpec, specOf } from '#sdk';
+import type { NodeContributions } from './carried/contributions.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
@@ -15,9 +16,13 @@ export interface NodeHostOptions extends Omit<VersionHost, 'node' | 'stateFolder
   readonly stateFolder: string;
   /** How long a new version must be ready before the one before it makes way; default 5 s. */
   readonly healthMs?: number;
+  /** Told of what the plugins here contribute to the node. */
+  readonly contributions?: NodeContributions;
 }
 interface Entry {
   running?: Version;
+  /** Of its installation. */
+  sinceMs: number;
   draining: Promise<void>;
   failure?: string;
   /** Of what was given up: only a change of the object helps. */
@@ -64,8 +69,9 @@ export class NodePluginHost implements AsyncDisposable {
     name: string,
     plugin: Readonly<PluginObject> | undefined,
   ): Promise<{ requeueAfterMs: number } | void> {
-    const entry = this.#entries.get(name) ?? { draining: Promise.resolve(), reached: 0, writing: Promise.resolve() };
+    const entry = this.#entries.get(name) ?? freshEntry();
     this.#entries.set(name, entry);
+    entry.sinceMs = Date.parse(plugin?.metadata.creationTimestamp ?? '') || entry.sinceMs;
     const { placement } = plugin?.status ?? {};
     if (!plugin || !placement) return this.#leave(name, plugin, entry);
     const { client, nodeName } = this.options;
@@ -82,6 +88,7 @@ export class NodePluginHost implements AsyncDisposable {
     }
     if (plugin.spec?.paused) {
       await this.#stop(entry);
+      await this.options.contributions?.detach(name, false);
       entry.reached = generation;
     } else if (isProvisioned(plugin)) await this.#reach(plugin, entry, { name: nodeName, uid: node.metadata.uid! });
     await this.#report(plugin, entry);
@@ -162,13 +169,32 @@ export class NodePluginHost implements AsyncDisposable {
     if (!standby) await this.#stop(entry);
     await entry.draining; // it may hold the slot
     const slot: Slot = standby && entry.running?.slot === 0 ? 1 : 0;
-    const onChange = () => void this.#refresh(name, entry);
+    const onChange = () => {
+      this.options.contributions?.changed();
+      void this.#refresh(name, entry);
+    };
     const host = { ...options, node, clusterId: `${options.clusterId}-${node.name}` };
     const next = await openVersion(host, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
     if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
     if (standby) return this.#handOver(entry, next);
     entry.running = next;
+    this.#contribute(entry, next);
     await next.instance.start();
+  }
+  /** What it contributes to the node is asked of this version from now on. */
+  #contribute({ sinceMs }: Entry, { bundle, instance, isolation, places }: Version): void {
+    const { manifest } = bundle;
+    this.options.contributions?.attach({
+      plugin: manifest.name,
+      sinceMs,
+      manifest,
+      isolation,
+      stateFolder: places.state,
+      target: instance,
+      get isGivenUp() {
+        return instance.state.phase === 'Quarantined';
+      },
+    });
   }
 
   /** As in the cluster: looked at beside the old one, which is fenced before the new one acts. Throws StepError when it is given up. */
@@ -193,6 +219,7 @@ export class NodePluginHost implements AsyncDisposable {
       next.gateway.promote();
       instance.activate();
       entry.running = next;
+      this.#contribute(entry, next);
       this.#drain(entry, former);
     } finally {
       if (entry.running !== next) this.#drain(entry, next);
@@ -217,6 +244,7 @@ export class NodePluginHost implements AsyncDisposable {
   async #leave(name: string, plugin: Readonly<PluginObject> | undefined, entry: Entry): Promise<void> {
     const { files, stateFolder, runFolder, nodeName } = this.options;
     await this.#stop(entry);
+    await this.options.contributions?.detach(name, true);
     this.#entries.delete(name);
     await files.rm(join(runFolder, name), { recursive: true, force: true });
     if (!plugin || plugin.metadata.deletionTimestamp)
@@ -238,7 +266,8 @@ export class NodePluginHost implements AsyncDisposable {
         plugin: metadata.name,
         listedNodesMax,
       });
-    const one = entryOf(name, entry, spec?.paused ?? false);
+    const unused = this.options.contributions?.unused(metadata.name!);
+    const one = entryOf(name, entry, spec?.paused ?? false, unused);
     const text = JSON.stringify(one);
     if (text === entry.written && there) return;
     await this.#say(metadata.name!, one);
@@ -309,8 +338,19 @@ function forget(entry: Entry): void {
   entry.gaveUp = undefined;
 }
 
+const freshEntry = (): Entry => ({
+  sinceMs: 0,
+  draining: Promise.resolve(),
+  reached: 0,
+  writing: Promise.resolve(),
+});
 /** Pure. */
-function entryOf(name: string, { running, failure, gaveUp, reached }: Entry, paused: boolean): PluginNode {
+function entryOf(
+  name: string,
+  { running, failure, gaveUp, reached }: Entry,
+  paused: boolean,
+  unused: readonly string[] = [],
+): PluginNode {
   const state = running?.instance.state;
   const phases = { Unresponsive: 'Backoff', Stopped: 'Starting' } as const;
   const own = state && (state.phase in phases ? phases[state.phase as keyof typeof phases] : state.phase);
@@ -326,6 +366,7 @@ function entryOf(name: string, { running, failure, gaveUp, reached }: Entry, pau
     sandbox: (state?.sandbox ?? []).slice(0, factsMax),
     ...(message ? { message } : {}),
     ...(bad ? { gaveUp: bad } : {}),
+    ...(unused.length > 0 ? { unused: unused.slice(0, factsMax) } : {}),
     observedGeneration: reached,
   };
 }

@@ -55,6 +55,8 @@ export const apiParts = (
   plugins: readonly BuiltinPlugin[],
   server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
     readonly hooks: AdmissionList;
+    /** By path; absent: what parts serve there is not asked for. */
+    readonly pages?: Map<string, () => Response | Promise<Response>>;
   },
   seams: Seams,
 ): Part[] =>
@@ -73,6 +75,11 @@ export const apiParts = (
       objects: partObjects(seams.client),
       kinds: scopedKinds(server.kinds, scope),
       admit: (hook) => void scope.use(server.hooks.add(hook)),
+      serve: (path, answer) => {
+        if (server.pages?.has(path)) throw new Error(`${path} is served already`);
+        server.pages?.set(path, answer);
+        scope.defer(() => void server.pages?.delete(path));
+      },
     });
   });
 
@@ -111,7 +118,7 @@ export const controllersParts = (
 /** Parts of a node process. */
 export const nodeParts = (
   plugins: readonly BuiltinPlugin[],
-  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'machine' | 'api'> & {
+  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'backends' | 'machine' | 'api'> & {
     readonly folderOf: (name: string) => string;
     readonly gateOf: (name: string) => NodePartContext['pods']['gate'];
   },

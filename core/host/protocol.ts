@@ -47,6 +47,8 @@ export type FromPlugin =
 
 /** Of the calls over the socket pair; `hello` is the first and names it. */
 export const hooksProtocol = 1;
+/** Calls over the socket pair at the same time: what a container runtime has to say waits in one for each stream. */
+export const callsOnChannelMax = 256;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 

@@ -13,7 +13,9 @@ import {
 import type { Client } from '#client';
 import {
   answerHooks,
+  answerNode,
   assumeKinds,
+  type Contributions,
   collect,
   commandFacts,
   Deadlines,
@@ -28,7 +30,15 @@ import { createClient } from '../client/http.ts';
 import { withConversion } from './hooks/conversion.ts';
 import { protocolVersion } from './manifest.ts';
 import { PluginMetrics } from './plugin-metrics.ts';
-import { beatEveryMs, type CommandWords, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
+import {
+  beatEveryMs,
+  type CommandWords,
+  callsOnChannelMax,
+  type FromPlugin,
+  hooksProtocol,
+  linesOf,
+  type ToPlugin,
+} from './protocol.ts';
 import { providesOf } from './provides.ts';
 
 /**
@@ -97,6 +107,10 @@ export async function record(plugin: Plugin): Promise<unknown> {
     ...listed('commands', contributions.commands.map(commandFacts)),
     ...listed('panels', contributions.panels),
     ...listed('metrics', metrics.facts()),
+    ...listed(
+      'networks',
+      contributions.networks.map((one) => ({ name: one.name, overheadBytes: one.overheadBytes })),
+    ),
   };
 }
 
@@ -143,8 +157,7 @@ export async function serve(
         nodeName: message.nodeName,
       }),
     );
-    if (message.hooks !== undefined)
-      scope.use(await answerHost(name, message.hooksSocket, answerHooks(prepared.contributions)));
+    if (message.hooks !== undefined) scope.use(await answerHost(name, message.hooksSocket, prepared.contributions));
     if (message.standby) await prepared.sync();
     else await prepared.activate();
     send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
@@ -169,14 +182,14 @@ async function runCommand(
 }
 
 /** Calls of the host come over a socket that it listens on, or over descriptor 3, which this process was started with. */
-function answerHost(
-  name: string,
-  socket: string | undefined,
-  answer: (method: string, body: unknown) => Promise<unknown>,
-) {
+function answerHost(name: string, socket: string | undefined, contributions: Contributions) {
+  const hooks = answerHooks(contributions);
+  const node = answerNode(contributions, systemClock);
   const options: ChannelOptions = {
     clock: systemClock,
-    answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
+    callsMax: callsOnChannelMax,
+    answer: (method, body) =>
+      method === 'hello' ? { protocol: hooksProtocol, name } : (node(method, body) ?? hooks(method, body)),
   };
   return socket === undefined ? channelOfFd(3, options) : dialChannel(socket, options);
 }

@@ -119,6 +119,7 @@ export class SpreadPlugins {
           probation: rollback ? undefined : this.#probation(former, advanced),
           rolledBack: rollback && rolledBackText(plugin, rollback),
           registered: manifest,
+          unused: [...new Set(former?.nodes?.flatMap((node) => node.unused ?? []))],
         },
         former,
         timeText(this.options.clock.now()),

@@ -61,6 +61,8 @@ export interface Version extends AsyncDisposable {
   readonly spec: PluginSpec;
   readonly approvedNeeds: Readonly<Record<string, readonly string[]>>;
   readonly slot: Slot;
+  readonly isolation: Isolation;
+  readonly places: Places;
   readonly instance: PluginInstance;
   readonly gateway: Gateway;
   readonly beganMs: number;
@@ -101,6 +103,8 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     spec: options.spec,
     approvedNeeds: options.spec.approvedNeeds ?? {},
     slot,
+    isolation: options.isolation,
+    places,
     instance,
     gateway,
     beganMs: host.clock.monotonicMs(),

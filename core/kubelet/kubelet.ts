@@ -12,7 +12,7 @@ import {
 import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
-import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
+import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers } from '#sdk';
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
 import { evictOverLimit } from './eviction.ts';
@@ -42,6 +42,8 @@ export interface KubeletOptions {
   readonly runtime: ContainerRuntime;
   /** Absent: pods have the addresses that the runtime gave them, else the node's. */
   readonly podNetwork?: PodNetwork;
+  /** Of plugins, for `csi` volumes. */
+  readonly volumeDrivers?: PodVolumeDrivers;
   /** Holds `pods/UID`. */
   readonly stateFolder: string;
   readonly clock: Clock;
@@ -203,6 +205,7 @@ class Loop implements Kubelet {
         files: options.files ?? systemFiles,
         podsFolder,
         isRoot: options.isRoot ?? false,
+        drivers: options.volumeDrivers,
       },
       gate: new Gate(engineVerbsMax),
       nodeName,

@@ -1,8 +1,9 @@
 import { endpointSliceKind, type KubeObject, keyOf, keyText, serviceKind } from '#api';
-import { type Clock, type Log, messageOf, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Route, ServiceProxy } from '#net/service-proxy';
 import type { EventRecorder } from '#sdk';
+import { ProxyMetrics } from './metrics.ts';
 import { routesOf, serviceNameLabel } from './routes.ts';
 
 export interface ProxyOptions {
@@ -13,9 +14,13 @@ export interface ProxyOptions {
   readonly nodeName: string;
   /** Pod addresses of the cluster (CIDR). */
   readonly podRanges: readonly string[];
+  /** Something else stands behind `proxy` now: the table is applied again. */
+  readonly onChange?: (handler: () => void) => Disposable;
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
+  /** Of the process; absent: nothing is counted. */
+  readonly page?: MetricsPage;
 }
 const retryFirstMs = 100;
 const retryMaxMs = 10_000;
@@ -31,19 +36,16 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   const scope = new Scope();
   const services = options.informers.informer(serviceKind);
   const slices = options.informers.informer(endpointSliceKind);
-  slices.addIndex('service', (slice) => {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    return name === undefined ? [] : [`${slice.metadata.namespace}/${name}`];
-  });
+  slices.addIndex('service', (slice) => [serviceOf(slice)].filter((key) => key !== undefined));
   const dirty = new Set<string>();
-  let wake: (() => void) | undefined;
+  const work = new Alarm(clock);
   const mark = (key: string) => {
     dirty.add(key);
-    wake?.();
+    work.ring();
   };
   const markSlice = (slice: KubeObject) => {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    if (name !== undefined) mark(`${slice.metadata.namespace}/${name}`);
+    const key = serviceOf(slice);
+    if (key !== undefined) mark(key);
   };
   scope.use(services.onChange((change) => mark(keyText(keyOf(change.object)))));
   scope.use(
@@ -52,6 +54,13 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
       if (change.type === 'updated') markSlice(change.previous);
     }),
   );
+
+  const changed = new Alarm(clock);
+  const onChange = options.onChange?.(() => {
+    changed.ring();
+    work.ring();
+  });
+  if (onChange) scope.use(onChange);
 
   const routes = new Map<string, readonly Route[]>();
   const reported = new Map<string, string>();
@@ -63,42 +72,74 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     if (next.length === 0) routes.delete(key);
     else if (!former || !Bun.deepEquals(former, next)) routes.set(key, next); // unchanged ones stay the same objects: the proxy skips them
   };
+  const metrics = options.page && new ProxyMetrics(options.page, clock, () => routes.size);
   const apply = async () => {
+    work.hush();
     for (const key of dirty) recompute(key);
     dirty.clear();
+    const applied = metrics?.begin();
     const { refused } = await proxy.apply({ routes: [...routes.values()].flat(), podRanges: options.podRanges });
+    applied?.();
     report(options, (key) => services.cache.get(key), refused, reported);
   };
-  const waitForWork = async () => {
-    if (dirty.size > 0) return;
-    const woken = new AbortController();
-    wake = () => woken.abort();
-    await clock.sleep(resyncMs, AbortSignal.any([woken.signal, scope.signal]));
-    wake = undefined;
-    await clock.soon(); // changes that arrived together are applied together
-  };
-  const applyWithRetry = async () => {
-    for (let delayMs = retryFirstMs; !scope.signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
-      try {
-        return await apply();
-      } catch (error) {
-        log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
-        await clock.sleep(delayMs, scope.signal);
-      }
-    }
-  };
+  const applyWithRetry = () =>
+    retried(apply, { changed, log, signal: scope.signal, onFailure: () => metrics?.failed() });
 
   await Promise.all([services.synced, slices.synced]);
   for (const service of services.cache.list()) dirty.add(keyText(keyOf(service)));
   await applyWithRetry();
   const loop = (async () => {
     while (!scope.signal.aborted) {
-      await waitForWork();
+      await work.sleep(resyncMs, scope.signal);
+      await clock.soon(); // changes that arrived together are applied together
       if (!scope.signal.aborted) await applyWithRetry();
     }
   })();
   scope.defer(() => loop);
   return scope;
+}
+
+function serviceOf({ metadata }: KubeObject): string | undefined {
+  const name = metadata.labels?.[serviceNameLabel];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+}
+
+/** Sleeps that a ring ends; one that came before is not lost. */
+class Alarm {
+  #ring = new AbortController();
+  constructor(private readonly clock: Clock) {}
+  ring(): void {
+    this.#ring.abort();
+  }
+  /** What rang so far has been seen to. */
+  hush(): void {
+    if (this.#ring.signal.aborted) this.#ring = new AbortController();
+  }
+  async sleep(ms: number, signal: AbortSignal): Promise<void> {
+    await this.clock.sleep(ms, AbortSignal.any([this.#ring.signal, signal]));
+    this.hush();
+  }
+}
+
+/** `changed`: who answers is another, no reason to wait longer. */
+async function retried(
+  work: () => Promise<void>,
+  {
+    changed,
+    log,
+    signal,
+    onFailure,
+  }: Pick<ProxyOptions, 'log'> & { changed: Alarm; signal: AbortSignal; onFailure(): void },
+): Promise<void> {
+  for (let delayMs = retryFirstMs; !signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
+    try {
+      return await work();
+    } catch (error) {
+      onFailure();
+      log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
+      await changed.sleep(delayMs, signal);
+    }
+  }
 }
 
 /** One event for each route and reason; it is told again when the reason changes or comes back. */

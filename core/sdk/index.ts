@@ -1,5 +1,6 @@
 export * as cel from './cel/index.ts';
 export * from './controller.ts';
+export * from './ensure.ts';
 export * from './events.ts';
 export * from './own-writes.ts';
 export * from './parts.ts';
@@ -14,4 +15,5 @@ export * from './serving.ts';
 export * from './strategy.ts';
 export * from './strategy-kit.ts';
 export * from './vocabulary.ts';
+export * from './volume-drivers.ts';
 export * from './workqueue.ts';

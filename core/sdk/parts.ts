@@ -1,7 +1,8 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { PacketFilter } from '../../net/packet-filter.ts';
+import type { NetworkBackend } from '#net/backend';
+import type { PacketFilter } from '#net/packet-filter';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
 import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
@@ -48,6 +49,8 @@ export interface ApiPartContext extends PartContext {
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
   admit(hook: AdmissionHook): void;
+  /** Answers GET of a path outside resources, such as `/metrics/state`, for those who may read it; withdrawn with the part. */
+  serve(path: string, answer: () => Response | Promise<Response>): void;
 }
 
 /** `plugin.ts`, in the controllers process: either written with plugin(), or core-style controllers. */
@@ -56,6 +59,15 @@ export interface ControllerSpecs {
   readonly controllers: readonly ControllerSpec<never>[];
 }
 export const isPlugin = (part: ControllersPart): part is Plugin => 'setup' in part;
+
+/** The network backends of this node: the platform's own, and those of installed plugins, which come and go. */
+export interface NetworkBackends {
+  names(): readonly string[];
+  /** The same object as long as it is there; after an upgrade of its plugin as well. */
+  get(name: string): NetworkBackend | undefined;
+  /** One came, went, or answers again: `prepare` and `sync` are due. */
+  onChange(handler: () => void): Disposable;
+}
 
 /** `node.ts`, in each node process. */
 export interface NodePart {
@@ -87,6 +99,7 @@ export interface NodePartContext extends PartContext {
     /** Until it is disposed of, every pod that comes passes this gate. Several gates are passed at the same time. */
     gate(gate: PodGate): Disposable;
   };
+  readonly backends: NetworkBackends;
   /** The machine, for parts that run programs of others. */
   readonly machine: {
     readonly files: Files;

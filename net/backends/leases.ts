@@ -117,6 +117,20 @@ export function directPeers<T>(
       subnets: [...peer.lease.subnets, ...(relayed.get(peer.lease.node) ?? [])].map(canonical).sort(),
     }));
 }
+/** The peers that are not rejected; with a relay those go that it relays. */
+export function servedPeers<T>(peers: readonly Peer<T>[], rejected: Rejection[]): Peer<T>[] {
+  if (rejected.length === 0) return [...peers];
+  const bad = new Set(rejected.map(({ node }) => node));
+  for (const { lease } of peers) {
+    if (bad.has(lease.node) || !lease.relayVia || !bad.has(lease.relayVia)) continue;
+    bad.add(lease.node);
+    rejected.push({ node: lease.node, reason: `its relay ${lease.relayVia} is rejected` });
+  }
+  return peers.filter(({ lease }) => !bad.has(lease.node));
+}
+/** The first of the same address family as the range or address. */
+export const sameFamily = (ips: readonly string[], range: string): string | undefined =>
+  ips.find((ip) => ip.includes(':') === range.includes(':'));
 /** As the kernel and its tools write it. */
 export function canonical(cidr: string): string {
   if (!cidr.includes(':')) return cidr;

@@ -14,6 +14,12 @@ export const deviceName = (prefix: string, clusterId: string, node: string): str
   `${prefix}${hashOf('device', clusterId, node).slice(0, 9)}`;
 /** Two in a row, below the dynamic ports and the node ports. */
 export const wireguardPort = (clusterId: string): number => 21_000 + 2 * below(2_500, 'wireguard', clusterId);
+export const vxlanPort = (clusterId: string): number => 26_000 + below(2_500, 'vxlan', clusterId);
+/** 24 bits, not 0. */
+export const vxlanNetwork = (clusterId: string): number => 1 + below(2 ** 24 - 1, 'network', clusterId);
+/** A locally administered address of one host's device. */
+export const overlayMac = (clusterId: string, node: string): string =>
+  `0a:${hashOf('mac', clusterId, node).slice(0, 10).match(/../g)!.join(':')}`;
 /**
  * Routes of a backend are known by this metric. Routes of two backends to one subnet stand side by side while a cluster
  * migrates, and the smaller metric wins.

@@ -23,8 +23,6 @@ export function reachablePeers(
     const ends = judge(peer.data, own, owners);
     if (typeof ends === 'string') {
       rejected.push({ node, reason: ends });
-      for (const { lease } of peers)
-        if (lease.relayVia === node) rejected.push({ node: lease.node, reason: `its relay ${node} is rejected` });
       continue;
     }
     for (const { publicKey } of ends.values()) owners.set(publicKey, node);

@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { End } from '../wireguard/generations.ts';
-import { type KeyPair, newKeyPair, readPrivate, secretMark, writePrivate } from '../wireguard/keys.ts';
+import { type KeyPair, newKeyPair, secretMark } from '../wireguard/keys.ts';
+import { readPrivate, writePrivate } from './private-file.ts';
 
 /** One generation of keys of this host. */
 export interface OwnGeneration extends KeyPair {

@@ -16,8 +16,9 @@ import { presharedKey } from '../wireguard/keys.ts';
 import type { WantedPeer } from '../wireguard/plan.ts';
 import { type Implementation, probeWireguard } from '../wireguard/probe.ts';
 import { ChangeBook } from './changes.ts';
-import { canonical, hostAddresses, readLeases, withPort } from './leases.ts';
+import { hostAddresses, readLeases, sameFamily, servedPeers, withPort } from './leases.ts';
 import { deviceName, routeMetric, wireguardPort } from './names.ts';
+import { applyPeerRoutes, type PeerRoutes } from './peer-routes.ts';
 import { type DirectPeer, reachablePeers } from './wireguard-peers.ts';
 import { WireguardState } from './wireguard-state.ts';
 
@@ -99,17 +100,12 @@ class WireguardBackend implements NetworkBackend {
     const { numbers: generations, sendsOn, quietSinceMs } = this.#state;
     const own = { generations, sendsOn, ...(quietSinceMs === undefined ? {} : { quietSinceMs }) };
     const rotation = nextRotation(own, rotating, this.#options.clock.now());
-    const refused = await this.#applyRoutes(options.standby ? [] : reachable.direct, rotating, rotation);
+    const routes = options.standby ? [] : this.#routesTo(reachable.direct, rotating, rotation);
+    rejected.push(...(await applyPeerRoutes(this.#routes, this.#changes, routes)));
     await this.#keepProgress(rotation);
-    const owner = new Map(
-      peers.flatMap(({ lease }) => lease.subnets.map((cidr) => [canonical(cidr), lease.node] as const)),
-    );
-    for (const [destination, reason] of refused)
-      rejected.push({ node: owner.get(destination)!, reason: `no route to ${destination}: ${reason}` });
-    const bad = new Set(rejected.map(({ node }) => node));
     this.#lastCall = call;
     return {
-      ...this.#changes.next(peers.map(({ lease }) => lease.node).filter((node) => !bad.has(node))),
+      ...this.#changes.next(servedPeers(peers, rejected).map(({ lease }) => lease.node)),
       rejected,
       data: this.#data(),
       waiting: rotation.waiting,
@@ -242,27 +238,18 @@ class WireguardBackend implements NetworkBackend {
     });
   }
 
-  async #applyRoutes(
-    direct: readonly DirectPeer[],
-    rotating: readonly RotatingPeer[],
-    { generations }: Rotation,
-  ): Promise<ReadonlyMap<string, string>> {
+  #routesTo(direct: readonly DirectPeer[], rotating: readonly RotatingPeer[], { generations }: Rotation): PeerRoutes[] {
     const sources = hostAddresses(this.#prepared().subnets);
     const nowS = this.#options.clock.now() / 1000;
-    const owner = new Map<string, string>();
-    const wanted = direct.flatMap((peer, index): WantedRoute[] => {
+    return direct.map((peer, index) => {
       const number = generationFor(generations, rotating[index]!, nowS);
-      if (number === undefined) return [];
-      const device = this.#devices[this.#state.of(number).slot].name;
-      return peer.subnets.map((destination) => {
-        owner.set(destination, peer.node);
-        const source = sources.find((ip) => ip.includes(':') === destination.includes(':'));
-        return { destination, device, ...(source ? { source } : {}) };
+      const device = number === undefined ? undefined : this.#devices[this.#state.of(number).slot].name;
+      const routes = (device ? peer.subnets : []).map((destination): WantedRoute => {
+        const source = sameFamily(sources, destination);
+        return { destination, device: device!, ...(source ? { source } : {}) };
       });
+      return { node: peer.node, routes };
     });
-    const { set, refused } = await this.#routes.apply(wanted);
-    for (const { destination, isNew } of set) this.#changes.touch(owner.get(destination)!, isNew);
-    return refused;
   }
 
   async #keepProgress(rotation: Rotation): Promise<void> {

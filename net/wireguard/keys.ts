@@ -1,6 +1,4 @@
 import { createHash, createHmac, generateKeyPairSync } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 
 /** Both halves in base64, as wireguard-tools write them. The private one is never put into an argument or a message. */
 export interface KeyPair {
@@ -36,25 +34,3 @@ export function presharedKey(secret: string, generation: number, nodes: readonly
 /** Tells two secrets apart without giving anything of them away that could be guessed from. */
 export const secretMark = (secret: string): string =>
   createHash('sha256').update(`pintle preshared mark ${secret}`).digest('hex').slice(0, 12);
-
-/** Writes a file that only its owner may read, at once or not at all. */
-export function writePrivate(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const file = openSync(`${path}.new`, 'w', 0o600);
-  try {
-    writeFileSync(file, text);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(`${path}.new`, path);
-}
-/** Undefined when there is none. */
-export function readPrivate(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}

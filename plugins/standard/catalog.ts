@@ -11,6 +11,7 @@ export const catalog: Catalog = [
     controllers: () => import('../dns/plugin.ts'),
     node: () => import('../dns/node.ts'),
   },
+  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
   {
     name: 'network-policy',
     enabled: true,

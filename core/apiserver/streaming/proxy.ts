@@ -15,10 +15,17 @@ interface ProxyTarget {
   readonly token?: string;
   readonly ca?: string;
 }
+const kubeletFigures: ReadonlySet<string> = new Set([
+  '/healthz',
+  '/stats/summary',
+  '/metrics',
+  '/metrics/resource',
+  '/metrics/plugins',
+]);
 /** Of the kubelet's endpoint; the others would make reading nodes/proxy as strong as exec. Undefined: not to be had. */
 function kubeletClaim(path: string, method: string): KubeletTokenClaim | undefined {
   if (method !== 'GET' && method !== 'HEAD') return undefined;
-  if (['/healthz', '/stats/summary', '/metrics/plugins'].includes(path)) return { op: 'stats', namespace: '', pod: '' };
+  if (kubeletFigures.has(path)) return { op: 'stats', namespace: '', pod: '' };
   const [, namespace, pod, container] = /^\/containerLogs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
   return namespace && pod && container ? { op: 'logs', namespace, pod, container } : undefined;
 }
@@ -91,7 +98,7 @@ async function proxyTarget(
     throw errors.forbidden(
       'nodes',
       name,
-      'through nodes/proxy the kubelet answers GET of /healthz, /stats/summary, /metrics/plugins and /containerLogs/NAMESPACE/POD/CONTAINER only',
+      'through nodes/proxy the kubelet answers GET of /healthz, /metrics, /metrics/resource, /metrics/plugins, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
     );
   const target = await kubeletTarget(reader, name, claim, options);
   return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa };

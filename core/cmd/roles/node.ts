@@ -1,14 +1,18 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { systemClock, systemExec, systemRandom } from '#base';
+import { MetricsPage, systemClock, systemExec, systemRandom } from '#base';
 import type { InformerFactory } from '#client';
 import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
+import type { NodeContributions } from '../../host/carried/contributions.ts';
+import { createCarriedProxy } from '../../host/carried/proxy.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
+import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
+import { createCarried } from '../carried.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
@@ -23,6 +27,10 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
   const parts = await createNodeParts(home, config, log);
   scope.use(parts.runtime);
+  const carried = createCarried(home, config, log);
+  scope.use(carried.volumes);
+  const page = new MetricsPage(systemClock.now());
+  const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
   if (parts.filter) scope.use(parts.filter);
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -46,17 +54,20 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       ...seams,
       nodeName: config.nodeName,
       nodeIp: config.nodeIp,
-      runtime: parts.runtime,
+      runtime,
       podNetwork: parts.network && gatedNetwork(parts.network, gates),
+      volumeDrivers: carried.volumes,
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) =>
-        createKubeletServer({
+      server: (access) => {
+        podMetrics(page, access);
+        return createKubeletServer({
           access,
-          runtime: parts.runtime,
+          runtime,
+          metrics: () => page.text(),
           verify,
           tls,
           hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
@@ -64,13 +75,14 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           clock: systemClock,
           log,
           pluginMetrics: () => plugins.metricsText?.() ?? '',
-        }),
+        });
+      },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy).then((shared) =>
-      startNodeParts(context, client, shared, { gates, filter: parts.filter }),
+    startServiceProxy(context, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
+      startNodeParts(context, client, shared, { gates, filter: parts.filter, backends: carried.backends }),
     ),
-    startNodePluginHost(context, client, plugins),
+    startNodePluginHost(context, client, carried.contributions, plugins),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
@@ -79,16 +91,19 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
 /** Under an identity of its own; resolves to its informers, which node parts of plugins share. */
 async function startServiceProxy(
   { home, config, log, scope }: RoleContext,
-  proxy: ServiceProxy,
+  own: ServiceProxy,
+  { page, contributions }: { readonly page: MetricsPage; readonly contributions: NodeContributions },
 ): Promise<InformerFactory> {
   const client = connect(home, config, 'proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
-  scope.use(proxy);
   const { nodeName, podCidr } = config;
   const { clock } = seams;
-  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events }));
+  const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
+  const onChange = (handler: () => void) => contributions.onChange(handler);
+  const shared = { client, informers, nodeName, podRanges: [podCidr], clock, log, events, page };
+  scope.use(await startProxy({ ...shared, proxy, onChange }));
   return informers;
 }
 

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import {
   type Log,
+  type MetricsPage,
   messageOf,
   programOnPath,
   programPath,
@@ -14,7 +15,7 @@ import {
 } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
-import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
+import type { ApiPartContext, Metrics, NetworkBackends, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
@@ -24,12 +25,13 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import type { NodeContributions } from '../../host/carried/contributions.ts';
 import type { ContainerEngine } from '../../host/container.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
-import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
+import { type AskPlugin, knockingAt, type MetricsOf, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
 import { NodePluginHost } from '../../host/node-host.ts';
 import { NodePlugins } from '../../host/node-rights.ts';
@@ -61,8 +63,8 @@ export interface PluginDoor {
   /** Stands in the chain for the hooks that parts add. */
   readonly hooks: AdmissionList;
   readonly ask: AskPlugin;
-  /** Of every plugin, for those who may read /metrics/plugins. */
-  readonly metrics: () => Promise<Response>;
+  /** Outside resources, by path. */
+  readonly pages: Map<string, () => Response | Promise<Response>>;
   readonly known: KnownHooks;
   readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
@@ -76,15 +78,18 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
       clock: systemClock,
     }),
   );
-  const metrics = () =>
-    ask.metricsText().then(
+  const metrics = (of: MetricsOf) => () =>
+    ask.metricsText(of).then(
       (text) => new Response(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } }),
       (error: unknown) => new Response(messageOf(error), { status: 503 }),
     );
   return {
     hooks: new AdmissionList(),
     ask,
-    metrics,
+    pages: new Map([
+      ['/metrics/plugins', metrics('plugins')],
+      ['/metrics/controllers', metrics('process')],
+    ]),
     known,
     placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
@@ -118,7 +123,7 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+      { kinds, reader, callWebhook, schema, hooks, pages: door.pages, kit: strategyKit, checkMetadata: metadataRules },
       seamsOf(context, client),
     ),
   );
@@ -130,13 +135,14 @@ export interface HostHooks {
   readonly own: { metricsText?: () => string };
 }
 /** The hooks that plugins have attached, and the door for the API servers that call them. */
-export async function openHooks({ home, scope }: RoleContext): Promise<HostHooks> {
+export async function openHooks({ home, scope }: RoleContext, page: MetricsPage): Promise<HostHooks> {
   const board = new HookBoard(systemClock);
   const secret = randomBytes(32).toString('base64url');
   await mkdir(home.path('run', 'p'), { recursive: true, mode: 0o700 });
   await writeFile(hookSecret(home), secret, { mode: 0o600 });
   const own: { metricsText?: () => string } = {};
-  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, () => own.metricsText?.() ?? ''));
+  const metricsText = (of: MetricsOf) => (of === 'process' ? page.text() : (own.metricsText?.() ?? ''));
+  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, metricsText));
   return { board, own };
 }
 
@@ -179,6 +185,7 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
 export async function startNodePluginHost(
   { home, config, log, scope }: RoleContext,
   client: Client,
+  contributions: NodeContributions,
   own: { metricsText?: () => string },
 ): Promise<void> {
   const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
@@ -196,6 +203,7 @@ export async function startNodePluginHost(
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
       clusterId: config.clusterId,
+      contributions,
       ...(await enginePart(config, `${config.clusterId}-${config.nodeName}`, log)),
     }),
   );
@@ -220,12 +228,17 @@ export function startNodeParts(
   context: RoleContext,
   client: Client,
   informers: InformerFactory,
-  { gates, filter }: { readonly gates: PodGates; readonly filter?: PacketFilter },
+  {
+    gates,
+    filter,
+    backends,
+  }: { readonly gates: PodGates; readonly filter?: PacketFilter; readonly backends: NetworkBackends },
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
+    backends,
     network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses, filter },
     gateOf: (name: string) => gates.doorOf(name),
     machine: {

@@ -17,13 +17,16 @@ const metricsMsMax = 1_000;
 /** Over the hook's own limit: the way there and back. */
 const wayMs = 250;
 
+/** Of the plugins that run, or of the process that runs them: scheduler and controllers. */
+export type MetricsOf = 'plugins' | 'process';
+
 /** The host's side: answers `ask` for those who have shown the secret. */
 export function openHookDoor(
   path: string,
   secret: string,
   board: HookBoard,
   clock: Clock,
-  metricsText: () => string = () => '',
+  metricsText: (of: MetricsOf) => string = () => '',
 ): Promise<AsyncDisposable> {
   return listenChannels(path, () => {
     let isKnown = false;
@@ -38,7 +41,7 @@ export function openHookDoor(
           if (!isKnown) throw new Error('this is not the secret of the host');
           return { protocol: hooksProtocol };
         }
-        if (isKnown && method === 'metrics') return metricsText();
+        if (isKnown && method === 'metrics') return metricsText(body === 'process' ? 'process' : 'plugins');
         if (method !== 'ask' || !isKnown) throw new Error('say hello first');
         const { plugin, hook, method: asked, body: what } = body as Asked;
         try {
@@ -69,7 +72,7 @@ export function knockingAt(where: {
   readonly path: string;
   readonly secret: () => Promise<string>;
   readonly clock: Clock;
-}): AskPlugin & AsyncDisposable & { metricsText(): Promise<string> } {
+}): AskPlugin & AsyncDisposable & { metricsText(of?: MetricsOf): Promise<string> } {
   let channel: Channel | undefined;
   let opening: Promise<Channel> | undefined;
   const open = async (): Promise<Channel> => {
@@ -106,7 +109,8 @@ export function knockingAt(where: {
     return said.answer;
   };
   return Object.assign(ask as AskPlugin, {
-    metricsText: async () => String(await (await connected()).call('metrics', null, metricsMsMax)),
+    metricsText: async (of: MetricsOf = 'plugins') =>
+      String(await (await connected()).call('metrics', of, metricsMsMax)),
     [Symbol.asyncDispose]: async () => channel?.[Symbol.dispose](),
   });
 }

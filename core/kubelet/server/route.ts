@@ -13,12 +13,18 @@ const withContainer: Readonly<Record<string, KubeletOperation>> = {
 };
 const name = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/; // of namespaces, pods and containers; nothing to decode in it
 
-/** What is about the whole node; who may see its statistics may see these. */
-const isOfNode = (path: string): boolean => ['/healthz', '/stats/summary', '/metrics/plugins'].includes(path);
+/** Of the node as a whole, for whoever may read its figures. */
+const figures: ReadonlySet<string> = new Set([
+  '/healthz',
+  '/stats/summary',
+  '/metrics',
+  '/metrics/resource',
+  '/metrics/plugins',
+]);
 
 /** Undefined: no such path. */
 export function parseKubeletPath(path: string): KubeletRoute | undefined {
-  if (isOfNode(path)) return { path, claim: { operation: 'stats', namespace: '', pod: '' } };
+  if (figures.has(path)) return { path, claim: { operation: 'stats', namespace: '', pod: '' } };
   const [, first = '', namespace = '', pod = '', container, ...more] = path.split('/');
   if (more.length > 0 || !name.test(namespace) || !name.test(pod)) return undefined;
   if (first === 'portForward')

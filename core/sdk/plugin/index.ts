@@ -5,8 +5,18 @@ export { assumeKinds, type Discover } from './foreign.ts';
 export * from './hook-calls.ts';
 export { type HookedKind, isUnhooked, resourceName } from './hooked-kind.ts';
 export * from './needs.ts';
+export * from './node-calls.ts';
 export * from './plugin.ts';
 export * from './reconcile.ts';
 export * from './resources.ts';
+export {
+  type RuntimeAnswer,
+  type RuntimeAsked,
+  type RuntimeVerb,
+  runtimeVerbs,
+  type StreamAsked,
+  type StreamItem,
+  type StreamPiece,
+} from './runtime-calls.ts';
 export * from './schema.ts';
 export * from './start.ts';

@@ -8,6 +8,7 @@ import { runCoreDns } from '../../../plugins/dns/coredns.ts';
 import node from '../../../plugins/dns/node.ts';
 import { readSettings } from '../../../plugins/dns/settings.ts';
 import { machine } from '../../fixtures/dns-cluster.ts';
+import { noBackends } from '../../fixtures/no-backends.ts';
 
 const [driver, ip, url, caFile, tokenFile, folder] = process.argv.slice(2) as [
   string,
@@ -34,7 +35,7 @@ if (driver === 'coredns') {
   const network = { ip, podRanges: ['10.244.0.0/16'], ownAddresses: () => [] };
   const pods = { gate: () => ({ [Symbol.dispose]() {} }) };
   const own = { client: connect('node'), informers, nodeName: 'n1' };
-  node.start({ ...seams, ...own, network, pods, machine, api, folder, scope });
+  node.start({ ...seams, ...own, network, pods, backends: noBackends, machine, api, folder, scope });
 }
 // Goes with who started it.
 process.stdin.once('end', () => void scope[Symbol.asyncDispose]().finally(() => process.exit(0))).resume();
