@@ -22,6 +22,8 @@ export interface BuiltinPlugin {
   readonly name: string;
   readonly enabled: boolean;
   readonly requires?: readonly string[];
+  /** Its node part makes pods of other hosts reachable, and says when it does: until then a node is not Ready. */
+  readonly connectsHosts?: boolean;
   readonly api?: Load<ApiPart>;
   readonly controllers?: Load<ControllersPart>;
   readonly node?: Load<NodePart>;
@@ -56,7 +58,11 @@ export const apiParts = (
   server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
     readonly hooks: AdmissionList;
     /** By path; absent: what parts serve there is not asked for. */
-    readonly pages?: Map<string, () => Response | Promise<Response>>;
+    readonly pages?: {
+      has(path: string): boolean;
+      set(path: string, answer: () => Response | Promise<Response>): unknown;
+      delete(path: string): unknown;
+    };
   },
   seams: Seams,
 ): Part[] =>

@@ -19,7 +19,7 @@ import { evictOverLimit } from './eviction.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
 import { NetworkKeeper } from './network-keeper.ts';
-import { NodeAgent } from './node-agent.ts';
+import { type NetworkState, NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import type { Observed } from './plan.ts';
 import { statusOf } from './pod-memory.ts';
@@ -44,6 +44,8 @@ export interface KubeletOptions {
   readonly podNetwork?: PodNetwork;
   /** Of plugins, for `csi` volumes. */
   readonly volumeDrivers?: PodVolumeDrivers;
+  /** Why pods cannot have a network now, and a word when that changes. Absent: they can whenever the runtime can. */
+  readonly networkState?: NetworkState;
   /** Holds `pods/UID`. */
   readonly stateFolder: string;
   readonly clock: Clock;
@@ -225,9 +227,9 @@ class Loop implements Kubelet {
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch, options.labels);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
-    const { events, taints, leaseSeconds } = options;
+    const { events, taints, leaseSeconds, networkState } = options;
     const shared = { client, clock, log, events, runtime, signal: scope.signal };
-    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, facts });
+    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, networkState, facts });
     this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
   }
 

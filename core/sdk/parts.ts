@@ -90,6 +90,12 @@ export interface NodePartContext extends PartContext {
     readonly ip: string;
     /** Pod addresses of the cluster (CIDR). */
     readonly podRanges: readonly string[];
+    /** Pod addresses of this host (CIDR), one for each family. With one host those of the cluster. */
+    readonly subnets: readonly string[];
+    /** Of the plugin that connects the hosts: why it does not now, or undefined when it does. New pods wait meanwhile. */
+    report(notReady: string | undefined): void;
+    /** The largest packet (bytes) of pods, those that run included. */
+    setMtu(mtuBytes: number): Promise<void>;
     /** Every address of this host now. */
     ownAddresses(): readonly string[];
     /** For one part, which does not dispose of it. Absent where pods have no addresses of their own. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { Secret } from '#api';
 import { podKind, secretKind } from '#api';
 import { systemClock, systemRandom } from '#base';
@@ -28,6 +29,7 @@ import type { Config, Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { openDesk } from './enrollment.ts';
 import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
@@ -58,6 +60,8 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const ofPlugins: NodeAccounts = (...account) => door.placed.isAccountOn(...account);
   const ofPods = createNodeUses((name) => reader().indexed(podKind, name));
   const nodeUses = alsoAccounts(ofPods, ofPlugins);
+  const desk = openDesk(context, { keys, reader, token: itself.token, server: () => holder.server! });
+  for (const [path, answer] of Object.entries(desk.paths)) door.pages.set(path, answer);
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -70,7 +74,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
         clock: systemClock,
       }),
-      others: door.userOf,
+      others: async (token) => (await desk.userOf(token)) ?? door.userOf(token),
     }),
     authorizer: createAuthorizer({ nodeUses }),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
@@ -116,7 +120,7 @@ const rangeOf = (text: string): [from: number, to: number] => {
 };
 
 const advertised = (config: Config) => ({
-  ip: config.nodeIp,
+  ip: config.advertise?.find((one) => isIP(one) !== 0) ?? config.nodeIp,
   port: config.port,
   ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
 });
@@ -134,7 +138,7 @@ const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.'
 const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof openSigningKeys>>) =>
   createStreamHandlers({
     signKubeletToken: createKubeletTokenSigner(keys, systemClock),
-    kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    kubeletCa: readFileSync(home.path('pki', 'kubelet-ca.crt'), 'utf8'),
     ...(isLoopback(config)
       ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
       : {}),
