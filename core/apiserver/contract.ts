@@ -190,6 +190,8 @@ export interface ApiServerOptions {
     /** Of the `kubernetes` service. Default 443, which needs a proxy that may serve ports below 1024. */
     readonly servicePort?: number;
   };
+  /** How long pods stay on a node that went away, unless they say otherwise. Default 300, as upstream. */
+  readonly tolerationSeconds?: number;
   /** Paths answered outside resources, such as /openid/v1/jwks: exact path → handler. Authorised like every path. */
   readonly extraPaths?: ReadonlyMap<string, ExtraPath>;
   /** How often old history is forgotten; one to two intervals of it are kept. Default 5 min, 0 never. */

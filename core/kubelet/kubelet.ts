@@ -16,6 +16,7 @@ import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers } f
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
 import { evictOverLimit } from './eviction.ts';
+import { keepFenced } from './fencing.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
 import { NetworkKeeper } from './network-keeper.ts';
@@ -63,6 +64,8 @@ export interface KubeletOptions {
   readonly taints?: readonly Taint[];
   /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
   readonly leaseSeconds?: number;
+  /** How long nobody has been heard of who could decide over this node (milliseconds). Absent: it cannot be cut off. */
+  readonly silentMs?: () => number;
   /** Replaces what the machine has. */
   readonly capacity?: Readonly<Record<string, string>>;
   readonly allocatable?: Readonly<Record<string, string>>;
@@ -258,8 +261,10 @@ class Loop implements Kubelet {
     void this.#follow();
     void this.#relist();
     void this.#network.keep();
-    const { exec } = this.options;
-    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
+    const { exec, silentMs, leaseSeconds = 40 } = this.options;
+    const workers = () => [...this.#workers.values()];
+    if (silentMs) void keepFenced({ pods: workers, silentMs, graceMs: leaseSeconds * 1000, clock, log, signal });
+    void evictOverLimit({ pods: workers, exec, clock, log, signal });
   }
   #isReady = false;
 
