@@ -300,7 +300,7 @@ rest({ group: "live.example.com", version: "v1", kind: "Note",
     to.server.fetch(new Request(`http://localhost${path}`, { headers: { authorization: 'Bearer admin', accept } }));
   const path = '/apis/live.example.com/v1';
   const { resources } = (await (await ask(path)).json()) as { resources: { name: string; verbs: string[] }[] };
-  expect(resources).toMatchObject([{ name: 'notes', verbs: ['get', 'list', 'create', 'delete'] }]);
+  expect(resources).toMatchObject([{ name: 'notes', verbs: ['get', 'list', 'create', 'delete', 'deletecollection'] }]);
   const table = (await (await ask(`${path}/notes`, 'application/json;as=Table;v=v1;g=meta.k8s.io')).json()) as {
     rows: { cells: unknown[] }[];
   };

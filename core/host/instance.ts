@@ -5,7 +5,7 @@ import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
 import { protocolVersion } from './manifest.ts';
 import type { MetricValues } from './plugin-metrics.ts';
-import { beatEveryMs, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
+import { beatEveryMs, type FromPlugin, hookCallsMax, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
 import { undeclared } from './provides.ts';
 
 export interface InstanceState {
@@ -185,6 +185,7 @@ class OneLife {
     const { clock } = this.owner.options;
     this.channel = await channelOfFd(channelFd, {
       clock,
+      callsMax: hookCallsMax,
       answer: () => {
         throw new Error('a plugin asks the API, not its host');
       },

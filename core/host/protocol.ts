@@ -1,4 +1,4 @@
-import type { LateReconciles } from '#sdk';
+import { type LateReconciles, restWatchesMax } from '#sdk';
 import type { Provides } from './manifest.ts';
 import type { MetricValues } from './plugin-metrics.ts';
 
@@ -45,6 +45,8 @@ export type FromPlugin =
 
 /** Of the calls over the socket pair; `hello` is the first and names it. */
 export const hooksProtocol = 1;
+/** Waiting at once for one plugin. Watches have places of their own, so that they cannot take the hooks'. */
+export const hookCallsMax = 64 + restWatchesMax;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 

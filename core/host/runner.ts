@@ -11,6 +11,7 @@ import {
   type PluginRuntime,
   type PreparedPlugin,
   preparePlugin,
+  RestWatches,
   restKindFacts,
 } from '#sdk';
 import { createInformers } from '../client/cache-informer.ts';
@@ -18,7 +19,15 @@ import { createClient } from '../client/http.ts';
 import { withConversion } from './hooks/conversion.ts';
 import { protocolVersion } from './manifest.ts';
 import { PluginMetrics } from './plugin-metrics.ts';
-import { beatEveryMs, type CommandWords, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
+import {
+  beatEveryMs,
+  type CommandWords,
+  type FromPlugin,
+  hookCallsMax,
+  hooksProtocol,
+  linesOf,
+  type ToPlugin,
+} from './protocol.ts';
 import { providesOf } from './provides.ts';
 
 /**
@@ -133,7 +142,10 @@ export async function serve(
         nodeName: message.nodeName,
       }),
     );
-    if (message.hooks !== undefined) scope.use(await answerHost(name, answerHooks(prepared.contributions)));
+    if (message.hooks !== undefined) {
+      const watches = scope.use(new RestWatches(systemClock));
+      scope.use(await answerHost(name, answerHooks(prepared.contributions, watches)));
+    }
     if (message.standby) await prepared.sync();
     else await prepared.activate();
     send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
@@ -161,6 +173,7 @@ async function runCommand(
 const answerHost = (name: string, answer: (method: string, body: unknown) => Promise<unknown>) =>
   channelOfFd(3, {
     clock: systemClock,
+    callsMax: hookCallsMax,
     answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
   });
 

@@ -11,7 +11,7 @@ import { isTrue } from '../request-info.ts';
 import { updateObject } from '../update-object.ts';
 import { objectAnswer } from '../write-answer.ts';
 
-const types = {
+export const patchTypes = {
   json: 'application/json-patch+json',
   merge: 'application/merge-patch+json',
   strategic: 'application/strategic-merge-patch+json',
@@ -20,12 +20,12 @@ const types = {
 
 export async function patch(call: Call): Promise<Response> {
   const media = mediaTypeOf(call.request);
-  const known = Object.values(types).includes(media);
+  const known = Object.values(patchTypes).includes(media);
   if (!known) throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   const text = await readText(call.request);
-  if (media === types.apply) return apply(call, await parseConfiguration(text));
-  if (media === types.strategic && !call.core.schema?.has(call.served.kind.type)) {
-    throw unsupportedMedia([types.json, types.merge, types.apply]);
+  if (media === patchTypes.apply) return apply(call, await parseConfiguration(text));
+  if (media === patchTypes.strategic && !call.core.schema?.has(call.served.kind.type)) {
+    throw unsupportedMedia([patchTypes.json, patchTypes.merge, patchTypes.apply]);
   }
   const { value: body, faults, bigNumber } = parsedPatch(text, media);
   refuseBig(call, bigNumber);
@@ -49,25 +49,27 @@ export async function patch(call: Call): Promise<Response> {
   return objectAnswer(call, next);
 }
 
-function parsedPatch(text: string, media: string): ReturnType<typeof parseJson> {
+export function parsedPatch(text: string, media: string): ReturnType<typeof parseJson> {
   try {
     return parseJson(text);
   } catch (error) {
     if (error instanceof StatusError) throw error;
-    throw errors.badRequest(media === types.json ? `error decoding patch: ${messageOf(error)}` : 'invalid JSON patch');
+    throw errors.badRequest(
+      media === patchTypes.json ? `error decoding patch: ${messageOf(error)}` : 'invalid JSON patch',
+    );
   }
 }
 const goName = (value: unknown): string =>
   Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : value === null ? 'null' : typeof value;
 
-function patched(call: Call, media: string, current: AnyObject, body: unknown): JsonObject {
+export function patched(call: Call, media: string, current: AnyObject, body: unknown): JsonObject {
   const { patches } = call.core;
-  if (media === types.json) return patches.applyJsonPatch(current, body);
+  if (media === patchTypes.json) return patches.applyJsonPatch(current, body);
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw errors.badRequest(
       `error decoding patch: json: cannot unmarshal ${goName(body)} into Go value of type map[string]interface {}`,
     );
-  return media === types.merge
+  return media === patchTypes.merge
     ? patches.applyMergePatch(current, body as JsonObject)
     : patches.applyStrategicPatch(call.served.kind.type, current, body as JsonObject);
 }

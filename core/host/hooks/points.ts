@@ -1,4 +1,4 @@
-import { type HookMethod, type HookVerb, isUnhooked } from '#sdk';
+import { type HookMethod, type HookVerb, isUnhooked, watchHoldMs } from '#sdk';
 import type { HookStatus, PluginSpec } from '../kind.ts';
 import type { PluginManifest } from '../manifest.ts';
 import { ownKinds } from '../rbac.ts';
@@ -20,6 +20,7 @@ export const hookLimits: Readonly<Record<HookMethod, { readonly budgetMs: number
   permit: { budgetMs: 20, limitMs: 1_000 },
   convert: { budgetMs: 5, limitMs: 1_000 },
   rest: { budgetMs: 100, limitMs: 5_000 },
+  watch: { budgetMs: 2 * watchHoldMs, limitMs: 2 * watchHoldMs },
   authenticate: { budgetMs: 100, limitMs: 1_000 },
 };
 

@@ -1,7 +1,7 @@
-import type { KubeObject } from '../../api/meta.ts';
 import type { ContainerRuntime } from '../runtime.ts';
 import type { UserInfo } from '../strategy.ts';
 import type { ResourceObject, View } from './resources.ts';
+import type { RestKind } from './rest.ts';
 import type { AnySchema, JsonSchema } from './schema.ts';
 
 /** What a plugin may add beside kinds, controllers and admission. Each is registered in setup() and declared by its manifest. */
@@ -22,33 +22,7 @@ export interface ScheduleRule {
   permit?(pod: PodView, node: string): true | string | Promise<true | string>;
 }
 
-export interface RestCall {
-  /** Empty for kinds of the cluster, and for lists over all namespaces. */
-  readonly namespace: string;
-  /** Empty for lists and creations. */
-  readonly name: string;
-  readonly user: UserInfo;
-  readonly labelSelector?: string;
-  readonly fieldSelector?: string;
-  readonly dryRun: boolean;
-}
 type Answered<T> = T | Promise<T>;
-/** A kind that the plugin answers itself, behind the platform's authentication, authorisation, limits and audit. */
-export interface RestKind {
-  readonly group: string;
-  readonly version: string;
-  readonly kind: string;
-  /** Default: the kind in lower case with an s. */
-  readonly plural?: string;
-  readonly scope?: 'Namespaced' | 'Cluster';
-  /** undefined: 404. */
-  get?(call: RestCall): Answered<KubeObject | undefined>;
-  list?(call: RestCall): Answered<readonly KubeObject[]>;
-  create?(call: RestCall, object: KubeObject): Answered<KubeObject>;
-  update?(call: RestCall, object: KubeObject): Answered<KubeObject>;
-  delete?(call: RestCall): Answered<void>;
-}
-export const restVerbs = ['get', 'list', 'create', 'update', 'delete'] as const;
 
 /** Who has this token; undefined: not one of ours. Names and groups that begin with `system:` are refused. */
 export interface TokenAuthenticator {
@@ -131,23 +105,6 @@ export interface Registered {
   readonly volumes: readonly VolumeDriver[];
 }
 
-/** A kind of rest() as a manifest names it. */
-export interface RestKindFacts {
-  readonly group: string;
-  readonly version: string;
-  readonly kind: string;
-  readonly plural: string;
-  readonly namespaced: boolean;
-  readonly verbs: readonly string[];
-}
-export const restKindFacts = (one: RestKind): RestKindFacts => ({
-  group: one.group,
-  version: one.version,
-  kind: one.kind,
-  plural: one.plural ?? `${one.kind.toLowerCase()}s`,
-  namespaced: one.scope !== 'Cluster',
-  verbs: restVerbs.filter((verb) => one[verb]),
-});
 /** A command as a manifest names it. */
 export interface CommandFacts {
   readonly name: string;
