@@ -27,6 +27,7 @@ export interface Provides {
   /** `group/version Kind` of kinds that are served by rest(). */
   readonly apis?: readonly string[];
   readonly authenticators?: readonly string[];
+  readonly authorizers?: readonly string[];
   readonly metrics?: readonly string[];
   readonly commands?: readonly string[];
   readonly panels?: readonly string[];
@@ -42,6 +43,7 @@ export const providesPoints = [
   'converts',
   'apis',
   'authenticators',
+  'authorizers',
   'metrics',
   'commands',
   'panels',
@@ -51,7 +53,15 @@ export const providesPoints = [
   'volumes',
 ] as const satisfies readonly (keyof Provides)[];
 /** What others ask the plugin for: its host needs one way to it. */
-export const hookPoints = ['validates', 'mutates', 'schedules', 'converts', 'apis', 'authenticators'] as const;
+export const hookPoints = [
+  'validates',
+  'mutates',
+  'schedules',
+  'converts',
+  'apis',
+  'authenticators',
+  'authorizers',
+] as const;
 /** plugin.json of a built plugin: all that install and start need to know, without running its code. */
 export interface PluginManifest {
   readonly formatVersion: 1;

@@ -71,7 +71,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       }),
       others: door.userOf,
     }),
-    authorizer: createAuthorizer({ nodeUses }),
+    authorizer: door.guarded(createAuthorizer({ nodeUses })),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
     schema,

@@ -16,6 +16,7 @@ import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
+import { withPluginAuthorizers } from '../../host/hooks/authorizers.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
 import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
@@ -52,7 +53,10 @@ export interface PluginDoor {
   readonly known: KnownHooks;
   readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
+  /** Plugins may refuse what these rights allow. */
+  readonly guarded: <A extends Guarded>(authorizer: A) => ReturnType<typeof withPluginAuthorizers<A>>;
 }
+type Guarded = Parameters<typeof withPluginAuthorizers>[0];
 export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
   const known = new KnownHooks();
   const ask = scope.use(
@@ -74,6 +78,7 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
     known,
     placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
+    guarded: (authorizer) => withPluginAuthorizers(authorizer, known, ask, { clock: systemClock, log }),
   };
 }
 

@@ -27,6 +27,7 @@ const methodsOf: Readonly<Record<string, readonly HookMethod[]>> = {
   schedule: ['schedule', 'permit'],
   rest: ['rest', 'watch'],
   authenticate: ['authenticate'],
+  authorize: ['authorize'],
 };
 
 /** The hooks that are attached in this host, and the way to who answers them. Attaching again moves them at once. */

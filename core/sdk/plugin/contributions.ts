@@ -30,6 +30,29 @@ export interface TokenAuthenticator {
   authenticate(token: string): Answered<Pick<UserInfo, 'name' | 'uid' | 'groups' | 'extra'> | undefined>;
 }
 
+/** What somebody wants to do, and may by his roles. */
+export interface AccessRequest {
+  readonly user: UserInfo;
+  /** get list watch create update patch delete deletecollection, or a verb of its own such as `impersonate`. */
+  readonly verb: string;
+  readonly group: string;
+  readonly version: string;
+  /** Plural. */
+  readonly resource: string;
+  readonly subresource: string;
+  /** Empty for what is of the cluster, and for lists over all namespaces. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly fieldSelector?: string;
+  readonly labelSelector?: string;
+}
+/** May refuse what roles allow, and never allows. Not asked about administrators, the platform's parts and plugins. */
+export interface Authorizer {
+  readonly name: string;
+  /** The reason of a refusal; undefined or false: it has none. */
+  deny(request: AccessRequest): Answered<string | false | undefined>;
+}
+
 export interface CommandCall<Flags> {
   readonly flags: Flags;
   /** The words behind the command that are no flags. */
@@ -85,6 +108,7 @@ export interface ContributionCalls {
   /** Serves a kind that is stored nowhere. */
   rest(kind: RestKind): void;
   authenticate(authenticator: TokenAuthenticator): void;
+  authorize(authorizer: Authorizer): void;
   command(command: Command): void;
   panel(panel: Panel): void;
   network(backend: NetworkBackend): void;
@@ -97,6 +121,7 @@ export interface Registered {
   readonly scheduling: readonly ScheduleRule[];
   readonly apis: readonly RestKind[];
   readonly authenticators: readonly TokenAuthenticator[];
+  readonly authorizers: readonly Authorizer[];
   readonly commands: readonly Command[];
   readonly panels: readonly Panel[];
   readonly networks: readonly NetworkBackend[];

@@ -1,6 +1,7 @@
 import type { KubeObject } from '../../api/meta.ts';
 import type { Advice } from '../scheduling.ts';
 import type { UserInfo } from '../strategy.ts';
+import type { AccessRequest } from './contributions.ts';
 import type { CustomObject } from './crd.ts';
 import { type HookedKind, resourceName, writtenVersion } from './hooked-kind.ts';
 import type { Admitted } from './plugin.ts';
@@ -29,6 +30,8 @@ export interface HookCalls {
   /** The next events of a watch; waits for them up to watchHoldMs. */
   watch: { asked: { watch: string }; answer: WatchBatch };
   authenticate: { asked: { authenticator: string; token: string }; answer: UserInfo | null };
+  /** The reason of a denial. */
+  authorize: { asked: { authorizer: string; request: AccessRequest }; answer: string | null };
 }
 export type HookMethod = keyof HookCalls;
 export interface AdmissionCall {
@@ -65,6 +68,10 @@ export function answerHooks(
     async authenticate({ authenticator, token }) {
       const one = contributions.authenticators.find(({ name }) => name === authenticator);
       return (await one?.authenticate(token)) ?? null;
+    },
+    async authorize({ authorizer, request }) {
+      const one = contributions.authorizers.find(({ name }) => name === authorizer);
+      return (await one?.deny(request)) || null;
     },
   };
   return async (method, body) => {
