@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { TestReport, withSecondRun } from './test-report.ts';
+import { TestReport } from './test-report.ts';
 
 const output = `bun test v1.4.5
 
@@ -43,12 +43,4 @@ test('a run that printed no counts and ended badly has failed', () => {
     test: 'the run ended with code 134',
     lines: ['panic: out of memory'],
   });
-});
-
-test.each([
-  ['all pass', { passed: 2, failed: 0, skipped: 0 }, { passed: 9, failed: 0, skipped: 1 }],
-  ['one still fails', { passed: 1, failed: 1, skipped: 0 }, { passed: 8, failed: 1, skipped: 1 }],
-  ['more fail', { passed: 0, failed: 4, skipped: 0 }, { passed: 7, failed: 2, skipped: 1 }],
-])('after a second run: %s', (_, second, wanted) => {
-  expect(withSecondRun({ passed: 7, failed: 2, skipped: 1 }, second)).toEqual(wanted);
 });

@@ -64,9 +64,3 @@ export class TestReport {
     else this.counts.skipped += n;
   }
 }
-
-/** The counts after the files that failed ran once more: a test that passes then has passed, and is called unsteady. */
-export function withSecondRun(first: Counts, second: Counts): Counts {
-  const failed = Math.min(second.failed, first.failed);
-  return { passed: first.passed + first.failed - failed, failed, skipped: first.skipped };
-}

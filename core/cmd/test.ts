@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { PintleError } from '#base';
-import { type Counts, type Failure, TestReport, withSecondRun } from './test-report.ts';
+import { type Counts, type Failure, TestReport } from './test-report.ts';
 import { prepareTestTools } from './test-tools.ts';
 
 const root = join(import.meta.dir, '../..');
@@ -10,8 +10,6 @@ type Tier = (typeof allTiers)[number] | 'bench';
 
 interface Sums extends Counts {
   readonly failures: Failure[];
-  /** Failed, and passed when their file ran once more. */
-  readonly unsteady: Failure[];
 }
 
 export interface TestOptions {
@@ -28,19 +26,18 @@ export async function test(tiers: readonly string[], options: TestOptions): Prom
   if (unknown) throw new PintleError('UNKNOWN_TIER', `there is no tier ${unknown}`, `name some of ${known.join(', ')}`);
   if (options.soak) return soak(tiers, options.minutes ?? 24 * 60);
   const chosen = (tiers.length > 0 ? tiers : allTiers) as Tier[];
-  const sums: Sums = { passed: 0, failed: 0, skipped: 0, failures: [], unsteady: [] };
+  const sums: Sums = { passed: 0, failed: 0, skipped: 0, failures: [] };
   await prepareTestTools(options.yes === true || process.env['CI'] === 'true', chosen);
   for (const tier of chosen) await runTier(tier, sums);
-  report('failed', sums.failures);
-  report('unsteady: failed once, then passed', sums.unsteady);
+  report(sums.failures);
   process.stdout.write(`${sums.passed} passed, ${sums.failed} failed, ${sums.skipped} skipped\n`);
   process.exit(sums.failed > 0 ? 1 : 0);
 }
 
 /** At the end, where it is seen: what failed, where, and what it said. */
-function report(title: string, failures: readonly Failure[]): void {
+function report(failures: readonly Failure[]): void {
   if (failures.length === 0) return;
-  process.stdout.write(`\n== ${title} ==\n`);
+  process.stdout.write('\n== failed ==\n');
   for (const { file, test: name, lines } of failures)
     process.stdout.write(`${file}: ${name}\n${lines.map((line) => `    ${line}\n`).join('')}`);
 }
@@ -85,29 +82,27 @@ const filesOf = (folder: string, suffix: string): string[] => {
 };
 
 /**
- * Runs `bun test` and adds what it counted. Where real machines and clocks are used (`again`), files that failed run
- * once more: what passes then is reported as unsteady, with what it said, and does not hide what fails twice.
+ * Runs `bun test` and adds what it counted. Where real machines and clocks are used (`again`), files that failed run once
+ * more: the count stays that of the first run, and the report tells which failures are there every time.
  */
 async function runFiles(files: readonly string[], flags: readonly string[], again: boolean, sums: Sums): Promise<void> {
   if (files.length === 0) return;
-  const first = await runOnce(files, flags);
-  let { counts, failures } = first;
-  const failed = [...new Set(failures.map(({ file }) => file))];
-  if (again && failed.length > 0 && failed.length <= maxSecondRuns && !failed.includes('')) {
-    process.stdout.write(`\nrunning once more: ${failed.join(' ')}\n`);
-    const second = await runOnce(
-      failed.map((file) => (file.startsWith('./') ? file : `./${file}`)),
-      flags,
-    );
-    const stillFails = new Set(second.failures.map(({ file }) => file));
-    sums.unsteady.push(...failures.filter(({ file }) => !stillFails.has(file)));
-    counts = withSecondRun(counts, second.counts);
-    failures = second.failures;
-  }
+  const { counts, failures } = await runOnce(files, flags);
   sums.passed += counts.passed;
   sums.skipped += counts.skipped;
   sums.failed += counts.failed;
-  sums.failures.push(...failures);
+  const failed = [...new Set(failures.map(({ file }) => file))];
+  if (!again || failed.length === 0 || failed.length > maxSecondRuns || failed.includes('')) {
+    sums.failures.push(...failures);
+    return;
+  }
+  process.stdout.write(`\nfailed, and run once more for the report: ${failed.join(' ')}\n`);
+  const paths = failed.map((file) => (file.startsWith('./') ? file : `./${file}`));
+  const second = new Set((await runOnce(paths, flags)).failures.map(({ file }) => file));
+  for (const failure of failures) {
+    const outcome = second.has(failure.file) ? 'its file failed again' : 'its file passed when it ran again';
+    sums.failures.push({ ...failure, lines: [...failure.lines, outcome] });
+  }
 }
 
 /** More files than this do not fail by chance. */

@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import type { Kind } from '#api';
-import { messageOf, timeText } from '#base';
+import { messageOf } from '#base';
 import type { Client } from '#client';
 import { type ControllerSpec, type EventRecorder, type ReconcileContext, specOf, TerminalError } from '#sdk';
+import { type Entry, fingerprintOf, type Known, knownOf, recall } from './entry.ts';
 import { HookBoard } from './hooks/board.ts';
 import { hooksOf } from './hooks/points.ts';
-import { type PluginObject, type PluginSpec, type PluginStatus, pluginKind } from './kind.ts';
+import { type PluginObject, pluginKind } from './kind.ts';
 import { isNodeWide } from './placement.ts';
 import { exposition } from './plugin-metrics.ts';
-import { afterUpgrade, probationMs, type Upgrade } from './probation.ts';
-import { uncarried } from './provides.ts';
+import { afterUpgrade, probationMs } from './probation.ts';
 import {
   drainFinalizers,
   provisionIdentity,
@@ -19,7 +19,8 @@ import {
   removeKinds,
 } from './provision.ts';
 import { SpreadPlugins } from './spread.ts';
-import { type Seen, StepError, statusOf, withNulls } from './status.ts';
+import { StepError } from './status.ts';
+import { StatusWriter } from './status-writer.ts';
 import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
@@ -36,35 +37,17 @@ const finalizer = 'plugins.pintle.dev/host';
 const figuresEveryMs = 10_000;
 const healthMsDefault = 5_000;
 
-type Known = NonNullable<PluginStatus['lastGood']>;
-interface Entry {
-  running?: Version;
-  /** The newer version, while it is looked at beside the running one. */
-  next?: Version;
-  /** Versions that end. */
-  draining: Promise<void>;
-  failure?: StepError;
-  failedFingerprint?: string;
-  rolledBack?: string;
-  lastGood?: Known;
-  /** Was good before lastGood; what `rollback` and probation go back to. */
-  previous?: Known;
-  upgrade?: Upgrade;
-  /** Hooks that were attached by a former life of this host: they hold until this one knows better. */
-  formerHooks?: PluginStatus['hooks'];
-  written?: string;
-  writing: Promise<void>;
-}
-
 /** Reconciles Plugin objects: what they say runs, isolated, as an account of its own. */
 export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
   readonly #hooks: HookBoard;
   readonly #spread: SpreadPlugins;
+  readonly #status: StatusWriter;
   constructor(private readonly options: HostOptions) {
     this.#hooks = options.hooks ?? new HookBoard(options.clock);
     this.#spread = new SpreadPlugins(options, this.#over.signal);
+    this.#status = new StatusWriter(options.client, options.clock, this.#hooks);
   }
 
   get controller(): ControllerSpec<never> {
@@ -102,21 +85,21 @@ export class PluginHost implements AsyncDisposable {
     const onNodes =
       entry.running?.bundle.digest === current.spec!.digest ? undefined : await this.#spread.find(current);
     if (onNodes && !entry.running) return this.#spread.reconcile(current, onNodes, events);
-    this.#recall(entry, current);
+    recall(entry, current, this.options.clock);
     if (current.spec?.paused) {
       this.#detach(name, entry);
       await this.#stop(entry);
-      await this.#report(name, current, entry);
+      await this.#status.report(name, current, entry);
       return;
     }
     const fingerprint = fingerprintOf(current.spec!);
     if (entry.running?.fingerprint === fingerprint || entry.failedFingerprint === fingerprint) {
       await this.#probation(name, current, entry);
-      await this.#report(name, current, entry);
+      await this.#status.report(name, current, entry);
       return this.#lookAgain(entry);
     }
     await this.#reach(name, current, entry, fingerprint, events);
-    await this.#report(name, current, entry);
+    await this.#status.report(name, current, entry);
     return this.#lookAgain(entry);
   }
 
@@ -145,27 +128,12 @@ export class PluginHost implements AsyncDisposable {
       events.event(current, 'Warning', entry.failure.reason, entry.failure.message);
       if (entry.failure.lasting) entry.failedFingerprint = fingerprint;
       if (!entry.running) this.#detach(name, entry);
-      await this.#report(name, current, entry);
+      await this.#status.report(name, current, entry);
       if (entry.failure.lasting) throw new TerminalError(entry.failure.message);
       throw error;
     }
   }
 
-  /** What the object remembers of a former life of this host. */
-  #recall(entry: Entry, { status, metadata }: Readonly<PluginObject>): void {
-    entry.formerHooks ??= status?.hooks ?? [];
-    if (entry.written !== undefined || !status) return;
-    entry.lastGood ??= status.lastGood;
-    entry.previous ??= status.previous;
-    const loaded = status.conditions?.find(({ type }) => type === 'Loaded');
-    if (loaded?.reason === 'RolledBack' && status.observedGeneration === metadata.generation)
-      entry.rolledBack ??= loaded.message;
-    if (status.probation && !entry.upgrade) {
-      const { clock } = this.options;
-      const leftMs = Date.parse(status.probation.until) - clock.now();
-      entry.upgrade = { fallback: status.probation.fallback, untilMs: clock.monotonicMs() + Math.max(0, leftMs) };
-    }
-  }
   #lookAgain({ upgrade }: Entry): { requeueAfterMs: number } | undefined {
     return upgrade && { requeueAfterMs: Math.max(100, upgrade.untilMs - this.options.clock.monotonicMs()) };
   }
@@ -313,9 +281,11 @@ export class PluginHost implements AsyncDisposable {
   async #refresh(name: string, entry: Entry, client: Client): Promise<void> {
     const current = await client.get(pluginKind as Kind<PluginObject>, { name }).catch(() => undefined);
     if (current)
-      await this.#report(name, current, entry).catch((error: unknown) =>
-        this.options.log.warn('status not written', { plugin: name, error: messageOf(error) }),
-      );
+      await this.#status
+        .report(name, current, entry)
+        .catch((error: unknown) =>
+          this.options.log.warn('status not written', { plugin: name, error: messageOf(error) }),
+        );
   }
 
   /** In probation a version that does badly makes way for the one that was good before it. */
@@ -342,52 +312,6 @@ export class PluginHost implements AsyncDisposable {
     await this.#run(name, plugin, entry, fallback, running.fingerprint);
     entry.lastGood = fallback;
     entry.previous = undefined;
-  }
-
-  #report(name: string, plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
-    const work = entry.writing.then(() => this.#write(name, plugin, entry));
-    entry.writing = work.catch(() => {});
-    return work;
-  }
-  async #write(name: string, plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {
-    const { running } = entry;
-    const seen: Seen = {
-      generation: this.#hasReached(plugin, entry)
-        ? (plugin.metadata.generation ?? 1)
-        : (plugin.status?.observedGeneration ?? 0),
-      paused: plugin.spec?.paused ?? false,
-      failure: entry.failure,
-      instance: running?.instance.state,
-      healthy: running?.healthy ?? false,
-      active: running && { version: running.bundle.manifest.version, digest: running.bundle.digest },
-      lastGood: entry.lastGood,
-      previous: entry.previous,
-      probation: entry.upgrade && {
-        fallback: entry.upgrade.fallback,
-        until: timeText(this.options.clock.now() + entry.upgrade.untilMs - this.options.clock.monotonicMs()),
-      },
-      rolledBack: entry.rolledBack,
-      uncarried: running && uncarried(running.bundle.manifest.provides),
-      hooks: this.#hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
-      registered: running?.bundle.manifest,
-    };
-    const { placement } = plugin.status ?? {};
-    const status = { ...statusOf(seen, plugin.status, timeText(this.options.clock.now())), placement };
-    const text = JSON.stringify({
-      ...status,
-      conditions: status.conditions?.map((one) => ({ ...one, lastTransitionTime: '' })),
-      probation: status.probation?.fallback,
-    });
-    if (text === entry.written) return;
-    const patch = { type: 'merge', body: { status: withNulls(status) } } as const;
-    await this.options.client.patch(pluginKind, { name }, patch, { subresource: 'status' });
-    entry.written = text;
-  }
-
-  /** What the object asks for runs, or has failed. */
-  #hasReached({ spec }: Readonly<PluginObject>, { running, failedFingerprint, failure }: Entry): boolean {
-    const fingerprint = fingerprintOf(spec!);
-    return spec?.paused || running?.fingerprint === fingerprint || failedFingerprint === fingerprint || !!failure;
   }
 
   async #uninstall(plugin: Readonly<PluginObject>, entry: Entry): Promise<{ requeueAfterMs?: number } | void> {
@@ -421,7 +345,3 @@ export class PluginHost implements AsyncDisposable {
     await this.options.client.patch(pluginKind, { name: name! }, { type: 'merge', body });
   }
 }
-
-const knownOf = ({ version, digest, approvedNeeds }: PluginSpec): Known => ({ version, digest, approvedNeeds });
-const fingerprintOf = ({ digest, config, approvedNeeds, isolation, hookPriority, failClosed }: PluginSpec): string =>
-  JSON.stringify([digest, config, approvedNeeds, isolation, hookPriority, failClosed]);

@@ -37,7 +37,6 @@ export function engineContract(name: string, engine: TestEngine, busybox: string
     const clusterId = crypto.randomUUID().slice(0, 8);
     return {
       image: 'pintle/test:local',
-      endsInputWithReader: name === 'podman',
       make: () =>
         createDockerRuntime({
           socketPath: engine.socketPath,

@@ -16,6 +16,8 @@ export interface Dialect {
   readonly keepsJoined: boolean;
   /** A failed start leaves no trace in the inspected state, so this process remembers it. */
   readonly forgetsFailedStarts: boolean;
+  /** Closes the program's stdin when a connection that is attached to it closes. */
+  readonly endsInputWithReader: boolean;
 }
 interface EngineBody {
   readonly HostConfig: { readonly CapAdd?: string[]; readonly CapDrop: string[]; readonly Privileged?: boolean };
@@ -29,6 +31,7 @@ export const dockerDialect: Dialect = {
   isImproperState: (error) => statusOf(error) === 409,
   keepsJoined: false,
   forgetsFailedStarts: false,
+  endsInputWithReader: false,
 };
 
 /** `limits`: the text of /proc/self/limits. `pidMax`: that of /proc/sys/kernel/pid_max. */
@@ -53,6 +56,7 @@ export const podmanDialect = (limits: string, pidMax: string): Dialect => ({
   isImproperState: (error) => statusOf(error) === 409 || causeOf(error) === 'container state improper',
   keepsJoined: true,
   forgetsFailedStarts: true,
+  endsInputWithReader: true,
 });
 
 /** Programs rely on what Docker grants without being asked, such as `ping` on raw sockets; Podman grants three fewer. */

@@ -3,9 +3,12 @@ import type { Clock } from '#base';
 import type { Session } from '#sdk';
 import { bytePipe } from './byte-pipe.ts';
 import type { DockerEngine } from './docker-engine.ts';
+import type { Attachment, HeldAttachments } from './docker-held.ts';
 import { hijack } from './docker-hijack.ts';
 import { isStatus } from './docker-images.ts';
 import { frameReader } from './docker-streams.ts';
+
+const ends = ['end', 'close', 'error'] as const;
 
 /** A hijacked connection as a Session. `ended` is asked for the exit code once the engine has closed its side. */
 export function duplexSession(
@@ -14,6 +17,10 @@ export function duplexSession(
     readonly tty: boolean;
     readonly stdin: boolean;
     readonly signal?: AbortSignal;
+    /** Of a connection that was in use before. */
+    readonly frames?: Attachment['frames'];
+    /** Takes the connection over when this session leaves it; absent: it closes. */
+    keep?(attachment: Attachment): void;
     ended(): Promise<{ code: number }>;
     /** `over()` turns true when the program has ended. */
     resize(columns: number, rows: number, over: () => boolean): Promise<void>;
@@ -22,10 +29,17 @@ export function duplexSession(
   const resume = () => duplex.resume();
   const stdout = bytePipe(() => duplex.destroy(), resume);
   const stderr = options.tty ? undefined : bytePipe(undefined, resume);
-  const read = options.tty ? undefined : frameReader();
+  const read = options.tty ? undefined : (options.frames ?? frameReader());
   const closed = Promise.withResolvers<void>();
-  const close = () => duplex.destroy();
-  duplex.on('data', (chunk: Uint8Array) => {
+  const close = () => {
+    if (!options.keep || duplex.destroyed || duplex.writableEnded || over) return void duplex.destroy();
+    duplex.off('data', onData);
+    for (const name of ends) duplex.off(name, onEnd);
+    closed.resolve();
+    options.keep({ duplex, frames: read });
+  };
+  const onEnd = () => closed.resolve();
+  const onData = (chunk: Uint8Array) => {
     try {
       if (!read) stdout.push(chunk);
       else for (const frame of read(chunk)) (frame.stream === 'stderr' ? stderr! : stdout).push(frame.bytes);
@@ -34,8 +48,9 @@ export function duplexSession(
       return;
     }
     if (stdout.room() <= 0 || (stderr && stderr.room() <= 0)) duplex.pause(); // a reader that lags slows the program down
-  });
-  for (const name of ['end', 'close', 'error'] as const) duplex.on(name, () => closed.resolve());
+  };
+  duplex.on('data', onData);
+  for (const name of ends) duplex.on(name, onEnd);
   options.signal?.addEventListener('abort', close, { once: true });
   let over = false;
   const done = closed.promise.then(async () => {
@@ -51,10 +66,10 @@ export function duplexSession(
       stdin: {
         write: (bytes: Uint8Array) =>
           new Promise<void>((resolve, reject) => {
-            if (duplex.destroyed || duplex.writableEnded) return resolve(); // the program is gone: like a pipe nobody reads
+            if (duplex.destroyed || duplex.writableEnded || over) return resolve(); // the program is gone: like a pipe nobody reads
             duplex.write(bytes, (error) => (error && !duplex.destroyed ? reject(error) : resolve()));
           }),
-        end: () => void duplex.end(),
+        end: () => void (over || duplex.end()),
       },
     }),
     stdout: stdout.stream,
@@ -95,13 +110,18 @@ export async function attachSession(
   engine: DockerEngine,
   clock: Clock,
   containerId: string,
-  options: { tty: boolean; stdin: boolean; signal?: AbortSignal },
+  options: { tty: boolean; stdin: boolean; signal?: AbortSignal; held?: HeldAttachments },
 ): Promise<Session> {
   const path = `/containers/${containerId}`;
   const streams = `stream=1&stdin=${options.stdin ? 1 : 0}&stdout=1&stderr=1`;
-  const duplex = await hijack(engine.socketPath, `${path}/attach?${streams}`, undefined, options.signal);
+  const { held, signal } = options;
+  const key = `${containerId}/${options.stdin}`;
+  const former = held?.take(key);
+  const duplex = former?.duplex ?? (await hijack(engine.socketPath, `${path}/attach?${streams}`, undefined, signal));
   return duplexSession(duplex, {
     ...options,
+    frames: former?.frames,
+    ...(held && { keep: (attachment) => held.keep(key, attachment) }),
     ended: async () => ({ code: 0 }),
     resize: (columns, rows, over) => resize(clock, sizeSender(engine, path, columns, rows), over),
   });

@@ -15,6 +15,7 @@ import { ChangeFeed } from './change-feed.ts';
 import { dialThroughChild } from './dial.ts';
 import { type Dialect, dialectOf, endedName, FailedStarts, isEndedName } from './docker-dialect.ts';
 import { DockerEngine, type InspectedContainer, inspectContainer } from './docker-engine.ts';
+import { HeldAttachments } from './docker-held.ts';
 import { engineMessage, ensureDockerImage, ensurePauseImage, inspectImage, isStatus } from './docker-images.ts';
 import { dockerLogs } from './docker-logs.ts';
 import { DockerMemory } from './docker-memory.ts';
@@ -61,6 +62,7 @@ class DockerRuntime implements ContainerRuntime {
   readonly #memory = new DockerMemory();
   readonly #feed = new ChangeFeed();
   readonly #failedStarts = new FailedStarts();
+  readonly #held: HeldAttachments | undefined;
   #pause: Promise<string> | undefined;
 
   constructor(
@@ -70,6 +72,7 @@ class DockerRuntime implements ContainerRuntime {
     readonly dialect: Dialect,
   ) {
     this.name = dialect.product.toLowerCase();
+    this.#held = dialect.endsInputWithReader ? new HeldAttachments() : undefined;
   }
 
   async version() {
@@ -343,7 +346,7 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   attach(containerId: string, options: { tty: boolean; stdin: boolean; signal?: AbortSignal }): Promise<Session> {
-    return attachSession(this.engine, this.options.clock, containerId, options);
+    return attachSession(this.engine, this.options.clock, containerId, { ...options, held: this.#held });
   }
 
   async dial(podUid: string, port: number, signal?: AbortSignal): Promise<Session> {
