@@ -2,9 +2,9 @@ import { apiVersionOf, errors, type Field, StatusError } from '#api';
 import { messageOf, parseExactly } from '#base';
 import { type Body, mediaTypeOf, parseConfiguration, parseJson, readText } from '../body.ts';
 import type { AnyObject, JsonObject } from '../contract.ts';
-import { type Call, managerOf } from '../core.ts';
+import { type Call, managerOf, turn } from '../core.ts';
 import { createObject } from '../create-object.ts';
-import { decodePatched, refuseBig, report } from '../decode.ts';
+import { decodePatched, patchedText, refuseBig, report } from '../decode.ts';
 import { decodeKind, patchTypeOf } from '../kind-schema.ts';
 import { unsupportedMedia } from '../negotiate.ts';
 import { isTrue } from '../request-info.ts';
@@ -27,15 +27,26 @@ export async function patch(call: Call): Promise<Response> {
   if (media === patchTypes.strategic && !call.core.schema?.has(call.served.kind.type)) {
     throw unsupportedMedia([patchTypes.json, patchTypes.merge, patchTypes.apply]);
   }
-  const { value: body, faults, bigNumber } = parsedPatch(text, media);
+  const { value, faults, bigNumber } = parsedPatch(text, media);
+  let unused: unknown = value;
+  /** Decoding changes what it is given: each use needs one of its own. */
+  const fresh = (): unknown => {
+    const body = unused ?? parsedPatch(text, media).value;
+    unused = undefined;
+    return body;
+  };
   refuseBig(call, bigNumber);
   const next = await updateObject(call, {
     verb: 'patch',
     subresource: call.info.subresource,
-    build: (current) => {
+    build: async (current) => {
       const draft = current.draft();
+      await turn(call, current);
       const version = draft.metadata.resourceVersion;
-      const result = decodePatched(call, patched(call, media, draft, body), faults);
+      const object = patched(call, media, draft, fresh());
+      await turn(call, current);
+      const again = () => patchedText(patched(call, media, current.draft(), fresh()));
+      const result = decodePatched(call, object, faults, again);
       if (!result.metadata?.name)
         throw errors.badRequest(
           `the name of the object (${call.info.name} based on URL) was undeterminable: name must be provided`,
@@ -155,11 +166,12 @@ async function apply(call: Call, { value: config, faults, bigNumber }: Body): Pr
     verb: 'patch',
     subresource: info.subresource,
     tracked: true,
-    build: (current) => {
-      const result = decodePatched(
-        call,
-        core.patches.serverSideApply(patchTypeOf(served), current.draft(), config, options),
-      );
+    build: async (current) => {
+      const draft = current.draft();
+      await turn(call, current);
+      const applied = core.patches.serverSideApply(patchTypeOf(served), draft, config, options);
+      await turn(call, current);
+      const result = decodePatched(call, applied);
       if (!(config['metadata'] as JsonObject | undefined)?.['resourceVersion']) delete result.metadata.resourceVersion;
       return result;
     },
