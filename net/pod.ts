@@ -9,7 +9,7 @@ export interface HostPort {
   readonly protocol: 'tcp' | 'udp' | 'sctp';
   readonly hostPort: number;
   readonly podPort: number;
-  /** Only on this address of the host; absent: on all. */
+  /** Only on this address of the host; absent: on all. `0.0.0.0` and `::` mean all of their family. */
   readonly hostIp?: string;
 }
 export interface PodToAttach {
@@ -28,6 +28,8 @@ export interface PodNetwork extends AsyncDisposable {
   attach(pod: PodToAttach): Promise<PodAttachment>;
   /** Also when the namespace is gone already. */
   detach(pod: { uid: string; netnsPath?: string }): Promise<void>;
+  /** The largest packet (bytes) for pods that come and pods that are here. Absent: the network decides itself. */
+  setMtu?(mtuBytes: number): Promise<void>;
   /** What holds an address now, read from the machine or from the network's own records, so that leaks can be found. */
   attached(): Promise<{ uid: string; ips: readonly string[] }[]>;
   /** Removes everything of this network from the host (bridge, rules, records). */

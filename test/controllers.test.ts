@@ -89,7 +89,15 @@ beforeEach(async () => {
     return { ...own, informers, events: scope.use(createEventRecorder({ ...own, component })) };
   };
   const { events: _, ...controllers } = as('controllers', 'controllers');
-  const door = { schema, kinds: api.kinds, reader: api.reader, kit: strategyKit, admit: () => {}, scope };
+  const door = {
+    schema,
+    kinds: api.kinds,
+    reader: api.reader,
+    kit: strategyKit,
+    admit: () => {},
+    serve: () => {},
+    scope,
+  };
   const rest = { signal: scope.signal, checkMetadata: () => [], objects: {} as ApiPartContext['objects'] };
   await apps.start({ ...common, ...door, ...rest, client });
   scope.use(

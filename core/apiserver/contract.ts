@@ -191,7 +191,7 @@ export interface ApiServerOptions {
     readonly servicePort?: number;
   };
   /** Paths answered outside resources, such as /openid/v1/jwks: exact path → handler. Authorised like every path. */
-  readonly extraPaths?: Readonly<Record<string, (request: Request) => Promise<Response> | Response>>;
+  readonly extraPaths?: ReadonlyMap<string, (request: Request) => Promise<Response> | Response>;
   /** How often old history is forgotten; one to two intervals of it are kept. Default 5 min, 0 never. */
   readonly compactionIntervalMs?: number;
   readonly schema?: SchemaEngine;

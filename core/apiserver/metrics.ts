@@ -1,6 +1,5 @@
 import { facts } from '#api';
-import type { Clock } from '#base';
-import { Counter, Gauge, Histogram, metricsText } from '../wire/metrics.ts';
+import { type Clock, Counter, Gauge, Histogram, metricsText, ProcessMetrics } from '#base';
 import type { RequestInfo } from './contract.ts';
 import { Lane } from './lane.ts';
 import type { WatchCache } from './watch-cache.ts';
@@ -61,9 +60,7 @@ export class ApiMetrics {
     'version',
   ]);
   readonly #build = new Gauge('kubernetes_build_info', 'What runs.', ['git_version', 'major', 'minor', 'platform']);
-  readonly #memory = new Gauge('process_resident_memory_bytes', 'Resident memory.', []);
-  readonly #cpu = new Gauge('process_cpu_seconds_total', 'User and system time.', []);
-  readonly #started = new Gauge('process_start_time_seconds', 'When the process began, since the epoch.', []);
+  readonly #process: ProcessMetrics;
 
   constructor(
     private readonly cache: WatchCache,
@@ -71,7 +68,7 @@ export class ApiMetrics {
   ) {
     const [major = '', minor = ''] = facts().version.replace(/^v/, '').split('.');
     this.#build.set([`v${facts().version.replace(/^v/, '')}+pintle`, major, minor, 'linux'], 1);
-    this.#started.set([], Math.floor(clock.now() / 1000));
+    this.#process = new ProcessMetrics(clock.now());
   }
 
   /** Requests in work now; as many as upstream's --max-requests-inflight and --max-mutating-requests-inflight. Streams do not count. */
@@ -121,13 +118,11 @@ export class ApiMetrics {
   }
 
   text(): string {
-    const { rss } = process.memoryUsage();
-    const { user, system } = process.cpuUsage();
     return metricsText(
       [
         ...[this.#requests, this.#durations, this.#sizes, this.#inFlight, this.#long, this.#refused, this.#deprecated],
         ...[this.#objects, this.#resourceObjects, this.#watchEvents, this.#build],
-        ...[this.#memory, this.#cpu, this.#started],
+        ...this.#process.all,
       ],
       () => {
         for (const gauge of [this.#objects, this.#resourceObjects]) gauge.clear();
@@ -138,8 +133,7 @@ export class ApiMetrics {
         }
         this.#inFlight.set(['mutating'], this.inFlight.write.size);
         this.#inFlight.set(['readOnly'], this.inFlight.read.size);
-        this.#memory.set([], rss);
-        this.#cpu.set([], (user + system) / 1e6);
+        this.#process.refresh();
       },
     );
   }

@@ -1,5 +1,5 @@
 import { errors, facts } from '#api';
-import { metricsType } from '../wire/metrics.ts';
+import { metricsType } from '#base';
 import { aggregatedResources } from './aggregation/aggregator.ts';
 import { bytesAnswer, jsonAnswer } from './answer.ts';
 import type { RequestInfo } from './contract.ts';
@@ -12,7 +12,7 @@ import { yamlText } from './yaml-text.ts';
 
 /** What lies outside resources: discovery, versions, health, OpenAPI. */
 export async function answerPath(core: Core, request: Request, info: RequestInfo): Promise<Response> {
-  const extra = core.options.extraPaths?.[info.path];
+  const extra = core.options.extraPaths?.get(info.path);
   if (extra) return extra(request);
   const health = await answerHealth(core, info.path, info.query);
   if (health) return health;
@@ -132,7 +132,7 @@ function rootPaths(core: Core): string[] {
     '/apis',
     ...versions,
     ...healthPaths,
-    ...Object.keys(core.options.extraPaths ?? {}),
+    ...(core.options.extraPaths?.keys() ?? []),
     '/metrics',
     '/openapi/v2',
     '/openapi/v3',

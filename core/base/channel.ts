@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import type { Clock } from './clock.ts';
 import { messageOf } from './errors.ts';
 
@@ -86,6 +86,24 @@ export async function listenChannels(
       await rm(path, { force: true });
     },
   };
+}
+
+/** For one that dials later: `first` resolves with its channel. What comes after it is cut. Frees the path when disposed. */
+export async function listenOnce(
+  path: string,
+  options: ChannelOptions,
+): Promise<AsyncDisposable & { readonly first: Promise<Channel> }> {
+  const { promise: first, resolve } = Promise.withResolvers<Channel>();
+  const listening = await listenChannels(
+    path,
+    (channel) => {
+      queueMicrotask(() => resolve(channel())); // it is open by then
+      return options;
+    },
+    1,
+  );
+  await chmod(path, 0o666); // its folder keeps others out
+  return { first, [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose]() };
 }
 
 class End implements Channel {

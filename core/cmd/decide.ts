@@ -26,11 +26,13 @@ export interface Decision {
 export function decide(machine: Machine, runtime: UpOptions['runtime'], privateSocket: string): Decision {
   if (!machine.linux)
     throw new PintleError('NOT_LINUX', 'Pintle needs Linux', 'run it in a Linux virtual machine or container');
-  const engine = machine.engine
-    ? { socket: machine.engine.socket, private: false }
-    : machine.root && machine.dockerd && !machine.serviceManager
-      ? { socket: privateSocket, private: true }
-      : undefined;
+  const named = machine.engineNamed === privateSocket; // as `lab` does, for hosts whose engine must not be the machine's
+  const engine =
+    machine.engine && !named
+      ? { socket: machine.engine.socket, private: false }
+      : machine.root && machine.dockerd && (named || !machine.serviceManager)
+        ? { socket: privateSocket, private: true }
+        : undefined;
   const canNetwork = machine.root && machine.ip !== undefined && machine.nsenter !== undefined;
   if (runtime === 'docker' && !(engine && canNetwork))
     throw new PintleError(
@@ -52,7 +54,7 @@ export function decide(machine: Machine, runtime: UpOptions['runtime'], privateS
       engine,
       loopback: false,
       notes: [
-        ...(engine.private
+        ...(engine.private && !named
           ? ['no engine runs and there is no service manager: a private Docker engine runs under the home folder']
           : []),
         ...(nftables ? [] : ['nft does not work here: services go through the userspace proxy']),

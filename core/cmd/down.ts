@@ -6,6 +6,7 @@ import { strangersIn } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { takeTurn } from './lock.ts';
 import { unregister } from './neighbours.ts';
+import { purgePluginContainers } from './plugin-containers.ts';
 import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 
@@ -69,6 +70,7 @@ async function purge(home: Home, config: Config, progress: Progress): Promise<vo
     } else {
       const parts = await createNodeParts(home, config);
       await parts.purge();
+      if (config.engine) await purgePluginContainers(config.engine.socket, config.clusterId);
       await parts.proxy[Symbol.asyncDispose]();
     }
   } finally {

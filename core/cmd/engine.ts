@@ -25,10 +25,16 @@ export async function askEngine(socket: string, limitMs = 10_000): Promise<Engin
   }
 }
 
+/** The socket in DOCKER_HOST, when it is one. */
+export function engineNamed(): string | undefined {
+  const named = process.env['DOCKER_HOST'];
+  return named?.startsWith('unix://') ? named.slice('unix://'.length) : undefined;
+}
+
 /** DOCKER_HOST first (unix sockets only), then the usual places of Docker and Podman. */
 export async function findEngine(): Promise<EngineFound | undefined> {
-  const named = process.env['DOCKER_HOST'];
-  if (named?.startsWith('unix://')) return askEngine(named.slice('unix://'.length));
+  const named = engineNamed();
+  if (named) return askEngine(named);
   const runtime = process.env['XDG_RUNTIME_DIR'];
   const places = [
     '/var/run/docker.sock',

@@ -84,7 +84,7 @@ function listenersOfThisHost(): string[] {
   });
 }
 
-async function hostRoutes(exec: Exec): Promise<string[]> {
+export async function hostRoutes(exec: Exec): Promise<string[]> {
   const result = await exec.run(['ip', '-json', 'route', 'show', 'table', 'all']);
   try {
     const routes = JSON.parse(result.stdout) as { dst?: string; type?: string }[];

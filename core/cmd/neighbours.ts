@@ -20,6 +20,16 @@ export function unregister(clusterId: string, folder = registry): void {
     } catch {}
 }
 
+/** Entries of all homes below a folder. */
+export function forgetBelow(below: string, folder = registry): void {
+  let names: string[] = [];
+  try {
+    names = readdirSync(folder);
+  } catch {} // none was registered
+  for (const name of names)
+    if (readFileSync(join(folder, name), 'utf8').startsWith(`${below}/`)) unregister(name, folder);
+}
+
 /** Configurations of all other clusters of this host, running or stopped. */
 export function neighbours(home: Home, folder = registry): Config[] {
   const folders = new Set([...runningHomes().keys(), ...registered(folder)]);

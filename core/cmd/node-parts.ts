@@ -1,5 +1,7 @@
 import { type Log, silentLog, systemClock, systemExec } from '#base';
 import type { ContainerRuntime } from '#sdk';
+import { createNftablesFilter } from '../../net/filter/nftables.ts';
+import type { PacketFilter } from '../../net/packet-filter.ts';
 import type { PodNetwork } from '../../net/pod.ts';
 import { createBridgeNetwork } from '../../net/pods/bridge.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
@@ -13,6 +15,8 @@ export interface NodeParts {
   /** Absent under the process runtime, whose pods have loopback addresses. */
   readonly network?: PodNetwork;
   readonly proxy: ServiceProxy;
+  /** Of the pods that `network` attaches; nothing is in it until a part asks for it. */
+  readonly filter?: PacketFilter;
   /** Removes every container, link and rule of this cluster from the host. */
   purge(): Promise<void>;
 }
@@ -21,7 +25,8 @@ export async function createNodeParts(home: Home, config: Config, log: Log = sil
   const runtime = await createRuntime(home, config, log);
   const network = config.runtime === 'docker' ? createNetwork(home, config) : undefined;
   const proxy = createProxy(config, log);
-  return { runtime, network, proxy, purge: () => purge(runtime, network, proxy) };
+  const filter = network && config.proxy === 'nftables' ? createFilter(config, log) : undefined;
+  return { runtime, network, proxy, filter, purge: () => purge(runtime, network, proxy, filter) };
 }
 
 async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {
@@ -45,12 +50,20 @@ async function createRuntime(home: Home, config: Config, log: Log): Promise<Cont
 const createNetwork = (home: Home, config: Config): PodNetwork =>
   createBridgeNetwork({
     bridge: config.bridge,
-    subnet: config.podCidr,
+    subnets: [config.podCidr],
     podRanges: [config.podCidr],
     serviceRanges: [config.serviceCidr],
     stateFolder: home.path('node', 'network'),
     exec: systemExec,
     tableName: config.podTable,
+  });
+
+const createFilter = (config: Config, log: Log): PacketFilter =>
+  createNftablesFilter({
+    tableName: `pintle_policy_${config.clusterId}`,
+    localRanges: () => [config.podCidr],
+    exec: systemExec,
+    log,
   });
 
 const createProxy = (config: Config, log: Log): ServiceProxy =>
@@ -63,12 +76,18 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
       })
     : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });
 
-async function purge(runtime: ContainerRuntime, network: PodNetwork | undefined, proxy: ServiceProxy): Promise<void> {
+async function purge(
+  runtime: ContainerRuntime,
+  network: PodNetwork | undefined,
+  proxy: ServiceProxy,
+  filter: PacketFilter | undefined,
+): Promise<void> {
   const { sandboxes, containers } = await runtime.observe();
   const uids = new Set([...sandboxes, ...containers].map((one) => one.podUid));
   const ends = await Promise.allSettled([...uids].map((uid) => runtime.removeSandbox(uid)));
   await network?.purge();
   await proxy.purge();
+  await filter?.purge();
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed) throw failed.reason;
 }

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { PintleError, systemFiles } from '#base';
 import { type Bundle, readBundle, sha256Of } from '../host/bundle.ts';
 import { type Isolation, manifestFile, type PluginManifest, satisfies, sdkVersion } from '../host/manifest.ts';
+import { buildForeign, foreignManifest } from './plugin-foreign.ts';
 import { type RecordOptions, recordPlugin } from './plugin-record.ts';
 
 const sdkPath = resolve(import.meta.dir, '../sdk/index.ts');
@@ -12,7 +13,8 @@ const runnerPath = resolve(import.meta.dir, '../host/runner.ts');
 
 /**
  * Bundles FOLDER/plugin.ts with the SDK it was written for into OUT (default FOLDER/dist), runs its setup() once in a
- * sandbox that has no API, and writes plugin.json. Throws PLUGIN_BUILD with what stands in the way.
+ * sandbox that has no API, and writes plugin.json. A folder with manifest.json in its place is a plugin in another
+ * language. Throws PLUGIN_BUILD with what stands in the way.
  */
 export async function buildPlugin(
   folder: string,
@@ -21,10 +23,11 @@ export async function buildPlugin(
   options: RecordOptions = {},
 ): Promise<Bundle> {
   const source = join(folder, 'plugin.ts');
+  if (existsSync(join(folder, foreignManifest)) && !existsSync(source)) return buildForeign(folder, out);
   if (!existsSync(source))
     throw new PintleError(
       'PLUGIN_BUILD',
-      `${folder} has no plugin.ts`,
+      `${folder} has neither plugin.ts nor ${foreignManifest}`,
       'name the folder of a plugin: ./pintle plugin new NAME makes one',
     );
   const work = await mkdtemp(join(tmpdir(), 'pintle-build-'));

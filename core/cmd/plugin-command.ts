@@ -7,6 +7,7 @@ import { pluginKind } from '../host/kind.ts';
 import { bundleFolder } from '../host/verify.ts';
 import { connect } from './connect.ts';
 import { type Home, openHome } from './home.ts';
+import { pluginContainers } from './plugin-containers.ts';
 
 /**
  * `./pintle PLUGIN COMMAND [--flag value] [word …]` under the rights of the home's administrator, within 30 s.
@@ -41,6 +42,7 @@ export async function pluginCommand(argv: readonly string[]): Promise<boolean> {
     command: { name, ...parseFlags(facts, words) },
     config: spec?.config ?? {},
     ...wayTo(home),
+    isolation: spec?.isolation ?? bundle.manifest.isolation,
     spawn: spawnDuplex,
     files: systemFiles,
     clock: systemClock,
@@ -58,6 +60,7 @@ function wayTo(home: Home) {
     fetch: (request: Request) => fetch(request, { tls: { ca } }),
     baseUrl: `https://127.0.0.1:${config.port}`,
     clusterId: config.clusterId,
+    ...(config.engine ? { containers: pluginContainers(config.engine.socket, systemClock) } : {}),
   };
 }
 

@@ -8,6 +8,7 @@ import type { Client } from '#client';
 import { type Bundle, readBundle } from '../host/bundle.ts';
 import { configMistakes } from '../host/config-check.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from '../host/kind.ts';
+import { type Isolation, isolations, isWeaker } from '../host/manifest.ts';
 import { uncarried } from '../host/provides.ts';
 import { dangerous, unapproved } from '../host/rbac.ts';
 import { bundleFolder } from '../host/verify.ts';
@@ -39,6 +40,7 @@ export async function install(source: string, options: PluginOptions, mustExist 
     checkConfig(bundle, config ?? former?.spec?.config ?? {});
     confirmNeeds(bundle, former?.spec?.approvedNeeds, options);
     const nodes = nodesOf(bundle, options.nodes, former);
+    const isolation = isolationOf(bundle, options.isolation);
     await keep(home, bundle);
     await write(client, former, {
       name,
@@ -49,6 +51,7 @@ export async function install(source: string, options: PluginOptions, mustExist 
         approvedNeeds: needs,
         ...(config ? { config } : {}),
         ...(nodes ? { nodes } : {}),
+        ...(isolation ? { isolation } : {}),
       },
     });
     const doing = former
@@ -78,6 +81,19 @@ function nodesOf({ manifest }: Bundle, text: string | undefined, former: PluginO
       'leave --nodes out',
     );
   return names.length > 0 ? { names } : undefined;
+}
+
+/** What --isolation says. Throws PLUGIN_REFUSED for what is no level, or a weaker one. */
+function isolationOf({ manifest }: Bundle, text: string | undefined): Isolation | undefined {
+  const level = isolations.find((one) => one === text);
+  if (text === undefined || (level && !isWeaker(level, manifest.isolation))) return level;
+  throw new PintleError(
+    'PLUGIN_REFUSED',
+    level
+      ? `${manifest.name} asks for isolation ${manifest.isolation}, which is stronger than ${level}`
+      : `there is no isolation ${text}`,
+    `leave --isolation out, or name one of: ${isolations.filter((one) => !isWeaker(one, manifest.isolation)).join(', ')}`,
+  );
 }
 
 /** An older version is not slipped in as an upgrade. */

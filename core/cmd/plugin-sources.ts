@@ -6,10 +6,12 @@ import { type Bundle, readBundle } from '../host/bundle.ts';
 import { manifestFile, parseManifest } from '../host/manifest.ts';
 import { fetchArtifact } from './oci.ts';
 import { buildPlugin } from './plugin-build.ts';
+import { foreignManifest } from './plugin-foreign.ts';
 import { tarFiles, unzipped } from './tar.ts';
 
 const npmMsMax = 120_000;
-const kinds = 'a folder with plugin.ts or plugin.json, a .tgz, npm:NAME@VERSION or oci:HOST/REPOSITORY:TAG';
+const kinds =
+  'a folder with plugin.ts, manifest.json or plugin.json, a .tgz, npm:NAME@VERSION or oci:HOST/REPOSITORY:TAG';
 
 /**
  * What a source stands for, verified: a source folder (built first), a built folder, a tarball, `npm:NAME[@VERSION]` or
@@ -18,18 +20,21 @@ const kinds = 'a folder with plugin.ts or plugin.json, a .tgz, npm:NAME@VERSION 
  */
 export async function bundleFrom(source: string, work: string, wanted?: string, configFolder = '.'): Promise<Bundle> {
   const folder = await folderFrom(source, work, configFolder);
-  if (!existsSync(join(folder, manifestFile)) && existsSync(join(folder, 'plugin.ts'))) {
+  if (!existsSync(join(folder, manifestFile)) && isSource(folder)) {
     const built = await buildPlugin(folder, join(work, 'built'));
     return readBundle(built.folder, systemFiles, wanted);
   }
   return readBundle(folder, systemFiles, wanted);
 }
 
+const isSource = (folder: string): boolean =>
+  existsSync(join(folder, 'plugin.ts')) || existsSync(join(folder, foreignManifest));
+
 async function folderFrom(source: string, work: string, configFolder: string): Promise<string> {
   if (source.startsWith('npm:')) return fromNpm(source.slice(4), work, configFolder);
   if (source.startsWith('oci:')) return unpack(await fetchArtifact(source.slice(4)), join(work, 'unpacked'));
   const path = resolve(source);
-  if (existsSync(join(path, 'plugin.ts')) || existsSync(join(path, manifestFile))) return path;
+  if (isSource(path) || existsSync(join(path, manifestFile))) return path;
   if (/\.(tgz|tar\.gz|tar)$/.test(path) && existsSync(path))
     return unpack(await readFile(path), join(work, 'unpacked'));
   throw new PintleError('PLUGIN_SOURCE', `${source} is no source of a plugin`, `name ${kinds}`);

@@ -13,6 +13,8 @@ export interface PluginOptions {
   readonly config?: string;
   /** Names of nodes, with commas between them; for placement named-nodes. */
   readonly nodes?: string;
+  /** A stronger level than the plugin asks for. */
+  readonly isolation?: string;
   readonly purge?: boolean;
   readonly chaos?: boolean;
   /** `sha256:…` that the bundle must have. */

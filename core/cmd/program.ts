@@ -1,8 +1,10 @@
 import { Argument, Command, Option } from 'commander';
+import { underlayKinds } from '../../net/underlay/plan.ts';
 import { version } from '../../package.json';
 import type { Catalog } from './catalog.ts';
+import { labVerbs } from './lab/lab.ts';
 import { storeSyntax } from './store-address.ts';
-import { countOf, portNumber, storeName } from './usage.ts';
+import { countOf, percentOf, portNumber, storeName } from './usage.ts';
 
 const home = () => new Option('--home <dir>', 'folder of the cluster (default: $PINTLE_HOME, else ~/.pintle)');
 const yes = (what: string) => new Option('--yes', what);
@@ -37,6 +39,7 @@ export function createProgram(catalog: Catalog = []): Command {
     .enablePositionalOptions();
   lifeCycle(program);
   tools(program, catalog);
+  labCommand(program);
   return program;
 }
 
@@ -146,6 +149,29 @@ function tools(program: Command, catalog: Catalog): void {
     .action(async (shell) => (await import('./completion.ts')).completion(program, shell));
 }
 
+function labCommand(program: Command): void {
+  program
+    .command('lab')
+    .description('several real hosts on this machine, each a network namespace with its own engine')
+    .addArgument(oneOf('<verb>', 'what to do', labVerbs))
+    .argument(
+      '[words...]',
+      'HOST -- COMMAND of exec; HOSTS [HOSTS] of partition, as h1,h2 h3; HOSTS TIME of delay; HOSTS of kill, start and heal; with up, behind --: flags of server',
+    )
+    .addOption(home())
+    .addOption(yes('with up: install what is missing; with down: remove without being asked'))
+    .option('--hosts <n>', 'with up: how many (default: 3)', countOf('--hosts'))
+    .addOption(
+      new Option('--underlay <kind>', 'with up: what is between them (default: flat)').choices([...underlayKinds]),
+    )
+    .option('--port <n>', 'with up: port of the API server (default: 6443)', portNumber)
+    .option('--one-way', 'with partition: the way back stays open')
+    .option('--jitter <time>', 'with delay: up to so much more or less')
+    .option('--loss <percent>', 'with delay: so many of a hundred packets are lost', percentOf('--loss'))
+    .option('--json', 'with status: one JSON object')
+    .action(async (verb, words, options) => (await import('./lab/lab.ts')).lab(verb, words, options));
+}
+
 function pluginCommands(program: Command, catalog: Catalog): void {
   program
     .command('plugin')
@@ -160,6 +186,7 @@ function pluginCommands(program: Command, catalog: Catalog): void {
     .option('--approve-dangerous', 'with install and upgrade: also rights that let it become somebody else')
     .option('--config <json>', 'with install, upgrade and dev: its configuration, a JSON object')
     .option('--nodes <names>', 'with install and upgrade: the nodes of a plugin for named-nodes, as a,b')
+    .option('--isolation <level>', 'with install and upgrade: a stronger level than it asks for: sandbox or container')
     .option('--digest <sha256:…>', 'with install and upgrade: what its bundle must be')
     .option('--against <folder>', 'with check: a former build (default: FOLDER/dist)')
     .option('--inspect', 'with dev: a debugger may attach')

@@ -36,6 +36,15 @@ export const countOf =
     throw new PintleError('BAD_NUMBER', `${flag} ${text} is not a whole number`, `write it as ${flag} 100`);
   };
 
+/** For flags that take a share of a hundred. */
+export const percentOf =
+  (flag: string) =>
+  (text: string): number => {
+    const value = Number(text.replace(/%$/, ''));
+    if (/^\d{1,3}(\.\d+)?%?$/.test(text) && value <= 100) return value;
+    throw new PintleError('BAD_NUMBER', `${flag} ${text} is not between 0 and 100`, `write it as ${flag} 5`);
+  };
+
 /** As store-address.ts reads it. */
 export function storeName(text: string): string {
   parseStore(text);

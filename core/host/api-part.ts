@@ -6,6 +6,7 @@ import { KnownHooks, pluginAdmission } from './hooks/admission.ts';
 import { PluginApis } from './hooks/apis.ts';
 import type { AskPlugin } from './hooks/door.ts';
 import { type PluginObject, type PluginSpec, pluginKind, pluginType } from './kind.ts';
+import { isolations } from './manifest.ts';
 import { NodePlugins, nodeWritesOwnEntry } from './node-rights.ts';
 
 /** The kind Plugin, in the API server, and the hooks of those that run. Who installs must hold every right that the plugin gets. */
@@ -103,8 +104,8 @@ function specErrors(spec: unknown): FieldError[] {
   check('paused', paused === undefined || typeof paused === 'boolean', 'must be true or false');
   check(
     'isolation',
-    isolation === undefined || isolation === 'process' || isolation === 'sandbox',
-    'must be process or sandbox',
+    isolation === undefined || (isolations as readonly unknown[]).includes(isolation),
+    `must be one of ${isolations.join(', ')}`,
   );
   check(
     'dataPolicy',

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { type Clock, type Files, PintleError, type spawnDuplex } from '#base';
 import type { Fetch } from '#client';
 import type { Bundle } from './bundle.ts';
+import type { ContainerEngine } from './container.ts';
 import { openGateway } from './gateway.ts';
 import { tailOf } from './instance.ts';
 import { launchPlugin, socketName } from './launch.ts';
-import { protocolVersion } from './manifest.ts';
+import { type Isolation, protocolVersion } from './manifest.ts';
 import { type CommandWords, type FromPlugin, linesOf } from './protocol.ts';
 
 export interface CommandOptions {
@@ -21,6 +22,9 @@ export interface CommandOptions {
   readonly files: Files;
   readonly clock: Clock;
   readonly clusterId: string;
+  /** Of the plugin: below `sandbox` no command runs. */
+  readonly isolation?: Isolation;
+  readonly containers?: ContainerEngine;
   /** For its socket and root; what is made there goes again. */
   readonly runFolder: string;
   print(line: string): void;
@@ -30,7 +34,7 @@ const printBytesMax = 16 * 1024 * 1024;
 
 /** Runs one command of a plugin in a sandbox of its own. Throws PLUGIN_COMMAND with why it did not end well. */
 export async function runPluginCommand(options: CommandOptions): Promise<void> {
-  const { bundle, clock, files } = options;
+  const { bundle, clock, files, isolation } = options;
   const { name } = bundle.manifest;
   await files.mkdir(options.runFolder, { recursive: true, mode: 0o700 });
   const place = await mkdtemp(join(options.runFolder, '.c'));
@@ -46,7 +50,11 @@ export async function runPluginCommand(options: CommandOptions): Promise<void> {
     clock,
   });
   try {
-    const launched = await launchPlugin(bundle, 'sandbox', places, { ...options, slot: 0, command: true });
+    const launched = await launchPlugin(bundle, isolation === 'container' ? isolation : 'sandbox', places, {
+      ...options,
+      slot: 0,
+      command: true,
+    });
     const over = new AbortController();
     let why: string | undefined;
     void clock.sleep(commandMsMax, over.signal).then(() => {

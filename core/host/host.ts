@@ -7,6 +7,7 @@ import { type Entry, fingerprintOf, type Known, knownOf, recall } from './entry.
 import { HookBoard } from './hooks/board.ts';
 import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, pluginKind } from './kind.ts';
+import { mustGive } from './levels.ts';
 import { isNodeWide } from './placement.ts';
 import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs } from './probation.ts';
@@ -153,6 +154,7 @@ export class PluginHost implements AsyncDisposable {
     if (isNodeWide(bundle.manifest.placement) !== (plugin.status?.placement !== undefined))
       throw new StepError('Resolved', 'PlacementChanged', 'it ran in another placement before: uninstall it first');
     const isolation = approved(bundle, spec);
+    if (!options.source) await mustGive(isolation, options);
     await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);
     const former = entry.running;
@@ -160,6 +162,8 @@ export class PluginHost implements AsyncDisposable {
     await provisionIdentity(options.client, bundle.manifest, approvedNeeds, former);
     const standby = former?.instance.state.phase === 'Active';
     if (!standby) await this.#stop(entry);
+    // Nobody looks at it beside another one: what was good last is what it makes way for, not what an earlier upgrade had.
+    if (!standby && entry.lastGood && entry.lastGood.digest !== digest) entry.upgrade = undefined;
     await entry.draining; // it may hold the slot
     await this.#step(name, 'start');
     const slot: Slot = former?.slot === 0 && standby ? 1 : 0;

@@ -1,4 +1,13 @@
-import { type Channel, type Clock, channelOfFd, type Log, messageOf, setNiceness } from '#base';
+import {
+  type Channel,
+  type ChannelOptions,
+  type Clock,
+  channelOfFd,
+  type Log,
+  type listenOnce,
+  messageOf,
+  setNiceness,
+} from '#base';
 import type { LateReconciles } from '#sdk';
 import type { Bundle } from './bundle.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
@@ -23,7 +32,7 @@ export interface InstanceState {
 export interface InstanceOptions {
   readonly bundle: Bundle;
   readonly config: Readonly<Record<string, unknown>>;
-  readonly launch: () => Promise<Launched>;
+  readonly launch: (signal: AbortSignal) => Promise<Launched>;
   readonly clock: Clock;
   readonly log: Log;
   readonly onChange: (state: InstanceState) => void;
@@ -104,7 +113,7 @@ export class PluginInstance implements AsyncDisposable {
 
   /** One life of its process. */
   async #live(): Promise<{ wasReady: boolean; why: string }> {
-    const launched = await this.options.launch();
+    const launched = await this.options.launch(this.#stop.signal);
     const { child } = launched;
     if (this.state.restarts > 0) setNiceness(child.pid, nicenessAfterCrash); // its starts must not be felt by others
     this.#change({ phase: 'Starting', sandbox: launched.facts });
@@ -127,7 +136,7 @@ export class PluginInstance implements AsyncDisposable {
       };
     } finally {
       over.abort();
-      one.channel?.[Symbol.dispose]();
+      await one.closeChannel();
       this.channel = undefined;
       this.#stop.signal.removeEventListener('abort', stopping);
       await launched.clear();
@@ -159,8 +168,10 @@ class OneLife {
   isReady = false;
   why: string | undefined;
   channel: Channel | undefined;
+  #door: Awaited<ReturnType<typeof listenOnce>> | undefined;
   #heardMs: number;
   #ended = false;
+  #hasSpoken = false;
   #logSecond = 0;
   #logLines = 0;
   #memoryMs = 0;
@@ -178,21 +189,30 @@ class OneLife {
     this.#lateBefore = owner.state.late?.total ?? 0;
   }
 
-  /** Its end of the socket pair: what it sends beyond the rules ends it. */
+  /** Its end of the socket pair, or the socket that it dials: what it sends beyond the rules ends it. */
   async openChannel(): Promise<void> {
-    const { channelFd } = this.launched.child;
-    if (channelFd === undefined) return;
-    const { clock } = this.owner.options;
-    this.channel = await channelOfFd(channelFd, {
-      clock,
+    const { child, hooks } = this.launched;
+    const options: ChannelOptions = {
+      clock: this.owner.options.clock,
       callsMax: hookCallsMax,
       answer: () => {
         throw new Error('a plugin asks the API, not its host');
       },
-    });
-    void this.channel.closed.then((why) => {
+    };
+    if (hooks) {
+      this.#door = await hooks.listen(options);
+      void this.#door.first.then((channel) => this.#keepChannel(channel));
+    } else if (child.channelFd !== undefined) this.#keepChannel(await channelOfFd(child.channelFd, options));
+  }
+  #keepChannel(channel: Channel): void {
+    this.channel = channel;
+    void channel.closed.then((why) => {
       if (!this.over.aborted && why.startsWith('it sent')) this.end(`in a hook: ${why}`);
     });
+  }
+  async closeChannel(): Promise<void> {
+    this.channel?.[Symbol.dispose]();
+    await this.#door?.[Symbol.asyncDispose]();
   }
   /** A process that has not been greeted yet will hear it with its start. */
   activate(): void {
@@ -241,8 +261,11 @@ class OneLife {
   async #hear(message: FromChild): Promise<void> {
     const { clock, bundle, log } = this.owner.options;
     this.#heardMs = clock.monotonicMs();
+    const isFirst = !this.#hasSpoken;
+    this.#hasSpoken = true;
     switch (message.type) {
       case 'sandbox':
+        if (!isFirst || !this.launched.announces) return this.end('it said what only its launcher says');
         return this.owner.update({ sandbox: [...message.facts, ...this.launched.facts] });
       case 'hello':
         return this.#greet(message);
@@ -272,7 +295,7 @@ class OneLife {
     if (protocol !== protocolVersion) return this.end(`it speaks protocol ${protocol}, this host ${protocolVersion}`);
     if (name !== manifest.name || version !== manifest.version)
       return this.end(`it says it is ${name} ${version}, its manifest ${manifest.name} ${manifest.version}`);
-    const { apiSocket } = this.launched;
+    const { apiSocket, hooks, child } = this.launched;
     const { config, nodeName } = this.owner.options;
     this.#toldStandby = this.owner.standby;
     this.#send({
@@ -282,7 +305,8 @@ class OneLife {
       config,
       standby: this.#toldStandby,
       ...(nodeName === undefined ? {} : { nodeName }),
-      ...(this.channel ? { hooks: hooksProtocol } : {}),
+      ...(hooks || child.channelFd !== undefined ? { hooks: hooksProtocol } : {}),
+      ...(hooks ? { hooksSocket: hooks.socket } : {}),
     });
   }
   /** Ready is who also answers its hooks. Not awaited: its lines are heard meanwhile. */
@@ -293,15 +317,26 @@ class OneLife {
       this.owner.channel = this.channel;
       this.owner.ready();
     };
-    if (!this.channel) return isReady();
-    void this.channel.call('hello', { protocol: hooksProtocol }, helloMsMax).then(
-      (answer) => {
-        const { protocol } = (answer ?? {}) as { protocol?: number };
-        if (protocol === hooksProtocol) isReady();
-        else this.end(`its hooks speak protocol ${protocol}, this host ${hooksProtocol}`);
-      },
-      (error: unknown) => this.end(`it does not answer for its hooks: ${messageOf(error)}`),
-    );
+    if (!this.channel && !this.#door) return isReady();
+    void this.#dialled()
+      .then((channel) => channel.call('hello', { protocol: hooksProtocol }, helloMsMax))
+      .then(
+        (answer) => {
+          const { protocol } = (answer ?? {}) as { protocol?: number };
+          if (protocol === hooksProtocol) isReady();
+          else this.end(`its hooks speak protocol ${protocol}, this host ${hooksProtocol}`);
+        },
+        (error: unknown) => this.end(`it does not answer for its hooks: ${messageOf(error)}`),
+      );
+  }
+  /** It says that it is ready, so it has dialled. */
+  async #dialled(): Promise<Channel> {
+    if (this.channel) return this.channel;
+    const { clock } = this.owner.options;
+    const late = clock.sleep(helloMsMax, this.over).then(() => undefined);
+    const channel = await Promise.race([this.#door?.first, late]);
+    if (!channel) throw new Error('it did not dial the socket of its hooks');
+    return channel;
   }
   async #beat(metrics: MetricValues, said: unknown): Promise<void> {
     const nowMs = this.owner.options.clock.monotonicMs();
@@ -314,7 +349,8 @@ class OneLife {
       this.owner.update({ memoryBytes: await this.launched.memoryBytes() });
     }
     const late = lateOf(said);
-    this.owner.update({ metrics, late: { total: this.#lateBefore + late.total, objects: late.objects } });
+    const told = typeof metrics === 'object' && metrics !== null ? metrics : {}; // its word is not believed
+    this.owner.update({ metrics: told, late: { total: this.#lateBefore + late.total, objects: late.objects } });
   }
   /** A flood of lines must not become a flood of our own log. */
   #mayLog(): boolean {

@@ -1,5 +1,6 @@
 import type { Kind, KubeObject, TypeFacts } from '#api';
 import type { CommandFacts, Panel, RestKindFacts } from '#sdk';
+import type { Isolation } from './manifest.ts';
 import type { NodeChoice, Placement, PluginNode } from './placement.ts';
 
 /** An installed plugin: `plugins.pintle.dev/v1`, cluster scope. */
@@ -14,7 +15,7 @@ export interface PluginSpec {
   readonly approvedNeeds?: Readonly<Record<string, readonly string[]>>;
   readonly config?: Readonly<Record<string, unknown>>;
   /** A stronger level than the plugin asks for; a weaker one is refused. */
-  readonly isolation?: 'process' | 'sandbox';
+  readonly isolation?: Isolation;
   readonly paused?: boolean;
   /** Of a plugin whose placement is named-nodes: where it runs. */
   readonly nodes?: NodeChoice;

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import {
+  type ChannelOptions,
   type Clock,
   type DuplexChild,
   type Files,
+  listenOnce,
   ownProgram,
   ownUserId,
   PintleError,
@@ -12,6 +14,7 @@ import {
 } from '#base';
 import type { Bundle } from './bundle.ts';
 import { prepareCgroup, removeCgroup } from './cgroup.ts';
+import type { ContainerEngine, ContainerRun } from './container.ts';
 import type { Isolation } from './manifest.ts';
 import { hasHooks } from './provides.ts';
 
@@ -27,6 +30,10 @@ export interface Launched {
   readonly child: DuplexChild;
   /** The API socket as the plugin sees it. */
   readonly apiSocket: string;
+  /** Its first line says what is in force: it comes from the launcher, not from the plugin. */
+  readonly announces?: boolean;
+  /** Where its calls wait for it, in place of the child's channel: its path as the plugin sees it, and the host's end. */
+  readonly hooks?: { readonly socket: string; listen(options: ChannelOptions): ReturnType<typeof listenOnce> };
   /** Beside what the launcher reports itself. */
   readonly facts: readonly string[];
   readonly memoryBytes: () => Promise<number | undefined>;
@@ -39,6 +46,10 @@ export interface LaunchOptions {
   readonly files: Files;
   /** Tells clusters of one machine apart. */
   readonly clusterId: string;
+  /** Absent: this host has no container engine. */
+  readonly containers?: ContainerEngine;
+  /** Of the wait for an engine that does not answer now. */
+  readonly signal?: AbortSignal;
   /** Tells two versions of a plugin apart that run at once. */
   readonly slot: 0 | 1;
   /** It runs one command of the plugin under the rights of a person: as a user of its own, that the plugin itself is not. */
@@ -48,6 +59,7 @@ export interface LaunchOptions {
 }
 const sandboxProgram = join(import.meta.dir, '../base/sandbox.ts');
 export const socketName = 'api.sock';
+const hooksSocketName = 'hooks.sock';
 const openFilesMax = 512;
 const processesMax = 64;
 
@@ -65,8 +77,9 @@ export async function launchPlugin(
   const { files } = options;
   for (const folder of Object.values(places)) await files.mkdir(folder, { recursive: true, mode: 0o700 });
   const channel = hasHooks(bundle.manifest.provides);
+  if (isolation === 'container') return launchContainer(bundle, places, options);
   if (isolation === 'process') {
-    const entry = join(bundle.folder, bundle.manifest.entry);
+    const entry = join(bundle.folder, entryOf(bundle));
     const env = { HOME: places.state, TMPDIR: places.state, PATH: '/usr/bin:/bin' };
     const child = options.spawn([ownProgram(), entry], { cwd: places.state, env, onlyThisEnv: true, channel });
     return {
@@ -80,6 +93,82 @@ export async function launchPlugin(
   return launchSandbox(bundle, places, options);
 }
 
+function entryOf({ manifest: { name, entry } }: Bundle): string {
+  if (entry === undefined)
+    throw new PintleError(
+      'SANDBOX_IMPOSSIBLE',
+      `${name} is no program for Bun`,
+      'it runs with isolation container only',
+    );
+  return entry;
+}
+/** Of its processes, groups and containers on this machine. */
+function ownNames({ manifest }: Bundle, { clusterId, slot, command }: LaunchOptions) {
+  const part = command ? '-command' : slot === 0 ? '' : `-${slot}`;
+  const user = `${manifest.name}${command ? '/command' : ''}`;
+  return { group: `pintle-${clusterId}-${manifest.name}${part}`, uid: userIdOf(clusterId, user) };
+}
+
+async function launchContainer(bundle: Bundle, places: Places, options: LaunchOptions): Promise<Launched> {
+  const { containers, clusterId, files, clock, signal } = options;
+  if (!containers) throw noEngine();
+  await engineAnswers(containers, clock, signal);
+  const { manifest } = bundle;
+  const isRoot = ownUserId() === 0;
+  const { group, uid: ofPlugin } = ownNames(bundle, options);
+  const uid = isRoot ? ofPlugin : ownUserId();
+  if (isRoot) for (const folder of [places.state, places.api]) await files.chown(folder, uid, uid);
+  const { container } = manifest;
+  const wanted: ContainerRun = {
+    name: options.command ? `${group}-${createHash('sha256').update(places.api).digest('hex').slice(0, 8)}` : group, // commands may run at once
+    host: clusterId,
+    ...(container ? { image: container.image } : {}),
+    ...(container ? { command: container.command } : { command: ['/bin/bun', `/plugin/${entryOf(bundle)}`] }),
+    mounts: [
+      { from: bundle.folder, to: '/plugin', readOnly: true },
+      { from: places.state, to: '/state', readOnly: false },
+      { from: places.api, to: '/api', readOnly: false },
+    ],
+    uid,
+    memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,
+    processesMax,
+    openFilesMax,
+  };
+  const hooks = hasHooks(manifest.provides) && {
+    socket: `/api/${hooksSocketName}`,
+    listen: (given: ChannelOptions) => listenOnce(join(places.api, hooksSocketName), given),
+  };
+  const child = await containers.run(wanted, signal);
+  return {
+    child,
+    apiSocket: `/api/${socketName}`,
+    ...(hooks ? { hooks } : {}),
+    facts: child.facts,
+    memoryBytes: () => child.memoryBytes(),
+    clear: () => child.remove(),
+  };
+}
+export const noEngine = (): PintleError =>
+  new PintleError(
+    'SANDBOX_IMPOSSIBLE',
+    'this host has no container engine, which isolation container needs',
+    'run the cluster with a container engine, or use isolation sandbox',
+  );
+const engineWaitMsMax = 60_000;
+/** One that is started anew must not count as a failure of its plugins. */
+async function engineAnswers(engine: ContainerEngine, clock: Clock, signal?: AbortSignal): Promise<void> {
+  const endMs = clock.monotonicMs() + engineWaitMsMax;
+  while (!(await engine.answers())) {
+    if (signal?.aborted || clock.monotonicMs() > endMs)
+      throw new PintleError(
+        'SANDBOX_IMPOSSIBLE',
+        `the container engine has not answered for ${engineWaitMsMax / 1000} s`,
+        'look at the engine: ./pintle doctor',
+      );
+    await clock.sleep(500, signal ?? new AbortController().signal);
+  }
+}
+
 async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOptions): Promise<Launched> {
   const unshare = programPath('unshare');
   if (!unshare)
@@ -91,11 +180,9 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
   const { manifest } = bundle;
   const channel = hasHooks(manifest.provides);
   const isRoot = ownUserId() === 0;
-  const suffix = options.command ? '/command' : '';
-  const uid = isRoot ? userIdOf(options.clusterId, `${manifest.name}${suffix}`) : undefined;
+  const { group, uid: ofPlugin } = ownNames(bundle, options);
+  const uid = isRoot ? ofPlugin : undefined;
   if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
-  const part = options.command ? '-command' : options.slot === 0 ? '' : `-${options.slot}`;
-  const group = `pintle-${options.clusterId}-${manifest.name}${part}`;
   const cgroup = isRoot
     ? await prepareCgroup(options.files, group, {
         memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,
@@ -108,7 +195,7 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
     state: places.state,
     api: places.api,
     program: ownProgram(),
-    arguments: [`/plugin/${manifest.entry}`, ...(options.recording ? ['--record'] : [])],
+    arguments: [`/plugin/${entryOf(bundle)}`, ...(options.recording ? ['--record'] : [])],
     ...(uid === undefined ? {} : { uid }),
     cgroups: cgroup?.joins ?? [],
     openFilesMax,
@@ -122,6 +209,7 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
   );
   return {
     child,
+    announces: true,
     apiSocket: `/api/${socketName}`,
     facts: cgroup?.facts ?? ['no memory limit: that needs root'],
     memoryBytes: async () => cgroup?.memoryBytes(),

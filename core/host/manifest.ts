@@ -10,8 +10,12 @@ export const protocolVersion = 2;
 /** What `sdk` ranges of plugins are held against. */
 export const sdkVersion = '1.0.0';
 
-export const isolations = ['process', 'sandbox'] as const;
+/** From the weakest to the strongest. */
+export const isolations = ['process', 'sandbox', 'container'] as const;
 export type Isolation = (typeof isolations)[number];
+/** Pure. */
+export const isWeaker = (one: Isolation, than: Isolation): boolean =>
+  isolations.indexOf(one) < isolations.indexOf(than);
 
 /** What setup() registers, by name: learned when the plugin is built, held against what it registers when it runs. */
 export interface Provides {
@@ -69,11 +73,13 @@ export interface PluginManifest {
   readonly version: string;
   /** Range of SDK versions, such as ^1.0. */
   readonly sdk: string;
-  /** A program for Bun, relative to the manifest. */
-  readonly entry: string;
+  /** A program for Bun, relative to the manifest. Absent: `container` says what runs. */
+  readonly entry?: string;
   readonly protocol: number;
   readonly placement: Placement;
   readonly isolation: Isolation;
+  /** Of a plugin that is no program for Bun: what runs in its container. */
+  readonly container?: ContainerFacts;
   readonly requires: readonly string[];
   readonly provides: Provides;
   readonly needs: Readonly<Record<string, readonly string[]>>;
@@ -88,6 +94,13 @@ export interface PluginManifest {
   readonly limits: { readonly memoryMiB: number };
   /** Path → SHA-256, 64 hex digits, of every other file of the bundle. */
   readonly files: Readonly<Record<string, string>>;
+}
+
+export interface ContainerFacts {
+  /** As an engine knows it: `registry/name:tag`, better `registry/name@sha256:…`. Its user and network are not used. */
+  readonly image: string;
+  /** In place of the image's own; the bundle is at /plugin. */
+  readonly command?: readonly string[];
 }
 
 const bytesMax = 4 * 1024 * 1024;
@@ -127,7 +140,7 @@ const invalid = (message: string): PintleError =>
 /** The first mistake in words, or undefined. Pure. */
 function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   if (!isRecord(value)) return 'it holds no object';
-  const { name, version, sdk, entry, files, needs, provides, resources, limits } = value;
+  const { name, version, sdk, files, needs, provides, resources, limits } = value;
   if (value.formatVersion !== 1)
     return `formatVersion ${String(value.formatVersion)} is not 1, the only one known here`;
   if (!isText(name) || !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
@@ -140,7 +153,8 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
     return 'files must give a SHA-256 for each path';
   const stray = Object.keys(files).find((path) => !isInside(path));
   if (stray !== undefined) return `the path ${JSON.stringify(stray)} leads out of the bundle`;
-  if (!isText(entry) || !(entry in files)) return 'entry must be one of its files';
+  const program = programMistake(value);
+  if (program) return program;
   if (!isRecord(needs)) return 'needs must map resources to verbs';
   for (const [resource, list] of Object.entries(needs)) {
     if (!/^[a-z0-9]+(\.[a-z0-9.-]+)?$/.test(resource)) return `needs: ${JSON.stringify(resource)} is no resource`;
@@ -166,6 +180,20 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
     return 'limits.memoryMiB must be a whole number of at least 16';
   return undefined;
 }
+/** What runs: a program for Bun, or an image. */
+function programMistake({ entry, files = {}, container, isolation }: Partial<PluginManifest>): string | undefined {
+  if (container === undefined) return isText(entry) && entry in files ? undefined : 'entry must be one of its files';
+  if (isolation !== 'container') return 'container: only isolation container has one';
+  if (entry !== undefined) return 'entry and container exclude each other';
+  if (!isRecord(container) || Object.keys(container).some((key) => key !== 'image' && key !== 'command'))
+    return 'container must give image, and may give command';
+  if (!isText(container.image) || !/^[\w][\w./:@-]{0,254}$/.test(container.image)) return 'container.image is no image';
+  const { command } = container;
+  const fits = command === undefined || (isTexts(command) && command.length > 0 && command.length <= commandWordsMax);
+  return fits ? undefined : `container.command must list words, at most ${commandWordsMax}`;
+}
+const commandWordsMax = 64;
+
 /** What is registered without running any code must be said in full, and only that. */
 function factsMistake({
   apis = [],

@@ -3,6 +3,7 @@ import { isReason, nodeKind } from '#api';
 import { messageOf } from '#base';
 import { type ControllerSpec, specOf } from '#sdk';
 import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
+import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
 import { StepError } from './status.ts';
 import { approved, verified } from './verify.ts';
@@ -141,6 +142,7 @@ export class NodePluginHost implements AsyncDisposable {
         'this version runs in the cluster: uninstall the other first',
       );
     const isolation = approved(bundle, spec);
+    await mustGive(isolation, options);
     const standby = entry.running?.instance.state.phase === 'Active';
     if (!standby) await this.#stop(entry);
     await entry.draining; // it may hold the slot

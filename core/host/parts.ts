@@ -25,6 +25,8 @@ export interface BuiltinPlugin {
   readonly api?: Load<ApiPart>;
   readonly controllers?: Load<ControllersPart>;
   readonly node?: Load<NodePart>;
+  /** Its node part opens a gate: until then no pod of the host starts. */
+  readonly gatesPods?: boolean;
 }
 interface Seams {
   readonly client: Client;
@@ -53,6 +55,8 @@ export const apiParts = (
   plugins: readonly BuiltinPlugin[],
   server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
     readonly hooks: AdmissionList;
+    /** By path; absent: what parts serve there is not asked for. */
+    readonly pages?: Map<string, () => Response | Promise<Response>>;
   },
   seams: Seams,
 ): Part[] =>
@@ -71,6 +75,11 @@ export const apiParts = (
       objects: partObjects(seams.client),
       kinds: scopedKinds(server.kinds, scope),
       admit: (hook) => void scope.use(server.hooks.add(hook)),
+      serve: (path, answer) => {
+        if (server.pages?.has(path)) throw new Error(`${path} is served already`);
+        server.pages?.set(path, answer);
+        scope.defer(() => void server.pages?.delete(path));
+      },
     });
   });
 
@@ -111,11 +120,17 @@ export const nodeParts = (
   plugins: readonly BuiltinPlugin[],
   node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'machine' | 'api'> & {
     readonly folderOf: (name: string) => string;
+    readonly gateOf: (name: string) => NodePartContext['pods']['gate'];
   },
   seams: Seams,
 ): Part[] =>
   having(plugins, 'node', async (load, name, scope) => {
-    const { folderOf, ...shared } = node;
-    const own = { log: seams.log.with({ plugin: name }), scope, folder: folderOf(name) };
+    const { folderOf, gateOf, ...shared } = node;
+    const own = {
+      pods: { gate: gateOf(name) },
+      log: seams.log.with({ plugin: name }),
+      scope,
+      folder: folderOf(name),
+    };
     await (await load()).default.start({ ...seams, ...shared, ...own });
   });

@@ -12,8 +12,10 @@ export type ToPlugin =
       readonly config: Readonly<Record<string, unknown>>;
       /** The node whose instance this is, of a plugin that runs on nodes. */
       readonly nodeName?: string;
-      /** Version of the calls over descriptor 3; absent: the host makes none. */
+      /** Version of the host's calls; absent: the host makes none. */
       readonly hooks?: number;
+      /** Unix socket where the host waits for the plugin to take its calls; absent: they come over descriptor 3. */
+      readonly hooksSocket?: string;
       /** Runs this and ends; nothing else is started. */
       readonly command?: CommandWords;
       /** Another version acts: set up and fill caches, but reconcile nothing before `activate`. */

@@ -1,5 +1,15 @@
 import { apiVersionOf } from '#api';
-import { channelOfFd, createLog, type Log, messageOf, Scope, systemClock, systemRandom } from '#base';
+import {
+  type ChannelOptions,
+  channelOfFd,
+  createLog,
+  dialChannel,
+  type Log,
+  messageOf,
+  Scope,
+  systemClock,
+  systemRandom,
+} from '#base';
 import type { Client } from '#client';
 import {
   answerHooks,
@@ -144,7 +154,7 @@ export async function serve(
     );
     if (message.hooks !== undefined) {
       const watches = scope.use(new RestWatches(systemClock));
-      scope.use(await answerHost(name, answerHooks(prepared.contributions, watches)));
+      scope.use(await answerHost(name, message.hooksSocket, answerHooks(prepared.contributions, watches)));
     }
     if (message.standby) await prepared.sync();
     else await prepared.activate();
@@ -169,13 +179,19 @@ async function runCommand(
   send({ type: 'done' });
 }
 
-/** Calls of the host come over descriptor 3, the socket pair that this process was started with. */
-const answerHost = (name: string, answer: (method: string, body: unknown) => Promise<unknown>) =>
-  channelOfFd(3, {
+/** Calls of the host come over a socket that it listens on, or over descriptor 3, which this process was started with. */
+function answerHost(
+  name: string,
+  socket: string | undefined,
+  answer: (method: string, body: unknown) => Promise<unknown>,
+) {
+  const options: ChannelOptions = {
     clock: systemClock,
     callsMax: hookCallsMax,
     answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
-  });
+  };
+  return socket === undefined ? channelOfFd(3, options) : dialChannel(socket, options);
+}
 
 async function beat(
   send: (message: FromPlugin) => void,

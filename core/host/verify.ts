@@ -3,7 +3,7 @@ import { PintleError } from '#base';
 import { type Bundle, readBundle } from './bundle.ts';
 import { configMistakes } from './config-check.ts';
 import type { PluginSpec } from './kind.ts';
-import type { Isolation, PluginManifest } from './manifest.ts';
+import { type Isolation, isWeaker, type PluginManifest } from './manifest.ts';
 import { ownKinds, unapproved } from './rbac.ts';
 import { StepError } from './status.ts';
 import type { VersionHost } from './version.ts';
@@ -61,11 +61,11 @@ export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation, 
       'HookNotApproved',
       `spec.approvedNeeds lacks ${foreign.map(({ target, verb }) => `${target}: ${verb}`).join('; ')}`,
     );
-  if (isolation === 'process' && manifest.isolation === 'sandbox')
+  if (isolation !== undefined && isWeaker(isolation, manifest.isolation))
     throw new StepError(
       'Approved',
       'WeakerIsolation',
-      'spec.isolation may raise the level of the manifest (sandbox), not lower it',
+      `spec.isolation may raise the level of the manifest (${manifest.isolation}), not lower it`,
     );
   const mistakes = configMistakes(manifest.config, config);
   if (mistakes.length > 0) throw new StepError('Approved', 'BadConfig', mistakes.join('; '));

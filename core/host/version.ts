@@ -2,10 +2,12 @@ import { join } from 'node:path';
 import type { Clock, Files, Log, spawnDuplex } from '#base';
 import type { Client, Fetch } from '#client';
 import type { Bundle } from './bundle.ts';
+import type { ContainerEngine } from './container.ts';
 import { type Gateway, openGateway } from './gateway.ts';
 import { PluginInstance } from './instance.ts';
 import type { PluginSpec } from './kind.ts';
 import { type Launched, launchPlugin, type Places, socketName } from './launch.ts';
+import type { MachineProbe } from './levels.ts';
 import type { Isolation } from './manifest.ts';
 import { accountTokens } from './provision.ts';
 
@@ -24,6 +26,10 @@ export interface VersionHost {
   readonly stateFolder?: string;
   /** Of a host that runs plugins of one node: what they do as their account ends with that node. */
   readonly node?: { readonly name: string; readonly uid: string };
+  /** For isolation `container`; absent: this host has no engine. */
+  readonly containers?: ContainerEngine;
+  /** In place of this machine, for tests. */
+  readonly machine?: MachineProbe;
   /** In place of bundles in `folder` and their launch: `plugin dev` runs sources. */
   readonly source?: VersionSource;
 }
@@ -78,10 +84,10 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
   const instance = new PluginInstance({
     bundle,
     config: options.spec.config ?? {},
-    launch: () =>
+    launch: (signal) =>
       host.source
         ? host.source.launch(bundle, places)
-        : launchPlugin(bundle, options.isolation, places, { ...host, slot }),
+        : launchPlugin(bundle, options.isolation, places, { ...host, slot, signal }),
     clock: host.clock,
     log: host.log.with({ plugin: name }),
     onChange: options.onChange,

@@ -1,8 +1,9 @@
 import { endpointSliceKind, type KubeObject, keyOf, keyText, serviceKind } from '#api';
-import { type Clock, type Log, messageOf, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { Route, ServiceProxy } from '#net/service-proxy';
 import type { EventRecorder } from '#sdk';
+import { ProxyMetrics } from './metrics.ts';
 import { routesOf, serviceNameLabel } from './routes.ts';
 
 export interface ProxyOptions {
@@ -16,6 +17,8 @@ export interface ProxyOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
+  /** Of the process; absent: nothing is counted. */
+  readonly page?: MetricsPage;
 }
 const retryFirstMs = 100;
 const retryMaxMs = 10_000;
@@ -63,10 +66,13 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     if (next.length === 0) routes.delete(key);
     else if (!former || !Bun.deepEquals(former, next)) routes.set(key, next); // unchanged ones stay the same objects: the proxy skips them
   };
+  const metrics = options.page && new ProxyMetrics(options.page, clock, () => routes.size);
   const apply = async () => {
     for (const key of dirty) recompute(key);
     dirty.clear();
+    const applied = metrics?.begin();
     const { refused } = await proxy.apply({ routes: [...routes.values()].flat(), podRanges: options.podRanges });
+    applied?.();
     report(options, (key) => services.cache.get(key), refused, reported);
   };
   const waitForWork = async () => {
@@ -77,16 +83,7 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     wake = undefined;
     await clock.soon(); // changes that arrived together are applied together
   };
-  const applyWithRetry = async () => {
-    for (let delayMs = retryFirstMs; !scope.signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
-      try {
-        return await apply();
-      } catch (error) {
-        log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
-        await clock.sleep(delayMs, scope.signal);
-      }
-    }
-  };
+  const applyWithRetry = () => retried(apply, { clock, log, signal: scope.signal, onFailure: () => metrics?.failed() });
 
   await Promise.all([services.synced, slices.synced]);
   for (const service of services.cache.list()) dirty.add(keyText(keyOf(service)));
@@ -99,6 +96,21 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   })();
   scope.defer(() => loop);
   return scope;
+}
+
+async function retried(
+  work: () => Promise<void>,
+  { clock, log, signal, onFailure }: Pick<ProxyOptions, 'clock' | 'log'> & { signal: AbortSignal; onFailure(): void },
+): Promise<void> {
+  for (let delayMs = retryFirstMs; !signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
+    try {
+      return await work();
+    } catch (error) {
+      onFailure();
+      log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
+      await clock.sleep(delayMs, signal);
+    }
+  }
 }
 
 /** One event for each route and reason; it is told again when the reason changes or comes back. */

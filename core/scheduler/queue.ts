@@ -32,6 +32,15 @@ export class SchedulingQueue {
   get size(): number {
     return this.#waiting.size;
   }
+  /** Those that can be tried, those that wait for their time, and those that wait for a change. */
+  sizes(): { readonly active: number; readonly backoff: number; readonly unschedulable: number } {
+    let [active, unschedulable] = [0, 0];
+    for (const { isReady, retryOn } of this.#waiting.values()) {
+      if (isReady) active++;
+      else if (retryOn) unschedulable++;
+    }
+    return { active, unschedulable, backoff: this.#waiting.size - active - unschedulable };
+  }
 
   /** A pod that appeared, or whose spec changed: it is tried again at once unless it backs off. */
   add(key: string, priority: number): void {

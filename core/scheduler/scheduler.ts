@@ -1,10 +1,11 @@
 import { type Binding, isReason, keyText, nodeKind, type Pod, pathOf, podKind } from '#api';
-import { type Clock, type Log, messageOf, type Random, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { EventRecorder, RetryOn, SchedulerPlugin, SchedulingAdviser } from '#sdk';
 import { type Advised, adviceFor, asksFor } from './advice.ts';
 import { watchCluster } from './cluster-view.ts';
 import { candidates, type Outcome, schedule } from './cycle.ts';
+import { SchedulerMetrics } from './metrics.ts';
 import { PodWriter } from './pod-status.ts';
 import type { Candidate } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
@@ -24,6 +25,8 @@ export interface SchedulerOptions {
   readonly advisers?: () => readonly SchedulingAdviser[];
   /** Pods that name another scheduler are left alone. Default `default-scheduler`. */
   readonly schedulerName?: string;
+  /** Of the process; absent: nothing is counted. */
+  readonly page?: MetricsPage;
 }
 const bindingsAtOnceMax = 32;
 
@@ -43,6 +46,7 @@ class SchedulerLoop implements AsyncDisposable {
   readonly #binding = new Set<Promise<void>>();
   readonly #cluster: ReturnType<typeof watchCluster>;
   readonly #writer: PodWriter;
+  readonly #metrics: SchedulerMetrics | undefined;
   /** Pods whose victims are being taken away: they are not tried meanwhile. True: something changed since. */
   readonly #preempting = new Map<string, boolean>();
 
@@ -54,6 +58,7 @@ class SchedulerLoop implements AsyncDisposable {
     this.#writer = new PodWriter({ client, events, clock, log, schedulerName: this.#name });
     this.#cluster = this.#scope.use(watchCluster(informers, (what) => this.#queue.changed(what)));
     this.#snapshot = new Snapshot(informers.informer(nodeKind).cache, informers.informer(podKind).cache);
+    this.#metrics = options.page && new SchedulerMetrics(options.page, this.#name, () => this.#queue.sizes());
   }
 
   async start(): Promise<void> {
@@ -159,7 +164,9 @@ class SchedulerLoop implements AsyncDisposable {
   }
   #decide(key: string, pod: Readonly<Pod>, advised?: Advised): void {
     const rules = advised ? [...this.#rules, ...advised.rules] : this.#rules;
+    const beganMs = this.options.clock.monotonicMs();
     const outcome = schedule(pod, this.#view(), rules, () => this.options.random.next());
+    this.#metrics?.decided(outcome, (this.options.clock.monotonicMs() - beganMs) / 1000);
     if (outcome.type === 'none') return this.#refuse(key, pod, outcome, rules);
     this.#queue.remove(key);
     this.#snapshot.nominate(pod, undefined);
@@ -226,9 +233,11 @@ class SchedulerLoop implements AsyncDisposable {
     try {
       await this.options.client.request('POST', pathOf(podKind, namespace, name, 'binding'), binding);
       this.options.events.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${node}`);
+      this.#metrics?.bound();
     } catch (error) {
       this.#snapshot.forget(uid!);
       if (isReason(error, 'NotFound') || this.#scope.signal.aborted) return;
+      this.#metrics?.failed();
       this.options.log.warn('binding failed', { pod: key, node, error: messageOf(error) });
       this.#tryLater(key);
     }

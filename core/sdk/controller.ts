@@ -1,10 +1,11 @@
 import { type Kind, type KubeObject, keyOf, keyText, type ObjectKey } from '#api';
-import { type Clock, type Log, messageOf, type Random, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope } from '#base';
 import type { Change, Client, InformerFactory } from '#client';
 import type { EventRecorder } from './events.ts';
 import { ownWritesClient } from './own-writes.ts';
 import { type ControllerSpec, type ReconcileContext, TerminalError } from './reconciler.ts';
 import { createEventRecorder } from './recorder.ts';
+import { WorkMetrics } from './work-metrics.ts';
 import { WorkQueue } from './workqueue.ts';
 
 export interface ControllersOptions {
@@ -19,6 +20,8 @@ export interface ControllersOptions {
   readonly workers?: number;
   /** Default: a recorder for each spec. */
   readonly events?: EventRecorder;
+  /** Of the process; absent: nothing is counted. */
+  readonly page?: MetricsPage;
 }
 
 /** Wires every spec and returns; workers begin once all caches of their spec are filled. Disposal waits for work in hand. */
@@ -33,14 +36,20 @@ export async function startControllers(
     const events =
       options.events ?? scope.use(createEventRecorder({ ...options, log, component: options.component ?? spec.name }));
     const context: ReconcileContext = { ...options, client, events, log, signal: scope.signal };
-    startController(spec as unknown as ControllerSpec<KubeObject>, context, options.workers ?? 5, scope);
+    startController(spec as unknown as ControllerSpec<KubeObject>, context, options, scope);
   }
   return scope;
 }
 
-function startController(spec: ControllerSpec<KubeObject>, context: ReconcileContext, workers: number, scope: Scope) {
-  const { informers } = context;
-  const queue = new WorkQueue(context.clock, scope.signal, spec.retryMsMax);
+function startController(
+  spec: ControllerSpec<KubeObject>,
+  context: ReconcileContext,
+  { workers = 5, page }: Pick<ControllersOptions, 'workers' | 'page'>,
+  scope: Scope,
+) {
+  const { informers, clock } = context;
+  const metrics = page && new WorkMetrics(page, spec.name, clock, () => queue.length);
+  const queue: WorkQueue = new WorkQueue(clock, scope.signal, spec.retryMsMax, (key) => metrics?.added(key));
   const own = informers.informer(spec.watches);
   const synced: Promise<void>[] = [own.synced];
   const follow = <T>(kind: Kind<T>, handler: (change: Change<T>) => void) => {
@@ -64,7 +73,7 @@ function startController(spec: ControllerSpec<KubeObject>, context: ReconcileCon
     });
   const running = Promise.all(synced).then(async () => {
     const lanes = Array.from({ length: spec.workersMax ?? workers }, () =>
-      work(spec, queue, own.cache.get.bind(own.cache), context),
+      work(spec, queue, own.cache.get.bind(own.cache), context, metrics),
     );
     if (spec.run) lanes.push(spec.run(context));
     await Promise.all(lanes);
@@ -80,19 +89,24 @@ async function work(
   queue: WorkQueue,
   get: (key: ObjectKey) => Readonly<KubeObject> | undefined,
   context: ReconcileContext,
+  metrics: WorkMetrics | undefined,
 ): Promise<void> {
   for (let text = await queue.next(); text !== undefined; text = await queue.next()) {
     const key = keyFrom(text);
+    const ended = metrics?.begun(text);
     try {
       const outcome = await spec.reconciler.reconcile(key, get(key), context);
+      ended?.(outcome?.requeueAfterMs === undefined ? 'success' : 'requeue_after');
       queue.forget(text);
       if (outcome?.requeueAfterMs !== undefined) queue.addAfter(text, outcome.requeueAfterMs);
     } catch (error) {
       if (context.signal.aborted) return;
+      ended?.('error');
       if (error instanceof TerminalError) {
         queue.forget(text);
         context.log.error('gave up', { key: text, error: messageOf(error) });
       } else {
+        metrics?.retried();
         const retryInMs = queue.addRateLimited(text);
         context.log.debug('will retry', { key: text, error: messageOf(error), retryInMs });
       }

@@ -1,5 +1,6 @@
 export * as cel from './cel/index.ts';
 export * from './controller.ts';
+export * from './ensure.ts';
 export * from './events.ts';
 export * from './own-writes.ts';
 export * from './parts.ts';

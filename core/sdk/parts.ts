@@ -1,6 +1,7 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
+import type { PacketFilter } from '../../net/packet-filter.ts';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
 import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
@@ -47,6 +48,8 @@ export interface ApiPartContext extends PartContext {
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
   admit(hook: AdmissionHook): void;
+  /** Answers GET of a path outside resources, such as `/metrics/state`, for those who may read it; withdrawn with the part. */
+  serve(path: string, answer: () => Response | Promise<Response>): void;
 }
 
 /** `plugin.ts`, in the controllers process: either written with plugin(), or core-style controllers. */
@@ -60,6 +63,14 @@ export const isPlugin = (part: ControllersPart): part is Plugin => 'setup' in pa
 export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
 }
+/**
+ * Asked with each pod of this host that has been given its addresses, before anything of it runs. A rejection is why the
+ * pod does not start yet; it is asked again later. Bounded by the caller.
+ */
+export type PodGate = (
+  pod: { readonly uid: string; readonly namespace: string; readonly name: string; readonly ips: readonly string[] },
+  signal: AbortSignal,
+) => Promise<void>;
 export interface NodePartContext extends PartContext {
   /** Shared with the service proxy, with its rights: services, endpoint slices and nodes are held once. */
   readonly informers: InformerFactory;
@@ -71,6 +82,12 @@ export interface NodePartContext extends PartContext {
     readonly podRanges: readonly string[];
     /** Every address of this host now. */
     ownAddresses(): readonly string[];
+    /** For one part, which does not dispose of it. Absent where pods have no addresses of their own. */
+    readonly filter?: PacketFilter;
+  };
+  readonly pods: {
+    /** Until it is disposed of, every pod that comes passes this gate. Several gates are passed at the same time. */
+    gate(gate: PodGate): Disposable;
   };
   /** The machine, for parts that run programs of others. */
   readonly machine: {

@@ -2,6 +2,20 @@
 export type { Clock, DuplexChild, Files, Log, Random } from '#base';
 export { messageOf, randomUuid, Scope, timeText } from '#base';
 export type { Informer, InformerFactory } from '#client';
+export type {
+  AllowRule,
+  Direction,
+  ElementChange,
+  Family,
+  FilterChain,
+  FilterChange,
+  FilterMatch,
+  PacketFilter,
+  PortRange,
+  Protocol,
+  SetKind,
+} from '../../net/packet-filter.ts';
+export { familyOf, floodedRanges, standingNames } from '../../net/packet-filter.ts';
 export * from '../api/facts.ts';
 /** Every type of the API, for the rarer ones: `api.Container`. */
 export type * as api from '../api/gen/types.ts';

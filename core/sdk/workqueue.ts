@@ -19,6 +19,8 @@ export class WorkQueue {
     private readonly clock: Clock,
     private readonly signal: AbortSignal,
     private readonly retryMsMax = retryMsMaxDefault,
+    /** Told of each key that begins to wait. */
+    private readonly onAdd?: (key: string) => void,
   ) {
     signal.addEventListener('abort', () => this.#close(), { once: true });
   }
@@ -30,6 +32,7 @@ export class WorkQueue {
   add(key: string): void {
     if (this.signal.aborted || this.#dirty.has(key)) return;
     this.#dirty.add(key);
+    this.onAdd?.(key);
     if (!this.#working.has(key)) this.#push(key);
   }
   /** The earliest of several times counts. */

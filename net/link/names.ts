@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
-import { ipv4Number } from '../pods/addresses.ts';
+import { isIPv4 } from 'node:net';
 
 /** The host's end of a pod's link: 14 characters of the 15 that the kernel takes, the same for the same pod. */
 export const vethName = (podUid: string): string => `pv${createHash('sha1').update(podUid).digest('hex').slice(0, 12)}`;
 
-/** A locally administered address made from the IPv4 one, so that a bridge keeps its own whatever joins it. */
+/** A locally administered address made from an IP, so that a bridge keeps its own whatever joins it. */
 export function macOfIp(ip: string): string {
-  const hex = ipv4Number(ip).toString(16).padStart(8, '0');
-  return `0a:58:${hex.match(/../g)!.join(':')}`;
+  const four = isIPv4(ip)
+    ? ip.split('.').map((part) => Number(part).toString(16).padStart(2, '0'))
+    : createHash('sha1').update(ip).digest('hex').slice(0, 8).match(/../g)!;
+  return `0a:58:${four.join(':')}`;
 }
 
 /** What `ip` takes to name a namespace: the pid in `/proc/PID/ns/net`, or the name of one in /run/netns. */

@@ -11,76 +11,61 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { HostPort } from '../pod.ts';
+import { addressAt, type Family, familyOf, gatewayOf, numberAt, type PodRange, parsePodRange } from './ranges.ts';
 
-export interface Ipv4Range {
-  /** First and last address as numbers, network and broadcast included. */
-  readonly first: number;
-  readonly last: number;
-  readonly prefix: number;
-}
-export const ipv4Number = (ip: string): number =>
-  ip.split('.').reduce((number, part) => number * 256 + Number(part), 0);
-export const ipv4Text = (number: number): string =>
-  [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
-export function parseIpv4Range(cidr: string): Ipv4Range {
-  const match = /^(\d{1,3}(?:\.\d{1,3}){3})\/(\d{1,2})$/.exec(cidr);
-  const prefix = Number(match?.[2]);
-  if (!match || prefix > 32 || match[1]!.split('.').some((part) => Number(part) > 255))
-    throw new Error(`${cidr} is no IPv4 range such as 10.42.0.0/24`);
-  const size = 2 ** (32 - prefix);
-  const first = Math.floor(ipv4Number(match[1]!) / size) * size;
-  return { first, last: first + size - 1, prefix };
-}
-
-/** What one pod holds; written to disk before the address is used. */
+/** What one pod holds; written to disk before an address is used. */
 export interface AddressRecord {
   readonly uid: string;
-  readonly ip: string;
+  /** One of each range, in their order. A pod keeps those it was given when a range is added later. */
+  readonly ips: readonly string[];
   readonly hostPorts: readonly HostPort[];
+  /** Where it was attached last. */
+  readonly netnsPath?: string;
 }
+/** As it was written before pods had several addresses. */
+type FormerRecord = Omit<AddressRecord, 'ips'> & { readonly ip: string };
 
 /**
- * Addresses of one host's subnet, one file for each, so that a crash neither loses nor doubles one. The search goes
+ * Addresses of one host's ranges, one file for each pod, so that a crash neither loses nor doubles one. The search goes
  * round: an address that was just given back comes last, because others may still believe in its former owner.
  */
 export class AddressBook {
   readonly #folder: string;
-  readonly #range: Ipv4Range;
+  readonly ranges: readonly PodRange[];
   readonly #byUid = new Map<string, AddressRecord>();
-  readonly #taken = new Set<number>();
-  #last: number;
+  readonly #taken = new Set<string>();
+  readonly #last = new Map<Family, number>();
 
-  constructor(folder: string, subnet: string) {
+  /** `subnets`: one of a family, the first is that of the primary address. */
+  constructor(folder: string, subnets: readonly string[]) {
     this.#folder = join(folder, 'addresses');
-    this.#range = parseIpv4Range(subnet);
-    this.#last = this.#range.first + 1; // the gateway
-    if (this.#range.prefix > 30) throw new Error(`${subnet} has no room for pods`);
+    this.ranges = subnets.map(parsePodRange);
+    const families = new Set(this.ranges.map(({ family }) => family));
+    if (families.size !== subnets.length || families.size === 0)
+      throw new Error(`one IPv4 range, one IPv6 range or both are wanted, not ${subnets.join(' ') || 'none'}`);
     mkdirSync(this.#folder, { recursive: true });
     for (const name of readdirSync(this.#folder)) this.#load(name);
   }
 
   #load(name: string): void {
     const path = join(this.#folder, name);
-    if (name === 'last') {
-      const last = ipv4Number(readFileSync(path, 'utf8').trim());
-      if (last > this.#range.first && last < this.#range.last) this.#last = last;
+    const counted = this.ranges.find((range) => name === lastName(range.family));
+    if (counted) {
+      const last = numberAt(counted, readFileSync(path, 'utf8').trim());
+      if (last !== undefined) this.#last.set(counted.family, last);
       return;
     }
+    if (/^last6?$/.test(name)) return; // of a range that is not used now
     try {
-      const record = JSON.parse(readFileSync(path, 'utf8')) as AddressRecord;
+      const read = JSON.parse(readFileSync(path, 'utf8')) as AddressRecord | FormerRecord;
+      const record = 'ips' in read ? read : { ...read, ips: [read.ip] };
       this.#byUid.set(record.uid, record);
-      this.#taken.add(ipv4Number(record.ip));
+      for (const ip of record.ips) this.#taken.add(ip);
     } catch {
       rmSync(path, { force: true }); // torn while it was written: nobody was told this address
     }
   }
 
-  get gateway(): string {
-    return ipv4Text(this.#range.first + 1);
-  }
-  get prefix(): number {
-    return this.#range.prefix;
-  }
   all(): AddressRecord[] {
     return [...this.#byUid.values()];
   }
@@ -88,32 +73,44 @@ export class AddressBook {
     return this.#byUid.get(uid);
   }
 
-  /** The pod's address, taken now if it has none. Throws when none is left. */
-  take(uid: string, hostPorts: readonly HostPort[]): AddressRecord {
+  /** The pod's addresses, taken now if it has none. Throws when none is left. */
+  take(uid: string, hostPorts: readonly HostPort[], netnsPath?: string): AddressRecord {
     const present = this.#byUid.get(uid);
-    if (present) return present;
-    const { first, last } = this.#range;
-    const count = last - first - 2; // without network, gateway and broadcast
+    if (present && present.netnsPath === netnsPath) return present;
+    const record: AddressRecord = {
+      uid,
+      ips: present?.ips ?? this.ranges.map((range) => this.#free(range)),
+      hostPorts: present?.hostPorts ?? hostPorts,
+      ...(netnsPath ? { netnsPath } : {}),
+    };
+    this.#write(record.ips[0]!, JSON.stringify(record), true);
+    if (!present)
+      for (const range of this.ranges) {
+        const ip = record.ips.find((each) => familyOf(each) === range.family)!;
+        this.#write(lastName(range.family), ip, false);
+        this.#last.set(range.family, numberAt(range, ip)!);
+        this.#taken.add(ip);
+      }
+    this.#byUid.set(uid, record);
+    return record;
+  }
+
+  #free(range: PodRange): string {
+    const count = range.lastPod - 1; // without the network and the gateway
+    const last = this.#last.get(range.family) ?? 1;
     for (let step = 1; step <= count; step++) {
-      const number = first + 2 + ((this.#last - first - 2 + step + count) % count);
-      if (this.#taken.has(number)) continue;
-      const record = { uid, ip: ipv4Text(number), hostPorts };
-      this.#write(record.ip, JSON.stringify(record), true);
-      this.#write('last', record.ip, false);
-      this.#last = number;
-      this.#taken.add(number);
-      this.#byUid.set(uid, record);
-      return record;
+      const ip = addressAt(range, 2 + ((last - 2 + step + count) % count));
+      if (!this.#taken.has(ip)) return ip;
     }
-    throw new Error(`no pod address is left: all ${count} of ${ipv4Text(first)}/${this.#range.prefix} are taken`);
+    throw new Error(`no pod address is left: all ${count} of ${range.cidr} are taken`);
   }
 
   release(uid: string): void {
     const record = this.#byUid.get(uid);
     if (!record) return;
-    rmSync(join(this.#folder, record.ip), { force: true });
+    rmSync(join(this.#folder, record.ips[0]!), { force: true });
     this.#byUid.delete(uid);
-    this.#taken.delete(ipv4Number(record.ip));
+    for (const ip of record.ips) this.#taken.delete(ip);
   }
 
   clear(): void {
@@ -133,3 +130,18 @@ export class AddressBook {
     }
   }
 }
+const lastName = (family: Family): string => (family === 4 ? 'last' : 'last6');
+
+/** How links and tables are made for a range: the host's own address first. */
+export interface RangeShape {
+  readonly family: Family;
+  readonly cidr: string;
+  readonly prefix: number;
+  readonly gateway: string;
+}
+export const shapeOf = (range: PodRange): RangeShape => ({
+  family: range.family,
+  cidr: range.cidr,
+  prefix: range.prefix,
+  gateway: gatewayOf(range),
+});

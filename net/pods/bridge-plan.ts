@@ -1,25 +1,30 @@
 import { macOfIp, netnsReference, vethName } from '../link/names.ts';
 import type { HostPort } from '../pod.ts';
-import type { AddressRecord } from './addresses.ts';
+import type { AddressRecord, RangeShape } from './addresses.ts';
+import { type Family, familyOf } from './ranges.ts';
 
 /** The commands of the bridge network as text: pure, so that tests can read them. */
 export interface BridgeShape {
   readonly bridge: string;
-  readonly subnet: string;
-  readonly gateway: string;
-  readonly prefix: number;
+  readonly ranges: readonly RangeShape[];
   readonly mtuBytes: number;
   readonly tableName: string;
   /** Of the whole cluster: traffic between these is never masqueraded. */
   readonly podRanges: readonly string[];
   readonly serviceRanges: readonly string[];
 }
+const isDual = (shape: BridgeShape) => shape.ranges.some(({ family }) => family === 6);
+/** Where pods have no IPv6 they have no link-local addresses either: those would pass by every rule about addresses. */
+const addressMode = (shape: BridgeShape) => (isDual(shape) ? 'eui64' : 'none');
+const addressLine = ({ family, prefix }: RangeShape, ip: string, device: string) =>
+  `address replace ${ip}/${prefix} ${family === 4 ? 'brd +' : 'nodad'} dev ${device}`;
 
 /** For `ip -batch` on the host, after the bridge exists. */
 export const bridgeBatch = (shape: BridgeShape): string =>
   [
-    `link set dev ${shape.bridge} address ${macOfIp(shape.gateway)} mtu ${shape.mtuBytes}`,
-    `address replace ${shape.gateway}/${shape.prefix} brd + dev ${shape.bridge}`,
+    `link set dev ${shape.bridge} address ${macOfIp(shape.ranges[0]!.gateway)} mtu ${shape.mtuBytes}`,
+    `link set dev ${shape.bridge} addrgenmode ${addressMode(shape)}`,
+    ...shape.ranges.map((range) => addressLine(range, range.gateway, shape.bridge)),
     `link set dev ${shape.bridge} up`,
     '',
   ].join('\n');
@@ -29,6 +34,7 @@ export function hostBatch(shape: BridgeShape, podUid: string, netnsPath: string)
   const veth = vethName(podUid);
   return [
     `link add ${veth} mtu ${shape.mtuBytes} type veth peer name eth0 mtu ${shape.mtuBytes} netns ${netnsReference(netnsPath)}`,
+    `link set dev ${veth} addrgenmode none`,
     `link set dev ${veth} master ${shape.bridge} up`,
     `link set dev ${veth} type bridge_slave hairpin on`, // a pod reaches itself through its service
     '',
@@ -36,68 +42,102 @@ export function hostBatch(shape: BridgeShape, podUid: string, netnsPath: string)
 }
 
 /** For `ip -batch` inside the pod. */
-export const podBatch = (shape: BridgeShape, ip: string): string =>
-  [
+export function podBatch(shape: BridgeShape, ips: readonly string[]): string {
+  const own = shape.ranges.flatMap((range) =>
+    ips.filter((ip) => familyOf(ip) === range.family).map((ip) => ({ range, ip })),
+  );
+  return [
     'link set dev lo up',
-    `link set dev eth0 address ${macOfIp(ip)}`,
-    `address replace ${ip}/${shape.prefix} brd + dev eth0`,
+    `link set dev eth0 address ${macOfIp(ips[0]!)}`,
+    `link set dev eth0 addrgenmode ${addressMode(shape)}`,
+    ...own.map(({ range, ip }) => addressLine(range, ip, 'eth0')),
     'link set dev eth0 up',
-    `route replace default via ${shape.gateway} dev eth0`,
+    ...own.map(({ range }) => `route replace default via ${range.gateway} dev eth0`),
     '',
   ].join('\n');
+}
+
+/** Settings of the kernel, for `sysctl -w`. */
+export const hostSettings = (shape: BridgeShape): string[] =>
+  shape.ranges.flatMap(({ family }) =>
+    family === 4
+      ? ['net.ipv4.ip_forward=1', `net/ipv4/conf/${shape.bridge}/route_localnet=1`]
+      : ['net.ipv6.conf.all.forwarding=1', `net/ipv6/conf/${shape.bridge}/disable_ipv6=0`],
+  );
 
 /** On every address of the host, or on this one alone. */
 export const hostIpOf = (port: HostPort): string | undefined =>
-  port.hostIp && port.hostIp !== '0.0.0.0' ? port.hostIp : undefined;
+  port.hostIp && port.hostIp !== '0.0.0.0' && port.hostIp !== '::' ? port.hostIp : undefined;
+/** The families of a port: that of its address, or all. */
+const hasFamily = (port: HostPort, family: Family) => !port.hostIp || familyOf(port.hostIp) === family;
 const mapNames = ['host_ports', 'host_ip_ports'] as const;
 const mapOf = (port: HostPort): (typeof mapNames)[number] => (hostIpOf(port) ? 'host_ip_ports' : 'host_ports');
 const portKey = (port: HostPort) =>
   [...(hostIpOf(port) ? [hostIpOf(port)] : []), port.protocol, port.hostPort].join(' . ');
-const portElement = (record: AddressRecord, port: HostPort) => `${portKey(port)} : ${record.ip} . ${port.podPort}`;
+const tableFamily = (family: Family) => (family === 4 ? 'ip' : 'ip6');
+
+/** Elements of one map for one pod: of its address of that family, if it has one. */
+function portElements(verb: 'add' | 'delete', record: AddressRecord, family: Family, map: string): string[] {
+  const ip = record.ips.find((each) => familyOf(each) === family);
+  return record.hostPorts
+    .filter((port) => ip !== undefined && mapOf(port) === map && hasFamily(port, family))
+    .map((port) => (verb === 'add' ? `${portKey(port)} : ${ip} . ${port.podPort}` : portKey(port)));
+}
 
 /** For `nft -f`: one pod's host ports come or go. Empty when it has none. */
-export function hostPortCommands(verb: 'add' | 'delete', tableName: string, record: AddressRecord): string {
-  return mapNames
-    .map((map) => {
-      const ports = record.hostPorts.filter((port) => mapOf(port) === map);
-      const elements = ports.map((port) => (verb === 'add' ? portElement(record, port) : portKey(port)));
-      return ports.length ? `${verb} element ip ${tableName} ${map} { ${elements.join(', ')} }\n` : '';
-    })
+export function hostPortCommands(verb: 'add' | 'delete', shape: BridgeShape, record: AddressRecord): string {
+  return shape.ranges
+    .flatMap(({ family }) =>
+      mapNames.map((map) => {
+        const elements = portElements(verb, record, family, map);
+        const place = `${tableFamily(family)} ${shape.tableName} ${map}`;
+        return elements.length ? `${verb} element ${place} { ${elements.join(', ')} }\n` : '';
+      }),
+    )
     .join('');
 }
 
+/** The tables of all families, replaced in one transaction. */
+export const nftTables = (shape: BridgeShape, records: readonly AddressRecord[]): string =>
+  shape.ranges.map((range) => nftTable(shape, range, records)).join('');
+
 /**
- * The whole table, replaced in one transaction. Programs of the host reach host ports at 127.0.0.1 too: the bridge routes
- * such packets for that (route_localnet), and the guard keeps pods from reaching the host's loopback by the same door.
+ * Programs of the host reach host ports at 127.0.0.1 too: the bridge routes such packets for that (route_localnet), and
+ * the guard keeps pods from reaching the host's loopback by the same door. The kernel has no such door for ::1.
  */
-export function nftTable(shape: BridgeShape, records: readonly AddressRecord[]): string {
-  const inside = [...new Set([shape.subnet, ...shape.podRanges, ...shape.serviceRanges])].join(', ');
+function nftTable(shape: BridgeShape, range: RangeShape, records: readonly AddressRecord[]): string {
+  const { family, cidr } = range;
+  const four = family === 4;
+  const ip = tableFamily(family);
+  const type = four ? 'ipv4_addr' : 'ipv6_addr';
+  const ofFamily = (cidrs: readonly string[]) => cidrs.filter((each) => familyOf(each) === family);
+  const inside = [...new Set([cidr, ...ofFamily(shape.podRanges), ...ofFamily(shape.serviceRanges)])].join(', ');
   const elementsOf = (map: (typeof mapNames)[number]) => {
-    const elements = records.flatMap((record) =>
-      record.hostPorts.filter((port) => mapOf(port) === map).map((port) => portElement(record, port)),
-    );
+    const elements = records.flatMap((record) => portElements('add', record, family, map));
     return elements.length ? `    elements = { ${elements.join(', ')} }\n` : '';
   };
-  const translate = 'fib daddr type local dnat ip to meta l4proto . th dport map @host_ports';
-  const translateOne = 'dnat ip to ip daddr . meta l4proto . th dport map @host_ip_ports';
-  return `table ip ${shape.tableName}
-delete table ip ${shape.tableName}
-table ip ${shape.tableName} {
+  const translate = `fib daddr type local dnat ${ip} to meta l4proto . th dport map @host_ports`;
+  const translateOne = `dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @host_ip_ports`;
+  const loopback = four ? '127.0.0.0/8' : '::1';
+  const many = four ? '224.0.0.0/4' : 'ff00::/8';
+  return `table ${ip} ${shape.tableName}
+delete table ${ip} ${shape.tableName}
+table ${ip} ${shape.tableName} {
   set inside {
-    type ipv4_addr
+    type ${type}
     flags interval
     auto-merge
     elements = { ${inside} }
   }
   map host_ports {
-    type inet_proto . inet_service : ipv4_addr . inet_service
+    type inet_proto . inet_service : ${type} . inet_service
 ${elementsOf('host_ports')}  }
   map host_ip_ports {
-    type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+    type ${type} . inet_proto . inet_service : ${type} . inet_service
 ${elementsOf('host_ip_ports')}  }
   chain guard {
     type filter hook prerouting priority -300; policy accept;
-    iifname "${shape.bridge}" ip daddr 127.0.0.0/8 drop
+    iifname "${shape.bridge}" ${ip} daddr ${loopback} drop
   }
   chain prerouting {
     type nat hook prerouting priority -100; policy accept;
@@ -111,10 +151,19 @@ ${elementsOf('host_ip_ports')}  }
   }
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;
-    ip saddr 127.0.0.0/8 oifname "${shape.bridge}" masquerade
-    ct status dnat ip saddr ${shape.subnet} ip daddr ${shape.subnet} oifname "${shape.bridge}" masquerade
-    ip saddr ${shape.subnet} ip daddr != @inside ip daddr != 224.0.0.0/4 oifname != "${shape.bridge}" masquerade
+    ${ip} saddr ${loopback} oifname "${shape.bridge}" masquerade
+    ct status dnat ${ip} saddr ${cidr} ${ip} daddr ${cidr} oifname "${shape.bridge}" masquerade
+    ${ip} saddr ${cidr} ${ip} daddr != @inside ${ip} daddr != ${many} oifname != "${shape.bridge}" masquerade
   }
 }
 `;
+}
+
+const queueMs = 50; // longer, and senders think of congestion
+const burstBytesMin = 65_536; // one large segment, as the stack hands it over before it is cut
+/** For `tc`: no more than this many bits a second leave the device. */
+export function shapingArguments(device: string, bitsPerSecond: number): string[] {
+  const burst = Math.max(burstBytesMin, Math.ceil(bitsPerSecond / 8 / 50)); // 20 ms worth
+  const tbf = ['rate', `${Math.floor(bitsPerSecond)}bit`, 'burst', `${burst}b`, 'latency', `${queueMs}ms`];
+  return ['tc', 'qdisc', 'replace', 'dev', device, 'root', 'tbf', ...tbf];
 }

@@ -1,4 +1,5 @@
 import type { Exec } from '#base';
+import { familyOf } from './ranges.ts';
 
 /**
  * Firewalls of others. A drop in any base chain of the kernel is final, so an accept of our own does not help where
@@ -28,26 +29,36 @@ const rule = (direction: '-s' | '-d', range: string, owner: string) => [
   ...[direction, range, '-m', 'comment', '--comment', acceptComment(owner), '-j', 'ACCEPT'],
 ];
 
-/** Lets packets from and to these ranges through where a foreign firewall drops them. Costs one child process when nothing is missing. */
+const programs = { 4: 'iptables', 6: 'ip6tables' } as const;
+
+/** Lets packets from and to these ranges through where a foreign firewall drops them. Costs one child process a family when nothing is missing. */
 export async function acceptForwarding(exec: Exec, owner: string, ranges: readonly string[]): Promise<void> {
-  const listed = await exec.run(['iptables', '-w', '-S']);
+  for (const family of [4, 6] as const) {
+    const own = ranges.filter((range) => familyOf(range) === family);
+    if (own.length > 0) await acceptFamily(exec, programs[family], owner, own);
+  }
+}
+async function acceptFamily(exec: Exec, program: string, owner: string, ranges: readonly string[]): Promise<void> {
+  const listed = await exec.run([program, '-w', '-S']);
   if (listed.code !== 0) return; // no iptables on this host: nobody drops with it
   const { chain, present } = parseForwarding(listed.stdout, owner);
   if (!chain) return;
   for (const range of ranges)
     for (const direction of ['-s', '-d'] as const) {
       if (present.some((line) => line.startsWith(`-A ${chain} `) && line.includes(`${direction} ${range} `))) continue;
-      const added = await exec.run(['iptables', '-w', '-I', chain, '1', ...rule(direction, range, owner)]);
+      const added = await exec.run([program, '-w', '-I', chain, '1', ...rule(direction, range, owner)]);
       if (added.code !== 0) throw new Error(`cannot let pod traffic through ${chain}: ${added.stderr.trim()}`);
     }
 }
 
 export async function dropForwardingRules(exec: Exec, owner: string): Promise<void> {
-  const listed = await exec.run(['iptables', '-w', '-S']);
-  if (listed.code !== 0) return;
-  for (const line of parseForwarding(listed.stdout, owner).present) {
-    const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2]!);
-    await exec.run(['iptables', '-w', '-D', ...words.slice(1)]);
+  for (const program of Object.values(programs)) {
+    const listed = await exec.run([program, '-w', '-S']);
+    if (listed.code !== 0) continue;
+    for (const line of parseForwarding(listed.stdout, owner).present) {
+      const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2]!);
+      await exec.run([program, '-w', '-D', ...words.slice(1)]);
+    }
   }
 }
 

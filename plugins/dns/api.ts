@@ -5,7 +5,7 @@ import {
   type ApiPartContext,
   clusterRoleBindingKind,
   clusterRoleKind,
-  isReason,
+  ensureObject,
   roleBindingKind,
   roleKind,
   serviceKind,
@@ -73,25 +73,9 @@ const rights: [{ readonly plural: string }, object][] = [
 export default {
   name: 'dns',
   async start(context: ApiPartContext) {
-    for (const [kind, object] of rights) await ensure(context, kind as AnyKind, object as AnyObject);
+    for (const [kind, object] of rights) await ensureObject(context, kind as AnyKind, object as AnyObject);
     const object = serviceFor(context.reader.get(serviceKind, 'default', 'kubernetes'));
     if (!object) throw new Error('the service default/kubernetes has no IPv4 address to count from');
-    await ensure(context, serviceKind as AnyKind, object as unknown as AnyObject);
+    await ensureObject(context, serviceKind as AnyKind, object as unknown as AnyObject);
   },
 } satisfies ApiPart;
-
-/** Creates it, or brings what it says of rights to what this version wants; the Service stays as people left it. */
-async function ensure({ objects, reader }: ApiPartContext, kind: AnyKind, wanted: AnyObject): Promise<void> {
-  const { name = '', namespace = '' } = wanted.metadata;
-  try {
-    // Asked first: to create a service that is there is refused for its address, before its name is looked at.
-    if (!reader.get(kind, namespace, name)) return await objects.create(kind, wanted);
-  } catch (error) {
-    if (!isReason(error, 'AlreadyExists') && !reader.get(kind, namespace, name)) throw error; // else another API server was faster
-  }
-  await objects.update(kind, { namespace, name }, (draft) => {
-    const stale = ['rules', 'subjects'].filter((field) => !Bun.deepEquals(draft[field], wanted[field]));
-    for (const field of stale) draft[field] = wanted[field];
-    return stale.length > 0;
-  });
-}

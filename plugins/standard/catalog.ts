@@ -11,4 +11,12 @@ export const catalog: Catalog = [
     controllers: () => import('../dns/plugin.ts'),
     node: () => import('../dns/node.ts'),
   },
+  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
+  {
+    name: 'network-policy',
+    enabled: true,
+    gatesPods: true,
+    api: () => import('../network-policy/api.ts'),
+    node: () => import('../network-policy/node.ts'),
+  },
 ];

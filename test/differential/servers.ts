@@ -126,5 +126,6 @@ async function startCustomResources(server: Awaited<ReturnType<typeof createApiS
     signal: scope.signal,
     scope,
     admit() {},
+    serve() {},
   });
 }

@@ -32,6 +32,8 @@ async function world() {
     [outside, '192.0.2.2'],
   ] as const) {
     await must('ip', '-n', name, 'address', 'add', `${ip}/24`, 'dev', 'up0');
+    const ip6 = ip.replace('192.0.2.', '2001:db8::');
+    await must('ip', '-n', name, 'address', 'add', `${ip6}/64`, 'dev', 'up0', 'nodad');
     for (const link of ['lo', 'up0']) await must('ip', '-n', name, 'link', 'set', 'dev', link, 'up');
   }
   const exec: Exec = {
@@ -42,6 +44,7 @@ async function world() {
   return {
     exec,
     folder,
+    hostNetns: `/run/netns/${host}`,
     outside: { ip: '192.0.2.2', netns: `/run/netns/${outside}`, hostIp: '192.0.2.1' },
     async newPod(name: string) {
       await add(podName(name));
@@ -67,13 +70,55 @@ else {
       make: () =>
         createBridgeNetwork({
           bridge: 'ptbr0',
-          subnet: '10.241.0.0/24',
+          subnets: ['10.241.0.0/24'],
           podRanges: ['10.241.0.0/16'],
           serviceRanges: ['10.242.0.0/16'],
           stateFolder: join(one.folder, 'state'),
           exec: one.exec,
         }),
     };
+  });
+  networkContract('bridge, both families', async () => {
+    const one = await world();
+    return {
+      ...one,
+      outside6: { ip: '2001:db8::2', hostIp: '2001:db8::1' },
+      make: () =>
+        createBridgeNetwork({
+          bridge: 'ptbr0',
+          subnets: ['10.241.0.0/24', 'fd41::/64'],
+          podRanges: ['10.241.0.0/16', 'fd41::/48'],
+          serviceRanges: ['10.242.0.0/16', 'fd42::/112'],
+          stateFolder: join(one.folder, 'state'),
+          exec: one.exec,
+        }),
+    };
+  });
+  test('bridge: links of pods whose records are lost go at the next start; those of pods that are known stay', async () => {
+    const one = await world();
+    const make = (stateFolder: string) =>
+      createBridgeNetwork({
+        bridge: 'ptbr0',
+        subnets: ['10.241.0.0/24'],
+        podRanges: ['10.241.0.0/16'],
+        stateFolder: join(one.folder, stateFolder),
+        exec: one.exec,
+      });
+    const links = async () =>
+      (await one.exec.run(['ip', '-o', 'link', 'show', 'master', 'ptbr0'])).stdout.split('\n').length - 1;
+    try {
+      const network = make('state');
+      await network.prepare();
+      await network.attach({ uid: 'a', netnsPath: await one.newPod('a') });
+      await make('state').prepare();
+      expect(await links()).toBe(1);
+      const lost = make('other');
+      await lost.prepare();
+      expect(await links()).toBe(0);
+      await lost.purge();
+    } finally {
+      await one.close();
+    }
   });
   const iptables = Bun.which('iptables');
   if (!iptables) skipped('net', 'pods beside a dropping firewall', 'iptables is not installed');
@@ -83,7 +128,7 @@ else {
       const run = (...argv: string[]) => one.exec.run(argv);
       const network = createBridgeNetwork({
         bridge: 'ptbr1',
-        subnet: '10.244.0.0/24',
+        subnets: ['10.244.0.0/24'],
         podRanges: ['10.244.0.0/16'],
         stateFolder: join(one.folder, 'state'),
         exec: one.exec,
@@ -133,11 +178,13 @@ else {
           plugins: [
             { type: 'bridge', bridge: 'ptcni0', isGateway: true, ipMasq: true, hairpinMode: true, ipam },
             { type: 'portmap', capabilities: { portMappings: true } },
+            { type: 'bandwidth', capabilities: { bandwidth: true } },
           ],
         }),
       );
       return {
         ...one,
+        burstBits: true,
         make: () =>
           createCniNetwork({ configFolder, binFolders, stateFolder: join(one.folder, 'state'), exec: one.exec }),
       };

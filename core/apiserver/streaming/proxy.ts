@@ -15,10 +15,11 @@ interface ProxyTarget {
   readonly token?: string;
   readonly ca?: string;
 }
+const kubeletFigures: ReadonlySet<string> = new Set(['/healthz', '/stats/summary', '/metrics', '/metrics/resource']);
 /** Of the kubelet's endpoint; the others would make reading nodes/proxy as strong as exec. Undefined: not to be had. */
 function kubeletClaim(path: string, method: string): KubeletTokenClaim | undefined {
   if (method !== 'GET' && method !== 'HEAD') return undefined;
-  if (path === '/healthz' || path === '/stats/summary') return { op: 'stats', namespace: '', pod: '' };
+  if (kubeletFigures.has(path)) return { op: 'stats', namespace: '', pod: '' };
   const [, namespace, pod, container] = /^\/containerLogs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
   return namespace && pod && container ? { op: 'logs', namespace, pod, container } : undefined;
 }
@@ -91,7 +92,7 @@ async function proxyTarget(
     throw errors.forbidden(
       'nodes',
       name,
-      'through nodes/proxy the kubelet answers GET of /healthz, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
+      'through nodes/proxy the kubelet answers GET of /healthz, /metrics, /metrics/resource, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
     );
   const target = await kubeletTarget(reader, name, claim, options);
   return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa };

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Exec } from '#base';
-import { type EngineFound, findEngine } from '../engine.ts';
+import { type EngineFound, engineNamed, findEngine } from '../engine.ts';
 
 /** What a machine has, read once. Everything that `doctor` and `up` decide is decided from this value. */
 export interface Machine {
@@ -10,6 +10,8 @@ export interface Machine {
   readonly aptSystem: boolean;
   readonly serviceManager: boolean;
   readonly engine?: EngineFound;
+  /** The socket that DOCKER_HOST names, whether or not somebody answers there. */
+  readonly engineNamed?: string;
   readonly dockerd?: string;
   readonly nft: 'works' | 'absent' | 'refused';
   readonly ip?: string;
@@ -42,6 +44,7 @@ export async function inspectMachine(
     aptSystem: existsSync('/usr/bin/apt-get'),
     serviceManager: existsSync('/run/systemd/system'),
     engine,
+    engineNamed: engineNamed(),
     dockerd: which('dockerd'),
     nft,
     ip: which('ip'),

@@ -54,6 +54,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const itself = ownIdentity('system:apiserver');
   const schema = createSchemaEngine();
   const door = openPluginDoor(context);
+  for (const [path, answer] of issuerPaths(tokens.discovery())) door.pages.set(path, answer);
   const ofPlugins: NodeAccounts = (...account) => door.placed.isAccountOn(...account);
   const ofPods = createNodeUses((name) => reader().indexed(podKind, name));
   const nodeUses = alsoAccounts(ofPods, ofPlugins);
@@ -87,7 +88,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
-    extraPaths: { ...issuerPaths(tokens.discovery()), '/metrics/plugins': door.metrics },
+    extraPaths: door.pages,
   });
   holder.server = scope.use(server);
   await startApiParts(context, server, { schema, token: itself.token, door });
@@ -140,11 +141,9 @@ const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof o
   });
 
 /** What relying parties read to check tokens; it may be kept for an hour, as upstream says. */
-const issuerPaths = (documents: Readonly<Record<string, unknown>>): Record<string, () => Response> =>
-  Object.fromEntries(
-    Object.entries(documents).map(([path, document]) => {
-      const type = path.endsWith('/jwks') ? 'application/jwk-set+json' : 'application/json';
-      const headers = { 'content-type': type, 'cache-control': 'public, max-age=3600' };
-      return [path, () => new Response(JSON.stringify(document), { headers })];
-    }),
-  );
+const issuerPaths = (documents: Readonly<Record<string, unknown>>): [path: string, answer: () => Response][] =>
+  Object.entries(documents).map(([path, document]) => {
+    const type = path.endsWith('/jwks') ? 'application/jwk-set+json' : 'application/json';
+    const headers = { 'content-type': type, 'cache-control': 'public, max-age=3600' };
+    return [path, () => new Response(JSON.stringify(document), { headers })];
+  });

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { systemClock, systemRandom } from '#base';
+import { MetricsPage, systemClock, systemRandom } from '#base';
 import { createInformers } from '../../client/cache-informer.ts';
 import { coreControllers } from '../../controllers/index.ts';
 import { advisersOf } from '../../host/hooks/advisers.ts';
@@ -23,12 +23,13 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
     createEventRecorder({ client: schedulerClient, ...seams, component: 'default-scheduler' }),
   );
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
+  const page = new MetricsPage(systemClock.now());
   await apiListens(config, scope.signal);
   const core = coreControllers({
     rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
     nodeGraceMs: nodeGraceSecondsOf(config) * 1000,
   });
-  const hooks = await openHooks(context);
+  const hooks = await openHooks(context, page);
   const starting = [
     startScheduler({
       client: schedulerClient,
@@ -36,8 +37,9 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
       events: schedulerEvents,
       ...seams,
       advisers: () => advisersOf(hooks.board),
+      page,
     }),
-    startControllers(core, { client, informers, ...seams }),
+    startControllers(core, { client, informers, page, ...seams }),
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
   await startControllersParts(context, client, informers, new PluginMetrics());

@@ -1,11 +1,12 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { systemClock, systemExec, systemRandom } from '#base';
+import { MetricsPage, systemClock, systemExec, systemRandom } from '#base';
 import type { InformerFactory } from '#client';
 import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
+import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
@@ -13,6 +14,7 @@ import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
+import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { startNodeParts, startNodePluginHost } from './plugins.ts';
 
@@ -22,6 +24,10 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
   const parts = await createNodeParts(home, config, log);
   scope.use(parts.runtime);
+  const page = new MetricsPage(systemClock.now());
+  const runtime = measuredRuntime(parts.runtime, page, systemClock);
+  const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
+  if (parts.filter) scope.use(parts.filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = connect(home, config, 'node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -42,27 +48,32 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       ...seams,
       nodeName: config.nodeName,
       nodeIp: config.nodeIp,
-      runtime: parts.runtime,
-      podNetwork: parts.network,
+      runtime,
+      podNetwork: parts.network && gatedNetwork(parts.network, gates),
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(config),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) =>
-        createKubeletServer({
+      server: (access) => {
+        podMetrics(page, access);
+        return createKubeletServer({
           access,
-          runtime: parts.runtime,
+          runtime,
+          metrics: () => page.text(),
           verify,
           tls,
           hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
           port: config.kubeletPort,
           clock: systemClock,
           log,
-        }),
+        });
+      },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy).then((shared) => startNodeParts(context, client, shared)),
+    startServiceProxy(context, parts.proxy, page).then((shared) =>
+      startNodeParts(context, client, shared, { gates, filter: parts.filter }),
+    ),
     startNodePluginHost(context, client),
   ]);
   scope.use(kubelet);
@@ -73,6 +84,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
 async function startServiceProxy(
   { home, config, log, scope }: RoleContext,
   proxy: ServiceProxy,
+  page: MetricsPage,
 ): Promise<InformerFactory> {
   const client = connect(home, config, 'proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
@@ -81,7 +93,7 @@ async function startServiceProxy(
   scope.use(proxy);
   const { nodeName, podCidr } = config;
   const { clock } = seams;
-  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events }));
+  scope.use(await startProxy({ client, informers, proxy, nodeName, podRanges: [podCidr], clock, log, events, page }));
   return informers;
 }
 

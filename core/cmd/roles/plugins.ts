@@ -2,8 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { messageOf, programOnPath, programPath, spawnDuplex, systemClock, systemFiles, systemRandom } from '#base';
+import {
+  type Log,
+  type MetricsPage,
+  messageOf,
+  programOnPath,
+  programPath,
+  spawnDuplex,
+  systemClock,
+  systemFiles,
+  systemRandom,
+} from '#base';
 import type { Client, InformerFactory } from '#client';
+import type { PacketFilter } from '#net/packet-filter';
 import type { ApiPartContext, Metrics, UserInfo } from '#sdk';
 import type { ApiServer } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
@@ -14,20 +25,24 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
+import type { ContainerEngine } from '../../host/container.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
 import { withPluginAuthorizers } from '../../host/hooks/authorizers.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
-import { type AskPlugin, knockingAt, openHookDoor } from '../../host/hooks/door.ts';
+import { type AskPlugin, knockingAt, type MetricsOf, openHookDoor } from '../../host/hooks/door.ts';
 import { PluginHost } from '../../host/host.ts';
 import { NodePluginHost } from '../../host/node-host.ts';
 import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
+import type { Config } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
+import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
@@ -48,8 +63,8 @@ export interface PluginDoor {
   /** Stands in the chain for the hooks that parts add. */
   readonly hooks: AdmissionList;
   readonly ask: AskPlugin;
-  /** Of every plugin, for those who may read /metrics/plugins. */
-  readonly metrics: () => Promise<Response>;
+  /** Outside resources, by path. */
+  readonly pages: Map<string, () => Response | Promise<Response>>;
   readonly known: KnownHooks;
   readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
@@ -66,15 +81,18 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
       clock: systemClock,
     }),
   );
-  const metrics = () =>
-    ask.metricsText().then(
+  const metrics = (of: MetricsOf) => () =>
+    ask.metricsText(of).then(
       (text) => new Response(text, { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } }),
       (error: unknown) => new Response(messageOf(error), { status: 503 }),
     );
   return {
     hooks: new AdmissionList(),
     ask,
-    metrics,
+    pages: new Map([
+      ['/metrics/plugins', metrics('plugins')],
+      ['/metrics/controllers', metrics('process')],
+    ]),
     known,
     placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
@@ -109,7 +127,7 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, kit: strategyKit, checkMetadata: metadataRules },
+      { kinds, reader, callWebhook, schema, hooks, pages: door.pages, kit: strategyKit, checkMetadata: metadataRules },
       seamsOf(context, client),
     ),
   );
@@ -121,14 +139,25 @@ export interface HostHooks {
   readonly own: { metricsText?: () => string };
 }
 /** The hooks that plugins have attached, and the door for the API servers that call them. */
-export async function openHooks({ home, scope }: RoleContext): Promise<HostHooks> {
+export async function openHooks({ home, scope }: RoleContext, page: MetricsPage): Promise<HostHooks> {
   const board = new HookBoard(systemClock);
   const secret = randomBytes(32).toString('base64url');
   await mkdir(home.path('run', 'p'), { recursive: true, mode: 0o700 });
   await writeFile(hookSecret(home), secret, { mode: 0o600 });
   const own: { metricsText?: () => string } = {};
-  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, () => own.metricsText?.() ?? ''));
+  const metricsText = (of: MetricsOf) => (of === 'process' ? page.text() : (own.metricsText?.() ?? ''));
+  scope.use(await openHookDoor(hookSocket(home), secret, board, systemClock, metricsText));
   return { board, own };
+}
+
+/** The engine for isolation `container`, without what a former life of this host left in it. */
+async function enginePart({ engine }: Config, host: string, log: Log): Promise<{ containers?: ContainerEngine }> {
+  if (!engine) return {};
+  const containers = pluginContainers(engine.socket, systemClock);
+  await containers.sweep(host).catch((error: unknown) => {
+    log.warn('containers of plugins that ended were not looked for', { error: messageOf(error) });
+  });
+  return { containers };
 }
 
 /** Plugin objects: what they say runs as processes of this one. */
@@ -147,6 +176,7 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
       folder: home.path('plugins'),
       runFolder: home.path('run', 'p'),
       clusterId: config.clusterId,
+      ...(await enginePart(config, config.clusterId, log)),
       hooks: hooks.board,
     }),
   );
@@ -172,6 +202,7 @@ export async function startNodePluginHost({ home, config, log, scope }: RoleCont
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
       clusterId: config.clusterId,
+      ...(await enginePart(config, `${config.clusterId}-${config.nodeName}`, log)),
     }),
   );
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -190,12 +221,18 @@ const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
 
 /** `informers`: of the service proxy. */
-export function startNodeParts(context: RoleContext, client: Client, informers: InformerFactory): Promise<void> {
+export function startNodeParts(
+  context: RoleContext,
+  client: Client,
+  informers: InformerFactory,
+  { gates, filter }: { readonly gates: PodGates; readonly filter?: PacketFilter },
+): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
-    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses },
+    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses, filter },
+    gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
       spawn: spawnDuplex,

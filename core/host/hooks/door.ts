@@ -19,13 +19,16 @@ const callsMax = 1_024;
 /** Over the hook's own limit: the way there and back. */
 const wayMs = 250;
 
+/** Of the plugins that run, or of the process that runs them: scheduler and controllers. */
+export type MetricsOf = 'plugins' | 'process';
+
 /** The host's side: answers `ask` for those who have shown the secret. */
 export function openHookDoor(
   path: string,
   secret: string,
   board: HookBoard,
   clock: Clock,
-  metricsText: () => string = () => '',
+  metricsText: (of: MetricsOf) => string = () => '',
 ): Promise<AsyncDisposable> {
   return listenChannels(path, () => {
     let isKnown = false;
@@ -40,7 +43,7 @@ export function openHookDoor(
           if (!isKnown) throw new Error('this is not the secret of the host');
           return { protocol: hooksProtocol };
         }
-        if (isKnown && method === 'metrics') return metricsText();
+        if (isKnown && method === 'metrics') return metricsText(body === 'process' ? 'process' : 'plugins');
         if (method !== 'ask' || !isKnown) throw new Error('say hello first');
         const { plugin, hook, method: asked, body: what } = body as Asked;
         try {
@@ -72,7 +75,9 @@ interface Where {
   readonly clock: Clock;
 }
 /** The API server's side: connected at the first call, and again after the host has gone. */
-export function knockingAt(where: Where): AskPlugin & AsyncDisposable & { metricsText(): Promise<string> } {
+export function knockingAt(
+  where: Where,
+): AskPlugin & AsyncDisposable & { metricsText(of?: MetricsOf): Promise<string> } {
   const calls = new Way(where);
   const watches = new Way(where); // they wait long: a flood of them must not take the places of the hooks
   const ask = async (plugin: string, hook: string, method: HookMethod, body: unknown): Promise<unknown> => {
@@ -85,7 +90,8 @@ export function knockingAt(where: Where): AskPlugin & AsyncDisposable & { metric
     return said.answer;
   };
   return Object.assign(ask as AskPlugin, {
-    metricsText: async () => String(await (await calls.connected()).call('metrics', null, metricsMsMax)),
+    metricsText: async (of: MetricsOf = 'plugins') =>
+      String(await (await calls.connected()).call('metrics', of, metricsMsMax)),
     async [Symbol.asyncDispose]() {
       calls[Symbol.dispose]();
       watches[Symbol.dispose]();

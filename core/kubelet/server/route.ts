@@ -13,10 +13,12 @@ const withContainer: Readonly<Record<string, KubeletOperation>> = {
 };
 const name = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/; // of namespaces, pods and containers; nothing to decode in it
 
+/** Of the node as a whole, for whoever may read its figures. */
+const figures: ReadonlySet<string> = new Set(['/healthz', '/stats/summary', '/metrics', '/metrics/resource']);
+
 /** Undefined: no such path. */
 export function parseKubeletPath(path: string): KubeletRoute | undefined {
-  if (path === '/healthz' || path === '/stats/summary')
-    return { path, claim: { operation: 'stats', namespace: '', pod: '' } };
+  if (figures.has(path)) return { path, claim: { operation: 'stats', namespace: '', pod: '' } };
   const [, first = '', namespace = '', pod = '', container, ...more] = path.split('/');
   if (more.length > 0 || !name.test(namespace) || !name.test(pod)) return undefined;
   if (first === 'portForward')

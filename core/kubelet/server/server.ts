@@ -1,14 +1,15 @@
-import type { Clock, Log } from '#base';
-import { messageOf } from '#base';
+import { type Clock, type Files, type Log, messageOf, metricsType, systemFiles } from '#base';
 import { negotiateChannels, offeredProtocols } from '../../wire/websocket-channels.ts';
 import type { KubeletAccess, KubeletServerRuntime, VerifyKubeletToken } from './access.ts';
 import { ExecSocket, parseStreams } from './exec.ts';
 import { refusal, serveLogs } from './logs.ts';
 import { PortForwardSocket, portForwardTunnel, portForwardTunnelHop } from './port-forward.ts';
 import { negotiatePortForward, PortForwardChannels, readPorts } from './port-forward-channels.ts';
+import { resourceMetrics } from './resource-metrics.ts';
 import { type KubeletRoute, parseKubeletPath } from './route.ts';
 import type { SocketSession } from './socket.ts';
 import { statsSummary } from './stats.ts';
+import { lookAround, UsageSampler } from './usage.ts';
 
 export * from './access.ts';
 
@@ -22,6 +23,13 @@ export interface KubeletServerOptions {
   readonly port: number;
   readonly clock: Clock;
   readonly log: Log;
+  /** What it reads of /proc; default: this machine's. */
+  readonly files?: Pick<Files, 'readFile'>;
+  /** The page of the process's own metrics; absent: 404. */
+  readonly metrics?: () => string;
+}
+interface Serving extends KubeletServerOptions {
+  readonly usage: UsageSampler;
 }
 export interface KubeletServer extends AsyncDisposable {
   readonly port: number;
@@ -46,7 +54,15 @@ export async function createKubeletServer(options: KubeletServerOptions): Promis
   }
 }
 
-function serve(options: KubeletServerOptions, port: number): KubeletServer {
+function serve(given: KubeletServerOptions, port: number): KubeletServer {
+  const { runtime, clock, files = systemFiles } = given;
+  const options = {
+    ...given,
+    usage: new UsageSampler(
+      lookAround(() => runtime.stats(), files, clock),
+      clock,
+    ),
+  };
   const server = Bun.serve<SocketSession>({
     hostname: options.hostname,
     port,
@@ -90,18 +106,13 @@ function serve(options: KubeletServerOptions, port: number): KubeletServer {
 
 type Upgrade = { readonly session: SocketSession; readonly headers: Record<string, string> };
 
-async function respond(
-  options: KubeletServerOptions,
-  route: KubeletRoute,
-  request: Request,
-): Promise<Response | Upgrade> {
+async function respond(options: Serving, route: KubeletRoute, request: Request): Promise<Response | Upgrade> {
   const { access, runtime, clock, log } = options;
   const { namespace, pod, operation } = route.claim;
   const query = new URL(request.url).searchParams;
   switch (operation) {
     case 'stats':
-      if (route.path === '/healthz') return text(200, 'ok');
-      return Response.json(await statsSummary(access, runtime, clock.now()));
+      return figures(options, route.path);
     case 'logs': {
       const container = route.claim.container ?? '';
       return serveLogs({ namespace, pod, container, query, signal: request.signal }, access, runtime, clock, log);
@@ -126,6 +137,15 @@ async function respond(
     case 'attach':
       return respondExec(options, route, operation, request, query);
   }
+}
+
+async function figures({ access, usage, metrics, clock }: Serving, path: string): Promise<Response> {
+  const page = (body: string) => new Response(body, { headers: { 'content-type': metricsType } });
+  if (path === '/healthz') return text(200, 'ok');
+  if (path === '/metrics') return metrics ? page(metrics()) : text(404, '404 page not found');
+  const used = await usage.read();
+  if (path === '/metrics/resource') return page(resourceMetrics(access, used, clock.now()));
+  return Response.json(statsSummary(access, used, clock.now()));
 }
 
 function respondExec(

@@ -1,28 +1,42 @@
 import { timeText } from '#base';
-import type { ContainerStats } from '#sdk';
-import type { KubeletAccess, KubeletServerRuntime } from './access.ts';
+import type { KubeletAccess } from './access.ts';
+import type { ContainerUsed, NodeUsed, Usage, Used } from './usage.ts';
 
 /** GET /stats/summary in the shape of stats.k8s.io v1alpha1: what metrics collectors read. Network and disks are not measured. */
-export async function statsSummary(
-  access: KubeletAccess,
-  runtime: KubeletServerRuntime,
-  nowMs: number,
-): Promise<object> {
-  const byPod = Map.groupBy(await runtime.stats(), (stats) => stats.podUid);
-  const pods = access.pods().map((pod) => ({
-    podRef: { name: pod.name, namespace: pod.namespace, uid: pod.uid },
-    startTime: pod.startedAtMs === undefined ? null : timeText(pod.startedAtMs),
-    containers: (byPod.get(pod.uid) ?? []).map((stats) => ({ name: stats.container, ...usage([stats], stats.timeMs) })),
-    ...usage(byPod.get(pod.uid) ?? [], nowMs),
-  }));
-  return { node: { nodeName: access.nodeName }, pods };
+export function statsSummary(access: KubeletAccess, usage: Usage, nowMs: number): object {
+  const byPod = Map.groupBy(usage.containers, ({ podUid }) => podUid);
+  const pods = access.pods().map((pod) => {
+    const containers = byPod.get(pod.uid) ?? [];
+    return {
+      podRef: { name: pod.name, namespace: pod.namespace, uid: pod.uid },
+      startTime: pod.startedAtMs === undefined ? null : timeText(pod.startedAtMs),
+      containers: containers.map((one) => ({ name: one.container, ...figures(one) })),
+      ...figures(together(containers, nowMs)),
+    };
+  });
+  return { node: { nodeName: access.nodeName, ...(usage.node && ofNode(usage.node)) }, pods };
 }
 
-function usage(stats: readonly ContainerStats[], timeMs: number): object {
-  const time = timeText(timeMs);
-  const sum = (value: (one: ContainerStats) => number) => stats.reduce((total, one) => total + value(one), 0);
+export function together(containers: readonly ContainerUsed[], nowMs: number): Used {
+  const sum = (value: (one: ContainerUsed) => number) => containers.reduce((total, one) => total + value(one), 0);
   return {
-    cpu: { time, usageCoreNanoSeconds: sum((one) => one.cpuUsageNs) },
-    memory: { time, workingSetBytes: sum((one) => one.memoryWorkingSetBytes) },
+    timeMs: containers.reduce((least, { timeMs }) => Math.min(least, timeMs), nowMs),
+    cpuUsageNs: sum((one) => one.cpuUsageNs),
+    memoryWorkingSetBytes: sum((one) => one.memoryWorkingSetBytes),
+    ...(containers.some(({ nanoCores }) => nanoCores !== undefined) && { nanoCores: sum((one) => one.nanoCores ?? 0) }),
   };
+}
+
+function figures({ timeMs, cpuUsageNs, nanoCores, memoryWorkingSetBytes }: Used) {
+  const time = timeText(timeMs);
+  return {
+    cpu: { time, ...(nanoCores !== undefined && { usageNanoCores: nanoCores }), usageCoreNanoSeconds: cpuUsageNs },
+    memory: { time, workingSetBytes: memoryWorkingSetBytes },
+  };
+}
+
+function ofNode(node: NodeUsed): object {
+  const { cpu, memory } = figures(node);
+  const { memoryAvailableBytes: availableBytes, memoryRssBytes: rssBytes } = node;
+  return { startTime: timeText(node.bootMs), cpu, memory: { ...memory, availableBytes, rssBytes } };
 }

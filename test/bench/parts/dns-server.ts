@@ -32,7 +32,9 @@ if (driver === 'coredns') {
   const token = readFileSync(tokenFile, 'utf8');
   const informers = createInformers({ client: connect(token), ...seams, signal: scope.signal });
   const network = { ip, podRanges: ['10.244.0.0/16'], ownAddresses: () => [] };
-  node.start({ ...seams, client: connect('node'), informers, nodeName: 'n1', network, machine, api, folder, scope });
+  const pods = { gate: () => ({ [Symbol.dispose]() {} }) };
+  const own = { client: connect('node'), informers, nodeName: 'n1' };
+  node.start({ ...seams, ...own, network, pods, machine, api, folder, scope });
 }
 // Goes with who started it.
 process.stdin.once('end', () => void scope[Symbol.asyncDispose]().finally(() => process.exit(0))).resume();
