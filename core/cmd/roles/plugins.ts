@@ -160,22 +160,29 @@ async function enginePart({ engine }: Config, host: string, log: Log): Promise<{
   return { containers };
 }
 
+/** Of the machine, for those who run plugins here. */
+function hostMeans(home: RoleContext['home'], config: Config) {
+  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
+  return {
+    files: systemFiles,
+    spawn: spawnDuplex,
+    fetch: (request: Request) => fetch(request, { tls: { ca } }),
+    baseUrl: `https://127.0.0.1:${config.port}`,
+    folder: home.path('plugins'),
+    clusterId: config.clusterId,
+  };
+}
+
 /** Plugin objects: what they say runs as processes of this one. */
 export async function startPluginHost({ home, config, log, scope }: RoleContext, hooks: HostHooks): Promise<void> {
   const client = connect(home, config, 'plugin-host');
-  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
     new PluginHost({
       client,
       ...seams,
-      files: systemFiles,
-      spawn: spawnDuplex,
-      fetch: (request) => fetch(request, { tls: { ca } }),
-      baseUrl: `https://127.0.0.1:${config.port}`,
-      folder: home.path('plugins'),
+      ...hostMeans(home, config),
       runFolder: home.path('run', 'p'),
-      clusterId: config.clusterId,
       ...(await enginePart(config, config.clusterId, log)),
       hooks: hooks.board,
     }),
@@ -187,21 +194,15 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
 
 /** The instances of plugins on this node, as the node itself. */
 export async function startNodePluginHost({ home, config, log, scope }: RoleContext, client: Client): Promise<void> {
-  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
     new NodePluginHost({
       client,
       ...seams,
-      files: systemFiles,
-      spawn: spawnDuplex,
-      fetch: (request) => fetch(request, { tls: { ca } }),
-      baseUrl: `https://127.0.0.1:${config.port}`,
+      ...hostMeans(home, config),
       nodeName: config.nodeName,
-      folder: home.path('plugins'),
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
-      clusterId: config.clusterId,
       ...(await enginePart(config, `${config.clusterId}-${config.nodeName}`, log)),
     }),
   );
