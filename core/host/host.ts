@@ -24,6 +24,7 @@ import { StepError } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
 import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { Working } from './working.ts';
 
 export interface HostOptions extends VersionHost {
   /** Where its hooks are called; of its own when nobody else is to call them. */
@@ -42,6 +43,7 @@ const healthMsDefault = 5_000;
 export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
+  readonly #working = new Working();
   readonly #hooks: HookBoard;
   readonly #spread: SpreadPlugins;
   readonly #status: StatusWriter;
@@ -56,7 +58,9 @@ export class PluginHost implements AsyncDisposable {
       name: 'plugin-host',
       watches: pluginKind,
       workersMax: 4,
-      reconciler: { reconcile: (key, current, context) => this.#reconcile(key.name, current, context) },
+      reconciler: {
+        reconcile: (key, current, context) => this.#working.run(() => this.#reconcile(key.name, current, context)),
+      },
       run: async ({ clock, signal }) => {
         for (; !signal.aborted; await clock.sleep(figuresEveryMs, signal)) await this.refreshHooks();
       },
@@ -65,7 +69,10 @@ export class PluginHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
-    await Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    const stopAll = () => Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    await stopAll();
+    await this.#working.settled();
+    await stopAll();
   }
 
   async #reconcile(

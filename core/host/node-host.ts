@@ -8,6 +8,7 @@ import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './p
 import { StepError } from './status.ts';
 import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { Working } from './working.ts';
 
 export interface NodeHostOptions extends Omit<VersionHost, 'node' | 'stateFolder'> {
   readonly nodeName: string;
@@ -37,6 +38,7 @@ const triesMax = 20;
 export class NodePluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
+  readonly #working = new Working();
   constructor(private readonly options: NodeHostOptions) {}
 
   get controller(): ControllerSpec<never> {
@@ -44,12 +46,15 @@ export class NodePluginHost implements AsyncDisposable {
       name: 'node-plugin-host',
       watches: pluginKind,
       workersMax: 4,
-      reconciler: { reconcile: ({ name }, current) => this.#reconcile(name, current) },
+      reconciler: { reconcile: ({ name }, current) => this.#working.run(() => this.#reconcile(name, current)) },
     });
   }
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
-    await Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    const stopAll = () => Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    await stopAll();
+    await this.#working.settled();
+    await stopAll();
   }
 
   async #reconcile(
