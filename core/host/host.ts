@@ -22,6 +22,7 @@ import {
 import { SpreadPlugins } from './spread.ts';
 import { StepError } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
+import { startsAgainMax, Turns } from './turns.ts';
 import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 import { Working } from './working.ts';
@@ -44,6 +45,7 @@ export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
   readonly #working = new Working();
+  readonly #turns = new Turns(startsAgainMax);
   readonly #hooks: HookBoard;
   readonly #spread: SpreadPlugins;
   readonly #status: StatusWriter;
@@ -175,7 +177,10 @@ export class PluginHost implements AsyncDisposable {
     await this.#step(name, 'start');
     const slot: Slot = former?.slot === 0 && standby ? 1 : 0;
     const onChange = () => void this.#changed(name, entry);
-    const next = await openVersion(options, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
+    const next = await openVersion(
+      { ...options, turns: this.#turns },
+      { bundle, spec, isolation, fingerprint, slot, standby, onChange },
+    );
     if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
     if (standby) return this.#handOver(name, entry, next);
     entry.running = next;

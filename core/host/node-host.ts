@@ -6,6 +6,7 @@ import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
 import { StepError } from './status.ts';
+import { startsAgainMax, Turns } from './turns.ts';
 import { approved, verified } from './verify.ts';
 import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 import { Working } from './working.ts';
@@ -39,6 +40,7 @@ export class NodePluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
   readonly #working = new Working();
+  readonly #turns = new Turns(startsAgainMax);
   constructor(private readonly options: NodeHostOptions) {}
 
   get controller(): ControllerSpec<never> {
@@ -153,7 +155,7 @@ export class NodePluginHost implements AsyncDisposable {
     await entry.draining; // it may hold the slot
     const slot: Slot = standby && entry.running?.slot === 0 ? 1 : 0;
     const onChange = () => void this.#refresh(name, entry);
-    const host = { ...options, node, clusterId: `${options.clusterId}-${node.name}` };
+    const host = { ...options, turns: this.#turns, node, clusterId: `${options.clusterId}-${node.name}` };
     const next = await openVersion(host, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
     if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
     if (standby) return this.#handOver(entry, next);

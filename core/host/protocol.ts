@@ -64,3 +64,11 @@ export async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerato
     yield* parts;
   }
 }
+
+const errorBytesMax = 4_096;
+/** The last bytes of a stream, read to its end so that its writer never waits. */
+export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  let tail = Buffer.alloc(0);
+  for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
+  return tail.toString('utf8');
+}
