@@ -16,7 +16,7 @@ const allowed: Record<string, readonly string[]> = {
   'core/controllers': ['core/base', 'core/api', 'core/client', 'core/sdk'],
   'core/kubelet': ['core/base', 'core/api', 'core/client', 'core/sdk', 'core/wire', 'net'],
   'core/proxy': ['core/base', 'core/api', 'core/client', 'core/sdk', 'net'],
-  'core/host': ['core/base', 'core/api', 'core/client', 'core/sdk'],
+  'core/host': ['core/base', 'core/api', 'core/client', 'core/sdk', 'net'],
   'core/testing': ['core', 'net'],
   'core/cmd': ['core', 'net', 'package.json'],
   net: ['core/base'],

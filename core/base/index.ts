@@ -9,6 +9,7 @@ export * from './landlock.ts';
 export * from './log.ts';
 export * from './metrics.ts';
 export * from './metrics-page.ts';
+export * from './mounts.ts';
 export * from './random.ts';
 export type { RootStep } from './root.ts';
 export * from './scope.ts';

@@ -10,7 +10,18 @@ export interface UpOptions {
   readonly runtime?: 'auto' | 'docker' | 'process';
   readonly podCidr?: string;
   readonly serviceCidr?: string;
+  /** See Config. */
+  readonly cni?: string;
   readonly nodePorts?: string;
+  /** Of `server`; see Config. */
+  readonly role?: 'server';
+  readonly advertise?: readonly string[];
+  readonly schedulable?: boolean;
+  readonly nodeName?: string;
+  readonly nodeIp?: string;
+  readonly nodeGraceSeconds?: number;
+  readonly evictAfterSeconds?: number;
+  readonly plugins?: Readonly<Record<string, boolean>>;
 }
 export interface Decision {
   readonly runtime: 'docker' | 'process';

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
-import { type Exec, PintleError } from '#base';
+import { resolve } from 'node:path';
+import { type Exec, messageOf, PintleError } from '#base';
+import { loadCniList } from '../../net/cni/chain.ts';
 import type { Decision, UpOptions } from './decide.ts';
 import { type Config, type Home, homeFolders, newClusterId } from './home.ts';
 import { neighbours } from './neighbours.ts';
@@ -51,15 +53,57 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     port: options.port ?? (await freePort(6443, taken)),
     kubeletPort: await freePort(10250, new Set([...taken, options.port ?? 0])),
     ...ranges,
+    ...cniOf(options, decision),
     bridge: `pin${clusterId}`, // 11 characters; the kernel allows 15
     podTable: `pintle_pods_${clusterId}`,
     serviceTable: `pintle_services_${clusterId}`,
     runtime: decision.runtime,
     proxy: decision.proxy,
     engine: decision.engine,
-    nodeName: nodeNameOf(hostname()),
-    nodeIp: decision.loopback ? '127.0.0.1' : (primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
+    nodeName: options.nodeName ?? nodeNameOf(hostname()),
+    nodeIp: decision.loopback ? '127.0.0.1' : (options.nodeIp ?? primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
     store: options.store ?? 'sqlite',
+    ...severalHosts(options, decision),
+  };
+}
+
+/** Looked at before anything is written: a folder without a configuration would leave every pod without a network. */
+function cniOf({ cni }: UpOptions, decision: Decision): Partial<Config> {
+  if (cni === undefined) return {};
+  if (decision.runtime !== 'docker')
+    throw new PintleError(
+      'CNI_UNFIT',
+      '--cni needs root and a container engine: processes have addresses of this host',
+      'run it as root with an engine, or leave --cni out',
+    );
+  const folder = resolve(cni);
+  try {
+    loadCniList(folder);
+  } catch (error) {
+    throw new PintleError(
+      'CNI_UNFIT',
+      messageOf(error),
+      'name a folder with a .conflist in it, such as /etc/cni/net.d',
+    );
+  }
+  return { cni: folder };
+}
+
+/** What a server keeps beyond a cluster of one host. Throws where hosts could not reach each other's pods. */
+function severalHosts(options: UpOptions, decision: Decision): Partial<Config> {
+  const { role, advertise, schedulable, nodeGraceSeconds, evictAfterSeconds, plugins } = options;
+  if (role && decision.loopback)
+    throw new PintleError(
+      'NODE_UNFIT',
+      'hosts of one cluster need root and a container engine: without them pods have addresses of this host alone',
+      'see ./pintle doctor; run as root, with docker.io, nftables and iproute2 installed (--yes installs them)',
+    );
+  return {
+    ...(role && { role, advertise: advertise ?? [] }),
+    ...(schedulable && { schedulable }),
+    ...(nodeGraceSeconds && { nodeGraceSeconds }),
+    ...(evictAfterSeconds !== undefined && { evictAfterSeconds }),
+    ...(plugins && Object.keys(plugins).length > 0 && { plugins }),
   };
 }
 
@@ -115,7 +159,7 @@ export function portIsFree(port: number): boolean {
   }
 }
 
-async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
+export async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
   for (let port = first; port < first + 200; port++) if (!taken.has(port) && portIsFree(port)) return port;
   throw new PintleError(
     'NO_FREE_PORT',

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { chmod, cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { isReason } from '#api';
@@ -8,8 +8,8 @@ import type { Client } from '#client';
 import { type Bundle, readBundle } from '../host/bundle.ts';
 import { configMistakes } from '../host/config-check.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from '../host/kind.ts';
-import { type Isolation, isolations, isWeaker } from '../host/manifest.ts';
-import { uncarried } from '../host/provides.ts';
+import { type Isolation, isolations, isWeaker, manifestFile, parseManifest } from '../host/manifest.ts';
+import { nodePowers } from '../host/provides.ts';
 import { dangerous, unapproved } from '../host/rbac.ts';
 import { bundleFolder } from '../host/verify.ts';
 import { connect } from './connect.ts';
@@ -30,8 +30,6 @@ export async function install(source: string, options: PluginOptions, mustExist 
   const work = await mkdtemp(join(tmpdir(), 'pintle-install-'));
   try {
     const bundle = await progress.step(`reading ${source}`, () => bundleFrom(source, work, options.digest));
-    for (const hook of uncarried(bundle.manifest.provides))
-      progress.note(`note: its ${hook} is not used: only built-in plugins can contribute that`);
     const { name, version, needs } = bundle.manifest;
     const former = await find(client, name);
     if (mustExist && !former)
@@ -39,6 +37,7 @@ export async function install(source: string, options: PluginOptions, mustExist 
     checkOrder(bundle, former);
     checkConfig(bundle, config ?? former?.spec?.config ?? {});
     confirmNeeds(bundle, former?.spec?.approvedNeeds, options);
+    confirmPowers(bundle, await powersNow(home, former), options);
     const nodes = nodesOf(bundle, options.nodes, former);
     const isolation = isolationOf(bundle, options.isolation);
     await keep(home, bundle);
@@ -148,6 +147,25 @@ function confirmNeeds({ manifest }: Bundle, approved: Needs | undefined, options
     'NEEDS_NOT_APPROVED',
     `${name} was not installed: its needs were not approved`,
     'add --yes to approve them',
+  );
+}
+/** What it does on nodes is as much as a right: it is shown, and confirmed when it is more than before. */
+function confirmPowers({ manifest }: Bundle, before: readonly string[], options: PluginOptions): void {
+  const more = nodePowers(manifest.provides).filter((line) => !before.includes(line));
+  if (more.length === 0 || options.approveDangerous) return;
+  throw new PintleError(
+    'NEEDS_DANGEROUS',
+    `${manifest.name} works for every pod of its nodes: ${more.join('; ')}`,
+    'if you trust it as you trust an administrator, add --approve-dangerous',
+  );
+}
+async function powersNow(home: Home, former: PluginObject | undefined): Promise<readonly string[]> {
+  const { metadata, spec } = former ?? {};
+  if (!metadata?.name || !spec) return [];
+  const file = join(bundleFolder(home.path('plugins'), metadata.name, spec.digest), manifestFile);
+  return readFile(file, 'utf8').then(
+    (text) => nodePowers(parseManifest(text).provides),
+    () => [], // its bundle is gone: all of it is asked again
   );
 }
 /** Pure. */

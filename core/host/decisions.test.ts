@@ -77,8 +77,8 @@ test('status: conditions up to the step that failed; times of what did not chang
   expect(
     bad.conditions?.map(({ type, status, lastTransitionTime }) => `${type} ${status} ${lastTransitionTime}`),
   ).toEqual(['Verified True T1', 'Approved False T2']);
-  const hooks = statusOf({ ...seen, uncarried: ['volume driver nfs'] }, good, 'T2').conditions;
-  expect(hooks?.find(({ type }) => type === 'Degraded')).toMatchObject({ status: 'True', reason: 'NotCarried' });
+  const hooks = statusOf({ ...seen, unused: ['volume driver nfs'] }, good, 'T2').conditions;
+  expect(hooks?.find(({ type }) => type === 'Degraded')).toMatchObject({ status: 'True', reason: 'NotUsed' });
   expect(statusOf({ ...seen, paused: true, instance: undefined }, good, 'T2').phase).toBe('Paused');
 });
 

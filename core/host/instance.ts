@@ -16,8 +16,8 @@ import { protocolVersion } from './manifest.ts';
 import type { MetricValues } from './plugin-metrics.ts';
 import {
   beatEveryMs,
+  callsOnChannelMax,
   type FromPlugin,
-  hookCallsMax,
   hooksProtocol,
   linesOf,
   type ToPlugin,
@@ -218,7 +218,7 @@ class OneLife {
     const { child, hooks } = this.launched;
     const options: ChannelOptions = {
       clock: this.owner.options.clock,
-      callsMax: hookCallsMax,
+      callsMax: callsOnChannelMax,
       answer: () => {
         throw new Error('a plugin asks the API, not its host');
       },

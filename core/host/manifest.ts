@@ -3,6 +3,7 @@ import { PintleError } from '#base';
 import { type CommandFacts, hookVerbs, type JsonSchema, type Panel, type RestKindFacts } from '#sdk';
 import { isNodeWide, type Placement, placements } from './placement.ts';
 import type { MetricFacts } from './plugin-metrics.ts';
+import { podGrant } from './rbac.ts';
 
 export const manifestFile = 'plugin.json';
 /** Of what host and plugin say to each other. */
@@ -66,6 +67,9 @@ export const hookPoints = [
   'authenticators',
   'authorizers',
 ] as const;
+/** What a node asks the instance on it for. */
+export const nodePoints = ['networks', 'proxies', 'runtimes', 'volumes'] as const satisfies readonly (keyof Provides)[];
+export type NodePoint = (typeof nodePoints)[number];
 /** plugin.json of a built plugin: all that install and start need to know, without running its code. */
 export interface PluginManifest {
   readonly formatVersion: 1;
@@ -91,6 +95,7 @@ export interface PluginManifest {
   readonly commands?: readonly CommandFacts[];
   readonly panels?: readonly Panel[];
   readonly metrics?: readonly MetricFacts[];
+  readonly networks?: readonly { readonly name: string; readonly overheadBytes: number }[];
   readonly limits: { readonly memoryMiB: number };
   /** Path → SHA-256, 64 hex digits, of every other file of the bundle. */
   readonly files: Readonly<Record<string, string>>;
@@ -115,6 +120,8 @@ const verbs = new Set([
   'deletecollection',
   ...hookVerbs,
 ]);
+/** Of one resource alone. */
+const ownVerbs: Readonly<Record<string, readonly string[]>> = { pods: [podGrant] };
 
 /** Checks everything that later steps rely on. Throws BUNDLE_INVALID with what is wrong. */
 export function parseManifest(text: string): PluginManifest {
@@ -158,7 +165,7 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   if (!isRecord(needs)) return 'needs must map resources to verbs';
   for (const [resource, list] of Object.entries(needs)) {
     if (!/^[a-z0-9]+(\.[a-z0-9.-]+)?$/.test(resource)) return `needs: ${JSON.stringify(resource)} is no resource`;
-    if (!isTexts(list) || list.some((verb) => !verbs.has(verb)))
+    if (!isTexts(list) || list.some((verb) => !verbs.has(verb) && !ownVerbs[resource]?.includes(verb)))
       return `needs: ${resource} has a verb that does not exist`;
   }
   if (!isRecord(provides)) return 'provides must list names';
@@ -172,6 +179,11 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   const asked = isNodeWide(value.placement as Placement) ? hookPoints.filter((point) => provides[point]?.length) : [];
   if (asked.length > 0)
     return `placement ${value.placement}: hooks are asked in one place, so it cannot provide ${asked.join(', ')}`;
+  const onNodes = nodePoints.filter((point) => provides[point]?.length);
+  if (onNodes.length > 0 && value.placement === 'cluster')
+    return `placement cluster: ${onNodes.join(', ')} are for nodes; say placement: "every-node" or "named-nodes"`;
+  const misnamed = onNodes.flatMap((point) => provides[point] ?? []).find((one) => !isDnsName(one));
+  if (misnamed !== undefined) return `provides: ${JSON.stringify(misnamed)} is no DNS name`;
   const facts = factsMistake(value);
   if (facts) return facts;
   if (!isTexts(value.requires)) return 'requires must list names of plugins';
@@ -180,6 +192,8 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
     return 'limits.memoryMiB must be a whole number of at least 16';
   return undefined;
 }
+const isDnsName = (text: string): boolean =>
+  text.length <= 63 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
 /** What runs: a program for Bun, or an image. */
 function programMistake({ entry, files = {}, container, isolation }: Partial<PluginManifest>): string | undefined {
   if (container === undefined) return isText(entry) && entry in files ? undefined : 'entry must be one of its files';
@@ -199,12 +213,13 @@ function factsMistake({
   apis = [],
   commands = [],
   panels = [],
+  networks = [],
   provides,
   files,
 }: Partial<PluginManifest>): string | undefined {
   const dns = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
-  if (![apis, commands, panels].every((list) => Array.isArray(list) && list.every(isRecord)))
-    return 'apis, commands and panels must be lists of objects';
+  if (![apis, commands, panels, networks].every((list) => Array.isArray(list) && list.every(isRecord)))
+    return 'apis, commands, panels and networks must be lists of objects';
   for (const { group, version, kind, plural, namespaced, verbs } of apis) {
     const named = [group, version, plural].every((text) => isText(text) && dns.test(text)) && group.includes('.');
     if (!named || !isText(kind) || !/^[A-Z]\w*$/.test(kind) || typeof namespaced !== 'boolean' || !isTexts(verbs))
@@ -224,8 +239,14 @@ function factsMistake({
       !provides?.panels?.includes(name)
     )
       return 'panels must give name, title and a module of the bundle, and provides.panels their names';
+  for (const name of provides?.networks ?? []) {
+    const bytes = networks.find((one) => one.name === name)?.overheadBytes;
+    if (!Number.isSafeInteger(bytes) || bytes! < 0 || bytes! > overheadBytesMax)
+      return `networks must give overheadBytes of ${name}, 0 to ${overheadBytesMax}`;
+  }
   return undefined;
 }
+const overheadBytesMax = 512;
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isText = (value: unknown): value is string => typeof value === 'string';

@@ -2,13 +2,15 @@ import { join } from 'node:path';
 import { isReason, nodeKind } from '#api';
 import { messageOf } from '#base';
 import { type ControllerSpec, specOf } from '#sdk';
+import type { NodeContributions } from './carried/contributions.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
+import { rollbackOf, wantedOn } from './rollout.ts';
 import { StepError } from './status.ts';
 import { startsAgainMax, Turns } from './turns.ts';
 import { approved, verified } from './verify.ts';
-import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { metricsOf, openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 import { Working } from './working.ts';
 
 export interface NodeHostOptions extends Omit<VersionHost, 'node' | 'stateFolder'> {
@@ -16,13 +18,19 @@ export interface NodeHostOptions extends Omit<VersionHost, 'node' | 'stateFolder
   readonly stateFolder: string;
   /** How long a new version must be ready before the one before it makes way; default 5 s. */
   readonly healthMs?: number;
+  /** Told of what the plugins here contribute to the node. */
+  readonly contributions?: NodeContributions;
 }
 interface Entry {
   running?: Version;
+  /** Of its installation. */
+  sinceMs: number;
   draining: Promise<void>;
   failure?: string;
   /** Of what was given up: only a change of the object helps. */
   givenUp?: string;
+  /** Digest of a version that was given up beside the running one. */
+  gaveUp?: string;
   reached: number;
   written?: string;
   writing: Promise<void>;
@@ -59,12 +67,18 @@ export class NodePluginHost implements AsyncDisposable {
     await stopAll();
   }
 
+  /** Metrics of every plugin that runs here. */
+  metricsText(): string {
+    return metricsOf(this.#entries);
+  }
+
   async #reconcile(
     name: string,
     plugin: Readonly<PluginObject> | undefined,
   ): Promise<{ requeueAfterMs: number } | void> {
-    const entry = this.#entries.get(name) ?? { draining: Promise.resolve(), reached: 0, writing: Promise.resolve() };
+    const entry = this.#entries.get(name) ?? freshEntry();
     this.#entries.set(name, entry);
+    entry.sinceMs = Date.parse(plugin?.metadata.creationTimestamp ?? '') || entry.sinceMs;
     const { placement } = plugin?.status ?? {};
     if (!plugin || !placement) return this.#leave(name, plugin, entry);
     const { client, nodeName } = this.options;
@@ -81,6 +95,7 @@ export class NodePluginHost implements AsyncDisposable {
     }
     if (plugin.spec?.paused) {
       await this.#stop(entry);
+      await this.options.contributions?.detach(name, false);
       entry.reached = generation;
     } else if (isProvisioned(plugin)) await this.#reach(plugin, entry, { name: nodeName, uid: node.metadata.uid! });
     await this.#report(plugin, entry);
@@ -89,28 +104,35 @@ export class NodePluginHost implements AsyncDisposable {
 
   /** What the object asks for runs here, or waits for its turn, or leaves the reason. */
   async #reach(plugin: Readonly<PluginObject>, entry: Entry, node: NonNullable<VersionHost['node']>): Promise<void> {
-    const { spec, status, metadata } = plugin;
+    const { status, metadata } = plugin;
     const { generation = 1 } = metadata;
-    const fingerprint = fingerprintOf(spec!);
-    if (entry.running?.fingerprint === fingerprint || entry.givenUp === fingerprint) {
+    const spec = wantedOn(plugin);
+    const fingerprint = fingerprintOf(spec);
+    if (entry.running?.fingerprint === fingerprint) {
+      if (rollbackOf(plugin)) forget(entry);
       entry.reached = generation;
       return;
     }
-    const mayGo = isNext(status?.nodes ?? [], node.name, generation);
+    if (entry.givenUp === fingerprint) {
+      entry.reached = generation;
+      return;
+    }
+    const mayGo = rollbackOf(plugin) !== undefined || isNext(status?.nodes ?? [], node.name, generation);
     const former = status?.nodes?.find((one) => one.name === node.name);
     if (!mayGo && entry.running) return;
     try {
       // After a restart of this process too, what ran here goes on until its turn.
-      const resumed = !mayGo && former?.digest !== undefined && former.digest !== spec!.digest;
+      const resumed = !mayGo && former?.digest !== undefined && former.digest !== spec.digest;
       if (resumed && (await this.#resume(plugin, entry, node, former.digest))) return;
-      await this.#start(plugin.metadata.name!, spec!, entry, node, fingerprint);
-      entry.failure = undefined;
+      await this.#start(plugin.metadata.name!, spec, entry, node, fingerprint);
+      forget(entry);
     } catch (error) {
       entry.failure = messageOf(error);
       if (!(error instanceof StepError)) throw error;
       if (error.reason === 'NoBundle')
         entry.failure += '; this host has no copy of the bundle, and hosts cannot fetch bundles from each other yet';
       entry.givenUp = fingerprint;
+      entry.gaveUp = error.reason === 'RolledBack' ? spec.digest : undefined;
     }
     entry.reached = generation;
   }
@@ -154,13 +176,32 @@ export class NodePluginHost implements AsyncDisposable {
     if (!standby) await this.#stop(entry);
     await entry.draining; // it may hold the slot
     const slot: Slot = standby && entry.running?.slot === 0 ? 1 : 0;
-    const onChange = () => void this.#refresh(name, entry);
+    const onChange = () => {
+      this.options.contributions?.changed();
+      void this.#refresh(name, entry);
+    };
     const host = { ...options, turns: this.#turns, node, clusterId: `${options.clusterId}-${node.name}` };
     const next = await openVersion(host, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
     if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
     if (standby) return this.#handOver(entry, next);
     entry.running = next;
+    this.#contribute(entry, next);
     await next.instance.start();
+  }
+  /** What it contributes to the node is asked of this version from now on. */
+  #contribute({ sinceMs }: Entry, { bundle, instance, isolation, places }: Version): void {
+    const { manifest } = bundle;
+    this.options.contributions?.attach({
+      plugin: manifest.name,
+      sinceMs,
+      manifest,
+      isolation,
+      stateFolder: places.state,
+      target: instance,
+      get isGivenUp() {
+        return instance.state.phase === 'Quarantined';
+      },
+    });
   }
 
   /** As in the cluster: looked at beside the old one, which is fenced before the new one acts. Throws StepError when it is given up. */
@@ -185,6 +226,7 @@ export class NodePluginHost implements AsyncDisposable {
       next.gateway.promote();
       instance.activate();
       entry.running = next;
+      this.#contribute(entry, next);
       this.#drain(entry, former);
     } finally {
       if (entry.running !== next) this.#drain(entry, next);
@@ -201,8 +243,7 @@ export class NodePluginHost implements AsyncDisposable {
   async #stop(entry: Entry): Promise<void> {
     const { running } = entry;
     entry.running = undefined;
-    entry.failure = undefined;
-    entry.givenUp = undefined;
+    forget(entry);
     if (running) this.#drain(entry, running);
     await entry.draining;
   }
@@ -210,6 +251,7 @@ export class NodePluginHost implements AsyncDisposable {
   async #leave(name: string, plugin: Readonly<PluginObject> | undefined, entry: Entry): Promise<void> {
     const { files, stateFolder, runFolder, nodeName } = this.options;
     await this.#stop(entry);
+    await this.options.contributions?.detach(name, true);
     this.#entries.delete(name);
     await files.rm(join(runFolder, name), { recursive: true, force: true });
     if (!plugin || plugin.metadata.deletionTimestamp)
@@ -231,7 +273,8 @@ export class NodePluginHost implements AsyncDisposable {
         plugin: metadata.name,
         listedNodesMax,
       });
-    const one = entryOf(name, entry, spec?.paused ?? false);
+    const unused = this.options.contributions?.unused(metadata.name!);
+    const one = entryOf(name, entry, spec?.paused ?? false, unused);
     const text = JSON.stringify(one);
     if (text === entry.written && there) return;
     await this.#say(metadata.name!, one);
@@ -296,12 +339,31 @@ function entryPatch(
   ];
 }
 
+function forget(entry: Entry): void {
+  entry.failure = undefined;
+  entry.givenUp = undefined;
+  entry.gaveUp = undefined;
+}
+
+const freshEntry = (): Entry => ({
+  sinceMs: 0,
+  draining: Promise.resolve(),
+  reached: 0,
+  writing: Promise.resolve(),
+});
 /** Pure. */
-function entryOf(name: string, { running, failure, reached }: Entry, paused: boolean): PluginNode {
+function entryOf(
+  name: string,
+  { running, failure, gaveUp, reached }: Entry,
+  paused: boolean,
+  unused: readonly string[] = [],
+): PluginNode {
   const state = running?.instance.state;
   const phases = { Unresponsive: 'Backoff', Stopped: 'Starting' } as const;
   const own = state && (state.phase in phases ? phases[state.phase as keyof typeof phases] : state.phase);
   const phase = paused ? 'Paused' : failure ? 'Failed' : (own ?? 'Starting');
+  const isIll = state !== undefined && (state.phase === 'Quarantined' || state.hangs > 0);
+  const bad = gaveUp ?? (isIll ? running?.bundle.digest : undefined);
   const message = (failure ?? state?.message ?? '').slice(0, messageLengthMax);
   return {
     name,
@@ -310,6 +372,8 @@ function entryOf(name: string, { running, failure, reached }: Entry, paused: boo
     restarts: state?.restarts ?? 0,
     sandbox: (state?.sandbox ?? []).slice(0, factsMax),
     ...(message ? { message } : {}),
+    ...(bad ? { gaveUp: bad } : {}),
+    ...(unused.length > 0 ? { unused: unused.slice(0, factsMax) } : {}),
     observedGeneration: reached,
   };
 }

@@ -47,8 +47,11 @@ export type FromPlugin =
 
 /** Of the calls over the socket pair; `hello` is the first and names it. */
 export const hooksProtocol = 1;
-/** Waiting at once for one plugin. Watches have places of their own, so that they cannot take the hooks'. */
-export const hookCallsMax = 64 + restWatchesMax;
+/**
+ * Calls over the socket pair at the same time: what a container runtime has to say waits in one for each stream. Watches have
+ * places of their own, so that they cannot take the hooks'.
+ */
+export const callsOnChannelMax = 256 + restWatchesMax;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 

@@ -1,5 +1,5 @@
 import { type Contributions, type HookedKind, resourceName, restName } from '#sdk';
-import { hookPoints, type Provides, providesPoints } from './manifest.ts';
+import { hookPoints, type NodePoint, nodePoints, type Provides, providesPoints } from './manifest.ts';
 
 /** What a plugin registered, by name. Pure. */
 export function providesOf(found: Contributions, metrics: readonly { name: string }[] = []): Provides {
@@ -57,10 +57,16 @@ const words: Readonly<Record<keyof Provides, string>> = {
   volumes: 'volume driver',
 };
 
-/** What runs on nodes, with their capabilities, is not carried to a process of its own. It is said, not hidden. Pure. */
-export const uncarried = (provides: Provides): string[] =>
-  (['networks', 'proxies', 'runtimes', 'volumes'] as const).flatMap((point) =>
-    (provides[point] ?? []).map((name) => `${words[point]} ${name}`),
-  );
-/** Something that the host asks it for. Pure. */
-export const hasHooks = (provides: Provides): boolean => hookPoints.some((point) => (provides[point] ?? []).length > 0);
+/** Something that its host asks it for. Pure. */
+export const hasHooks = (provides: Provides): boolean =>
+  [...hookPoints, ...nodePoints].some((point) => (provides[point] ?? []).length > 0);
+/** What it does on nodes beside what its account may, in words for who installs it. Pure. */
+export const nodePowers = (provides: Provides): string[] =>
+  nodePoints.flatMap((point) => (provides[point] ?? []).map((name) => `${words[point]} ${name}: ${powers[point]}`));
+const powers: Readonly<Record<NodePoint, string>> = {
+  networks: 'says how packets of pods reach other hosts',
+  proxies: 'says where traffic to services goes',
+  runtimes: 'runs containers, and sees their environment and files',
+  volumes: 'keeps what pods write to its volumes',
+};
+export const pointWord = (point: keyof Provides): string => words[point];

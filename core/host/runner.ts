@@ -13,7 +13,9 @@ import {
 import type { Client } from '#client';
 import {
   answerHooks,
+  answerNode,
   assumeKinds,
+  type Contributions,
   collect,
   commandFacts,
   Deadlines,
@@ -32,8 +34,8 @@ import { PluginMetrics } from './plugin-metrics.ts';
 import {
   beatEveryMs,
   type CommandWords,
+  callsOnChannelMax,
   type FromPlugin,
-  hookCallsMax,
   hooksProtocol,
   linesOf,
   type ToPlugin,
@@ -106,6 +108,10 @@ export async function record(plugin: Plugin): Promise<unknown> {
     ...listed('commands', contributions.commands.map(commandFacts)),
     ...listed('panels', contributions.panels),
     ...listed('metrics', metrics.facts()),
+    ...listed(
+      'networks',
+      contributions.networks.map((one) => ({ name: one.name, overheadBytes: one.overheadBytes })),
+    ),
   };
 }
 
@@ -154,7 +160,7 @@ export async function serve(
     );
     if (message.hooks !== undefined) {
       const watches = scope.use(new RestWatches(systemClock));
-      scope.use(await answerHost(name, message.hooksSocket, answerHooks(prepared.contributions, watches)));
+      scope.use(await answerHost(name, message.hooksSocket, prepared.contributions, watches));
     }
     if (message.standby) await prepared.sync();
     else await prepared.activate();
@@ -180,15 +186,14 @@ async function runCommand(
 }
 
 /** Calls of the host come over a socket that it listens on, or over descriptor 3, which this process was started with. */
-function answerHost(
-  name: string,
-  socket: string | undefined,
-  answer: (method: string, body: unknown) => Promise<unknown>,
-) {
+function answerHost(name: string, socket: string | undefined, contributions: Contributions, watches: RestWatches) {
+  const hooks = answerHooks(contributions, watches);
+  const node = answerNode(contributions, systemClock);
   const options: ChannelOptions = {
     clock: systemClock,
-    callsMax: hookCallsMax,
-    answer: (method, body) => (method === 'hello' ? { protocol: hooksProtocol, name } : answer(method, body)),
+    callsMax: callsOnChannelMax,
+    answer: (method, body) =>
+      method === 'hello' ? { protocol: hooksProtocol, name } : (node(method, body) ?? hooks(method, body)),
   };
   return socket === undefined ? channelOfFd(3, options) : dialChannel(socket, options);
 }

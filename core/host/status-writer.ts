@@ -3,7 +3,6 @@ import type { Client } from '#client';
 import { type Entry, hasReached } from './entry.ts';
 import type { HookBoard } from './hooks/board.ts';
 import { type PluginObject, pluginKind } from './kind.ts';
-import { uncarried } from './provides.ts';
 import { type Seen, statusOf, withNulls } from './status.ts';
 
 /** Writes what the host knows of its plugins into their objects: one write of each after the other, and none that says nothing new. */
@@ -37,7 +36,6 @@ export class StatusWriter {
         until: timeText(this.clock.now() + entry.upgrade.untilMs - this.clock.monotonicMs()),
       },
       rolledBack: entry.rolledBack,
-      uncarried: running && uncarried(running.bundle.manifest.provides),
       hooks: this.hooks.statusOf(name) ?? (entry.formerHooks?.length ? entry.formerHooks : undefined),
       registered: running?.bundle.manifest,
     };

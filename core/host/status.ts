@@ -29,8 +29,8 @@ export interface Seen {
   readonly probation?: PluginStatus['probation'];
   /** The version that was asked for failed, and lastGood runs instead. */
   readonly rolledBack?: string;
-  /** What its manifest provides and this host does not carry to a process. */
-  readonly uncarried?: readonly string[];
+  /** What it provides and nodes do not use, because another plugin provides it already. */
+  readonly unused?: readonly string[];
   readonly hooks?: readonly HookStatus[];
   /** Registered facts, of the manifest that runs. */
   readonly registered?: Pick<PluginStatus, 'apis' | 'panels' | 'commands'>;
@@ -63,13 +63,7 @@ export function statusOf(seen: Seen, former: PluginStatus | undefined, now: stri
     );
   if (seen.rolledBack) say('Loaded', false, 'RolledBack', seen.rolledBack);
   const late = instance?.late;
-  if (instance && seen.uncarried && seen.uncarried.length > 0)
-    say(
-      'Degraded',
-      true,
-      'NotCarried',
-      `only built-in plugins can contribute these; they are not used: ${seen.uncarried.join(', ')}`,
-    );
+  if (seen.unused && seen.unused.length > 0) say('Degraded', true, 'NotUsed', seen.unused.join('; '));
   else if (late && late.objects.length > 0)
     say(
       'Degraded',
@@ -130,4 +124,5 @@ export const withNulls = (status: PluginStatus): Record<string, unknown> => ({
   previous: status.previous ?? null,
   placement: status.placement ?? null,
   probation: status.probation ?? null,
+  rollback: status.rollback ?? null,
 });

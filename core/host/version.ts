@@ -9,6 +9,7 @@ import type { PluginSpec } from './kind.ts';
 import { type Launched, launchPlugin, type Places, socketName } from './launch.ts';
 import type { MachineProbe } from './levels.ts';
 import type { Isolation } from './manifest.ts';
+import { exposition } from './plugin-metrics.ts';
 import { accountTokens } from './provision.ts';
 import type { Turns } from './turns.ts';
 
@@ -63,6 +64,8 @@ export interface Version extends AsyncDisposable {
   readonly spec: PluginSpec;
   readonly approvedNeeds: Readonly<Record<string, readonly string[]>>;
   readonly slot: Slot;
+  readonly isolation: Isolation;
+  readonly places: Places;
   readonly instance: PluginInstance;
   readonly gateway: Gateway;
   readonly beganMs: number;
@@ -104,6 +107,8 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     spec: options.spec,
     approvedNeeds: options.spec.approvedNeeds ?? {},
     slot,
+    isolation: options.isolation,
+    places,
     instance,
     gateway,
     beganMs: host.clock.monotonicMs(),
@@ -114,6 +119,16 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     },
   };
 }
+
+/** Metrics of those that run. */
+export const metricsOf = (entries: Iterable<readonly [string, { readonly running?: Version }]>): string =>
+  exposition(
+    [...entries].flatMap(([name, { running }]) => {
+      if (!running) return [];
+      const { metrics, late } = running.instance.state;
+      return [{ name, facts: running.bundle.manifest.metrics ?? [], values: metrics, late: late?.total }];
+    }),
+  );
 
 function placesOf({ folder, runFolder, stateFolder = folder }: VersionHost, name: string, slot: Slot): Places {
   const suffix = slot === 0 ? '' : `-${slot}`;

@@ -12,14 +12,15 @@ import {
 import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
-import type { ContainerRuntime, EventRecorder, Observation } from '#sdk';
+import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers } from '#sdk';
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
 import { evictOverLimit } from './eviction.ts';
+import { keepFenced } from './fencing.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
 import { NetworkKeeper } from './network-keeper.ts';
-import { NodeAgent } from './node-agent.ts';
+import { type NetworkState, NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import type { Observed } from './plan.ts';
 import { statusOf } from './pod-memory.ts';
@@ -42,6 +43,10 @@ export interface KubeletOptions {
   readonly runtime: ContainerRuntime;
   /** Absent: pods have the addresses that the runtime gave them, else the node's. */
   readonly podNetwork?: PodNetwork;
+  /** Of plugins, for `csi` volumes. */
+  readonly volumeDrivers?: PodVolumeDrivers;
+  /** Why pods cannot have a network now, and a word when that changes. Absent: they can whenever the runtime can. */
+  readonly networkState?: NetworkState;
   /** Holds `pods/UID`. */
   readonly stateFolder: string;
   readonly clock: Clock;
@@ -59,6 +64,8 @@ export interface KubeletOptions {
   readonly taints?: readonly Taint[];
   /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
   readonly leaseSeconds?: number;
+  /** How long nobody has been heard of who could decide over this node (milliseconds). Absent: it cannot be cut off. */
+  readonly silentMs?: () => number;
   /** Replaces what the machine has. */
   readonly capacity?: Readonly<Record<string, string>>;
   readonly allocatable?: Readonly<Record<string, string>>;
@@ -203,6 +210,7 @@ class Loop implements Kubelet {
         files: options.files ?? systemFiles,
         podsFolder,
         isRoot: options.isRoot ?? false,
+        drivers: options.volumeDrivers,
       },
       gate: new Gate(engineVerbsMax),
       nodeName,
@@ -222,9 +230,9 @@ class Loop implements Kubelet {
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch, options.labels);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
-    const { events, taints, leaseSeconds } = options;
+    const { events, taints, leaseSeconds, networkState } = options;
     const shared = { client, clock, log, events, runtime, signal: scope.signal };
-    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, facts });
+    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, networkState, facts });
     this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
   }
 
@@ -253,8 +261,10 @@ class Loop implements Kubelet {
     void this.#follow();
     void this.#relist();
     void this.#network.keep();
-    const { exec } = this.options;
-    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
+    const { exec, silentMs, leaseSeconds = 40 } = this.options;
+    const workers = () => [...this.#workers.values()];
+    if (silentMs) void keepFenced({ pods: workers, silentMs, graceMs: leaseSeconds * 1000, clock, log, signal });
+    void evictOverLimit({ pods: workers, exec, clock, log, signal });
   }
   #isReady = false;
 

@@ -1,7 +1,7 @@
 import type { Container, Pod, Volume } from '#api';
 import { containersOf, type Role } from './names.ts';
 
-const volumeKinds = new Set(['name', 'emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected']);
+const volumeKinds = new Set(['name', 'emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected', 'csi']);
 const projections = new Set([
   'configMap',
   'secret',

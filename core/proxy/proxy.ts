@@ -14,6 +14,8 @@ export interface ProxyOptions {
   readonly nodeName: string;
   /** Pod addresses of the cluster (CIDR). */
   readonly podRanges: readonly string[];
+  /** Something else stands behind `proxy` now: the table is applied again. */
+  readonly onChange?: (handler: () => void) => Disposable;
   readonly clock: Clock;
   readonly log: Log;
   readonly events: EventRecorder;
@@ -34,19 +36,16 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   const scope = new Scope();
   const services = options.informers.informer(serviceKind);
   const slices = options.informers.informer(endpointSliceKind);
-  slices.addIndex('service', (slice) => {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    return name === undefined ? [] : [`${slice.metadata.namespace}/${name}`];
-  });
+  slices.addIndex('service', (slice) => [serviceOf(slice)].filter((key) => key !== undefined));
   const dirty = new Set<string>();
-  let wake: (() => void) | undefined;
+  const work = new Alarm(clock);
   const mark = (key: string) => {
     dirty.add(key);
-    wake?.();
+    work.ring();
   };
   const markSlice = (slice: KubeObject) => {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    if (name !== undefined) mark(`${slice.metadata.namespace}/${name}`);
+    const key = serviceOf(slice);
+    if (key !== undefined) mark(key);
   };
   scope.use(services.onChange((change) => mark(keyText(keyOf(change.object)))));
   scope.use(
@@ -55,6 +54,13 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
       if (change.type === 'updated') markSlice(change.previous);
     }),
   );
+
+  const changed = new Alarm(clock);
+  const onChange = options.onChange?.(() => {
+    changed.ring();
+    work.ring();
+  });
+  if (onChange) scope.use(onChange);
 
   const routes = new Map<string, readonly Route[]>();
   const reported = new Map<string, string>();
@@ -68,6 +74,7 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   };
   const metrics = options.page && new ProxyMetrics(options.page, clock, () => routes.size);
   const apply = async () => {
+    work.hush();
     for (const key of dirty) recompute(key);
     dirty.clear();
     const applied = metrics?.begin();
@@ -75,22 +82,16 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
     applied?.();
     report(options, (key) => services.cache.get(key), refused, reported);
   };
-  const waitForWork = async () => {
-    if (dirty.size > 0) return;
-    const woken = new AbortController();
-    wake = () => woken.abort();
-    await clock.sleep(resyncMs, AbortSignal.any([woken.signal, scope.signal]));
-    wake = undefined;
-    await clock.soon(); // changes that arrived together are applied together
-  };
-  const applyWithRetry = () => retried(apply, { clock, log, signal: scope.signal, onFailure: () => metrics?.failed() });
+  const applyWithRetry = () =>
+    retried(apply, { changed, log, signal: scope.signal, onFailure: () => metrics?.failed() });
 
   await Promise.all([services.synced, slices.synced]);
   for (const service of services.cache.list()) dirty.add(keyText(keyOf(service)));
   await applyWithRetry();
   const loop = (async () => {
     while (!scope.signal.aborted) {
-      await waitForWork();
+      await work.sleep(resyncMs, scope.signal);
+      await clock.soon(); // changes that arrived together are applied together
       if (!scope.signal.aborted) await applyWithRetry();
     }
   })();
@@ -98,9 +99,37 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   return scope;
 }
 
+function serviceOf({ metadata }: KubeObject): string | undefined {
+  const name = metadata.labels?.[serviceNameLabel];
+  return name === undefined ? undefined : `${metadata.namespace}/${name}`;
+}
+
+/** Sleeps that a ring ends; one that came before is not lost. */
+class Alarm {
+  #ring = new AbortController();
+  constructor(private readonly clock: Clock) {}
+  ring(): void {
+    this.#ring.abort();
+  }
+  /** What rang so far has been seen to. */
+  hush(): void {
+    if (this.#ring.signal.aborted) this.#ring = new AbortController();
+  }
+  async sleep(ms: number, signal: AbortSignal): Promise<void> {
+    await this.clock.sleep(ms, AbortSignal.any([this.#ring.signal, signal]));
+    this.hush();
+  }
+}
+
+/** `changed`: who answers is another, no reason to wait longer. */
 async function retried(
   work: () => Promise<void>,
-  { clock, log, signal, onFailure }: Pick<ProxyOptions, 'clock' | 'log'> & { signal: AbortSignal; onFailure(): void },
+  {
+    changed,
+    log,
+    signal,
+    onFailure,
+  }: Pick<ProxyOptions, 'log'> & { changed: Alarm; signal: AbortSignal; onFailure(): void },
 ): Promise<void> {
   for (let delayMs = retryFirstMs; !signal.aborted; delayMs = Math.min(delayMs * 2, retryMaxMs)) {
     try {
@@ -108,7 +137,7 @@ async function retried(
     } catch (error) {
       onFailure();
       log.error('service rules could not be applied; trying again', { error: messageOf(error), delayMs });
-      await clock.sleep(delayMs, signal);
+      await changed.sleep(delayMs, signal);
     }
   }
 }

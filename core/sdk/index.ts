@@ -15,4 +15,5 @@ export * from './serving.ts';
 export * from './strategy.ts';
 export * from './strategy-kit.ts';
 export * from './vocabulary.ts';
+export * from './volume-drivers.ts';
 export * from './workqueue.ts';

@@ -1,7 +1,8 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
-import type { PacketFilter } from '../../net/packet-filter.ts';
+import type { NetworkBackend } from '#net/backend';
+import type { PacketFilter } from '#net/packet-filter';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
 import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
@@ -44,6 +45,11 @@ export interface ApiPartContext extends PartContext {
   };
   /** What the built-in kinds' strategies are made of. */
   readonly kit: StrategyKit;
+  /** What the cluster was made with. Absent in tests that need none of it. */
+  readonly cluster?: {
+    /** Pod addresses (CIDR), one for each family. */
+    readonly podRanges: readonly string[];
+  };
   /** Conversion and admission by others. Absent where the server cannot reach services. */
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
@@ -58,6 +64,23 @@ export interface ControllerSpecs {
   readonly controllers: readonly ControllerSpec<never>[];
 }
 export const isPlugin = (part: ControllersPart): part is Plugin => 'setup' in part;
+
+/** The network backends of this node: the platform's own, and those of installed plugins, which come and go. */
+export interface NetworkBackends {
+  names(): readonly string[];
+  /** The same object as long as it is there; after an upgrade of its plugin as well. */
+  get(name: string): NetworkBackend | undefined;
+  /** One came, went, or answers again: `prepare` and `sync` are due. */
+  onChange(handler: () => void): Disposable;
+}
+
+/** An address that a link of this host has, with its prefix. */
+export interface HostAddress {
+  readonly link: string;
+  /** `192.0.2.7/24` */
+  readonly cidr: string;
+  readonly mtuBytes: number;
+}
 
 /** `node.ts`, in each node process. */
 export interface NodePart {
@@ -80,6 +103,12 @@ export interface NodePartContext extends PartContext {
     readonly ip: string;
     /** Pod addresses of the cluster (CIDR). */
     readonly podRanges: readonly string[];
+    /** Pod addresses of this host (CIDR), one for each family. With one host those of the cluster. */
+    readonly subnets: readonly string[];
+    /** Of the plugin that connects the hosts: why it does not now, or undefined when it does. New pods wait meanwhile. */
+    report(notReady: string | undefined): void;
+    /** The largest packet (bytes) of pods, those that run included. */
+    setMtu(mtuBytes: number): Promise<void>;
     /** Every address of this host now. */
     ownAddresses(): readonly string[];
     /** For one part, which does not dispose of it. Absent where pods have no addresses of their own. */
@@ -88,6 +117,14 @@ export interface NodePartContext extends PartContext {
   readonly pods: {
     /** Until it is disposed of, every pod that comes passes this gate. Several gates are passed at the same time. */
     gate(gate: PodGate): Disposable;
+  };
+  readonly backends: NetworkBackends;
+  /** Where this host stands among the others. Absent where there are none. */
+  readonly underlay?: {
+    /** By which this host was made known to the cluster. */
+    readonly nodeIp: string;
+    /** The addresses of the host now, read from the machine. */
+    links(): Promise<readonly HostAddress[]>;
   };
   /** The machine, for parts that run programs of others. */
   readonly machine: {

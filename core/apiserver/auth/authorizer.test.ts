@@ -28,7 +28,10 @@ const pod: Pod = {
         env: [{ name: 'P', valueFrom: { secretKeyRef: { name: 'password', key: 'p' } } }],
       },
     ],
-    volumes: [{ name: 'v', projected: { sources: [{ configMap: { name: 'kube-root-ca.crt' } }] } }],
+    volumes: [
+      { name: 'v', projected: { sources: [{ configMap: { name: 'kube-root-ca.crt' } }] } },
+      { name: 'd', csi: { driver: 'd.example.com', nodePublishSecretRef: { name: 'disk' } } },
+    ],
   },
 };
 const authorizer = createAuthorizer({ nodeUses: createNodeUses((nodeName) => (nodeName === 'n1' ? [pod] : [])) });
@@ -123,6 +126,7 @@ const table: readonly [who: UserInfo, allowed: boolean, ...requests: string[]][]
     true,
     'get secrets default/pull',
     'get secrets default/password',
+    'get secrets default/disk',
     'watch configmaps default/?metadata.name=settings',
   ],
   [node, true, 'get configmaps default/kube-root-ca.crt', 'create serviceaccounts/token default/app', 'watch services'],

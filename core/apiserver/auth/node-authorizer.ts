@@ -110,6 +110,7 @@ export function podUses(pod: Readonly<Pod>, kind: Parameters<NodeUses>[1], name:
   const projected = volumes.flatMap((volume) => volume.projected?.sources ?? []);
   return (
     (secret && (spec.imagePullSecrets ?? []).some((reference) => reference.name === name)) ||
+    (secret && volumes.some((volume) => volume.csi?.nodePublishSecretRef?.name === name)) ||
     volumes.some((volume) => (secret ? volume.secret?.secretName : volume.configMap?.name) === name) ||
     projected.some((source) => (secret ? source.secret?.name : source.configMap?.name) === name) ||
     containers.some(

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { type ConfigMap, type KeyToPath, type Pod, type Secret, type Volume, wholeOf } from '#api';
-import type { Clock, Exec, Files } from '#base';
+import { type Clock, type Exec, type Files, mountPoints, realFolder, unmountBelow } from '#base';
+import type { PodVolumeDrivers } from '#sdk';
 import type { PodFacts } from '../downward.ts';
 import type { ReferencedObjects } from '../referenced-objects.ts';
 import { writeAtomically } from './atomic-writer.ts';
+import { DriverVolumes } from './driver-volumes.ts';
 import { prepareHostPath } from './host-path.ts';
 import { commonUser, defaultFileMode, downwardFiles, keyFiles, type Payload, safePath } from './payload.ts';
 import type { PodCertificates } from './pod-certificates.ts';
@@ -23,6 +25,8 @@ export interface VolumeSources {
   readonly podsFolder: string;
   /** May mount and give files away. */
   readonly isRoot: boolean;
+  /** Of plugins. Absent: this node has none. */
+  readonly drivers?: PodVolumeDrivers;
 }
 
 const isLive = (volume: Volume) => volume.configMap || volume.secret || volume.downwardAPI || volume.projected;
@@ -31,11 +35,13 @@ const isLive = (volume: Volume) => volume.configMap || volume.secret || volume.d
 export class PodVolumes {
   readonly folder: string;
   #stamp = 0;
+  readonly #ofDrivers: DriverVolumes;
   constructor(
     private readonly sources: VolumeSources,
     private readonly uid: string,
   ) {
     this.folder = join(sources.podsFolder, uid);
+    this.#ofDrivers = new DriverVolumes(sources, uid, this.folder);
   }
 
   /**
@@ -73,13 +79,13 @@ export class PodVolumes {
     await this.sources.files.rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
-  /** The volumes alone: of a pod that has ended, whose termination messages stay. */
+  /** The volumes alone: of a pod that has ended, whose termination messages stay. Throws while something is mounted: that is not ours to delete. */
   async removeVolumes(): Promise<void> {
-    const { readdir, rm } = this.sources.files;
-    for (const name of await readdir(join(this.folder, 'volumes')).catch(() => []))
-      if (this.sources.isRoot && (await isMountPoint(join(this.folder, 'volumes', name), this.sources.files)))
-        await this.sources.exec.run(['umount', join(this.folder, 'volumes', name)]);
-    await rm(join(this.folder, 'volumes'), { recursive: true, force: true, maxRetries: 3 });
+    const { isRoot, files, exec } = this.sources;
+    const volumes = join(this.folder, 'volumes');
+    await this.#ofDrivers.release();
+    if (isRoot) await unmountBelow(await realFolder(volumes, files), files, exec);
+    await files.rm(volumes, { recursive: true, force: true, maxRetries: 3 });
   }
 
   async #prepareOne(
@@ -90,6 +96,11 @@ export class PodVolumes {
     if (volume.hostPath) return { path: await prepareHostPath(volume.hostPath, this.sources.files) };
     const path = join(this.folder, 'volumes', volume.name);
     const group = pod.spec?.securityContext?.fsGroup;
+    if (volume.csi) {
+      await this.#ofDrivers.prepare(pod, volume, path);
+      if (group !== undefined && !volume.csi.readOnly) await this.#giveTo(path, group);
+      return { path };
+    }
     if (volume.emptyDir || !isLive(volume)) {
       await this.#emptyDir(path, volume, group);
       return { path };
@@ -106,12 +117,13 @@ export class PodVolumes {
 
   async #emptyDir(path: string, volume: Volume, group: number | undefined): Promise<void> {
     const { isRoot, exec, files } = this.sources;
-    const { chmod, chown, lstat, mkdir } = files;
+    const { chmod, lstat, mkdir } = files;
     const fresh = !(await lstat(path).catch(() => undefined));
     await mkdir(path, { recursive: true });
     if (volume.emptyDir?.medium === 'Memory') {
       if (!isRoot) throw new Error('an emptyDir of medium Memory needs root to mount it');
-      if (!(await isMountPoint(path, files))) {
+      const isMounted = (await mountPoints(await realFolder(path, files), files)).length > 0;
+      if (!isMounted) {
         const size = wholeOf(volume.emptyDir.sizeLimit);
         const { code, stderr } = await exec.run([
           'mount',
@@ -126,8 +138,11 @@ export class PodVolumes {
       } else return;
     } else if (!fresh) return;
     await chmod(path, volume.emptyDir?.mode ?? 0o777);
-    if (group === undefined || !isRoot) return;
-    await chown(path, 0, group);
+    if (group !== undefined && isRoot) await this.#giveTo(path, group);
+  }
+  async #giveTo(path: string, group: number): Promise<void> {
+    const { chmod, chown, lstat } = this.sources.files;
+    await chown(path, (await lstat(path)).uid, group);
     await chmod(path, 0o2777);
   }
 
@@ -204,9 +219,4 @@ export class PodVolumes {
     const { defaultMode: mode = defaultFileMode, defaultUser: user } = defaults;
     return keyFiles(object, { what, namespace, name, items: source.items, optional: source.optional, mode, user });
   }
-}
-
-async function isMountPoint(path: string, { lstat }: Files): Promise<boolean> {
-  const [own, parent] = await Promise.all([lstat(path), lstat(join(path, '..'))]);
-  return own.dev !== parent.dev;
 }

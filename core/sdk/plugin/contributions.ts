@@ -1,8 +1,13 @@
+import type { Lease, LocalHost } from '#net/backend';
+import type { Route, RouteTable } from '#net/service-proxy';
+import type { LinkFacts, NetworkWork } from '#net/wanted/list';
 import type { ContainerRuntime } from '../runtime.ts';
 import type { UserInfo } from '../strategy.ts';
 import type { ResourceObject, View } from './resources.ts';
 import type { RestKind } from './rest.ts';
 import type { AnySchema, JsonSchema } from './schema.ts';
+
+type Answered<T> = T | Promise<T>;
 
 /** What a plugin may add beside kinds, controllers and admission. Each is registered in setup() and declared by its manifest. */
 
@@ -21,8 +26,6 @@ export interface ScheduleRule {
   /** The last word before the pod is bound: true, or why not now; it is tried again then. */
   permit?(pod: PodView, node: string): true | string | Promise<true | string>;
 }
-
-type Answered<T> = T | Promise<T>;
 
 /** Who has this token; undefined: not one of ours. Names and groups that begin with `system:` are refused. */
 export interface TokenAuthenticator {
@@ -76,29 +79,91 @@ export interface Panel {
   readonly module: string;
 }
 
-/** The whole set of peers, each time; idempotent. Running pods keep their network when it stops. */
-export interface NetworkBackend {
+/**
+ * How pods of one host reach those of the others. It only computes: what it answers is checked and applied by the node's
+ * own helper, as a whole each time, so a call needs nothing of the calls before it. Its links stay when it stops.
+ */
+export interface NetworkContribution {
+  /** As the cluster's configuration chooses it; lower-case letters, digits and hyphens. */
   readonly name: string;
-  prepare(node: { readonly name: string; readonly subnet: string }): Promise<void>;
-  sync(peers: readonly { readonly name: string; readonly subnet: string; readonly data: unknown }[]): Promise<void>;
+  /** What it adds to each packet over an IPv4 underlay. */
+  readonly overheadBytes: number;
+  /** The host's own side: links and addresses. */
+  prepare(local: LocalHost): Answered<NetworkWork>;
+  /** What the other hosts must know of this one; `made`: its links as they came to be. Default: nothing. */
+  publish?(local: LocalHost, made: readonly LinkFacts[]): Answered<NetworkFacts>;
+  /** All of it, for the whole set of the other hosts. */
+  sync(call: NetworkSync): Answered<NetworkAnswer>;
 }
-/** The whole table, atomically; its rules stay when it stops. */
-export interface ProxyBackend {
+export interface NetworkFacts {
+  /** An address of the underlay; default: the host's own. */
+  readonly endpoint?: string;
+  readonly data?: Readonly<Record<string, string>>;
+}
+export interface NetworkSync {
+  readonly local: LocalHost;
+  readonly made: readonly LinkFacts[];
+  readonly peers: readonly Lease[];
+  /** Another backend has the routes: be ready to receive, and send nothing. */
+  readonly standby: boolean;
+}
+export interface NetworkAnswer {
+  readonly work: NetworkWork;
+  /** Peers that cannot be served; the others are. */
+  readonly rejected?: readonly { readonly node: string; readonly reason: string }[];
+}
+
+/** The whole table of services, atomically; what is in force stays when it stops. */
+export interface ProxyContribution {
   readonly name: string;
-  apply(table: readonly unknown[], generation: number): Promise<void>;
+  /** `generation` rises with each call, also over restarts of the plugin. */
+  apply(table: RouteTable, generation: number): Answered<ProxyAnswer>;
 }
-export interface RuntimeBackend {
-  /** Of the RuntimeClass that selects it. */
+export interface ProxyAnswer {
+  /**
+   * What the node's helper is to put in force: routes of the table, each with backends that the table has for it. Absent:
+   * the plugin has done it by itself, which takes the isolation level process.
+   */
+  readonly routes?: readonly Route[];
+  readonly refused?: readonly { readonly id: string; readonly reason: string }[];
+}
+/** Runs the containers of pods whose RuntimeClass has this name as its handler. */
+export interface RuntimeContribution {
   readonly name: string;
-  open(): Promise<ContainerRuntime>;
+  /** Once for each process of the plugin. */
+  open(): Answered<ContainerRuntime>;
 }
-/** Every verb is idempotent; nothing is unmounted when it stops. */
+
+/** A volume of one pod, as the pod names it. */
+export interface VolumeCall {
+  /** Of this volume of this pod; the same for every call about it. Letters, digits and hyphens. */
+  readonly id: string;
+  readonly pod: { readonly uid: string; readonly name: string; readonly namespace: string };
+  /** As the pod or the PersistentVolume gives them. */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Keys of the Secret that the volume names. */
+  readonly secrets: Readonly<Record<string, string>>;
+  /** Of a PersistentVolume: its own name for what it is about, the same for all pods. */
+  readonly handle?: string;
+  readonly readOnly: boolean;
+  readonly fsType?: string;
+}
+/** What a pod's folder is made of; the node's helper mounts it, below the pod's own volumes and nowhere else. */
+export type VolumeMount =
+  /** A folder of the driver: this name below `volumes` in its state folder. */
+  | { readonly type: 'folder'; readonly name: string; readonly readOnly?: boolean }
+  | { readonly type: 'memory'; readonly sizeBytes: number; readonly readOnly?: boolean };
+/** Every verb is idempotent, and is tried again until it succeeds; nothing is unmounted when it stops. */
 export interface VolumeDriver {
+  /** As pods name it (`csi: { driver }`): a DNS name. */
   readonly name: string;
-  stage(volume: { readonly id: string; readonly attributes: Readonly<Record<string, string>> }): Promise<void>;
-  publish(volumeId: string, podUid: string, readOnly: boolean): Promise<{ readonly hostPath: string }>;
-  unpublish(volumeId: string, podUid: string): Promise<void>;
-  list(): Promise<readonly string[]>;
+  /** Makes what the volume is of, before it is published. */
+  stage?(volume: VolumeCall): Answered<void>;
+  publish(volume: VolumeCall): Answered<VolumeMount>;
+  /** It is mounted no more. `id` may be of a volume that this process never published. */
+  unpublish(volume: { readonly id: string }): Answered<void>;
+  /** Ids of all that it holds for pods of this node; those of pods that are gone are unpublished. */
+  list(): Answered<readonly string[]>;
 }
 
 /** What setup() registers, beside admission and controllers. */
@@ -111,9 +176,9 @@ export interface ContributionCalls {
   authorize(authorizer: Authorizer): void;
   command(command: Command): void;
   panel(panel: Panel): void;
-  network(backend: NetworkBackend): void;
-  proxy(backend: ProxyBackend): void;
-  runtime(backend: RuntimeBackend): void;
+  network(backend: NetworkContribution): void;
+  proxy(backend: ProxyContribution): void;
+  runtime(backend: RuntimeContribution): void;
   volume(driver: VolumeDriver): void;
 }
 /** Lists of what was registered through them. */
@@ -124,9 +189,9 @@ export interface Registered {
   readonly authorizers: readonly Authorizer[];
   readonly commands: readonly Command[];
   readonly panels: readonly Panel[];
-  readonly networks: readonly NetworkBackend[];
-  readonly proxies: readonly ProxyBackend[];
-  readonly runtimes: readonly RuntimeBackend[];
+  readonly networks: readonly NetworkContribution[];
+  readonly proxies: readonly ProxyContribution[];
+  readonly runtimes: readonly RuntimeContribution[];
   readonly volumes: readonly VolumeDriver[];
 }
 

@@ -8,6 +8,7 @@ import { runCoreDns } from '../../../plugins/dns/coredns.ts';
 import node from '../../../plugins/dns/node.ts';
 import { readSettings } from '../../../plugins/dns/settings.ts';
 import { machine } from '../../fixtures/dns-cluster.ts';
+import { noBackends } from '../../fixtures/no-backends.ts';
 
 const [driver, ip, url, caFile, tokenFile, folder] = process.argv.slice(2) as [
   string,
@@ -31,10 +32,17 @@ if (driver === 'coredns') {
 } else {
   const token = readFileSync(tokenFile, 'utf8');
   const informers = createInformers({ client: connect(token), ...seams, signal: scope.signal });
-  const network = { ip, podRanges: ['10.244.0.0/16'], ownAddresses: () => [] };
+  const network = {
+    ip,
+    podRanges: ['10.244.0.0/16'],
+    subnets: [],
+    report() {},
+    setMtu: async () => {},
+    ownAddresses: () => [],
+  };
   const pods = { gate: () => ({ [Symbol.dispose]() {} }) };
   const own = { client: connect('node'), informers, nodeName: 'n1' };
-  node.start({ ...seams, ...own, network, pods, machine, api, folder, scope });
+  node.start({ ...seams, ...own, network, pods, backends: noBackends, machine, api, folder, scope });
 }
 // Goes with who started it.
 process.stdin.once('end', () => void scope[Symbol.asyncDispose]().finally(() => process.exit(0))).resume();
