@@ -4,6 +4,7 @@ import { createWorkApplier, type WorkApplier } from '../../net/wanted/device.ts'
 import { createWireguardLinks } from '../../net/wanted/wireguard-links.ts';
 import { NodeContributions } from '../host/carried/contributions.ts';
 import { CarriedNetworks } from '../host/carried/networks.ts';
+import { CarriedRuntimes, podNetnsCheck } from '../host/carried/runtimes.ts';
 import { CarriedVolumes } from '../host/carried/volumes.ts';
 import { liveDriverVolumes } from '../kubelet/volumes/driver-volumes.ts';
 import type { Config, Home } from './home.ts';
@@ -13,6 +14,7 @@ export interface Carried {
   readonly contributions: NodeContributions;
   readonly backends: CarriedNetworks;
   readonly volumes: CarriedVolumes;
+  readonly runtimes: CarriedRuntimes;
 }
 /** `own`: the platform's network backends. */
 export function createCarried(home: Home, config: Config, log: Log, own: readonly NetworkBackend[] = []): Carried {
@@ -36,5 +38,10 @@ export function createCarried(home: Home, config: Config, log: Log, own: readonl
     pid: process.pid,
     live: () => liveDriverVolumes(home.path('node', 'kubelet', 'pods'), systemFiles),
   });
-  return { contributions, backends, volumes };
+  const runtimes = new CarriedRuntimes({
+    contributions,
+    own: [config.runtime],
+    isPodNetns: podNetnsCheck(systemFiles),
+  });
+  return { contributions, backends, volumes, runtimes };
 }

@@ -61,7 +61,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       leaseSeconds: nodeGraceSecondsOf(config),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) => {
+      runtimeHandlers: carried.runtimes,
+      server: (access, runtime) => {
         podMetrics(page, access);
         return createKubeletServer({
           access,
