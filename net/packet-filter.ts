@@ -71,6 +71,8 @@ export interface FilterShape {
   readonly tableName: string;
   /** Of this host's pods: an address in here that nobody has decided about passes nothing (CIDR). May become known late. */
   localRanges(): readonly string[];
+  /** Links of this host that lead to its pods alone: what comes from there under an address of nobody passes nothing. */
+  readonly podLinks?: readonly string[];
 }
 export const familyOf = (address: string): Family => (address.includes(':') ? 6 : 4);
 

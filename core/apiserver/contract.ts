@@ -141,6 +141,12 @@ export type StreamHandler = (
 /** Keys are `resource/subresource` of the core group: `pods/log pods/exec pods/attach pods/portforward pods/proxy services/proxy nodes/proxy`. */
 export type StreamHandlers = Readonly<Record<string, StreamHandler>>;
 
+/** A path of the API server that is no resource. Undefined after a successful upgrade; throws StatusError. */
+export type ExtraPath = (
+  request: Request,
+  context: Pick<StreamContext, 'user' | 'upgrade'>,
+) => Promise<Response | undefined> | Response | undefined;
+
 /** serviceaccounts/token and the review APIs; core/apiserver/auth implements it. */
 export interface TokenIssuer {
   /** TokenRequest: spec {audiences, expirationSeconds, boundObjectRef}. Throws StatusError. */
@@ -184,8 +190,10 @@ export interface ApiServerOptions {
     /** Of the `kubernetes` service. Default 443, which needs a proxy that may serve ports below 1024. */
     readonly servicePort?: number;
   };
+  /** How long pods stay on a node that went away, unless they say otherwise. Default 300, as upstream. */
+  readonly tolerationSeconds?: number;
   /** Paths answered outside resources, such as /openid/v1/jwks: exact path → handler. Authorised like every path. */
-  readonly extraPaths?: ReadonlyMap<string, (request: Request) => Promise<Response> | Response>;
+  readonly extraPaths?: ReadonlyMap<string, ExtraPath>;
   /** How often old history is forgotten; one to two intervals of it are kept. Default 5 min, 0 never. */
   readonly compactionIntervalMs?: number;
   readonly schema?: SchemaEngine;

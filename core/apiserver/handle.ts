@@ -72,7 +72,7 @@ async function route(core: Core, request: Request, info: RequestInfo, upgrade: U
   const user = await authenticate(core, request);
   await authorize(core, user, info);
   const remote = core.aggregator?.find(info);
-  if (!info.isResource && !remote) return answerPath(core, request, info);
+  if (!info.isResource && !remote) return answerPath(core, request, info, { user, upgrade });
   if (info.group === '' && info.subresource && core.options.streams?.[`${info.resource}/${info.subresource}`]) {
     arrivals.get(request)?.done(); // its body is a stream of its own
     await admitConnection(core, request, info, user);

@@ -2,7 +2,7 @@ import { errors, facts } from '#api';
 import { metricsType } from '#base';
 import { aggregatedResources } from './aggregation/aggregator.ts';
 import { bytesAnswer, jsonAnswer } from './answer.ts';
-import type { RequestInfo } from './contract.ts';
+import type { ExtraPath, RequestInfo } from './contract.ts';
 import type { Core } from './core.ts';
 import { aggregated, apiGroup, apiGroupList, apiResourceList, apiVersions, groupsOf } from './discovery.ts';
 import { answerOpenApi, matchesEtag } from './documents-answer.ts';
@@ -11,9 +11,14 @@ import { negotiate, parseAccept, protobufType, yamlType } from './negotiate.ts';
 import { yamlText } from './yaml-text.ts';
 
 /** What lies outside resources: discovery, versions, health, OpenAPI. */
-export async function answerPath(core: Core, request: Request, info: RequestInfo): Promise<Response> {
+export async function answerPath(
+  core: Core,
+  request: Request,
+  info: RequestInfo,
+  context: Parameters<ExtraPath>[1],
+): Promise<Response | undefined> {
   const extra = core.options.extraPaths?.get(info.path);
-  if (extra) return extra(request);
+  if (extra) return extra(request, context);
   const health = await answerHealth(core, info.path, info.query);
   if (health) return health;
   if (request.method !== 'GET' && request.method !== 'HEAD') {

@@ -29,8 +29,7 @@ export function readRunState(home: Home): RunState | undefined {
 /** In start order; stopped in reverse. */
 export const componentsOf = (config: Config): ComponentName[] => [
   ...(config.engine?.private ? (['engine'] as const) : []),
-  'apiserver',
-  'controllers',
+  ...(config.role === 'agent' ? [] : (['apiserver', 'controllers'] as const)),
   'node',
 ];
 

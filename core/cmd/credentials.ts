@@ -1,4 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { isIP as addressFamily } from 'node:net';
 import { hostname } from 'node:os';
 import { sha256 } from '../apiserver/auth/token-file.ts';
 import type { KeyPair, ServingRequest } from '../wire/pki.ts';
@@ -35,8 +36,17 @@ export async function ensureCredentials(home: Home, config: Config): Promise<voi
     'kubernetes.default.svc.cluster.local',
     hostname(),
   ];
-  await ensureServing(home, authority, 'apiserver', names, ['127.0.0.1', config.nodeIp, gateway, kubernetes]);
-  await ensureServing(home, authority, 'kubelet', [config.nodeName, 'localhost'], ['127.0.0.1', config.nodeIp]);
+  const addresses = ['127.0.0.1', config.nodeIp, gateway, kubernetes, ...(config.advertise ?? [])];
+  await ensureServing(
+    home,
+    authority,
+    'apiserver',
+    [...names, ...addresses.filter((one) => !isIP(one))],
+    addresses.filter(isIP),
+  );
+  // An authority of its own: what it signs for a host that joined must not pass for an API server.
+  const kubelets = await ensureAuthority(home, 'kubelet-ca', 'pintle-kubelet-ca');
+  await ensureServing(home, kubelets, 'kubelet', [config.nodeName, 'localhost'], ['127.0.0.1', config.nodeIp]);
   await ensureFrontProxy(home);
   ensureSigningKey(home);
   ensureTokens(home, config);
@@ -77,6 +87,7 @@ async function ensureFrontProxy(home: Home): Promise<void> {
 }
 
 const servingDays = 365;
+const isIP = (text: string): boolean => addressFamily(text) !== 0;
 
 async function ensureServing(
   home: Home,
@@ -93,7 +104,8 @@ async function ensureServing(
     nowMs: Date.now(),
   };
   // The library takes 100 ms to load: a note of what was issued spares it at every later start.
-  const note = JSON.stringify({ dnsNames: wanted.dnsNames, ipAddresses: wanted.ipAddresses });
+  const issuer = sha256(authority.cert);
+  const note = JSON.stringify({ dnsNames: wanted.dnsNames, ipAddresses: wanted.ipAddresses, issuer });
   const [issued, until] = (home.readFile(`pki/${name}.note`) ?? '').split('\n');
   if (issued === note && Number(until) > Date.now() && home.readFile(`pki/${name}.key`)) return;
   const { issueServing } = await import('../wire/pki.ts');

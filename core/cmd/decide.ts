@@ -11,6 +11,15 @@ export interface UpOptions {
   readonly podCidr?: string;
   readonly serviceCidr?: string;
   readonly nodePorts?: string;
+  /** Of `server`; see Config. */
+  readonly role?: 'server';
+  readonly advertise?: readonly string[];
+  readonly schedulable?: boolean;
+  readonly nodeName?: string;
+  readonly nodeIp?: string;
+  readonly nodeGraceSeconds?: number;
+  readonly evictAfterSeconds?: number;
+  readonly plugins?: Readonly<Record<string, boolean>>;
 }
 export interface Decision {
   readonly runtime: 'docker' | 'process';

@@ -3,7 +3,7 @@ import { PintleError, systemExec } from '#base';
 import { type ComponentName, launch, readRunState } from './components.ts';
 import { askEngine, privateEngine } from './engine.ts';
 import { strangersIn } from './first-start.ts';
-import { type Config, type Home, openHome } from './home.ts';
+import { type Config, type Home, homeIsLab, hostIdOf, labRecordName, openHome } from './home.ts';
 import { takeTurn } from './lock.ts';
 import { unregister } from './neighbours.ts';
 import { purgePluginContainers } from './plugin-containers.ts';
@@ -14,6 +14,7 @@ import { createProgress, type Progress } from './progress.ts';
 export async function down(options: { home?: string; purge?: boolean; yes?: boolean }): Promise<void> {
   const home = openHome(options.home);
   const progress = createProgress();
+  if (existsSync(home.path(labRecordName))) throw homeIsLab(home.folder);
   if (!home.exists()) return withoutCluster(home, options.purge === true, progress);
   const config = home.read();
   if (options.purge && !options.yes) askToRemove(home);
@@ -25,7 +26,7 @@ export async function down(options: { home?: string; purge?: boolean; yes?: bool
     return;
   }
   await progress.step('removing containers, links and rules', () => purge(home, config, progress));
-  unregister(config.clusterId);
+  unregister(hostIdOf(config));
   rmSync(home.folder, { recursive: true, force: true });
 }
 

@@ -57,9 +57,28 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     runtime: decision.runtime,
     proxy: decision.proxy,
     engine: decision.engine,
-    nodeName: nodeNameOf(hostname()),
-    nodeIp: decision.loopback ? '127.0.0.1' : (primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
+    nodeName: options.nodeName ?? nodeNameOf(hostname()),
+    nodeIp: decision.loopback ? '127.0.0.1' : (options.nodeIp ?? primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
     store: options.store ?? 'sqlite',
+    ...severalHosts(options, decision),
+  };
+}
+
+/** What a server keeps beyond a cluster of one host. Throws where hosts could not reach each other's pods. */
+function severalHosts(options: UpOptions, decision: Decision): Partial<Config> {
+  const { role, advertise, schedulable, nodeGraceSeconds, evictAfterSeconds, plugins } = options;
+  if (role && decision.loopback)
+    throw new PintleError(
+      'NODE_UNFIT',
+      'hosts of one cluster need root and a container engine: without them pods have addresses of this host alone',
+      'see ./pintle doctor; run as root, with docker.io, nftables and iproute2 installed (--yes installs them)',
+    );
+  return {
+    ...(role && { role, advertise: advertise ?? [] }),
+    ...(schedulable && { schedulable }),
+    ...(nodeGraceSeconds && { nodeGraceSeconds }),
+    ...(evictAfterSeconds !== undefined && { evictAfterSeconds }),
+    ...(plugins && Object.keys(plugins).length > 0 && { plugins }),
   };
 }
 
@@ -115,7 +134,7 @@ export function portIsFree(port: number): boolean {
   }
 }
 
-async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
+export async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
   for (let port = first; port < first + 200; port++) if (!taken.has(port) && portIsFree(port)) return port;
   throw new PintleError(
     'NO_FREE_PORT',

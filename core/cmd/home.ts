@@ -28,14 +28,46 @@ export interface Config {
   readonly store: string;
   /** A node that is not heard of for this long is NotReady. Absent: 10. May be changed by hand between two starts. */
   readonly nodeGraceSeconds?: number;
+  /** Pods leave a node that is NotReady after this long, unless they say otherwise. Absent: as upstream, 300; with several hosts 20. */
+  readonly evictAfterSeconds?: number;
+  /** `server`: others join this one. `agent`: a host that joined. Absent: a cluster of one host. */
+  readonly role?: 'server' | 'agent';
+  /** Of a server: addresses where other hosts reach it, the first for preference. */
+  readonly advertise?: readonly string[];
+  /** Of a server: its own node runs pods like any other. */
+  readonly schedulable?: boolean;
+  /** Built-in plugins, by name: what --enable and --disable said. */
+  readonly plugins?: Readonly<Record<string, boolean>>;
+  /** Of an agent: URLs of API servers. One that answers is stayed with. */
+  readonly servers?: readonly string[];
+  readonly joinedAt?: string;
+  /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
+  readonly hostId?: string;
 }
+/** Names the bridge, the tables and the labels of containers of one host. */
+export const hostIdOf = (config: Config): string => config.hostId ?? config.clusterId;
+/** Pods of other hosts are reached through an overlay, and every host has a subnet of its own. */
+export const isSeveralHosts = (config: Config): boolean => config.role !== undefined;
 /** The lease lasts as long and is renewed four times in it, so that one lost renewal is no reason for alarm. */
 export const nodeGraceSecondsOf = (config: Config): number => Math.max(4, config.nodeGraceSeconds ?? 10);
+
+/** Somebody else can run the pods where there are several hosts: they need not wait for as long as upstream's. */
+export const evictAfterSecondsOf = (config: Config): number =>
+  config.evictAfterSeconds ?? (isSeveralHosts(config) ? 20 : 300);
 
 export const homeFolders = ['pki', 'credentials', 'data', 'run', 'logs', 'images', 'bin', 'node'] as const;
 
 /** Names the bridge, the tables and the containers: without it nothing could be taken over or removed. */
 const configCopy = 'data/config.copy.json';
+
+/** In the folder of a lab, which holds a home for each of its hosts. */
+export const labRecordName = 'lab.json';
+export const homeIsLab = (folder: string): PintleError =>
+  new PintleError(
+    'HOME_IS_LAB',
+    `${folder} holds a lab of several hosts, not one cluster`,
+    `use ./pintle lab status|exec|down --home ${folder}, or the home of one of its hosts: ${folder}/hosts/h1`,
+  );
 
 /** All paths of a cluster hang below its home folder. */
 export class Home {
@@ -65,6 +97,7 @@ export class Home {
           `the cluster in ${this.folder} belongs to another user`,
           'run this as that user, or name another folder with --home',
         );
+      if (existsSync(this.path(labRecordName))) throw homeIsLab(this.folder);
       throw new PintleError(
         'NO_CLUSTER',
         `there is no cluster in ${this.folder}`,

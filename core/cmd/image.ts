@@ -4,26 +4,32 @@ import { readRunState } from './components.ts';
 import { askEngine, findEngine } from './engine.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { makeDemoImage, makePauseImage } from './image/demo.ts';
+import { enginesOf } from './lab/engines.ts';
+import { isLab } from './lab/record.ts';
 import { isAlive } from './processes.ts';
 import { createProgress } from './progress.ts';
 
 /** `image demo|list|import|remove`, in the engine of the cluster and as trees of the process runtime. */
 export async function image(verb: string, name: string | undefined, options: { home?: string }): Promise<void> {
-  const home = openHome(options.home);
-  const config = home.exists() ? home.read() : undefined;
-  const socket = await socketOf(home, config);
+  const places = await placesOf(openHome(options.home));
+  const each = async (work: (place: Place) => Promise<void>): Promise<void> => {
+    for (const place of places) await work(place); // one after the other: an image is in memory while it is sent
+  };
   switch (verb) {
-    case 'demo':
-      await createProgress().step('making pintle/demo:local from files of this machine', () =>
-        makeImages(home, socket),
+    case 'demo': {
+      const progress = createProgress();
+      return each(({ name: host, home, socket }) =>
+        progress.step(`making pintle/demo:local from files of this machine${host ? ` for ${host}` : ''}`, () =>
+          makeImages(home, socket),
+        ),
       );
-      return;
+    }
     case 'list':
-      return list(home, socket);
+      return list(places);
     case 'import':
-      return importFile(requireName(name, 'import FILE'), socket);
+      return each(({ name: host, socket }) => importFile(requireName(name, 'import FILE'), socket, host));
     case 'remove':
-      return remove(home, requireName(name, 'remove NAME'), socket);
+      return each(({ home, socket }) => remove(home, requireName(name, 'remove NAME'), socket));
     default:
       throw new PintleError(
         'UNKNOWN_VERB',
@@ -31,6 +37,24 @@ export async function image(verb: string, name: string | undefined, options: { h
         'use image demo, list, import FILE or remove NAME',
       );
   }
+}
+
+/** Where images go: an engine, or none, and a home folder. */
+interface Place {
+  /** Of a lab's host. */
+  readonly name?: string;
+  readonly home: Home;
+  readonly socket: string | undefined;
+}
+
+/** Every host of a lab, or the one cluster of a home. */
+async function placesOf(home: Home): Promise<Place[]> {
+  if (!isLab(home)) {
+    const config = home.exists() ? home.read() : undefined;
+    return [{ home, socket: await socketOf(home, config) }];
+  }
+  const places = await enginesOf(home);
+  return places.map(({ host, ...place }) => ({ name: host.name, ...place }));
 }
 
 export const makeDemoImages = async (home: Home, config: Config): Promise<void> =>
@@ -66,23 +90,27 @@ function requireName(name: string | undefined, usage: string): string {
   return name;
 }
 
-async function list(home: Home, socket: string | undefined): Promise<void> {
+async function list(places: readonly Place[]): Promise<void> {
   const rows: string[][] = [['IMAGE', 'SIZE', 'WHERE']];
-  if (socket) {
-    const answer = (await (await fetch('http://localhost/images/json', { unix: socket })).json()) as {
-      RepoTags: string[] | null;
-      Size: number;
-    }[];
-    for (const one of answer)
-      for (const tag of one.RepoTags ?? []) rows.push([tag, `${Math.round(one.Size / 1e6)} MB`, 'engine']);
+  for (const { name, home, socket } of places) {
+    if (socket) {
+      const answer = (await (await fetch('http://localhost/images/json', { unix: socket })).json()) as {
+        RepoTags: string[] | null;
+        Size: number;
+      }[];
+      for (const one of answer)
+        for (const tag of one.RepoTags ?? []) rows.push([tag, `${Math.round(one.Size / 1e6)} MB`, name ?? 'engine']);
+    }
+    if (name) continue; // hosts of a lab run containers alone
+    try {
+      for (const folder of readdirSync(home.path('images')))
+        rows.push([decodeURIComponent(folder), '-', 'home folder']);
+    } catch {} // no images yet
   }
-  try {
-    for (const folder of readdirSync(home.path('images'))) rows.push([decodeURIComponent(folder), '-', 'home folder']);
-  } catch {} // no images yet
   for (const row of rows) process.stdout.write(`${row[0]!.padEnd(48)}${row[1]!.padEnd(12)}${row[2]}\n`);
 }
 
-async function importFile(path: string, socket: string | undefined): Promise<void> {
+async function importFile(path: string, socket: string | undefined, host?: string): Promise<void> {
   if (!socket)
     throw new PintleError(
       'NO_ENGINE',
@@ -104,7 +132,7 @@ async function importFile(path: string, socket: string | undefined): Promise<voi
       `the engine refused ${path}: ${text.trim().slice(0, 300)}`,
       'name an archive made by docker save',
     );
-  process.stdout.write(`${text.trim().replace(/^.*"stream":"([^"]*)\\n".*$/s, '$1')}\n`);
+  process.stdout.write(`${host ? `${host}: ` : ''}${text.trim().replace(/^.*"stream":"([^"]*)\\n".*$/s, '$1')}\n`);
 }
 
 async function remove(home: Home, name: string, socket: string | undefined): Promise<void> {

@@ -1,5 +1,6 @@
 import { createLog, type Log, PintleError, Scope } from '#base';
-import type { Catalog } from './catalog.ts';
+import type { BuiltinPlugin } from '../host/parts.ts';
+import { type Catalog, enabledIn } from './catalog.ts';
 import { forgetFailure, noteFailure } from './failure.ts';
 import type { Config, Home } from './home.ts';
 import { openHome } from './home.ts';
@@ -7,7 +8,7 @@ import { openHome } from './home.ts';
 export interface RoleContext {
   readonly home: Home;
   readonly config: Config;
-  readonly catalog: Catalog;
+  readonly catalog: readonly BuiltinPlugin[];
   readonly log: Log;
   readonly scope: Scope;
 }
@@ -41,7 +42,8 @@ export async function runInternal(argv: readonly string[], catalog: Catalog): Pr
     });
     process.exit(70);
   });
-  const context = { home, config: home.read(), catalog, log, scope };
+  const config = home.read();
+  const context = { home, config, catalog: enabledIn(catalog, config), log, scope };
   if (argv[0] === 'supervise') {
     const { Supervisor } = await import('./supervisor.ts');
     void stop.promise.then(() => scope[Symbol.asyncDispose]());

@@ -1,19 +1,19 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Config, Home } from './home.ts';
+import { type Config, Home, hostIdOf } from './home.ts';
 import { runningHomes, waitUntil } from './processes.ts';
 
-/** One file for each cluster of root, its name the cluster's id, its text the home: a stopped cluster keeps its ranges too. */
+/** One file for each cluster of root, its name the host's id in it, its text the home: a stopped cluster keeps its ranges too. */
 const registry = '/run/pintle/homes';
 
 export function register(home: Home, config: Config, folder = registry): void {
   if (process.getuid?.() !== 0) return; // others are seen by their processes and listeners alone
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  writeFileSync(join(folder, config.clusterId), home.folder);
+  writeFileSync(join(folder, hostIdOf(config)), home.folder);
 }
 
-export function unregister(clusterId: string, folder = registry): void {
-  rmSync(join(folder, clusterId), { force: true });
+export function unregister(hostId: string, folder = registry): void {
+  rmSync(join(folder, hostId), { force: true });
   for (const one of [folder, dirname(folder)])
     try {
       rmdirSync(one); // the last one leaves nothing

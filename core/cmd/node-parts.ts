@@ -1,4 +1,5 @@
 import { type Log, silentLog, systemClock, systemExec } from '#base';
+import type { NetworkBackend } from '#net/backend';
 import type { ContainerRuntime } from '#sdk';
 import { createNftablesFilter } from '../../net/filter/nftables.ts';
 import type { PacketFilter } from '../../net/packet-filter.ts';
@@ -7,30 +8,45 @@ import { createBridgeNetwork } from '../../net/pods/bridge.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import type { Config, Home } from './home.ts';
+import { type Config, type Home, hostIdOf, isSeveralHosts } from './home.ts';
+import { networkBackends } from './network-backends.ts';
+import { HostNetwork } from './roles/host-network.ts';
 
 /** Drivers of one host, as its configuration chose them. */
 export interface NodeParts {
   readonly runtime: ContainerRuntime;
   /** Absent under the process runtime, whose pods have loopback addresses. */
-  readonly network?: PodNetwork;
+  readonly network?: PodNetwork | HostNetwork;
   readonly proxy: ServiceProxy;
   /** Of the pods that `network` attaches; nothing is in it until a part asks for it. */
   readonly filter?: PacketFilter;
+  /** The platform's own ways to other hosts. */
+  readonly backends: readonly NetworkBackend[];
   /** Removes every container, link and rule of this cluster from the host. */
   purge(): Promise<void>;
 }
 
-export async function createNodeParts(home: Home, config: Config, log: Log = silentLog): Promise<NodeParts> {
+/** `isConnected`: a plugin makes pods of other hosts reachable, which is waited for. */
+export async function createNodeParts(
+  home: Home,
+  config: Config,
+  log: Log = silentLog,
+  isConnected = false,
+): Promise<NodeParts> {
   const runtime = await createRuntime(home, config, log);
-  const network = config.runtime === 'docker' ? createNetwork(home, config) : undefined;
+  const network = config.runtime === 'docker' ? createNetwork(home, config, log, isConnected) : undefined;
   const proxy = createProxy(config, log);
-  const filter = network && config.proxy === 'nftables' ? createFilter(config, log) : undefined;
-  return { runtime, network, proxy, filter, purge: () => purge(runtime, network, proxy, filter) };
+  const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
+  const backends = networkBackends(home, config);
+  const purgeAll = async (): Promise<void> => {
+    await purge(runtime, network, proxy, filter);
+    for (const backend of backends) await backend.purge();
+  };
+  return { runtime, network, proxy, filter, backends, purge: purgeAll };
 }
 
 async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {
-  const seams = { clusterId: config.clusterId, clock: systemClock, log };
+  const seams = { clusterId: hostIdOf(config), clock: systemClock, log };
   if (config.runtime === 'docker') {
     const { createDockerRuntime } = await import('../kubelet/runtimes/docker.ts');
     return createDockerRuntime({
@@ -47,21 +63,26 @@ async function createRuntime(home: Home, config: Config, log: Log): Promise<Cont
   });
 }
 
-const createNetwork = (home: Home, config: Config): PodNetwork =>
-  createBridgeNetwork({
-    bridge: config.bridge,
-    subnets: [config.podCidr],
-    podRanges: [config.podCidr],
-    serviceRanges: [config.serviceCidr],
-    stateFolder: home.path('node', 'network'),
-    exec: systemExec,
-    tableName: config.podTable,
-  });
+/** With several hosts it waits for the host's subnets; what a former start had can be removed at once. */
+function createNetwork(home: Home, config: Config, log: Log, isConnected: boolean): PodNetwork | HostNetwork {
+  const make = (subnets: readonly string[]): PodNetwork =>
+    createBridgeNetwork({
+      bridge: config.bridge,
+      subnets: subnets.length > 0 ? subnets : [config.podCidr],
+      podRanges: [config.podCidr],
+      serviceRanges: [config.serviceCidr],
+      stateFolder: home.path('node', 'network'),
+      exec: systemExec,
+      tableName: config.podTable,
+    });
+  return isSeveralHosts(config) ? new HostNetwork({ make, isConnected, log }) : make([config.podCidr]);
+}
 
-const createFilter = (config: Config, log: Log): PacketFilter =>
+const createFilter = (config: Config, network: PodNetwork | HostNetwork, log: Log): PacketFilter =>
   createNftablesFilter({
-    tableName: `pintle_policy_${config.clusterId}`,
-    localRanges: () => [config.podCidr],
+    tableName: `pintle_policy_${hostIdOf(config)}`,
+    localRanges: () => (network instanceof HostNetwork ? network.localRanges : [config.podCidr]),
+    podLinks: [config.bridge],
     exec: systemExec,
     log,
   });

@@ -1,3 +1,5 @@
+import { podGrant } from '../host/rbac.ts';
+
 type Needs = Readonly<Record<string, readonly string[]>>;
 /** What a program was seen to ask of the API: resource → verbs. */
 export type Use = ReadonlyMap<string, ReadonlySet<string>>;
@@ -55,7 +57,7 @@ export function needsAgainstUse(needs: Needs, use: Use): { readonly unused: stri
     unused: Object.entries(needs).flatMap(([resource, verbs]) =>
       lacking(
         resource,
-        verbs.filter((verb) => !use.get(resource)?.has(verb)),
+        verbs.filter((verb) => verb !== podGrant && !use.get(resource)?.has(verb)), // no call tells that one
       ),
     ),
     undeclared: [...use].flatMap(([resource, verbs]) =>

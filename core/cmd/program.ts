@@ -38,6 +38,8 @@ export function createProgram(catalog: Catalog = []): Command {
     .configureOutput({ writeErr: () => {} })
     .enablePositionalOptions();
   lifeCycle(program);
+  severalHosts(program);
+  nodeCommand(program);
   tools(program, catalog);
   labCommand(program);
   return program;
@@ -85,6 +87,71 @@ function lifeCycle(program: Command): void {
     .option('--json', 'the lines as they are stored: a JSON object each')
     .option('--tail <n>', 'lines from the end', countOf('--tail'), 100)
     .action(async (component, options) => (await import('./logs.ts')).logs(component, options));
+}
+
+function severalHosts(program: Command): void {
+  program
+    .command('server')
+    .description('start the server of several hosts, for others to join; its own node runs system pods only')
+    .addOption(home())
+    .addOption(yes(mend))
+    .option('--port <n>', 'HTTPS port of the API server (default: 6443, or the next free one)', portNumber)
+    .option('--advertise <addresses>', 'where other hosts reach it: addresses or names, as a,b (default: its own)')
+    .option('--detach', 'return when its node is Ready; it goes on in the background')
+    .option('--schedulable', 'its own node runs pods like any other')
+    .option('--store <where>', storeSyntax, storeName)
+    .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16)')
+    .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
+    .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
+    .option('--node-name <name>', 'of its own node (default: the name of the host)')
+    .option('--node-ip <address>', 'of its own node (default: the first one advertised, else the host’s)')
+    .option(
+      '--node-grace <seconds>',
+      'a node not heard of for so long is NotReady (default: 10)',
+      countOf('--node-grace'),
+    )
+    .option('--evict-after <seconds>', 'pods leave such a node after so long (default: 20)', countOf('--evict-after'))
+    .option('--enable <names>', 'built-in plugins, as a,b')
+    .option('--disable <names>', 'built-in plugins, as a,b')
+    .action(async (options) => (await import('./server.ts')).server(options));
+  program
+    .command('token')
+    .description('what other hosts join a server with: create, list, delete ID')
+    .addArgument(oneOf('<verb>', 'what to do', ['create', 'list', 'delete']))
+    .argument('[id]', 'of delete')
+    .addOption(home())
+    .option('--ttl <time>', 'with create: how long it is good, as 90s, 15m, 2h (default: 15m)')
+    .option('--json', 'with create and list: JSON')
+    .action(async (verb, id, options) => (await import('./token.ts')).token(verb, id, options));
+  program
+    .command('join')
+    .description('make this host a node of a server’s cluster')
+    .argument('<server>', 'its address, such as https://10.0.0.1:6443')
+    .option('--token <token>', 'made on the server: ./pintle token create')
+    .addOption(home())
+    .addOption(yes(mend))
+    .option('--node-name <name>', 'default: the name of the host')
+    .option('--node-ip <address>', 'default: the address that reaches the server')
+    .option('--detach', 'return when the node is Ready; it goes on in the background')
+    .action(async (address, options) => (await import('./join.ts')).join(address, options));
+  program
+    .command('agent')
+    .description('start a host that joined, again')
+    .addOption(home())
+    .option('--server <address>', 'where the server is now, when it moved')
+    .option('--detach', 'return when the node is Ready; it goes on in the background')
+    .action(async (options) => (await import('./agent.ts')).agent(options));
+}
+
+function nodeCommand(program: Command): void {
+  program
+    .command('node')
+    .description('hosts of a server: remove NAME')
+    .addArgument(oneOf('<verb>', 'what to do', ['remove']))
+    .argument('[name]', 'of the node')
+    .addOption(home())
+    .addOption(yes('also while pods run on it'))
+    .action(async (verb, name, options) => (await import('./node.ts')).node(verb, name, options));
 }
 
 function tools(program: Command, catalog: Catalog): void {

@@ -4,6 +4,7 @@ import { forgetFailure, noteFailure } from './failure.ts';
 import type { Config, Home } from './home.ts';
 import { tryLock } from './lock.ts';
 import { end, isAlive, type ProcessRecord, recordOf } from './processes.ts';
+import { removedWhy } from './removed.ts';
 
 const backoffMs = { first: 50, most: 5_000, resetAfter: 60_000 };
 const stopGraceMs = 10_000;
@@ -14,6 +15,8 @@ const stopGraceMs = 10_000;
  */
 export class Supervisor {
   readonly #states = new Map<ComponentName, ComponentState>();
+  /** Everything ends: asked for, or because the host is no part of its cluster any more. */
+  readonly #over = new AbortController();
   constructor(
     private readonly home: Home,
     private readonly config: Config,
@@ -37,9 +40,13 @@ export class Supervisor {
         .filter((one) => one !== undefined),
       stopGraceMs,
     );
+    signal.addEventListener('abort', () => this.#over.abort(), { once: true });
+    if (signal.aborted) this.#over.abort();
     const names = componentsOf(this.config);
     for (const name of names) forgetFailure(this.home, name);
-    const loops = names.map((name) => this.#keep(name, signal, former.find((one) => one.name === name)?.process));
+    const loops = names.map((name) =>
+      this.#keep(name, this.#over.signal, former.find((one) => one.name === name)?.process),
+    );
     await Promise.all(loops);
     for (const name of names.reverse()) {
       const process = this.#states.get(name)?.process;
@@ -62,6 +69,10 @@ export class Supervisor {
       this.log.info('started', { name, pid: child.record?.pid });
       const code = await Promise.race([child.exited, aborted(signal)]);
       if (code === undefined) return;
+      if (removedWhy(this.home)) {
+        this.log.warn('this host was removed from the cluster; ending', { why: removedWhy(this.home) });
+        return this.#over.abort();
+      }
       if (systemClock.monotonicMs() - startedMs > backoffMs.resetAfter) delayMs = backoffMs.first;
       this.log.warn('component ended; starting it again', { name, code, delayMs });
       const restarts = (this.#states.get(name)?.restarts ?? 0) + 1;

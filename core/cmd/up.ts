@@ -1,23 +1,23 @@
 import { existsSync, rmSync } from 'node:fs';
-import { createLog, PintleError, systemExec } from '#base';
-import { componentsOf, launch, readRunState, selfArgv } from './components.ts';
+import { PintleError, systemExec } from '#base';
+import { readRunState } from './components.ts';
 import { ensureCredentials } from './credentials.ts';
-import { decide, type UpOptions } from './decide.ts';
+import { type Decision, decide, type UpOptions } from './decide.ts';
 import { checksOf } from './doctor/checks.ts';
 import { inspectMachine, type Machine } from './doctor/machine.ts';
 import { privateEngine } from './engine.ts';
-import { forgetFailure } from './failure.ts';
 import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
+import { launchComponents, readyLimitMs } from './launching.ts';
 import { supervisorRuns, takeTurn } from './lock.ts';
 import { chooseAlone, register } from './neighbours.ts';
-import { isAlive, waitUntil } from './processes.ts';
+import { isAlive } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { pickRanges } from './ranges.ts';
 import { waitForNode } from './ready.ts';
 
-/** `up`: brings a cluster to Ready. Twice is harmless. Foreground unless --detach. */
+/** `up` and `server`: brings a cluster to Ready. Twice is harmless. Foreground unless --detach. */
 export async function up(options: UpOptions): Promise<void> {
   pickRanges(options, { cidrs: [], nodePorts: [] }, false); // wrong words are refused before anything is looked at
   const home = openHome(options.home);
@@ -41,57 +41,28 @@ export async function up(options: UpOptions): Promise<void> {
     if (folderIsNew && !home.exists()) rmSync(home.folder, { recursive: true, force: true }); // refused: nothing stays
     throw error;
   }
-  for (const name of componentsOf(config)) forgetFailure(home, name); // why an earlier start failed is not why this one would
-  await (options.detach ? background(home, config, progress, turn) : foreground(home, config, progress, turn));
-}
-
-const readyLimitMs = 120_000;
-
-/** Starts the supervisor in a session of its own. A start that fails, or is interrupted, ends it again. */
-async function background(home: Home, config: Config, progress: Progress, turn: Disposable): Promise<void> {
-  for (const name of componentsOf(config)) forgetFailure(home, name); // of a former start
-  const child = launch(home, 'supervisor', selfArgv(home, 'supervise'));
-  const stop = stopOnSignal();
-  const died = child.exited.then((code) => {
-    if (stop.signal.aborted) return;
-    throw new PintleError(
-      'SUPERVISOR_ENDED',
-      `the supervisor ended with code ${code}`,
-      `see ./pintle logs supervisor --home ${home.folder}`,
-    );
-  });
-  died.catch(() => {}); // it also ends when a failed start is undone
-  try {
-    await progress.step('starting the cluster', async () => {
-      await Promise.race([died, waitUntil(() => stop.signal.aborted || supervisorRuns(home), readyLimitMs)]);
-      turn[Symbol.dispose]();
-      await Promise.race([died, waitForNode(home, config, readyLimitMs, stop.signal)]);
-      if (stop.signal.aborted) throw interrupted(home);
-    });
-  } catch (error) {
-    await (await import('./down.ts')).stopAll(home); // the supervisor, and what a crashed one left running
-    throw error;
-  }
-  announce(home, config);
-}
-
-const interrupted = (home: Home): PintleError =>
-  new PintleError(
-    'INTERRUPTED',
-    'the start was interrupted; what had started is stopped',
-    `go on with ./pintle up --home ${home.folder}, or remove it with ./pintle down --purge`,
+  await launchComponents(
+    {
+      home,
+      config,
+      progress,
+      turn,
+      command: `./pintle ${commandOf(config)}`,
+      wait: (limitMs, signal) => waitForNode(home, config, limitMs, signal),
+      announce: () => announce(home, config),
+    },
+    options.detach === true,
   );
-
-function stopOnSignal(): AbortController {
-  const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop.abort());
-  return stop;
 }
+
+/** The command that starts a home like this one. */
+export const commandOf = (config: Config): string => config.role ?? 'up';
 
 async function prepare(home: Home, options: UpOptions, progress: Progress): Promise<Config> {
   const first = !home.exists();
   if (!first) {
-    const config = home.read();
+    const config = withChanges(home.read(), options);
+    home.write(config);
     checkPort(config.port, home);
     checkPort(config.kubeletPort, home);
     await ensureCredentials(home, config);
@@ -99,13 +70,8 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
     return config;
   }
   void import('../wire/pki.ts'); // takes 100 ms to load: while the machine's programs are asked
-  let machine = await inspectMachine(systemExec, home.folder);
-  const bad = checksOf(machine).find((check) => check.state === 'bad');
-  if (bad) throw new PintleError('MACHINE_UNFIT', `${bad.name}: ${bad.detail}`, bad.fix ?? 'see ./pintle doctor');
-  machine = await mend(machine, home, options, progress);
+  const decision = await fitMachine(home, options, progress);
   if (options.port !== undefined) checkPort(options.port, home);
-  const decision = decide(machine, options.runtime, privateEngine(home).socket);
-  for (const note of decision.notes) progress.note(note);
   return chooseAlone(async () => {
     const config = await chooseConfig(home, options, decision, systemExec);
     await ensureCredentials(home, config);
@@ -113,6 +79,30 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
     register(home, config);
     return config;
   });
+}
+
+/** What may differ from one start to the next: where others reach a server, its times, and which built-in plugins run. */
+function withChanges(config: Config, options: UpOptions): Config {
+  const { advertise, schedulable, nodeGraceSeconds, evictAfterSeconds, plugins } = options;
+  return {
+    ...config,
+    ...(advertise && { advertise }),
+    ...(schedulable && { schedulable }),
+    ...(nodeGraceSeconds && { nodeGraceSeconds }),
+    ...(evictAfterSeconds !== undefined && { evictAfterSeconds }),
+    ...(plugins && Object.keys(plugins).length > 0 && { plugins: { ...config.plugins, ...plugins } }),
+  };
+}
+
+/** Looks at the machine, mends what --yes allows, and says how a node runs here. Throws where none can. */
+export async function fitMachine(home: Home, options: UpOptions, progress: Progress): Promise<Decision> {
+  let machine = await inspectMachine(systemExec, home.folder);
+  const bad = checksOf(machine).find((check) => check.state === 'bad');
+  if (bad) throw new PintleError('MACHINE_UNFIT', `${bad.name}: ${bad.detail}`, bad.fix ?? 'see ./pintle doctor');
+  machine = await mend(machine, home, options, progress);
+  const decision = decide(machine, options.runtime, privateEngine(home).socket);
+  for (const note of decision.notes) progress.note(note);
+  return decision;
 }
 
 /** With --yes as root on Debian installs what is missing; without, says the exact commands and goes on with less. */
@@ -150,7 +140,7 @@ async function mend(machine: Machine, home: Home, options: UpOptions, progress: 
   return missing.length > 0 || !machine.engine ? inspectMachine(systemExec, home.folder, { kubectl: false }) : machine;
 }
 
-function checkPort(port: number, home: Home): void {
+export function checkPort(port: number, home: Home): void {
   if (portIsFree(port)) return;
   const leftover = (readRunState(home)?.components ?? []).some((one) => isAlive(one.process)); // a killed supervisor's apiserver: taken over
   if (!leftover)
@@ -162,6 +152,7 @@ function checkPort(port: number, home: Home): void {
 }
 
 function checkSame(config: Config, options: UpOptions): void {
+  if (config.role !== options.role) throw otherRole(config);
   const asked: [string, unknown, unknown][] = [
     ['--port', options.port, config.port],
     ['--pod-cidr', options.podCidr, config.podCidr],
@@ -179,32 +170,15 @@ function checkSame(config: Config, options: UpOptions): void {
     );
 }
 
+export const otherRole = (config: Config): PintleError =>
+  new PintleError(
+    'HOME_IN_USE',
+    `this home holds ${config.role === 'agent' ? 'a host that joined a cluster' : config.role === 'server' ? 'the server of several hosts' : 'a cluster of one host'}`,
+    `start it with ./pintle ${commandOf(config)}, or name another folder with --home`,
+  );
+
 function announce(home: Home, config: Config): void {
   process.stdout.write(
-    `The cluster is ready at https://127.0.0.1:${config.port}\n  export KUBECONFIG=${home.kubeconfig}\n  kubectl get nodes\n`,
+    `The cluster is ready at https://127.0.0.1:${config.port}\n  export KUBECONFIG=${home.kubeconfig}\n  kubectl get nodes\n${config.role === 'server' ? `  ./pintle token create --home ${home.folder}   # what another host joins with\n` : ''}`,
   );
-}
-
-async function foreground(home: Home, config: Config, progress: Progress, turn: Disposable): Promise<void> {
-  const { Supervisor } = await import('./supervisor.ts');
-  const stop = stopOnSignal();
-  const log = createLog(() => {}, { now: Date.now });
-  const supervisor = new Supervisor(home, config, log).run(stop.signal);
-  turn[Symbol.dispose](); // the supervisor's own lock holds from here
-  try {
-    await progress.step(`starting ${componentsOf(config).join(', ')}`, () =>
-      Promise.race([supervisor, waitForNode(home, config, readyLimitMs, stop.signal)]),
-    );
-    if (!stop.signal.aborted) {
-      announce(home, config);
-      progress.note('Ctrl-C stops the cluster; containers keep running for the next ./pintle up');
-    }
-  } catch (error) {
-    stop.abort();
-    await supervisor;
-    throw error;
-  }
-  await supervisor;
-  progress.note('stopped; containers keep running');
-  process.exit(0);
 }

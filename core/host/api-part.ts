@@ -8,6 +8,7 @@ import type { AskPlugin } from './hooks/door.ts';
 import { type PluginObject, type PluginSpec, pluginKind, pluginType } from './kind.ts';
 import { isolations } from './manifest.ts';
 import { NodePlugins, nodeWritesOwnEntry } from './node-rights.ts';
+import { podRights } from './pod-rights.ts';
 
 /** The kind Plugin, in the API server, and the hooks of those that run. Who installs must hold every right that the plugin gets. */
 export const hostApiPart = (ask: AskPlugin, known = new KnownHooks(), placed = new NodePlugins()): ApiPart => ({
@@ -17,6 +18,7 @@ export const hostApiPart = (ask: AskPlugin, known = new KnownHooks(), placed = n
     await kinds.add({ kind: pluginKind as never, strategy: pluginStrategy as never });
     admit({ name: 'PluginRights', validate: (request) => holdsRights(request, client) });
     admit(nodeWritesOwnEntry);
+    admit(podRights({ kit, mayDo: (user, resource, verb) => mayDo(client, user, resource, verb) }));
     placed.labelsOf = (name) => reader.get(nodeKind, '', name)?.metadata.labels ?? undefined;
     const apis = new PluginApis({ kinds, kit, ask, log });
     reader.onChange?.(pluginKind, (next, previous) => {

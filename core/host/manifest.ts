@@ -3,6 +3,7 @@ import { PintleError } from '#base';
 import { type CommandFacts, hookVerbs, type JsonSchema, type Panel, type RestKindFacts } from '#sdk';
 import { isNodeWide, type Placement, placements } from './placement.ts';
 import type { MetricFacts } from './plugin-metrics.ts';
+import { podGrant } from './rbac.ts';
 
 export const manifestFile = 'plugin.json';
 /** Of what host and plugin say to each other. */
@@ -109,6 +110,8 @@ const verbs = new Set([
   'deletecollection',
   ...hookVerbs,
 ]);
+/** Of one resource alone. */
+const ownVerbs: Readonly<Record<string, readonly string[]>> = { pods: [podGrant] };
 
 /** Checks everything that later steps rely on. Throws BUNDLE_INVALID with what is wrong. */
 export function parseManifest(text: string): PluginManifest {
@@ -152,7 +155,7 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   if (!isRecord(needs)) return 'needs must map resources to verbs';
   for (const [resource, list] of Object.entries(needs)) {
     if (!/^[a-z0-9]+(\.[a-z0-9.-]+)?$/.test(resource)) return `needs: ${JSON.stringify(resource)} is no resource`;
-    if (!isTexts(list) || list.some((verb) => !verbs.has(verb)))
+    if (!isTexts(list) || list.some((verb) => !verbs.has(verb) && !ownVerbs[resource]?.includes(verb)))
       return `needs: ${resource} has a verb that does not exist`;
   }
   if (!isRecord(provides)) return 'provides must list names';

@@ -22,6 +22,8 @@ export interface BuiltinPlugin {
   readonly name: string;
   readonly enabled: boolean;
   readonly requires?: readonly string[];
+  /** Its node part makes pods of other hosts reachable, and says when it does: until then a node is not Ready. */
+  readonly connectsHosts?: boolean;
   readonly api?: Load<ApiPart>;
   readonly controllers?: Load<ControllersPart>;
   readonly node?: Load<NodePart>;
@@ -53,10 +55,14 @@ function having<K extends 'api' | 'controllers' | 'node'>(
 /** Parts of the API server. Kinds that a part added go with it. */
 export const apiParts = (
   plugins: readonly BuiltinPlugin[],
-  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
+  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook' | 'cluster'> & {
     readonly hooks: AdmissionList;
     /** By path; absent: what parts serve there is not asked for. */
-    readonly pages?: Map<string, () => Response | Promise<Response>>;
+    readonly pages?: {
+      has(path: string): boolean;
+      set(path: string, answer: () => Response | Promise<Response>): unknown;
+      delete(path: string): unknown;
+    };
   },
   seams: Seams,
 ): Part[] =>
@@ -70,6 +76,7 @@ export const apiParts = (
       reader: server.reader,
       schema: server.schema,
       callWebhook: server.callWebhook,
+      cluster: server.cluster,
       kit: server.kit,
       checkMetadata: server.checkMetadata,
       objects: partObjects(seams.client),
@@ -118,7 +125,7 @@ export const controllersParts = (
 /** Parts of a node process. */
 export const nodeParts = (
   plugins: readonly BuiltinPlugin[],
-  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'backends' | 'machine' | 'api'> & {
+  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'backends' | 'underlay' | 'machine' | 'api'> & {
     readonly folderOf: (name: string) => string;
     readonly gateOf: (name: string) => NodePartContext['pods']['gate'];
   },

@@ -3,6 +3,8 @@ import { type HookVerb, isHookVerb } from '#sdk';
 import type { PluginManifest } from './manifest.ts';
 
 export const accountNamespace = 'pintle-plugins';
+/** The verb on pods without which what a plugin makes stays within `baseline`. */
+export const podGrant = 'privileged';
 type Needs = Readonly<Record<string, readonly string[]>>;
 const splitName = (resource: string): { group: string; plural: string } => {
   const dot = resource.indexOf('.');
@@ -43,9 +45,10 @@ const hookWords: Readonly<Record<HookVerb, string>> = {
 };
 /** What verbs on a resource mean, for people. Pure. */
 export function needLines(resource: string, verbs: readonly string[]): string[] {
-  const api = verbs.filter((verb) => !isHookVerb(verb));
+  const api = verbs.filter((verb) => !isHookVerb(verb) && verb !== podGrant);
   const lines = api.length > 0 ? [`${resource}: ${api.join(', ')}`] : [];
-  return [...lines, ...verbs.filter(isHookVerb).map((verb) => `${hookWords[verb]} ${resource}`)];
+  const grants = verbs.includes(podGrant) ? [`makes ${resource} with any privilege, account and secret`] : [];
+  return [...lines, ...grants, ...verbs.filter(isHookVerb).map((verb) => `${hookWords[verb]} ${resource}`)];
 }
 
 const writes = ['create', 'update', 'patch', 'delete', 'deletecollection'];
@@ -72,10 +75,13 @@ const dangerousWrites = [
 /** Needs that let a plugin become somebody else; they want a second confirmation. Pure. */
 export const dangerous = (needs: Needs): string[] =>
   Object.entries(needs).flatMap(([resource, verbs]) => {
-    // What it changes of another's pod, such as its account, is written with that one's rights.
+    // A pod beyond baseline is the node's root; what it changes of another's pod, such as its account, is written with that one's rights.
     const found = verbs.filter(
       (verb) =>
-        resource === 'secrets' || verb === 'mutate' || (dangerousWrites.includes(resource) && writes.includes(verb)),
+        resource === 'secrets' ||
+        verb === 'mutate' ||
+        verb === podGrant ||
+        (dangerousWrites.includes(resource) && writes.includes(verb)),
     );
     return needLines(resource, found);
   });

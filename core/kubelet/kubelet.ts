@@ -16,10 +16,11 @@ import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers, Ru
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
 import { evictOverLimit } from './eviction.ts';
+import { keepFenced } from './fencing.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
 import { NetworkKeeper } from './network-keeper.ts';
-import { NodeAgent } from './node-agent.ts';
+import { type NetworkState, NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import { statusOf } from './pod-memory.ts';
 import { PodWorker } from './pod-worker.ts';
@@ -47,6 +48,8 @@ export interface KubeletOptions {
   readonly podNetwork?: PodNetwork;
   /** Of plugins, for `csi` volumes. */
   readonly volumeDrivers?: PodVolumeDrivers;
+  /** Why pods cannot have a network now, and a word when that changes. Absent: they can whenever the runtime can. */
+  readonly networkState?: NetworkState;
   /** Holds `pods/UID`. */
   readonly stateFolder: string;
   readonly clock: Clock;
@@ -64,6 +67,8 @@ export interface KubeletOptions {
   readonly taints?: readonly Taint[];
   /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
   readonly leaseSeconds?: number;
+  /** How long nobody has been heard of who could decide over this node (milliseconds). Absent: it cannot be cut off. */
+  readonly silentMs?: () => number;
   /** Replaces what the machine has. */
   readonly capacity?: Readonly<Record<string, string>>;
   readonly allocatable?: Readonly<Record<string, string>>;
@@ -236,9 +241,9 @@ class Loop implements Kubelet {
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch, options.labels);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
-    const { events, taints, leaseSeconds } = options;
+    const { events, taints, leaseSeconds, networkState } = options;
     const shared = { client, clock, log, events, runtime, signal: scope.signal };
-    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, facts });
+    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, networkState, facts });
     this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
   }
 
@@ -261,7 +266,7 @@ class Loop implements Kubelet {
     const attached = new Map((await podNetwork?.attached().catch(() => []))?.map(({ uid, ips }) => [uid, ips]));
     await pods.synced;
     if (signal.aborted || !observation) return;
-    observation = await this.#sorted(pods.cache.list(), observation);
+    observation = (await this.#routed?.sorted(pods.cache.list())) ?? observation;
     this.#seen = groupByPod(observation);
     this.#isReady = true;
     for (const pod of pods.cache.list()) this.#ensure(pod, attached.get(pod.metadata.uid ?? ''));
@@ -269,18 +274,13 @@ class Loop implements Kubelet {
     void this.#follow();
     void this.#relist();
     void this.#network.keep();
-    const { exec } = this.options;
-    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
+    const { exec, silentMs, leaseSeconds = 40 } = this.options;
+    const workers = () => [...this.#workers.values()];
+    if (silentMs) void keepFenced({ pods: workers, silentMs, graceMs: leaseSeconds * 1000, clock, log, signal });
+    void evictOverLimit({ pods: workers, exec, clock, log, signal });
   }
   #isReady = false;
 
-  /** Looked at once more when it is known whose runtime each pod is. */
-  async #sorted(pods: readonly Readonly<Pod>[], observation: Observation): Promise<Observation> {
-    if (!this.#routed) return observation;
-    await this.#routed.ready;
-    for (const pod of pods) this.#routed.note(pod);
-    return this.#routed.observe().catch(() => observation);
-  }
   #contextOf(uid: string): WorkerContext {
     return this.#routed ? { ...this.#context, runtime: this.#routed.forPod(uid) } : this.#context;
   }

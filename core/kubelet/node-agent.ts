@@ -11,6 +11,12 @@ const heartbeatMs = 300_000; // an unchanged status is written this often; the l
 const retryMs = 1_000;
 const registerRetryMinMs = 50; // the API server may be starting beside us
 
+export interface NetworkState {
+  /** Undefined: pods can have a network. */
+  notReady(): string | undefined;
+  onChange(handler: () => void): void;
+}
+
 export interface NodeAgentOptions {
   readonly client: Client;
   readonly clock: Clock;
@@ -21,6 +27,7 @@ export interface NodeAgentOptions {
   readonly taints?: readonly Taint[];
   /** How long others may take us for alive without a sign; renewed four times in it. Default 40. */
   readonly leaseSeconds?: number;
+  readonly networkState?: NetworkState;
   readonly facts: Omit<NodeFacts, 'images' | 'notReady'>;
 }
 
@@ -31,6 +38,8 @@ export class NodeAgent {
   onReady: () => void = () => {};
   #writtenMs = Number.NEGATIVE_INFINITY;
   #loops: Promise<void>[] = [];
+  /** The state of the network changed: the status is written now. */
+  #poke = Promise.withResolvers<void>();
   constructor(private readonly options: NodeAgentOptions) {}
 
   /** Registers the node and writes its first status and lease; tries until it succeeds or the signal aborts. */
@@ -50,7 +59,14 @@ export class NodeAgent {
     }
     if (this.node) events.event(this.ref(), 'Normal', 'Starting', 'Starting kubelet.');
     const leaseEveryMs = (this.#leaseSeconds * 1000) / renewalsPerLease;
-    this.#loops = [this.#every(leaseEveryMs, () => this.#lease()), this.#every(lookEveryMs, () => this.#status())];
+    const { networkState } = this.options;
+    networkState?.onChange(() => this.#poke.resolve());
+    const early = networkState && (() => this.#poke.promise);
+    this.#loops = [
+      this.#every(leaseEveryMs, () => this.#lease()),
+      this.#every(lookEveryMs, () => this.#status(), early),
+    ];
+    this.#poke.resolve(); // what changed while the node was registered
   }
 
   get isReady(): boolean {
@@ -69,11 +85,11 @@ export class NodeAgent {
     return this.options.leaseSeconds ?? leaseSecondsDefault;
   }
 
-  async #every(periodMs: number, work: () => Promise<void>): Promise<void> {
+  async #every(periodMs: number, work: () => Promise<void>, early?: () => Promise<void>): Promise<void> {
     const { clock, signal, log } = this.options;
     let waitMs = periodMs;
     while (!signal.aborted) {
-      await clock.sleep(waitMs, signal);
+      await (early ? this.#sleepOr(waitMs, early()) : clock.sleep(waitMs, signal));
       if (signal.aborted) return;
       try {
         await work();
@@ -83,6 +99,13 @@ export class NodeAgent {
         waitMs = retryMs;
       }
     }
+  }
+
+  async #sleepOr(ms: number, early: Promise<void>): Promise<void> {
+    const { clock, signal } = this.options;
+    const stop = new AbortController();
+    await Promise.race([clock.sleep(ms, AbortSignal.any([signal, stop.signal])), early]);
+    stop.abort();
   }
 
   async #ensureNode(): Promise<Node> {
@@ -108,7 +131,9 @@ export class NodeAgent {
 
   async #status(): Promise<void> {
     const { client, clock, runtime, facts, events } = this.options;
-    let notReady: string | undefined;
+    this.#poke = Promise.withResolvers(); // a change from here on is looked at anew
+    const network = this.options.networkState?.notReady();
+    let notReady = network && networkNotReady(network);
     const images = await runtime.images().catch((error) => {
       notReady = `container runtime is down: ${messageOf(error)}`;
       return [];
@@ -158,5 +183,9 @@ export class NodeAgent {
     }
   }
 }
+
+/** Worded as upstream's kubelet does, for those who look for it. */
+const networkNotReady = (why: string): string =>
+  `container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:${why}`;
 
 const readyOf = (status: Node['status']) => status?.conditions?.find(({ type }) => type === 'Ready')?.status;

@@ -2,6 +2,7 @@ import type { Pod } from '#api';
 import { messageOf } from '#base';
 import type { HostPort } from '#net/pod';
 import { ContainerError, type SandboxState } from '#sdk';
+import { bandwidthOf } from './bandwidth.ts';
 import { containerSpecOf } from './container-spec.ts';
 import { ConfigError, envReferences } from './env.ts';
 import { runHandler } from './handlers.ts';
@@ -63,8 +64,8 @@ export class PodStarter {
     if (sandbox.ips) return sandbox.ips;
     if (!podNetwork || !sandbox.netnsPath) return nodeIps;
     const { uid, name, namespace } = pod.metadata;
-    const hostPorts = hostPortsOf(pod);
-    return (await podNetwork.attach({ uid: uid!, netnsPath: sandbox.netnsPath, name, namespace, hostPorts })).ips;
+    const wanted = { hostPorts: hostPortsOf(pod), bandwidth: bandwidthOf(pod) };
+    return (await podNetwork.attach({ uid: uid!, netnsPath: sandbox.netnsPath, name, namespace, ...wanted })).ips;
   }
 
   /** Begins to fetch images while the sandbox is being made. */

@@ -43,9 +43,11 @@ export class RoutedRuntime implements ContainerRuntime {
     this.#classes = options.informers.informer(runtimeClassKind);
   }
 
-  /** Resolves when it is known which classes there are. */
-  get ready(): Promise<void> {
-    return this.#classes.synced;
+  /** Of a start: looks once more when it is known whose runtime each pod is. Undefined: nobody could look. */
+  async sorted(pods: readonly Readonly<Pod>[]): Promise<Observation | undefined> {
+    await this.#classes.synced;
+    for (const pod of pods) this.note(pod);
+    return this.observe().catch(() => undefined);
   }
   note(pod: Readonly<Pod>): void {
     const uid = pod.metadata.uid!;

@@ -45,6 +45,11 @@ export interface ApiPartContext extends PartContext {
   };
   /** What the built-in kinds' strategies are made of. */
   readonly kit: StrategyKit;
+  /** What the cluster was made with. Absent in tests that need none of it. */
+  readonly cluster?: {
+    /** Pod addresses (CIDR), one for each family. */
+    readonly podRanges: readonly string[];
+  };
   /** Conversion and admission by others. Absent where the server cannot reach services. */
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
@@ -69,6 +74,14 @@ export interface NetworkBackends {
   onChange(handler: () => void): Disposable;
 }
 
+/** An address that a link of this host has, with its prefix. */
+export interface HostAddress {
+  readonly link: string;
+  /** `192.0.2.7/24` */
+  readonly cidr: string;
+  readonly mtuBytes: number;
+}
+
 /** `node.ts`, in each node process. */
 export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
@@ -90,6 +103,12 @@ export interface NodePartContext extends PartContext {
     readonly ip: string;
     /** Pod addresses of the cluster (CIDR). */
     readonly podRanges: readonly string[];
+    /** Pod addresses of this host (CIDR), one for each family. With one host those of the cluster. */
+    readonly subnets: readonly string[];
+    /** Of the plugin that connects the hosts: why it does not now, or undefined when it does. New pods wait meanwhile. */
+    report(notReady: string | undefined): void;
+    /** The largest packet (bytes) of pods, those that run included. */
+    setMtu(mtuBytes: number): Promise<void>;
     /** Every address of this host now. */
     ownAddresses(): readonly string[];
     /** For one part, which does not dispose of it. Absent where pods have no addresses of their own. */
@@ -100,6 +119,13 @@ export interface NodePartContext extends PartContext {
     gate(gate: PodGate): Disposable;
   };
   readonly backends: NetworkBackends;
+  /** Where this host stands among the others. Absent where there are none. */
+  readonly underlay?: {
+    /** By which this host was made known to the cluster. */
+    readonly nodeIp: string;
+    /** The addresses of the host now, read from the machine. */
+    links(): Promise<readonly HostAddress[]>;
+  };
   /** The machine, for parts that run programs of others. */
   readonly machine: {
     readonly files: Files;

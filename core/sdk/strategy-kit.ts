@@ -28,6 +28,8 @@ export interface StrategyKit {
   strategy<T extends KubeObject>(difference: Difference<T>): Strategy<T>;
   defaultPodTemplate(template: PodTemplateSpec): void;
   checkPodTemplate(mistakes: FieldError[], template: Readonly<PodTemplateSpec>, path: string): void;
+  /** What a pod of this template asks for beyond the baseline level, in words; empty: nothing. */
+  podViolations(template: Readonly<PodTemplateSpec>): string[];
   checkSelector(mistakes: FieldError[], path: string, selector: Readonly<LabelSelector> | undefined): void;
   checkNotNegative(mistakes: FieldError[], path: string, value: number | undefined): void;
   /** As tables print it: `app=web`, `tier in (a,b)`. */

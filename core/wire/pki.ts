@@ -86,19 +86,31 @@ export function needsRenewal(
 async function issue(
   authority: KeyPair,
   subject: { readonly O?: string[]; readonly CN: string[] },
-  { days, nowMs }: { readonly days: number; readonly nowMs: number },
+  life: { readonly days: number; readonly nowMs: number },
   usage: x509.ExtendedKeyUsage,
   extensions: readonly x509.Extension[],
 ): Promise<KeyPair> {
-  const issuer = new x509.X509Certificate(authority.cert);
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const cert = await certify(authority, keys.publicKey, subject, life, usage, extensions);
+  return { cert, key: await keyPem(keys.privateKey) };
+}
+
+async function certify(
+  authority: KeyPair,
+  publicKey: x509.PublicKeyType,
+  subject: { readonly O?: string[]; readonly CN: string[] },
+  { days, nowMs }: { readonly days: number; readonly nowMs: number },
+  usage: x509.ExtendedKeyUsage,
+  extensions: readonly x509.Extension[],
+): Promise<string> {
+  const issuer = new x509.X509Certificate(authority.cert);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: nameOf(subject),
     issuer: issuer.subjectName,
     ...validity(nowMs, days),
     signingAlgorithm: algorithm,
-    publicKey: keys.publicKey,
+    publicKey,
     signingKey: await importKey(authority.key),
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
@@ -108,7 +120,7 @@ async function issue(
       ...extensions,
     ],
   });
-  return { cert: pem(certificate), key: await keyPem(keys.privateKey) };
+  return pem(certificate);
 }
 
 const validity = (nowMs: number, days: number) => ({
@@ -157,4 +169,20 @@ export async function requestCertificate(
   const keys = (await crypto.subtle.generateKey(chosen, true, ['sign', 'verify'])) as CryptoKeyPair;
   const request = await x509.Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: chosen });
   return { key: await keyPem(keys.privateKey), requestDer: new Uint8Array(request.rawData) };
+}
+
+/** Signs what a node asked for with its own key, for TLS servers named as we say. Throws when the request is not its sender's. */
+export async function signServing(
+  authority: KeyPair,
+  requestDer: Uint8Array,
+  { commonName, dnsNames, days, nowMs }: Omit<ServingRequest, 'ipAddresses'>,
+): Promise<string> {
+  const request = new x509.Pkcs10CertificateRequest(requestDer as Uint8Array<ArrayBuffer>);
+  if (!(await request.verify())) throw new Error('the request for a certificate is not signed by its own key');
+  const names = dnsNames.map((value) => ({ type: 'dns' as const, value }));
+  const subject = { CN: [commonName] };
+  const alternative = new x509.SubjectAlternativeNameExtension(names);
+  return certify(authority, request.publicKey, subject, { days, nowMs }, x509.ExtendedKeyUsage.serverAuth, [
+    alternative,
+  ]);
 }

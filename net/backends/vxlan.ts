@@ -1,6 +1,7 @@
 import type { Exec } from '#base';
 import type { Lease, LocalHost, NetworkBackend, Prepared, SyncOptions, SyncReport } from '../backend.ts';
 import { readDevice, removeDevice, settleDevice } from '../link/device.ts';
+import { linkLocalOfMac } from '../link/names.ts';
 import { type Neighbour, NeighbourTable } from '../link/neighbours.ts';
 import { RouteTable, type WantedRoute } from '../link/routes.ts';
 import { ChangeBook } from './changes.ts';
@@ -162,7 +163,7 @@ class VxlanBackend implements NetworkBackend {
     const sources = hostAddresses(this.#prepared().subnets);
     const byNode = new Map(peers.map((peer) => [peer.lease.node, peer]));
     return peers.map(({ lease }) => {
-      const hops = hostAddresses(byNode.get(lease.relayVia ?? lease.node)!.lease.subnets);
+      const hops = hopsOf(byNode.get(lease.relayVia ?? lease.node)!);
       const routes = lease.subnets.map(canonical).map((destination): WantedRoute => {
         const source = sameFamily(sources, destination);
         const via = sameFamily(hops, destination) ?? hops[0]!;
@@ -178,10 +179,18 @@ class VxlanBackend implements NetworkBackend {
   }
 }
 
-const neighbourOf = ({ lease, data }: Peer<VxlanData>): Neighbour => ({
-  mac: data.mac,
-  ips: hostAddresses(lease.subnets),
-  endpoint: lease.endpoint,
+const neighbourOf = (peer: Peer<VxlanData>): Neighbour => ({
+  mac: peer.data.mac,
+  ips: hopsOf(peer),
+  endpoint: peer.lease.endpoint,
 });
+/**
+ * Next hops by family. For IPv6 it is link-local: the kernel refuses a global one, onlink or not, to which a route leads over
+ * another device, as it does while a cluster moves from one backend to another.
+ */
+const hopsOf = ({ lease, data }: Peer<VxlanData>): string[] => [
+  ...hostAddresses(lease.subnets).filter((ip) => !ip.includes(':')),
+  linkLocalOfMac(data.mac),
+];
 const podMtuBytes = ({ underlayMtuBytes, endpoint }: LocalHost): number =>
   underlayMtuBytes - overheadBytes - (endpoint.includes(':') ? ipv6ExtraBytes : 0);

@@ -47,22 +47,30 @@ const neighbours =
   'icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept';
 
 /** From a pod: also to this host. To a pod: what this host sends itself never comes by (probes). */
-function standingChain(direction: Direction): string[] {
+function standingChain(direction: Direction, podLinks: readonly string[]): string[] {
   const side = direction === 'in' ? 'daddr' : 'saddr';
+  const links = podLinks.map((link) => `"${link}"`).join(', ');
   return [
     `chain decide_${direction} {`,
     'ct state established,related accept',
     ...(direction === 'out' ? ['iifname "lo" accept'] : []), // this host to itself, by its address among the pods
     neighbours,
-    ...families.flatMap((family) => [
-      `${header(family)} saddr . ${header(family)} daddr @${standingNames.self(family)} accept`,
-      `${header(family)} ${side} @local${family} ${header(family)} ${side} != @${standingNames.known(family)} drop`,
-      `${header(family)} ${side} vmap @${standingNames.guarded(direction, family)}`,
-      ...(direction === 'in' ? [`${header(family)} daddr @${standingNames.flooded(family)} drop`] : []),
-    ]),
+    ...families.flatMap((family) => {
+      const ip = header(family);
+      return [
+        ...(direction === 'out' && links
+          ? [`iifname { ${links} } ${ip} saddr != @${standingNames.known(family)} drop`]
+          : []),
+        `${ip} saddr . ${ip} daddr @${standingNames.self(family)} accept`,
+        `${ip} ${side} @local${family} ${ip} ${side} != @${standingNames.known(family)} drop`,
+        `${ip} ${side} vmap @${standingNames.guarded(direction, family)}`,
+        ...(direction === 'in' ? [`${ip} daddr @${standingNames.flooded(family)} drop`] : []),
+      ];
+    }),
     '}',
   ];
 }
+
 /** Replaces the whole table in one transaction: packets see the old rules or the new ones, never none. */
 export function replaceText(shape: FilterShape, change: FilterChange): string {
   const { tableName } = shape;
@@ -89,7 +97,7 @@ export function replaceText(shape: FilterShape, change: FilterChange): string {
     `delete table inet ${tableName}`,
     `table inet ${tableName} {`,
     ...sets,
-    ...directions.flatMap(standingChain),
+    ...directions.flatMap((direction) => standingChain(direction, shape.podLinks ?? [])),
     ...hooks.flatMap(([name, hook, direction], index) => [
       `chain ${name} {`,
       // An accept ends a base chain alone: what leaves one pod for another is asked on both sides.

@@ -10,6 +10,8 @@ export interface CniNetworkOptions {
   /** Such as /opt/cni/bin and /usr/lib/cni. */
   readonly binFolders: readonly string[];
   readonly stateFolder: string;
+  /** This host's pod addresses (CIDR), for plugins that declare the capability `ipRanges`. */
+  readonly subnets?: readonly string[];
   /** Runs in the host's network namespace. */
   readonly exec: Exec;
 }
@@ -40,9 +42,11 @@ class CniNetwork implements PodNetwork {
     mkdirSync(this.#folder, { recursive: true });
   }
 
-  /** Only checks that a configuration is there: the host side is the plugins' own work. */
+  /** The host side is the plugins' own work: they are asked whether they can, and told what may go. */
   async prepare(): Promise<void> {
-    loadCniList(this.#options.configFolder);
+    const chain = this.#chain(loadCniList(this.#options.configFolder));
+    await chain.status();
+    await chain.collect(this.#all().map(({ call }) => call));
   }
 
   async attach(pod: PodToAttach): Promise<PodAttachment> {
@@ -55,7 +59,7 @@ class CniNetwork implements PodNetwork {
     }
     const list = loadCniList(this.#options.configFolder);
     const netnsInode = inodeOf(pod.netnsPath);
-    const call = callOf(pod, netnsInode);
+    const call = callOf(pod, netnsInode, this.#options.subnets ?? []);
     this.#write({ uid: pod.uid, list, call, netnsInode });
     const lo = await this.#options.exec.run(['ip', 'link', 'set', 'dev', 'lo', 'up'], { netns: pod.netnsPath });
     if (lo.code !== 0) throw new Error(`cannot bring the loopback of pod ${pod.uid} up: ${lo.stderr.trim()}`);
@@ -118,7 +122,7 @@ class CniNetwork implements PodNetwork {
 const inodeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
 
 /** The id differs for each sandbox of a pod: plugins name their rules by it, and may still hold those of a dead one. */
-function callOf(pod: PodToAttach, netnsInode: number): CniCall {
+function callOf(pod: PodToAttach, netnsInode: number, subnets: readonly string[]): CniCall {
   const { ingressBps, egressBps } = pod.bandwidth ?? {};
   return {
     containerId: `${pod.uid}-${netnsInode}`,
@@ -131,6 +135,7 @@ function callOf(pod: PodToAttach, netnsInode: number): CniCall {
       K8S_POD_UID: pod.uid,
     },
     runtimeConfig: {
+      ...(subnets.length > 0 ? { ipRanges: subnets.map((subnet) => [{ subnet }]) } : {}),
       ...(pod.hostPorts?.length
         ? {
             portMappings: pod.hostPorts.map((port) => ({
@@ -154,8 +159,14 @@ function callOf(pod: PodToAttach, netnsInode: number): CniCall {
 }
 const burstBits = 2 ** 31 - 1; // what Kubernetes' engines pass: the largest that tbf takes
 
-function attachmentOf(result: CniResult): PodAttachment {
-  const ips = (result.ips ?? []).map((each) => each.address.split('/')[0]!);
-  const gateway = result.ips?.find((each) => each.gateway)?.gateway;
-  return { ips, ...(gateway ? { gateway } : {}) };
+/** Addresses inside the pod alone: results also tell of the host's ends. */
+export function attachmentOf(result: CniResult): PodAttachment {
+  const { interfaces = [], ip4, ip6 } = result;
+  const inside = (result.ips ?? []).filter(
+    ({ interface: index }) => index === undefined || interfaces[index]?.sandbox || !interfaces[index],
+  );
+  const former = [ip4, ip6].flatMap((one) => (one ? [{ address: one.ip, gateway: one.gateway }] : []));
+  const all = inside.length > 0 ? inside : former;
+  const gateway = all.find((each) => each.gateway)?.gateway;
+  return { ips: all.map((each) => each.address.split('/')[0]!), ...(gateway ? { gateway } : {}) };
 }

@@ -1,3 +1,4 @@
+import { onOneHost } from '../../core/cmd/catalog.ts';
 import { worldWith } from '../../core/testing/author/harness.ts';
 import { catalog } from './catalog.ts';
 
@@ -7,4 +8,4 @@ export type {
 } from '../../core/testing/author/author-world.ts';
 
 /** `pintle/sdk/testing`: custom resources and the workload kinds, on virtual time. */
-export const world = worldWith(catalog.filter(({ name }) => ['crd', 'apps'].includes(name)));
+export const world = worldWith(onOneHost(catalog).filter(({ name }) => ['crd', 'apps'].includes(name)));

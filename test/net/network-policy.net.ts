@@ -47,6 +47,7 @@ const netnsOf = (pod: string) => pathOf(remote.includes(pod) ? 'o' : pod.replace
 const settleMs = 400; // a packet that got nowhere within this time after all others had arrived was dropped
 const virtual = '10.242.0.10';
 const ports = [80, 81] as const;
+const localRanges = ['10.241.0.0/24', 'fd41::/64'];
 
 let folder: string;
 let filter: PacketFilter;
@@ -57,15 +58,21 @@ const servers = new Map<string, NetnsSocket>();
 const network = () =>
   createBridgeNetwork({
     bridge: 'ptnp0',
-    subnets: ['10.241.0.0/24'],
-    podRanges: ['10.241.0.0/16'],
+    subnets: ['10.241.0.0/24', 'fd41::/64'],
+    podRanges: ['10.241.0.0/16', 'fd41::/48'],
     serviceRanges: ['10.242.0.0/16'],
     stateFolder: folder,
     exec,
   });
 const proxy = createNftablesProxy({ tableName: `svc_${id}`, exec: systemExec, netns: pathOf('h'), log });
 const makeFilter = () =>
-  createNftablesFilter({ tableName: `pol_${id}`, localRanges: () => ['10.241.0.0/24'], netns: pathOf('h'), log });
+  createNftablesFilter({
+    tableName: `pol_${id}`,
+    localRanges: () => localRanges,
+    podLinks: ['ptnp0'],
+    netns: pathOf('h'),
+    log,
+  });
 
 const factsOf = (pod: string, change: Partial<PodFacts> = {}): PodFacts => ({
   key: pod,
@@ -87,7 +94,7 @@ function newState(): PolicyState {
 }
 async function settle(): Promise<void> {
   await filter.apply(state);
-  table = new WalkedFilter({ localRanges: () => ['10.241.0.0/24'] }, { contains });
+  table = new WalkedFilter({ localRanges: () => localRanges }, { contains });
   table.change(state.whole());
 }
 
@@ -119,9 +126,15 @@ async function start(): Promise<void> {
   for (const name of ['h', 'o']) await must('ip', '-n', nameOf(name), 'link', 'set', 'dev', 'up0', 'up');
   await must('ip', '-n', nameOf('o'), 'link', 'set', 'dev', 'lo', 'up');
   for (const [index, pod] of remote.entries()) {
-    ips.set(pod, [`10.241.1.${index + 2}`]);
-    await must('ip', '-n', nameOf('o'), 'address', 'add', `10.241.1.${index + 2}/32`, 'dev', 'lo');
+    const own = [`10.241.1.${index + 2}`, `fd41:0:0:1::${index + 2}`];
+    ips.set(pod, own);
+    await must('ip', '-n', nameOf('o'), 'address', 'add', `${own[0]}/32`, 'dev', 'lo');
+    await must('ip', '-n', nameOf('o'), 'address', 'add', `${own[1]}/128`, 'dev', 'lo', 'nodad');
   }
+  await must('ip', '-n', nameOf('h'), 'address', 'add', 'fd40::1/64', 'dev', 'up0', 'nodad');
+  await must('ip', '-n', nameOf('o'), 'address', 'add', 'fd40::2/64', 'dev', 'up0', 'nodad');
+  await must('ip', '-n', nameOf('h'), 'route', 'add', 'fd41:0:0:1::/64', 'via', 'fd40::2');
+  await must('ip', '-n', nameOf('o'), 'route', 'add', 'fd41::/64', 'via', 'fd40::1');
   await must('ip', '-n', nameOf('h'), 'route', 'add', '10.241.1.0/24', 'via', '192.0.2.2');
   await must('ip', '-n', nameOf('o'), 'route', 'add', '10.241.0.0/24', 'via', '192.0.2.1');
   for (const pod of everybody)
@@ -221,6 +234,11 @@ async function compare(): Promise<number> {
 const one = async (from: string, ip: string, port: number, wanted: boolean) =>
   (await arrived([{ from, to: '', ip, port, kind: 'tcp' }], [wanted]))[0];
 
+/** Says whether port 91 of the first argument opens within a second, asked from the second. */
+const dialCode = `const [host, localAddress] = process.argv.slice(-2);
+  const end = (text) => { console.log(text); process.exit(); };
+  require('node:net').connect({ host, port: 91, localAddress: localAddress || undefined }).once('connect', () => end('open')).once('error', () => end('none'));
+  setTimeout(() => end('none'), 1000);`;
 const only = (pod: string) => ({ matchLabels: { pod } });
 const ns = (name: string) => ({ matchLabels: { ns: name } });
 const deny = (...policyTypes: string[]): Spec => ({ podSelector: {}, policyTypes });
@@ -359,6 +377,38 @@ describe.skipIf(!able)('network policies', () => {
     state.setPod('z/c', factsOf('z/c'));
     await settle();
     expect(await one('z/c', ips.get('y/a')![0]!, 80, true)).toBe(true);
+  });
+
+  test('a link-local or invented address is no way round', async () => {
+    const linkLocal = async (netns: string, device: string) => {
+      const shown = await systemExec.run(['ip', '-o', '-6', 'address', 'show', 'dev', device, 'scope', 'link'], {
+        netns,
+      });
+      return /inet6 (fe80\S+)\//.exec(shown.stdout)?.[1];
+    };
+    const bridge = await until(() => linkLocal(pathOf('h'), 'ptnp0'));
+    const neighbour = await until(() => linkLocal(netnsOf('y/a'), 'eth0'));
+    using _host = NetnsSocket.listen(pathOf('h'), 'tcp', '::', 91);
+    using _pod = NetnsSocket.listen(netnsOf('y/a'), 'tcp', '::', 91);
+    await must('ip', '-n', nameOf('xa'), 'address', 'add', '10.77.0.9/32', 'dev', 'eth0');
+    await must('ip', '-n', nameOf('h'), 'route', 'add', '10.77.0.9/32', 'dev', 'ptnp0');
+    const dial = async (ip: string, from = '') =>
+      (
+        await systemExec.run([process.execPath, '-e', dialCode, '--', ip, from], { netns: netnsOf('x/a') })
+      ).stdout.trim();
+    const ways: (readonly [string, string?])[] = [
+      [`${bridge}%eth0`],
+      [`${neighbour}%eth0`],
+      ['10.241.0.1', '10.77.0.9'],
+    ];
+    // Ways they are: without the filter each opens, as soon as the addresses have been probed for doubles.
+    await filter.purge();
+    for (const way of ways) await until(async () => (await dial(...way)) === 'open');
+    state.setPolicy('x/p', 'x', deny('Ingress', 'Egress'));
+    await settle();
+    expect(await Promise.all(ways.map((way) => dial(...way)))).toEqual(['none', 'none', 'none']);
+    state.setPolicy('x/p', 'x', undefined);
+    await settle();
   });
 
   test('bridged packets meet the rules here, and a purge leaves no table', async () => {

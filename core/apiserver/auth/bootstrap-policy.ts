@@ -1,4 +1,6 @@
 import type { ClusterRole, ClusterRoleBinding, KubeObject, PolicyRule, RoleBinding } from '#api';
+import { enrollmentPaths } from '../enrollment/paths.ts';
+import { nodesGroup } from './attributes.ts';
 
 export type PolicyObject = KubeObject & {
   rules?: PolicyRule[];
@@ -81,7 +83,7 @@ export function bootstrapPolicy(): PolicyObject[] {
       })),
     },
   ];
-  return [...items, ...ours, ...discovery].map((item) => ({
+  return [...items, ...ours, ...discovery, ...enrollment()].map((item) => ({
     ...item,
     apiVersion: 'rbac.authorization.k8s.io/v1',
     metadata: {
@@ -90,4 +92,36 @@ export function bootstrapPolicy(): PolicyObject[] {
       labels: { ...marks.labels, ...item.metadata.labels },
     },
   }));
+}
+
+/** Hosts that join prove themselves in the body; what a joined one is told is for nodes alone. */
+function enrollment(): PolicyObject[] {
+  const { authority, join, tokens, settings, certificate, tunnel } = enrollmentPaths;
+  const granted = (name: string, rules: PolicyRule[], groups: readonly string[]): PolicyObject[] => [
+    { kind: 'ClusterRole', metadata: { name }, rules },
+    {
+      kind: 'ClusterRoleBinding',
+      metadata: { name },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+      subjects: groups.map((group) => ({ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: group })),
+    },
+  ];
+  return [
+    ...granted(
+      'system:pintle:joining',
+      [
+        { nonResourceURLs: [authority], verbs: ['get'] },
+        { nonResourceURLs: [join, tokens], verbs: ['post'] },
+      ],
+      ['system:authenticated', 'system:unauthenticated'],
+    ),
+    ...granted(
+      'system:pintle:joined',
+      [
+        { nonResourceURLs: [settings, tunnel], verbs: ['get'] },
+        { nonResourceURLs: [certificate], verbs: ['post'] },
+      ],
+      [nodesGroup],
+    ),
+  ];
 }

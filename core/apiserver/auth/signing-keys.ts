@@ -29,8 +29,9 @@ export async function signingKeysOf(pem: string): Promise<SigningKeys> {
   return { kid, privateKey, jwks: { keys: [{ kty: kty!, crv, x, y, kid, alg: algorithm, use: 'sig' }] } };
 }
 
-export const signToken = (keys: SigningKeys, claims: jose.JWTPayload): Promise<string> =>
-  new jose.SignJWT(claims).setProtectedHeader({ alg: algorithm, kid: keys.kid, typ: 'JWT' }).sign(keys.privateKey);
+/** `typ` tells kinds of tokens apart where their claims could be chosen by whoever asks for one. */
+export const signToken = (keys: SigningKeys, claims: jose.JWTPayload, typ = 'JWT'): Promise<string> =>
+  new jose.SignJWT(claims).setProtectedHeader({ alg: algorithm, kid: keys.kid, typ }).sign(keys.privateKey);
 
 /** Only this algorithm is accepted: never what the token's own header asks for. */
 export const verifyOptions = { algorithms: [algorithm] };

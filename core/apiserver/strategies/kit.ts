@@ -1,4 +1,6 @@
+import type { Pod } from '#api';
 import type { StrategyKit } from '#sdk';
+import { violations, violationText } from '../hooks/pod-security/pod-security.ts';
 import { defaultPodSpec } from './pod/defaults.ts';
 import { checkSelector } from './pod/placement.ts';
 import { checkPodTemplate } from './pod/validate.ts';
@@ -11,6 +13,8 @@ export const strategyKit: StrategyKit = {
   strategy: plainStrategy,
   defaultPodTemplate: ({ spec }) => spec && defaultPodSpec(spec),
   checkPodTemplate,
+  podViolations: (template) =>
+    violations({ metadata: {}, ...template } as Readonly<Pod>, { level: 'baseline' }).map(violationText),
   checkSelector,
   checkNotNegative,
   selectorText,

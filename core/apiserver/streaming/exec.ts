@@ -74,6 +74,7 @@ async function relayTo(
       protocols: offered,
       headers: { authorization: `Bearer ${target.token}` },
       ca: options.kubeletCa,
+      serverName: target.node,
       clock: context.clock,
       signal: request.signal,
     });
@@ -105,6 +106,7 @@ async function explain(
     },
     signal: request.signal,
     ca: options.kubeletCa,
+    serverName: target.node,
     who: `node "${target.node}"`,
   });
   const said = (await answer.text()).slice(0, 4096);

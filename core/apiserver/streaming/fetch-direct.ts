@@ -11,6 +11,8 @@ export async function fetchDirect(
     readonly signal: AbortSignal;
     /** PEM of the only authority that is trusted. Absent: any certificate will do, as upstream takes those of pods and services. */
     readonly ca?: string;
+    /** What its certificate must name. Default: the host of the address. */
+    readonly serverName?: string;
     /** What is said when nobody answers: `node "a"`, `pod "b"`. */
     readonly who: string;
   },
@@ -24,9 +26,13 @@ export async function fetchDirect(
       redirect: 'manual',
       decompress: false,
       proxy: false as unknown as string, // the only value that overrides HTTP_PROXY; the types do not know it
-      tls: init.ca === undefined ? { rejectUnauthorized: false } : { ca: init.ca },
+      tls: tlsOf(init),
     });
   } catch (error) {
     throw errors.unavailable(`error trying to reach ${init.who}: ${messageOf(error)}`);
   }
 }
+
+/** `serverName` is what Bun compares the certificate with; its types know the name of Node's option only. */
+export const tlsOf = ({ ca, serverName }: { readonly ca?: string; readonly serverName?: string }): object =>
+  ca === undefined ? { rejectUnauthorized: false } : { ca, ...(serverName && { serverName }) };

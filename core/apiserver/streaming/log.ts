@@ -33,6 +33,7 @@ export const logHandler =
         headers: { authorization: `Bearer ${target.token}` },
         signal: stop.signal,
         ca: options.kubeletCa,
+        serverName: target.node,
         who: `node "${node}"`,
       },
     );

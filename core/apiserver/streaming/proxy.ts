@@ -14,6 +14,7 @@ interface ProxyTarget {
   /** Of a kubelet: its credentials are ours, so what is asked there is listed, not free. */
   readonly token?: string;
   readonly ca?: string;
+  readonly serverName?: string;
 }
 const kubeletFigures: ReadonlySet<string> = new Set(['/healthz', '/stats/summary', '/metrics', '/metrics/resource']);
 /** Of the kubelet's endpoint; the others would make reading nodes/proxy as strong as exec. Undefined: not to be had. */
@@ -50,6 +51,7 @@ export const proxyHandler =
       body: request.body,
       signal: request.signal,
       ca: target.ca,
+      serverName: target.serverName,
       who: target.who,
     });
     return proxied(answer, target.origin, prefix);
@@ -95,7 +97,7 @@ async function proxyTarget(
       'through nodes/proxy the kubelet answers GET of /healthz, /metrics, /metrics/resource, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
     );
   const target = await kubeletTarget(reader, name, claim, options);
-  return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa };
+  return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa, serverName: name };
 }
 
 /** False: the backend did not accept it. */

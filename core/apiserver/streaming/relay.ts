@@ -1,5 +1,6 @@
 import { type Clock, type Log, messageOf } from '#base';
 import type { StreamSession, StreamSocket } from '../contract.ts';
+import { tlsOf } from './fetch-direct.ts';
 
 /** A client's socket; ServerWebSocket can also stop reading. Without it a client that outruns the backend is cut. */
 type Pausable = StreamSocket & { pause?(): void; resume?(): void };
@@ -23,6 +24,7 @@ export async function connectBackend(
     readonly protocols: readonly string[];
     readonly headers: Readonly<Record<string, string>>;
     readonly ca?: string;
+    readonly serverName?: string;
     readonly clock: Clock;
     readonly signal: AbortSignal;
   },
@@ -31,7 +33,7 @@ export async function connectBackend(
     protocols: options.protocols.map(toHop),
     headers: { ...options.headers },
     perMessageDeflate: false,
-    tls: options.ca === undefined ? { rejectUnauthorized: false } : { ca: options.ca },
+    tls: tlsOf(options),
   });
   socket.binaryType = 'nodebuffer';
   const early: (string | Uint8Array)[] = [];

@@ -21,6 +21,7 @@ import { startParts } from '../../host/builtin.ts';
 import { advisersOf } from '../../host/hooks/advisers.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
+import type { BuiltinPlugin } from '../../host/parts.ts';
 import { apiParts, controllersParts } from '../../host/parts.ts';
 import { PluginMetrics } from '../../host/plugin-metrics.ts';
 import { accountNamespace } from '../../host/rbac.ts';
@@ -33,7 +34,7 @@ import { createMemoryStore } from '../../store/memory.ts';
 import type { Store } from '../../store/store.ts';
 import { memoryFiles, newDisk } from '../../testing/files.ts';
 import { createAuthority, issueServing } from '../../wire/pki.ts';
-import type { Catalog } from '../catalog.ts';
+import { type Catalog, onOneHost } from '../catalog.ts';
 
 export interface DevCluster {
   /** The API is served before these are up: controllers, scheduler, node. */
@@ -69,7 +70,7 @@ export async function devCluster(scope: Scope, catalog: Catalog, port: number | 
   const clientOf = (name: string): Client =>
     createClient({ fetch, baseUrl: 'http://localhost', token: `${token}${name}`, userAgent: name });
   const client = clientOf('');
-  const plugins = catalog.filter(({ name }) => wanted.includes(name));
+  const plugins = onOneHost(catalog).filter(({ name }) => wanted.includes(name));
   const ask = board.ask.bind(board) as Parameters<typeof hostApiPart>[0];
   const own = { name: 'plugin-host', enabled: true, api: async () => ({ default: hostApiPart(ask) }) };
   const { kinds, reader } = server;
@@ -151,7 +152,7 @@ function userOf(given: string, token: string) {
 async function startComponents(
   scope: Scope,
   clientOf: (name: string) => Client,
-  plugins: Catalog,
+  plugins: readonly BuiltinPlugin[],
   board: HookBoard,
   seams: { readonly clock: typeof systemClock; readonly random: typeof systemRandom; readonly log: Log },
 ): Promise<void> {

@@ -2,9 +2,10 @@ import { PintleError, systemExec } from '#base';
 import { cutCommands } from '../../../net/underlay/cuts.ts';
 import { lay, unplug } from '../../../net/underlay/device.ts';
 import type { UnderlayHost } from '../../../net/underlay/plan.ts';
+import { waitUntil } from '../processes.ts';
 import { applyDelays } from './delay.ts';
 import { startEngine } from './engines.ts';
-import { pintleInside } from './inside.ts';
+import { askLab, pintleInside } from './inside.ts';
 import { powerOff } from './power.ts';
 import type { Lab } from './record.ts';
 
@@ -57,8 +58,30 @@ export async function startAgent(lab: Lab, host: UnderlayHost): Promise<void> {
 
 /** A host that was killed, from its disk; or one that never started. */
 export async function startHost(lab: Lab, host: UnderlayHost): Promise<void> {
+  const startedMs = Date.now();
   startEngine(lab, host);
-  await (host === lab.first ? startServer(lab) : startAgent(lab, host));
+  await (host.name === lab.first.name ? startServer(lab) : startAgent(lab, host));
+  await heardOf(lab, host, startedMs);
+}
+
+const heardLimitMs = 60_000;
+/** A node stays Ready for some seconds after its host was killed: it is back once it renewed its lease. */
+async function heardOf(lab: Lab, host: UnderlayHost, sinceMs: number): Promise<void> {
+  const heard = await waitUntil(
+    async () => {
+      const answer = await askLab(lab, `/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/${host.name}`);
+      const lease = answer?.ok ? ((await answer.json()) as { spec?: { renewTime?: string } }) : undefined;
+      return Date.parse(lease?.spec?.renewTime ?? '') >= sinceMs;
+    },
+    heardLimitMs,
+    50,
+  );
+  if (!heard)
+    throw new PintleError(
+      'NOT_READY',
+      `node ${host.name} was not heard of within ${heardLimitMs / 1000} s`,
+      `see ./pintle logs --home ${lab.hostHome(host).folder}`,
+    );
 }
 
 /** As by a power cut: every process and container ends, the cable is dead, the disk stays. */

@@ -3,7 +3,7 @@ import { PintleError } from '#base';
 import { blockOf } from '../../../net/underlay/block.ts';
 import type { Cut } from '../../../net/underlay/cuts.ts';
 import { planUnderlay, type Underlay, type UnderlayHost, type UnderlayKind } from '../../../net/underlay/plan.ts';
-import { Home, openHome } from '../home.ts';
+import { Home, labRecordName, openHome } from '../home.ts';
 
 export interface Delay {
   readonly host: string;
@@ -27,7 +27,6 @@ export interface LabRecord {
   readonly cuts: readonly Cut[];
   readonly delays: readonly Delay[];
 }
-const recordName = 'lab.json';
 const mtuBytes = 1500;
 
 /** A lab's folder: lab.json, kubeconfig, run/, logs/, and a home for each host below hosts/. */
@@ -55,7 +54,7 @@ export class Lab {
   }
   save(change: Partial<LabRecord>): Lab {
     const record = { ...this.record, ...change };
-    this.home.writeFile(recordName, `${JSON.stringify(record, undefined, 2)}\n`);
+    this.home.writeFile(labRecordName, `${JSON.stringify(record, undefined, 2)}\n`);
     return new Lab(this.home, record);
   }
 
@@ -78,11 +77,11 @@ export class Lab {
   }
 }
 
-export const isLab = (home: Home): boolean => existsSync(home.path(recordName));
+export const isLab = (home: Home): boolean => existsSync(home.path(labRecordName));
 
 /** The lab in this folder. Throws NO_LAB or LAB_DAMAGED. */
 export function readLab(home: Home): Lab {
-  const text = home.readFile(recordName);
+  const text = home.readFile(labRecordName);
   if (text === undefined)
     throw new PintleError(
       'NO_LAB',
@@ -93,7 +92,7 @@ export function readLab(home: Home): Lab {
   if (record) return new Lab(home, record);
   throw new PintleError(
     'LAB_DAMAGED',
-    `${home.path(recordName)} is no record that this version can read`,
+    `${home.path(labRecordName)} is no record that this version can read`,
     'remove the namespaces that `ip netns` shows as pl… and the folder by hand',
   );
 }

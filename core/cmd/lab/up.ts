@@ -43,7 +43,7 @@ export async function labUp(options: LabUpOptions): Promise<void> {
   const folderIsNew = !existsSync(home.folder);
   if (isNew) refuseOther(home);
   else checkSame(readLab(home), options);
-  claimFolder(home);
+  if (isNew) claimFolder(home);
   using _turn = await takeTurn(home, progress);
   let lab: Lab | undefined;
   try {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { Secret } from '#api';
 import { podKind, secretKind } from '#api';
 import { systemClock, systemRandom } from '#base';
@@ -22,12 +23,14 @@ import { KeyFolder } from '../../apiserver/sealing/root-keys.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
+import type { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
-import type { Config, Home } from '../home.ts';
+import { type Config, evictAfterSecondsOf, type Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { openDesk } from './enrollment.ts';
 import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
@@ -58,6 +61,8 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   const ofPlugins: NodeAccounts = (...account) => door.placed.isAccountOn(...account);
   const ofPods = createNodeUses((name) => reader().indexed(podKind, name));
   const nodeUses = alsoAccounts(ofPods, ofPlugins);
+  const desk = openDesk(context, { keys, reader, token: itself.token, server: () => holder.server! });
+  for (const [path, answer] of Object.entries(desk.paths)) door.pages.set(path, answer);
   const server = await createApiServer({
     store,
     clock: systemClock,
@@ -70,7 +75,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
         secret: (namespace, name) => reader().get(secretKind, namespace, name) as Secret | undefined,
         clock: systemClock,
       }),
-      others: door.userOf,
+      others: async (token) => (await desk.userOf(token)) ?? door.userOf(token),
     }),
     authorizer: createAuthorizer({ nodeUses }),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
@@ -80,7 +85,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     openApi,
     heavy: process.env['PINTLE_HEAVY'] === 'loop' ? undefined : scope.use(new HeavyPool(log)), // the bench compares
     strategies: strategies as readonly AnyStrategy[],
-    streams: streamsOf(home, config, keys),
+    streams: streamsOf(home, config, keys, desk.tunnels),
     serviceRange: config.serviceCidr,
     ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
     nodePorts: rangeOf(config.nodePorts),
@@ -88,6 +93,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
+    tolerationSeconds: evictAfterSecondsOf(config),
     extraPaths: door.pages,
   });
   holder.server = scope.use(server);
@@ -116,7 +122,7 @@ const rangeOf = (text: string): [from: number, to: number] => {
 };
 
 const advertised = (config: Config) => ({
-  ip: config.nodeIp,
+  ip: config.advertise?.find((one) => isIP(one) !== 0) ?? config.nodeIp,
   port: config.port,
   ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
 });
@@ -131,10 +137,16 @@ function frontProxyOf(home: Home) {
 /** Without root the cluster's own addresses are loopback ones. */
 const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.');
 
-const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof openSigningKeys>>) =>
+const streamsOf = (
+  home: Home,
+  config: Config,
+  keys: Awaited<ReturnType<typeof openSigningKeys>>,
+  tunnels: Tunnels | undefined,
+) =>
   createStreamHandlers({
     signKubeletToken: createKubeletTokenSigner(keys, systemClock),
-    kubeletCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    tunnels,
+    kubeletCa: readFileSync(home.path('pki', 'kubelet-ca.crt'), 'utf8'),
     ...(isLoopback(config)
       ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
       : {}),

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
+import type { JSONWebKeySet } from 'jose';
 import { MetricsPage, systemClock, systemExec, systemRandom } from '#base';
-import type { InformerFactory } from '#client';
+import type { Client, InformerFactory } from '#client';
 import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
 import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
@@ -13,38 +14,39 @@ import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/serv
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { createCarried } from '../carried.ts';
-import { apiListens, connect } from '../connect.ts';
-import { nodeGraceSecondsOf } from '../home.ts';
+import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
-import { startNodeParts, startNodePluginHost } from './plugins.ts';
+import { followSubnets, HostNetwork } from './host-network.ts';
+import { type NodeWay, openWay } from './node-way.ts';
+import { type HostParts, startNodeParts, startNodePluginHost } from './plugins.ts';
 
 /** The node process: kubelet with its streaming endpoint, pod network and service proxy. */
 export async function startNodeRole(context: RoleContext): Promise<void> {
   const { home, config, log, scope } = context;
   if (config.engine) await waitForEngine(config.engine.socket, scope.signal);
-  const parts = await createNodeParts(home, config, log);
+  const way = await openWay(context);
+  const parts = await createNodeParts(home, config, log, isConnected(context.catalog));
   scope.use(parts.runtime);
-  const carried = createCarried(home, config, log);
+  const carried = createCarried(home, config, log, parts.backends);
   scope.use(carried.volumes);
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  if (parts.filter) scope.use(parts.filter);
+  const { filter } = parts;
+  if (filter) scope.use(filter);
   const seams = { clock: systemClock, random: systemRandom, log };
-  const client = connect(home, config, 'node');
+  const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kubelet', host: config.nodeName }));
   mkdirSync(home.path('node', 'kubelet'), { recursive: true, mode: 0o711 });
-  const tls = {
-    key: readFileSync(home.path('pki', 'kubelet.key'), 'utf8'),
-    cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
-  };
-  await apiListens(config, scope.signal);
-  // The API server makes this key at its first start, before it listens.
-  const verify = await verifierOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'), config.nodeName);
+  const tls = servingPair(home);
+  await way.ready();
+  const verify = await verifierOf(home, config.nodeName);
+  const several = parts.network instanceof HostNetwork ? parts.network : undefined;
+  if (several) followSubnets(several, { home, nodeName: config.nodeName, informers, log });
   const [kubelet] = await Promise.all([
     startKubelet({
       client,
@@ -56,15 +58,18 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       runtime,
       podNetwork: parts.network && gatedNetwork(parts.network, gates),
       volumeDrivers: carried.volumes,
+      networkState: several,
+      silentMs: way.silentMs,
+      ...ofServer(config),
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
-      leaseSeconds: nodeGraceSecondsOf(config),
+      leaseSeconds: nodeGraceSecondsOf(home.read()),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
       runtimeHandlers: carried.runtimes,
-      server: (access, runtime) => {
+      server: async (access, runtime) => {
         podMetrics(page, access);
-        return createKubeletServer({
+        const server = await createKubeletServer({
           access,
           runtime,
           metrics: () => page.text(),
@@ -75,25 +80,33 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           clock: systemClock,
           log,
         });
+        way.offer(server.port);
+        return server;
       },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
-    startServiceProxy(context, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
-      startNodeParts(context, client, shared, { gates, filter: parts.filter, backends: carried.backends }),
+    startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
+      startPartsOfPlugins(context, way, client, shared, { gates, filter, several, backends: carried.backends }),
     ),
-    startNodePluginHost(context, client, carried.contributions),
+    startNodePluginHost(context, client, way, carried.contributions),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
 }
 
+const servingPair = (home: Home) => ({
+  key: readFileSync(home.path('pki', 'kubelet.key'), 'utf8'),
+  cert: readFileSync(home.path('pki', 'kubelet.crt'), 'utf8'),
+});
+
 /** Under an identity of its own; resolves to its informers, which node parts of plugins share. */
 async function startServiceProxy(
-  { home, config, log, scope }: RoleContext,
+  { config, log, scope }: RoleContext,
+  way: NodeWay,
   own: ServiceProxy,
   { page, contributions }: { readonly page: MetricsPage; readonly contributions: NodeContributions },
 ): Promise<InformerFactory> {
-  const client = connect(home, config, 'proxy');
+  const client = way.client('proxy');
   const seams = { clock: systemClock, random: systemRandom, log };
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
@@ -117,9 +130,13 @@ function canServePort(port: number): boolean {
   }
 }
 
-/** One host: the key that signs is in the same home. Only its public half is used here. */
-async function verifierOf(pem: string, nodeName: string): Promise<VerifyKubeletToken> {
-  const { jwks } = await signingKeysOf(pem);
+/** Of the cluster's public keys; where the API server runs in the same home, from the key that signs. */
+async function verifierOf(home: Home, nodeName: string): Promise<VerifyKubeletToken> {
+  const kept = home.readFile('pki/sa.jwks');
+  // The API server makes this key at its first start, before it listens.
+  const jwks = kept
+    ? (JSON.parse(kept) as JSONWebKeySet)
+    : (await signingKeysOf(readFileSync(home.path('pki', 'sa.key'), 'utf8'))).jwks;
   const operationOf = createKubeletTokenVerifier(jwks, nodeName, systemClock);
   return async (token, claim) => {
     const allowed = await operationOf(token);
@@ -130,4 +147,38 @@ async function verifierOf(pem: string, nodeName: string): Promise<VerifyKubeletT
       (allowed.container ?? '') === (claim.container ?? '')
     );
   };
+}
+
+const isConnected = (catalog: RoleContext['catalog']): boolean =>
+  catalog.some(({ enabled, connectsHosts }) => enabled && connectsHosts);
+
+const controlPlane = 'node-role.kubernetes.io/control-plane';
+/** The server's own node says what it is, and runs only what asks for that, unless it was told otherwise. */
+const ofServer = ({ role, schedulable }: Config) =>
+  role === 'server'
+    ? {
+        labels: { [controlPlane]: '' },
+        taints: schedulable ? [] : [{ key: controlPlane, effect: 'NoSchedule' }],
+      }
+    : {};
+
+/** Those of built-in plugins; with several hosts once this one has its subnets, which they work with. */
+async function startPartsOfPlugins(
+  context: RoleContext,
+  way: NodeWay,
+  client: Client,
+  informers: InformerFactory,
+  { several, ...parts }: Omit<HostParts, 'host'> & { readonly several?: HostNetwork },
+): Promise<void> {
+  if (!several) return startNodeParts(context, client, informers, way, parts);
+  const { signal } = context.scope;
+  const stopped = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
+  const start = async (): Promise<void> => {
+    const subnets = await Promise.race([several.subnets, stopped]);
+    if (!subnets) return;
+    const { report, setMtu } = several;
+    await startNodeParts(context, client, informers, way, { ...parts, host: { subnets, report, setMtu } });
+  };
+  // The node is registered meanwhile: only then it is given its subnets.
+  void start().catch((error: unknown) => context.log.error('parts of plugins did not start', { error }));
 }

@@ -10,13 +10,14 @@ import {
   programPath,
   spawnDuplex,
   systemClock,
+  systemExec,
   systemFiles,
   systemRandom,
 } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
-import type { ApiPartContext, Metrics, NetworkBackends, UserInfo } from '#sdk';
-import type { ApiServer } from '../../apiserver/contract.ts';
+import type { ApiPartContext, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
 import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
@@ -39,11 +40,13 @@ import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
 import { connect } from '../connect.ts';
 import type { Config } from '../home.ts';
+import { hostAddresses } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
 import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
+import type { NodeWay } from './node-way.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
 export function ownIdentity(name: string): { readonly token: string; userOf(token: string): UserInfo | undefined } {
@@ -64,7 +67,7 @@ export interface PluginDoor {
   readonly hooks: AdmissionList;
   readonly ask: AskPlugin;
   /** Outside resources, by path. */
-  readonly pages: Map<string, () => Response | Promise<Response>>;
+  readonly pages: Map<string, ExtraPath>;
   readonly known: KnownHooks;
   readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
@@ -86,7 +89,7 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
   return {
     hooks: new AdmissionList(),
     ask,
-    pages: new Map([
+    pages: new Map<string, ExtraPath>([
       ['/metrics/plugins', metrics('plugins')],
       ['/metrics/controllers', metrics('process')],
     ]),
@@ -123,7 +126,19 @@ export function startApiParts(
     'apiserver',
     apiParts(
       [ownKinds, ...context.catalog],
-      { kinds, reader, callWebhook, schema, hooks, pages: door.pages, kit: strategyKit, checkMetadata: metadataRules },
+      {
+        ...{
+          kinds,
+          reader,
+          callWebhook,
+          schema,
+          hooks,
+          pages: door.pages,
+          kit: strategyKit,
+          checkMetadata: metadataRules,
+        },
+        cluster: { podRanges: [context.config.podCidr] },
+      },
       seamsOf(context, client),
     ),
   );
@@ -185,9 +200,9 @@ export async function startPluginHost({ home, config, log, scope }: RoleContext,
 export async function startNodePluginHost(
   { home, config, log, scope }: RoleContext,
   client: Client,
+  way: NodeWay,
   contributions: NodeContributions,
 ): Promise<void> {
-  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
     new NodePluginHost({
@@ -195,8 +210,8 @@ export async function startNodePluginHost(
       ...seams,
       files: systemFiles,
       spawn: spawnDuplex,
-      fetch: (request) => fetch(request, { tls: { ca } }),
-      baseUrl: `https://127.0.0.1:${config.port}`,
+      fetch: way.fetch,
+      baseUrl: way.baseUrl,
       nodeName: config.nodeName,
       folder: home.path('plugins'),
       stateFolder: home.path('node', 'plugin-states'),
@@ -221,23 +236,37 @@ export const startControllersParts = (
 const ownAddresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((links) => (links ?? []).map(({ address }) => address));
 
-/** `informers`: of the service proxy. */
+/** What node parts get beside the API. */
+export interface HostParts {
+  readonly gates: PodGates;
+  readonly filter?: PacketFilter;
+  readonly backends: NetworkBackends;
+  /** Of one host of several. */
+  readonly host?: Partial<Pick<NodePartContext['network'], 'subnets' | 'report' | 'setMtu'>>;
+}
+/** `informers`: of the service proxy. `host`: what one of several hosts was given. */
 export function startNodeParts(
   context: RoleContext,
   client: Client,
   informers: InformerFactory,
-  {
-    gates,
-    filter,
-    backends,
-  }: { readonly gates: PodGates; readonly filter?: PacketFilter; readonly backends: NetworkBackends },
+  way: NodeWay,
+  { gates, filter, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
     backends,
-    network: { ip: nthAddress(config.podCidr, 1), podRanges: [config.podCidr], ownAddresses, filter },
+    network: {
+      ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),
+      podRanges: [config.podCidr],
+      subnets: host.subnets ?? [config.podCidr],
+      report: host.report ?? (() => {}),
+      setMtu: host.setMtu ?? (async () => {}),
+      ownAddresses,
+      filter,
+    },
+    underlay: { nodeIp: config.nodeIp, links: () => hostAddresses(systemExec) },
     gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
@@ -246,7 +275,7 @@ export function startNodeParts(
     },
     folderOf: (name: string) => home.path('node', 'plugins', name),
     api: {
-      url: `https://127.0.0.1:${config.port}`,
+      url: way.url,
       caFile: home.path('pki', 'ca.crt'),
       tokenFile: home.path('credentials', 'proxy.token'),
     },

@@ -6,7 +6,9 @@ export type ApiVerb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' |
 export const hookVerbs = ['validate', 'mutate'] as const;
 export type HookVerb = (typeof hookVerbs)[number];
 export const isHookVerb = (verb: string): verb is HookVerb => (hookVerbs as readonly string[]).includes(verb);
-export type Verb = ApiVerb | HookVerb;
+/** On `pods`: what it makes may go beyond the baseline level, run as other accounts and read secrets. Dangerous. */
+export type GrantVerb = 'privileged';
+export type Verb = ApiVerb | HookVerb | GrantVerb;
 /** Kinds of the platform that no plugin's hook is asked about: one that is down must never stop the platform itself. */
 export const unhookedKinds = ['nodes', 'namespaces', 'events', 'serviceaccounts', 'secrets', 'bindings'] as const;
 export const isUnhookedGroup = (group: string): boolean => /(^|\.)(k8s\.io|pintle\.dev)$/.test(group);
@@ -30,6 +32,7 @@ interface Methods<T> {
   deletecollection: object;
   validate: object;
   mutate: object;
+  privileged: object;
 }
 type Join<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer I) => void ? I : never;
 type VerbsOf<N, R extends keyof N> = N[R] extends readonly (infer V)[] ? V & Verb : never;

@@ -32,7 +32,14 @@ if (driver === 'coredns') {
 } else {
   const token = readFileSync(tokenFile, 'utf8');
   const informers = createInformers({ client: connect(token), ...seams, signal: scope.signal });
-  const network = { ip, podRanges: ['10.244.0.0/16'], ownAddresses: () => [] };
+  const network = {
+    ip,
+    podRanges: ['10.244.0.0/16'],
+    subnets: [],
+    report() {},
+    setMtu: async () => {},
+    ownAddresses: () => [],
+  };
   const pods = { gate: () => ({ [Symbol.dispose]() {} }) };
   const own = { client: connect('node'), informers, nodeName: 'n1' };
   node.start({ ...seams, ...own, network, pods, backends: noBackends, machine, api, folder, scope });

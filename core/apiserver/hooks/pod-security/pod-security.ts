@@ -30,13 +30,13 @@ const levelOf = (labels: Readonly<Record<string, string>> | undefined, mode: Mod
 });
 const levelText = ({ level, version }: Level): string => JSON.stringify(`${level}:${version}`);
 /** A level that nobody knows is the strictest. */
-export function violations(pod: Readonly<Pod>, { level }: Level): Violation[] {
+export function violations(pod: Readonly<Pod>, { level }: Pick<Level, 'level'>): Violation[] {
   const spec = pod.spec;
   if (!spec) return [];
   return (checksOf[level] ?? restrictedChecks).flatMap((check) => check(pod, spec) ?? []);
 }
-const violationText = (found: readonly Violation[]): string =>
-  found.map(({ reason, detail }) => (detail ? `${reason} (${detail})` : reason)).join(', ');
+export const violationText = ({ reason, detail }: Violation): string => (detail ? `${reason} (${detail})` : reason);
+const violationTexts = (found: readonly Violation[]): string => found.map(violationText).join(', ');
 
 /** Pods are held to the level that labels of their namespace name: refused, or warned about. */
 export const podSecurity = (reader: Reader): AdmissionHook => ({
@@ -65,13 +65,13 @@ function checkPod({ object, current, subresource, namespace, warn }: AdmissionRe
     throw errors.forbidden(
       'pods',
       pod.metadata.name ?? '',
-      `violates PodSecurity ${levelText(enforce)}: ${violationText(found)}`,
+      `violates PodSecurity ${levelText(enforce)}: ${violationTexts(found)}`,
     );
   warnOf(pod, levelOf(labels, 'warn'), warn);
 }
 function warnOf(pod: Readonly<Pod>, level: Level, warn: (text: string) => void): void {
   const found = violations(pod, level);
-  if (found.length > 0) warn(`would violate PodSecurity ${levelText(level)}: ${violationText(found)}`);
+  if (found.length > 0) warn(`would violate PodSecurity ${levelText(level)}: ${violationTexts(found)}`);
 }
 function warnTemplate({ object, namespace, warn }: AdmissionRequest, reader: Reader): void {
   const holder = object as unknown as { spec?: { template?: Pod }; template?: Pod };
