@@ -13,6 +13,8 @@ export interface Carried {
   readonly contributions: NodeContributions;
   readonly backends: CarriedNetworks;
   readonly volumes: CarriedVolumes;
+  /** Filled in by their host once it runs. */
+  readonly host: { metricsText?: () => string };
 }
 /** `own`: the platform's network backends. */
 export function createCarried(home: Home, config: Config, log: Log, own: readonly NetworkBackend[] = []): Carried {
@@ -36,5 +38,5 @@ export function createCarried(home: Home, config: Config, log: Log, own: readonl
     pid: process.pid,
     live: () => liveDriverVolumes(home.path('node', 'kubelet', 'pods'), systemFiles),
   });
-  return { contributions, backends, volumes };
+  return { contributions, backends, volumes, host: {} };
 }
