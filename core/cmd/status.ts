@@ -1,7 +1,7 @@
 import { type ComponentName, componentsOf, readRunState } from './components.ts';
 import { askEngine, type EngineFound } from './engine.ts';
 import { failureOf } from './failure.ts';
-import { type Config, type Home, openHome } from './home.ts';
+import { type Config, type Home, openHome, podRangesOf } from './home.ts';
 import { isAlive } from './processes.ts';
 import { ask } from './ready.ts';
 
@@ -86,7 +86,7 @@ export function statusText(
     `api       https://127.0.0.1:${config.port} ${api}`,
     `runtime   ${config.runtime}${engine}, proxy ${config.proxy}`,
     `store     ${config.store}`,
-    `ranges    pods ${config.podCidr}, services ${config.serviceCidr}, node ports ${config.nodePorts}`,
+    `ranges    pods ${podRangesOf(config).join(', ')}, services ${config.serviceCidr}, node ports ${config.nodePorts}`,
     '',
     columns('COMPONENT', 'STATE', 'PID', 'RESTARTS', 'SINCE'),
     ...components.map((line) => {

@@ -133,13 +133,16 @@ class WireguardBackend implements NetworkBackend {
     const newest = new Map<string, PeerSight>();
     for (const peer of dumps.flatMap((dump) => dump.peers)) {
       const node = this.#nodeOfKey.get(peer.publicKey);
+      if (node === undefined) continue;
+      const before = newest.get(node);
       const lastHandshake = peer.lastHandshakeS * 1000;
-      if (node === undefined || (newest.get(node)?.lastHandshake ?? -1) >= lastHandshake) continue;
-      newest.set(node, {
+      const receivedBytes = (before?.receivedBytes ?? 0) + peer.receivedBytes;
+      const isNewer = lastHandshake > (before?.lastHandshake ?? -1);
+      const seen = peer.endpoint && lastHandshake ? { seenEndpoint: peer.endpoint } : {};
+      newest.set(
         node,
-        lastHandshake,
-        ...(peer.endpoint && lastHandshake ? { seenEndpoint: peer.endpoint } : {}),
-      });
+        isNewer || !before ? { node, lastHandshake, ...seen, receivedBytes } : { ...before, receivedBytes },
+      );
     }
     return [...newest.values()];
   }
