@@ -13,6 +13,7 @@ import {
   endpointAnnotation,
   type HostLease,
   hostLeaseKind,
+  type LeaseStatus,
   networkName,
   type OverlayNetwork,
   overlayNetworkKind,
@@ -282,13 +283,7 @@ export class HostAgent {
     const now = timeText(context.clock.now());
     this.#say(failures.map(({ message }) => message).join('; ') || undefined);
     const sends = active.find(({ name }) => name === duties.send);
-    const peers = sends?.peers ?? [];
-    const sights = await sends?.backend.sights?.().catch(() => undefined);
-    if (!this.#hasRemembered) this.#health.remember(lease.status?.peers?.unreachable ?? []);
-    this.#hasRemembered = true;
-    const moment = { ms: context.clock.now(), monotonicMs: context.clock.monotonicMs() };
-    const silent = this.#health.judge(peers, sights, moment);
-    const unreachable = silent.filter((name) => this.#isHeardOf(name)).slice(0, 64);
+    const health = sends ? await this.#judge(sends, lease) : lease.status; // what is not served now is not judged
     const rejected = uniqueByNode(active.flatMap((one) => one.rejected));
     const hidden = hiddenNetworks(links, settings.spec.ranges, lease.spec.subnets);
     this.#tellRejected(lease, rejected);
@@ -302,8 +297,8 @@ export class HostAgent {
         applied: active.map(({ name, mark }) => ({ backend: name, peersMark: mark, sends: name === duties.send })),
         ...this.#key.status(),
         rotation,
-        peers: { wanted: peers.length, reachable: peers.length - unreachable.length, unreachable },
-        ...(sights ? { seen: seenElsewhere(peers, sights) } : {}),
+        ...(health?.peers ? { peers: health.peers } : {}),
+        ...(health?.seen ? { seen: health.seen } : {}),
         rejected,
         states: [readyState(duties, failures, sends), rejectedState(rejected), hiddenState(hidden)],
       },
@@ -311,6 +306,19 @@ export class HostAgent {
     );
     this.#keysChanged = false;
     if (sends) await this.#tellNode(sends);
+  }
+
+  async #judge({ backend, peers }: Active, lease: Readonly<HostLease>): Promise<Pick<LeaseStatus, 'peers' | 'seen'>> {
+    const { clock } = this.context;
+    const sights = await backend.sights?.().catch(() => undefined);
+    if (!this.#hasRemembered) this.#health.remember(lease.status?.peers?.unreachable ?? []);
+    this.#hasRemembered = true;
+    const silent = this.#health.judge(peers, sights, { ms: clock.now(), monotonicMs: clock.monotonicMs() });
+    const unreachable = silent.filter((name) => this.#isHeardOf(name)).slice(0, 64);
+    return {
+      peers: { wanted: peers.length, reachable: peers.length - unreachable.length, unreachable },
+      ...(sights ? { seen: seenElsewhere(peers, sights) } : {}),
+    };
   }
 
   #rotationState(
