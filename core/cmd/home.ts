@@ -44,6 +44,8 @@ export interface Config {
   /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
   readonly hostId?: string;
 }
+/** The command that starts a home like this one. */
+export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';
 /** Names the bridge, the tables and the labels of containers of one host. */
 export const hostIdOf = (config: Config): string => config.hostId ?? config.clusterId;
 /** Pods of other hosts are reached through an overlay, and every host has a subnet of its own. */
