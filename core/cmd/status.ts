@@ -3,7 +3,7 @@ import { nodeState } from './agent.ts';
 import { type ComponentName, componentsOf, readRunState } from './components.ts';
 import { askEngine, type EngineFound } from './engine.ts';
 import { failureOf } from './failure.ts';
-import { type Config, commandOf, type Home, openHome } from './home.ts';
+import { type Config, commandOf, type Home, openHome, podRangesOf } from './home.ts';
 import { isAlive } from './processes.ts';
 import { ask } from './ready.ts';
 import { removedWhy } from './removed.ts';
@@ -121,7 +121,7 @@ export function statusText(
       : [`api       https://127.0.0.1:${config.port} ${reach.text}`]),
     `runtime   ${config.runtime}${engine}, proxy ${config.proxy}`,
     ...(config.role === 'agent' ? [] : [`store     ${config.store}`]),
-    `ranges    pods ${config.podCidr}, services ${config.serviceCidr}, node ports ${config.nodePorts}`,
+    `ranges    pods ${podRangesOf(config).join(', ')}, services ${config.serviceCidr}, node ports ${config.nodePorts}`,
     '',
     columns('COMPONENT', 'STATE', 'PID', 'RESTARTS', 'SINCE'),
     ...components.map((line) => {

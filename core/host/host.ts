@@ -9,7 +9,6 @@ import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNodeWide } from './placement.ts';
-import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs } from './probation.ts';
 import {
   drainFinalizers,
@@ -23,7 +22,7 @@ import { SpreadPlugins } from './spread.ts';
 import { StepError } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
 import { approved, verified } from './verify.ts';
-import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { metricsOf, openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
 export interface HostOptions extends VersionHost {
   /** Where its hooks are called; of its own when nobody else is to call them. */
@@ -269,13 +268,7 @@ export class PluginHost implements AsyncDisposable {
   }
   /** Metrics of every plugin that runs. */
   metricsText(): string {
-    return exposition(
-      [...this.#entries].flatMap(([name, { running }]) => {
-        if (!running) return [];
-        const { metrics, late } = running.instance.state;
-        return [{ name, facts: running.bundle.manifest.metrics ?? [], values: metrics, late: late?.total }];
-      }),
-    );
+    return metricsOf(this.#entries);
   }
   /** Writes the figures of hooks into the status of each plugin that has some. */
   async refreshHooks(): Promise<void> {

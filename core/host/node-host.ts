@@ -6,9 +6,10 @@ import type { NodeContributions } from './carried/contributions.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
+import { rollbackOf, wantedOn } from './rollout.ts';
 import { StepError } from './status.ts';
 import { approved, verified } from './verify.ts';
-import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { metricsOf, openVersion, type Slot, type Version, type VersionHost } from './version.ts';
 
 export interface NodeHostOptions extends Omit<VersionHost, 'node' | 'stateFolder'> {
   readonly nodeName: string;
@@ -26,6 +27,8 @@ interface Entry {
   failure?: string;
   /** Of what was given up: only a change of the object helps. */
   givenUp?: string;
+  /** Digest of a version that was given up beside the running one. */
+  gaveUp?: string;
   reached: number;
   written?: string;
   writing: Promise<void>;
@@ -55,6 +58,11 @@ export class NodePluginHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
     await Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+  }
+
+  /** Metrics of every plugin that runs here. */
+  metricsText(): string {
+    return metricsOf(this.#entries);
   }
 
   async #reconcile(
@@ -89,28 +97,35 @@ export class NodePluginHost implements AsyncDisposable {
 
   /** What the object asks for runs here, or waits for its turn, or leaves the reason. */
   async #reach(plugin: Readonly<PluginObject>, entry: Entry, node: NonNullable<VersionHost['node']>): Promise<void> {
-    const { spec, status, metadata } = plugin;
+    const { status, metadata } = plugin;
     const { generation = 1 } = metadata;
-    const fingerprint = fingerprintOf(spec!);
-    if (entry.running?.fingerprint === fingerprint || entry.givenUp === fingerprint) {
+    const spec = wantedOn(plugin);
+    const fingerprint = fingerprintOf(spec);
+    if (entry.running?.fingerprint === fingerprint) {
+      if (rollbackOf(plugin)) forget(entry);
       entry.reached = generation;
       return;
     }
-    const mayGo = isNext(status?.nodes ?? [], node.name, generation);
+    if (entry.givenUp === fingerprint) {
+      entry.reached = generation;
+      return;
+    }
+    const mayGo = rollbackOf(plugin) !== undefined || isNext(status?.nodes ?? [], node.name, generation);
     const former = status?.nodes?.find((one) => one.name === node.name);
     if (!mayGo && entry.running) return;
     try {
       // After a restart of this process too, what ran here goes on until its turn.
-      const resumed = !mayGo && former?.digest !== undefined && former.digest !== spec!.digest;
+      const resumed = !mayGo && former?.digest !== undefined && former.digest !== spec.digest;
       if (resumed && (await this.#resume(plugin, entry, node, former.digest))) return;
-      await this.#start(plugin.metadata.name!, spec!, entry, node, fingerprint);
-      entry.failure = undefined;
+      await this.#start(plugin.metadata.name!, spec, entry, node, fingerprint);
+      forget(entry);
     } catch (error) {
       entry.failure = messageOf(error);
       if (!(error instanceof StepError)) throw error;
       if (error.reason === 'NoBundle')
         entry.failure += '; this host has no copy of the bundle, and hosts cannot fetch bundles from each other yet';
       entry.givenUp = fingerprint;
+      entry.gaveUp = error.reason === 'RolledBack' ? spec.digest : undefined;
     }
     entry.reached = generation;
   }
@@ -221,8 +236,7 @@ export class NodePluginHost implements AsyncDisposable {
   async #stop(entry: Entry): Promise<void> {
     const { running } = entry;
     entry.running = undefined;
-    entry.failure = undefined;
-    entry.givenUp = undefined;
+    forget(entry);
     if (running) this.#drain(entry, running);
     await entry.draining;
   }
@@ -318,6 +332,12 @@ function entryPatch(
   ];
 }
 
+function forget(entry: Entry): void {
+  entry.failure = undefined;
+  entry.givenUp = undefined;
+  entry.gaveUp = undefined;
+}
+
 const freshEntry = (): Entry => ({
   sinceMs: 0,
   draining: Promise.resolve(),
@@ -327,7 +347,7 @@ const freshEntry = (): Entry => ({
 /** Pure. */
 function entryOf(
   name: string,
-  { running, failure, reached }: Entry,
+  { running, failure, gaveUp, reached }: Entry,
   paused: boolean,
   unused: readonly string[] = [],
 ): PluginNode {
@@ -335,6 +355,8 @@ function entryOf(
   const phases = { Unresponsive: 'Backoff', Stopped: 'Starting' } as const;
   const own = state && (state.phase in phases ? phases[state.phase as keyof typeof phases] : state.phase);
   const phase = paused ? 'Paused' : failure ? 'Failed' : (own ?? 'Starting');
+  const isIll = state !== undefined && (state.phase === 'Quarantined' || state.hangs > 0);
+  const bad = gaveUp ?? (isIll ? running?.bundle.digest : undefined);
   const message = (failure ?? state?.message ?? '').slice(0, messageLengthMax);
   return {
     name,
@@ -343,6 +365,7 @@ function entryOf(
     restarts: state?.restarts ?? 0,
     sandbox: (state?.sandbox ?? []).slice(0, factsMax),
     ...(message ? { message } : {}),
+    ...(bad ? { gaveUp: bad } : {}),
     ...(unused.length > 0 ? { unused: unused.slice(0, factsMax) } : {}),
     observedGeneration: reached,
   };

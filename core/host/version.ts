@@ -9,6 +9,7 @@ import type { PluginSpec } from './kind.ts';
 import { type Launched, launchPlugin, type Places, socketName } from './launch.ts';
 import type { MachineProbe } from './levels.ts';
 import type { Isolation } from './manifest.ts';
+import { exposition } from './plugin-metrics.ts';
 import { accountTokens } from './provision.ts';
 
 export interface VersionHost {
@@ -114,6 +115,16 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     },
   };
 }
+
+/** Metrics of those that run. */
+export const metricsOf = (entries: Iterable<readonly [string, { readonly running?: Version }]>): string =>
+  exposition(
+    [...entries].flatMap(([name, { running }]) => {
+      if (!running) return [];
+      const { metrics, late } = running.instance.state;
+      return [{ name, facts: running.bundle.manifest.metrics ?? [], values: metrics, late: late?.total }];
+    }),
+  );
 
 function placesOf({ folder, runFolder, stateFolder = folder }: VersionHost, name: string, slot: Slot): Places {
   const suffix = slot === 0 ? '' : `-${slot}`;

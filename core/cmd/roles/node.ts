@@ -78,6 +78,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           port: config.kubeletPort,
           clock: systemClock,
           log,
+          pluginMetrics: () => carried.host.metricsText?.() ?? '',
         });
         way.offer(server.port);
         return server;
@@ -87,7 +88,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
       startPartsOfPlugins(context, way, client, shared, { gates, filter, several, backends: carried.backends }),
     ),
-    startNodePluginHost(context, client, way, carried.contributions),
+    startNodePluginHost(context, client, way, carried),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });

@@ -26,7 +26,6 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
-import type { NodeContributions } from '../../host/carried/contributions.ts';
 import type { ContainerEngine } from '../../host/container.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
@@ -38,8 +37,9 @@ import { NodePluginHost } from '../../host/node-host.ts';
 import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
+import type { Carried } from '../carried.ts';
 import { connect } from '../connect.ts';
-import type { Config } from '../home.ts';
+import { type Config, podRangesOf } from '../home.ts';
 import { hostAddresses } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
@@ -137,7 +137,7 @@ export function startApiParts(
           kit: strategyKit,
           checkMetadata: metadataRules,
         },
-        cluster: { podRanges: [context.config.podCidr] },
+        cluster: { podRanges: podRangesOf(context.config) },
       },
       seamsOf(context, client),
     ),
@@ -201,7 +201,7 @@ export async function startNodePluginHost(
   { home, config, log, scope }: RoleContext,
   client: Client,
   way: NodeWay,
-  contributions: NodeContributions,
+  { contributions, host: own }: Carried,
 ): Promise<void> {
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
@@ -222,6 +222,7 @@ export async function startNodePluginHost(
     }),
   );
   const informers = createInformers({ client, ...seams, signal: scope.signal });
+  own.metricsText = () => host.metricsText();
   scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'node-plugin-host' }));
 }
 
@@ -259,8 +260,8 @@ export function startNodeParts(
     backends,
     network: {
       ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),
-      podRanges: [config.podCidr],
-      subnets: host.subnets ?? [config.podCidr],
+      podRanges: podRangesOf(config),
+      subnets: host.subnets ?? podRangesOf(config),
       report: host.report ?? (() => {}),
       setMtu: host.setMtu ?? (async () => {}),
       ownAddresses,
