@@ -207,7 +207,7 @@ test('a changed address is followed by everybody', async () => {
   await until(() => fabric.backend('h2', 'wireguard').peers.get('h1')?.endpoint === '198.51.100.1');
 }, 60_000);
 
-test('two hosts that cannot reach each other meet at a third, and go directly when one has moved', async () => {
+test('two hosts that cannot reach each other meet at a third, and go directly when the way is open again', async () => {
   const names = ['h1', 'h2', 'h3'];
   fabric.cut('h1', 'h2');
   await hosts(names, { clock: quick(20) });
@@ -220,8 +220,6 @@ test('two hosts that cannot reach each other meet at a third, and go directly wh
   expect((await cluster.lease('h1')).status?.peers?.unreachable).toEqual(['h2']);
   expect(fabric.path('h1', 'h3')).toEqual(['h1', 'h3']);
   fabric.heal();
-  const body = { metadata: { annotations: { 'net.pintle.dev/rotate': 'again' } } };
-  await cluster.client.patch(hostLeaseKind, { name: 'h1' }, { type: 'merge', body }); // new data: worth another try
   await eventually(
     () => fabric.path('h1', 'h2'),
     (path) => Bun.deepEquals(path, ['h1', 'h2']),

@@ -66,7 +66,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       leaseSeconds: nodeGraceSecondsOf(home.read()),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: async (access) => {
+      runtimeHandlers: carried.runtimes,
+      server: async (access, runtime) => {
         podMetrics(page, access);
         const server = await createKubeletServer({
           access,
@@ -78,6 +79,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           port: config.kubeletPort,
           clock: systemClock,
           log,
+          pluginMetrics: () => carried.host.metricsText?.() ?? '',
         });
         way.offer(server.port);
         return server;
@@ -87,7 +89,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
       startPartsOfPlugins(context, way, client, shared, { gates, filter, several, backends: carried.backends }),
     ),
-    startNodePluginHost(context, client, way, carried.contributions),
+    startNodePluginHost(context, client, way, carried),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
