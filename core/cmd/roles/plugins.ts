@@ -16,7 +16,8 @@ import {
 } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
-import type { ApiPartContext, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import type { ApiPartContext, MeasuredWay, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import { measurePaths } from '../../../net/mtu/path-mtu.ts';
 import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
@@ -267,7 +268,11 @@ export function startNodeParts(
       ownAddresses,
       filter,
     },
-    underlay: { nodeIp: config.nodeIp, links: () => hostAddresses(systemExec) },
+    underlay: {
+      nodeIp: config.nodeIp,
+      links: () => hostAddresses(systemExec),
+      measureWays: (ways: readonly MeasuredWay[]) => measurePaths(ways, { clock: systemClock, random: systemRandom }),
+    },
     gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,
