@@ -9,6 +9,7 @@ import {
   nodeKind,
   timeText,
 } from '#sdk';
+import { type Failure, hiddenState, readyState, rejectedState } from './host-states.ts';
 import {
   endpointAnnotation,
   type HostLease,
@@ -43,10 +44,6 @@ interface Active {
   readonly peers: readonly network.Lease[];
   readonly mark: string;
   readonly rejected: readonly { readonly node: string; readonly reason: string }[];
-}
-interface Failure {
-  readonly reason: string;
-  readonly message: string;
 }
 
 /**
@@ -300,7 +297,7 @@ export class HostAgent {
         ...(health?.peers ? { peers: health.peers } : {}),
         ...(health?.seen ? { seen: health.seen } : {}),
         rejected,
-        states: [readyState(duties, failures, sends), rejectedState(rejected), hiddenState(hidden)],
+        states: [readyState(duties, failures, sends?.prepared.chosen), rejectedState(rejected), hiddenState(hidden)],
       },
       now,
     );
@@ -389,38 +386,3 @@ const merged = (all: readonly Active[], newer: readonly Active[]): Active[] =>
 const uniqueByNode = <T extends { readonly node: string }>(list: readonly T[]): T[] => [
   ...new Map(list.map((one) => [one.node, one])).values(),
 ];
-
-function readyState(duties: Duties, failures: readonly Failure[], sends: Active | undefined) {
-  const [failure] = failures;
-  const type = 'Ready';
-  if (failure) {
-    const message = failures.map((one) => one.message).join('; ');
-    return { type, status: 'False' as const, reason: failure.reason, message: message.slice(0, 1_024) };
-  }
-  const message = sends?.prepared.chosen ?? `peers are served by ${duties.send}`;
-  return { type, status: 'True' as const, reason: 'PeersApplied', message };
-}
-function rejectedState(rejected: readonly { readonly node: string }[]) {
-  const type = 'PeersAccepted';
-  const names = rejected.slice(0, 10).map(({ node }) => node);
-  return rejected.length === 0
-    ? { type, status: 'True' as const, reason: 'AllServed', message: 'every host that is ready is served' }
-    : { type, status: 'False' as const, reason: 'PeersRejected', message: `not served: ${names.join(', ')}` };
-}
-function hiddenState(hidden: readonly string[]) {
-  const type = 'RangesFree';
-  const hint = 'pods hide these networks of the host; start the cluster with another --pod-cidr';
-  return hidden.length === 0
-    ? {
-        type,
-        status: 'True' as const,
-        reason: 'NoOverlap',
-        message: 'no network of this host lies in the range of the pods',
-      }
-    : {
-        type,
-        status: 'False' as const,
-        reason: 'HostNetworkHidden',
-        message: `${hidden.slice(0, 5).join(', ')}: ${hint}`,
-      };
-}
