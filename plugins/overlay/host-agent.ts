@@ -24,7 +24,7 @@ import { tellNode } from './node-condition.ts';
 import { PeerHealth, seenElsewhere } from './peer-health.ts';
 import { hiddenNetworks, type Place, placeOf } from './place.ts';
 import { type Duties, dutiesOf } from './plan-migration.ts';
-import { factsOf, markOf, planPeers } from './plan-peers.ts';
+import { factsOf, markOf, peerMtusBytes, planPeers } from './plan-peers.ts';
 import { type RotationState, requestOf, rotationDue } from './plan-rotation.ts';
 import { PresharedKey } from './preshared-key.ts';
 import { WayMtu } from './way-mtu.ts';
@@ -257,10 +257,13 @@ export class HostAgent {
     }
   }
 
-  /** Of all that are in force: while the cluster moves, a packet may go by either. */
+  /** Of all that are in force, here and at every peer: a larger packet would be lost on the way to the one that takes the least. */
   async #setMtu(active: readonly Active[]): Promise<void> {
     const { network, log } = this.context;
-    const mtuBytes = Math.min(...active.map(({ prepared }) => prepared.podMtuBytes));
+    const others = this.#leases.cache.list().filter(({ metadata }) => metadata.name !== this.context.nodeName);
+    const mtuBytes = Math.min(
+      ...active.flatMap(({ name, prepared }) => [prepared.podMtuBytes, ...peerMtusBytes(others, name)]),
+    );
     if (!Number.isFinite(mtuBytes) || mtuBytes === this.#podMtuBytes) return;
     await network.setMtu(mtuBytes);
     this.#podMtuBytes = mtuBytes;
