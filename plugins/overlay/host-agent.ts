@@ -30,6 +30,7 @@ import { PresharedKey } from './preshared-key.ts';
 import { WayMtu } from './way-mtu.ts';
 
 const lookEveryMs = 30_000; // what somebody took away from the machine is put back
+const firstLookMs = 5_000; // while a peer is new and has not answered
 const gatherMs = 50;
 const pauseMs = 1_000; // between two looks: of many changes in a row the first is quick and the rest go together
 const retryMs = { first: 500, most: 30_000 };
@@ -171,7 +172,8 @@ export class HostAgent {
     await this.#setMtu(active);
     await this.#report({ settings, lease, duties, active: done, failures, links });
     if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('; '));
-    return Math.min(lookEveryMs, ...done.map(({ report }) => report?.againAfterMs ?? lookEveryMs));
+    const quietMs = this.#health.isWaiting ? firstLookMs : lookEveryMs;
+    return Math.min(quietMs, ...done.map(({ report }) => report?.againAfterMs ?? lookEveryMs));
   }
 
   async #prepare(name: string, lease: Readonly<HostLease>): Promise<Active> {
