@@ -200,6 +200,9 @@ export class HostAgent {
       this.#prepared.delete(name); // its device may be gone: from the beginning next time
       throw error;
     });
+    const known = this.#prepared.get(name);
+    // What is published before the next set is what was said last, or the peers would see keys come and go.
+    if (known) this.#prepared.set(name, { ...known, prepared: { ...known.prepared, data: report.data } });
     return { ...active, report, peers, rejected: report.rejected, mark: String(markOf(peers)) };
   }
 
