@@ -13,6 +13,7 @@ import {
   endpointAnnotation,
   type HostLease,
   hostLeaseKind,
+  type LeaseStatus,
   networkName,
   type OverlayNetwork,
   overlayNetworkKind,
@@ -25,6 +26,7 @@ import { type Duties, dutiesOf } from './plan-migration.ts';
 import { factsOf, markOf, planPeers } from './plan-peers.ts';
 import { type RotationState, requestOf, rotationDue } from './plan-rotation.ts';
 import { PresharedKey } from './preshared-key.ts';
+import { WayMtu } from './way-mtu.ts';
 
 const lookEveryMs = 30_000; // what somebody took away from the machine is put back
 const gatherMs = 50;
@@ -60,6 +62,7 @@ export class HostAgent {
   readonly #health = new PeerHealth();
   readonly #key: PresharedKey;
   readonly #prepared = new Map<string, { readonly local: string; readonly prepared: network.Prepared }>();
+  #ways: WayMtu | undefined;
   #place: Place | undefined;
   #podMtuBytes = 0;
   #isChanged = true;
@@ -95,6 +98,11 @@ export class HostAgent {
     });
     const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     await Promise.race([Promise.all([this.#leases.synced, this.#networks.synced, this.#nodes.synced]), aborted]);
+    const measure = this.context.underlay?.measureWays;
+    if (measure) {
+      this.#ways = new WayMtu(this.context, measure, changed);
+      void this.#ways.run();
+    }
     while (!signal.aborted) {
       this.#isChanged = false;
       const againMs = await this.#look();
@@ -138,7 +146,10 @@ export class HostAgent {
     const { context } = this;
     const links = (await context.underlay?.links()) ?? [];
     const { ranges } = settings.spec;
-    this.#place = placeOf(context.underlay?.nodeIp ?? '', links, ranges, this.#place?.link);
+    const place = placeOf(context.underlay?.nodeIp ?? '', links, ranges, this.#place?.link);
+    const direct = planPeers(lease, this.#leases.cache.list(), duties.send).filter(({ relayVia }) => !relayVia);
+    const ways = direct.map(({ endpoint }) => endpoint);
+    this.#place = { ...place, mtuBytes: this.#ways?.over(ways, place.mtuBytes) ?? place.mtuBytes };
     await this.#key.keep(settings.spec.presharedKeys === true);
     const failures: Failure[] = [];
     const active: Active[] = [];
@@ -272,13 +283,7 @@ export class HostAgent {
     const now = timeText(context.clock.now());
     this.#say(failures.map(({ message }) => message).join('; ') || undefined);
     const sends = active.find(({ name }) => name === duties.send);
-    const peers = sends?.peers ?? [];
-    const sights = await sends?.backend.sights?.().catch(() => undefined);
-    if (!this.#hasRemembered) this.#health.remember(lease.status?.peers?.unreachable ?? []);
-    this.#hasRemembered = true;
-    const moment = { ms: context.clock.now(), monotonicMs: context.clock.monotonicMs() };
-    const silent = this.#health.judge(peers, sights, moment);
-    const unreachable = silent.filter((name) => this.#isHeardOf(name)).slice(0, 64);
+    const health = sends ? await this.#judge(sends, lease) : lease.status; // what is not served now is not judged
     const rejected = uniqueByNode(active.flatMap((one) => one.rejected));
     const hidden = hiddenNetworks(links, settings.spec.ranges, lease.spec.subnets);
     this.#tellRejected(lease, rejected);
@@ -292,8 +297,8 @@ export class HostAgent {
         applied: active.map(({ name, mark }) => ({ backend: name, peersMark: mark, sends: name === duties.send })),
         ...this.#key.status(),
         rotation,
-        peers: { wanted: peers.length, reachable: peers.length - unreachable.length, unreachable },
-        ...(sights ? { seen: seenElsewhere(peers, sights) } : {}),
+        ...(health?.peers ? { peers: health.peers } : {}),
+        ...(health?.seen ? { seen: health.seen } : {}),
         rejected,
         states: [readyState(duties, failures, sends), rejectedState(rejected), hiddenState(hidden)],
       },
@@ -301,6 +306,19 @@ export class HostAgent {
     );
     this.#keysChanged = false;
     if (sends) await this.#tellNode(sends);
+  }
+
+  async #judge({ backend, peers }: Active, lease: Readonly<HostLease>): Promise<Pick<LeaseStatus, 'peers' | 'seen'>> {
+    const { clock } = this.context;
+    const sights = await backend.sights?.().catch(() => undefined);
+    if (!this.#hasRemembered) this.#health.remember(lease.status?.peers?.unreachable ?? []);
+    this.#hasRemembered = true;
+    const silent = this.#health.judge(peers, sights, { ms: clock.now(), monotonicMs: clock.monotonicMs() });
+    const unreachable = silent.filter((name) => this.#isHeardOf(name)).slice(0, 64);
+    return {
+      peers: { wanted: peers.length, reachable: peers.length - unreachable.length, unreachable },
+      ...(sights ? { seen: seenElsewhere(peers, sights) } : {}),
+    };
   }
 
   #rotationState(
