@@ -48,6 +48,8 @@ export interface Config {
   /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
   readonly hostId?: string;
 }
+/** The command that starts a home like this one. */
+export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';
 /** Pod addresses of the cluster, the first for the primary ones. */
 export const podRangesOf = ({ podCidr, podCidr6 }: Pick<Config, 'podCidr' | 'podCidr6'>): readonly string[] =>
   podCidr6 ? [podCidr, podCidr6] : [podCidr];

@@ -8,7 +8,7 @@ import { checksOf } from './doctor/checks.ts';
 import { inspectMachine, type Machine } from './doctor/machine.ts';
 import { privateEngine } from './engine.ts';
 import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
-import { type Config, type Home, openHome, podRangesOf } from './home.ts';
+import { type Config, commandOf, type Home, openHome, podRangesOf } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
 import { launchComponents, readyLimitMs } from './launching.ts';
 import { supervisorRuns, takeTurn } from './lock.ts';
@@ -55,9 +55,6 @@ export async function up(options: UpOptions): Promise<void> {
     options.detach === true,
   );
 }
-
-/** The command that starts a home like this one. */
-export const commandOf = (config: Config): string => config.role ?? 'up';
 
 async function prepare(home: Home, options: UpOptions, progress: Progress): Promise<Config> {
   const first = !home.exists();

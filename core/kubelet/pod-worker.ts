@@ -232,6 +232,7 @@ export class PodWorker {
       hostPorts: podNetwork !== undefined,
       seLinux,
       giveAway: this.context.volumes.isRoot,
+      runtimeClasses: this.context.runtimeClasses,
     });
     if (bad.length === 0) return false;
     const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;

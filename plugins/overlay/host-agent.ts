@@ -26,6 +26,7 @@ import { type Duties, dutiesOf } from './plan-migration.ts';
 import { factsOf, markOf, peerMtusBytes, planPeers } from './plan-peers.ts';
 import { type RotationState, requestOf, rotationDue } from './plan-rotation.ts';
 import { PresharedKey } from './preshared-key.ts';
+import { WayMtu } from './way-mtu.ts';
 
 const lookEveryMs = 30_000; // what somebody took away from the machine is put back
 const gatherMs = 50;
@@ -61,6 +62,7 @@ export class HostAgent {
   readonly #health = new PeerHealth();
   readonly #key: PresharedKey;
   readonly #prepared = new Map<string, { readonly local: string; readonly prepared: network.Prepared }>();
+  #ways: WayMtu | undefined;
   #place: Place | undefined;
   #podMtuBytes = 0;
   #isChanged = true;
@@ -96,6 +98,11 @@ export class HostAgent {
     });
     const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     await Promise.race([Promise.all([this.#leases.synced, this.#networks.synced, this.#nodes.synced]), aborted]);
+    const measure = this.context.underlay?.measureWays;
+    if (measure) {
+      this.#ways = new WayMtu(this.context, measure, changed);
+      void this.#ways.run();
+    }
     while (!signal.aborted) {
       this.#isChanged = false;
       const againMs = await this.#look();
@@ -139,7 +146,10 @@ export class HostAgent {
     const { context } = this;
     const links = (await context.underlay?.links()) ?? [];
     const { ranges } = settings.spec;
-    this.#place = placeOf(context.underlay?.nodeIp ?? '', links, ranges, this.#place?.link);
+    const place = placeOf(context.underlay?.nodeIp ?? '', links, ranges, this.#place?.link);
+    const direct = planPeers(lease, this.#leases.cache.list(), duties.send).filter(({ relayVia }) => !relayVia);
+    const ways = direct.map(({ endpoint }) => endpoint);
+    this.#place = { ...place, mtuBytes: this.#ways?.over(ways, place.mtuBytes) ?? place.mtuBytes };
     await this.#key.keep(settings.spec.presharedKeys === true);
     const failures: Failure[] = [];
     const active: Active[] = [];

@@ -1,6 +1,17 @@
 // Isolation `container`: plugins in containers of a real engine, with the real API server in this process.
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { cpSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configMapKind, type Kind, type KubeObject } from '#api';
@@ -11,6 +22,7 @@ import type { Bundle } from '../../core/host/bundle.ts';
 import { pluginKind } from '../../core/host/kind.ts';
 import { DockerEngine } from '../../core/kubelet/runtimes/docker-engine.ts';
 import { testEngine } from '../fixtures/docker-engine.ts';
+import { attempts, attemptsProgram } from '../fixtures/escape-attempts.ts';
 import {
   built,
   type Cluster,
@@ -254,6 +266,87 @@ test.skipIf(!engine)(
     expect((await made()).length).toBe(1);
     await purgePluginContainers(engine!.socketPath, 'c10');
     expect(await made()).toEqual([]);
+  },
+  limitMs,
+);
+
+/** What the container shows of itself alone, or may do to itself. */
+const harmless = {
+  'read another environment': 'PATH=/usr/local/sbin', // process 1 is itself
+  'signal the host': 'true', // it has no parent: 0 is its own group
+  'see interfaces': '2', // the length of `lo`
+  'list processes': '1',
+  'signal init': 'true',
+  'see cgroups': undefined, // of itself, read-only
+  'see kernel settings': undefined, // of its own namespaces, read-only
+  'listen on TCP': undefined, // where nobody else is
+};
+test.skipIf(!engine)(
+  `${Object.keys(attempts).length + 3} attempts out of a container, none succeeds`,
+  async () => {
+    const own = mkdtempSync(join(place, 'escape-'));
+    for (const name of ['bundle', 'state', 'api']) mkdirSync(join(own, name), { mode: 0o755 });
+    const uid = 799_999_998;
+    chownSync(join(own, 'state'), uid, uid);
+    const mark = join(own, 'mark');
+    writeFileSync(mark, 'the treasure');
+    symlinkSync(mark, join(own, 'bundle', 'link'));
+    using _unix = Bun.listen({ unix: join(own, 'host.sock'), socket: { data() {} } });
+    using tcp = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
+    const text = attemptsProgram(mark)
+      .replace('PORT', String(tcp.port))
+      .replace('SOCKET', JSON.stringify(join(own, 'host.sock')));
+    writeFileSync(join(own, 'bundle', 'plugin.js'), text);
+    const child = await pluginContainers(engine!.socketPath, systemClock).run({
+      name: 'pintle-test-escape',
+      host: 'test',
+      command: ['/bin/bun', '/plugin/plugin.js'],
+      mounts: [
+        { from: join(own, 'bundle'), to: '/plugin', readOnly: true },
+        { from: join(own, 'state'), to: '/state', readOnly: false },
+        { from: join(own, 'api'), to: '/api', readOnly: false },
+      ],
+      uid,
+      memoryBytes: 256 * 1024 * 1024,
+      processesMax: 64,
+      openFilesMax: 256,
+    });
+    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    await child.exited;
+    await child.remove();
+    expect(err).toBe('');
+    const came = JSON.parse(out) as Record<string, string>;
+    const beyond = Object.entries(came).filter(([name, what]) => {
+      if (!(name in harmless)) return true;
+      const told = harmless[name as keyof typeof harmless];
+      return told !== undefined && !what.includes(told);
+    });
+    expect(beyond).toEqual([]);
+    expect(JSON.stringify(came)).not.toContain('treasure');
+  },
+  limitMs,
+);
+
+test.skipIf(!engine)(
+  'one that takes more memory than it has is ended, one that hangs is killed after 15 s: it comes back each time',
+  async () => {
+    await using scope = new Scope();
+    const to = await start(scope);
+    const first = 'const isFirst = !process.argv.includes("--record") && !require("fs").existsSync("/state/was");';
+    const once = 'if (isFirst) { require("fs").writeFileSync("/state/was", "");';
+    const greedy = `${first} ${once} setTimeout(() => { const all = []; for (;;) all.push(Buffer.alloc(16e6, 1)); }, 500); }`;
+    const hanging = `${first} ${once} setTimeout(() => { for (;;); }, 500); }`;
+    await install(to, await built('greedy', greedy, '', '1.0.0', 'container'));
+    await install(to, await built('hanging', hanging, '', '1.0.0', 'container'));
+    const cameBack = (name: string) =>
+      until(`${name} came back`, async () => {
+        const status = await statusOf(to, name);
+        return status?.phase === 'Active' && status.restarts === 1 && status;
+      });
+    const [, hung] = await Promise.all([cameBack('greedy'), cameBack('hanging')]);
+    expect(hung.sandbox).toContain('no_new_privs');
+    for (const name of ['greedy', 'hanging']) await to.client.delete(pluginKind, { name });
+    await noneLeft();
   },
   limitMs,
 );

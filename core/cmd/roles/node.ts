@@ -66,7 +66,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       leaseSeconds: nodeGraceSecondsOf(home.read()),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: async (access) => {
+      runtimeHandlers: carried.runtimes,
+      server: async (access, runtime) => {
         podMetrics(page, access);
         const server = await createKubeletServer({
           access,

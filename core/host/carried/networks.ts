@@ -61,14 +61,7 @@ export class CarriedNetworks implements NetworkBackends {
 
 /** A backend that a plugin computes and the node applies. What is in force stays when the plugin does not answer. */
 class CarriedNetwork implements NetworkBackend {
-  #local:
-    | {
-        readonly host: LocalHost;
-        readonly work: NetworkWork;
-        readonly made: readonly LinkFacts[];
-        readonly reader: LeaseReader<object>;
-      }
-    | undefined;
+  #local: { readonly host: LocalHost; readonly work: NetworkWork; readonly made: readonly LinkFacts[] } | undefined;
   #data: Lease['data'] = {};
   readonly #changes = new ChangeBook();
   constructor(
@@ -89,7 +82,7 @@ class CarriedNetwork implements NetworkBackend {
     const { made } = report;
     const facts = await contributions.ask('networks', name, 'network.publish', { name, local: host, made }, askMsMax);
     const { endpoint, data } = checkFacts(name, facts, host);
-    this.#local = { host, work, made, reader: new LeaseReader(host, name, () => ({})) };
+    this.#local = { host, work, made };
     this.#data = data;
     const extraBytes = endpoint.includes(':') ? ipv6ExtraBytes : 0;
     return { endpoint, data, podMtuBytes: host.underlayMtuBytes - this.overheadBytes - extraBytes };
@@ -101,7 +94,7 @@ class CarriedNetwork implements NetworkBackend {
     const local = this.#local;
     if (!local) throw new Error(`network backend ${name}: prepare() comes before sync()`);
     // The plugin gets what can be served: one host with a broken lease harms no other.
-    const { peers: good, rejected } = local.reader.read(leases);
+    const { peers: good, rejected } = new LeaseReader(local.host, name, () => ({})).read(leases);
     const peers = good.map(({ lease }) => lease);
     const asked = { name, local: local.host, made: local.made, peers, standby };
     const said = await contributions.ask('networks', name, 'network.sync', asked, askMsMax);
