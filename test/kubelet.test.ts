@@ -6,6 +6,7 @@ import type { Kubelet } from '../core/kubelet/kubelet.ts';
 import { eventually } from './fixtures/eventually.ts';
 import { key, ready, running, useKubeletNode } from './fixtures/kubelet-node.ts';
 
+const unreachable = 'node.kubernetes.io/unreachable';
 const node = useKubeletNode();
 let kubelet: Kubelet | undefined;
 
@@ -244,8 +245,48 @@ describe('a pod', () => {
       { type: 'strategic', body: { status: { conditions } } },
       { subresource: 'status' },
     );
-    node.clock.skip(10_000); // at the pace of the node's own status
-    await node.until('heard', ready);
+    // At the pace of the node's own status, which may come before the kubelet has seen what was said.
+    await eventually(
+      () => {
+        node.clock.skip(10_000);
+        return node.client.get(podKind, key('heard'));
+      },
+      (pod) => ready(pod),
+    );
+  });
+
+  test('of a node that is cut off ends before it is replaced, and goes on when the cluster is heard of again', async () => {
+    let silentMs = 0;
+    kubelet = await node.start({ silentMs: () => silentMs, leaseSeconds: 10 });
+    await node.create('brief', {
+      tolerations: [{ key: unreachable, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 20 }],
+    });
+    await node.create('forever', { tolerations: [{ operator: 'Exists' }] });
+    const brief = await node.until('brief', ready);
+    const forever = await node.until('forever', ready);
+    const runs = async (pod: Pod) =>
+      (await node.runtime.observe()).containers.some(
+        ({ podUid, state }) => podUid === pod.metadata.uid && state === 'running',
+      );
+    const after = (pod: Pod, wanted: boolean) =>
+      eventually(
+        () => {
+          node.clock.skip(1_000);
+          return runs(pod);
+        },
+        (is) => is === wanted,
+      );
+    silentMs = 21_000; // replaced after 30 s
+    for (let second = 0; second < 3; second++) {
+      node.clock.skip(1_000);
+      expect(await runs(brief)).toBe(true);
+    }
+    silentMs = 22_500;
+    await after(brief, false);
+    expect(await runs(forever)).toBe(true);
+    silentMs = 0;
+    await after(brief, true);
+    expect((await node.until('brief', ready)).metadata.uid).toBe(brief.metadata.uid);
   });
 
   test('survives a restart of the kubelet untouched', async () => {

@@ -4,9 +4,10 @@ import { createWorkApplier, type WorkApplier } from '../../net/wanted/device.ts'
 import { createWireguardLinks } from '../../net/wanted/wireguard-links.ts';
 import { NodeContributions } from '../host/carried/contributions.ts';
 import { CarriedNetworks } from '../host/carried/networks.ts';
+import { CarriedRuntimes, podNetnsCheck } from '../host/carried/runtimes.ts';
 import { CarriedVolumes } from '../host/carried/volumes.ts';
 import { liveDriverVolumes } from '../kubelet/volumes/driver-volumes.ts';
-import type { Config, Home } from './home.ts';
+import { type Config, type Home, podRangesOf } from './home.ts';
 
 /** What installed plugins contribute to this node, and what the node makes of it. */
 export interface Carried {
@@ -15,6 +16,7 @@ export interface Carried {
   readonly volumes: CarriedVolumes;
   /** Filled in by their host once it runs. */
   readonly host: { metricsText?: () => string };
+  readonly runtimes: CarriedRuntimes;
 }
 /** `own`: the platform's network backends. */
 export function createCarried(home: Home, config: Config, log: Log, own: readonly NetworkBackend[] = []): Carried {
@@ -28,7 +30,7 @@ export function createCarried(home: Home, config: Config, log: Log, own: readonl
     appliers.set(id, applier);
     return applier;
   };
-  const backends = new CarriedNetworks({ contributions, own, podRanges: [config.podCidr], applierOf, log });
+  const backends = new CarriedNetworks({ contributions, own, podRanges: podRangesOf(config), applierOf, log });
   const volumes = new CarriedVolumes({
     contributions,
     files: systemFiles,
@@ -38,5 +40,10 @@ export function createCarried(home: Home, config: Config, log: Log, own: readonl
     pid: process.pid,
     live: () => liveDriverVolumes(home.path('node', 'kubelet', 'pods'), systemFiles),
   });
-  return { contributions, backends, volumes, host: {} };
+  const runtimes = new CarriedRuntimes({
+    contributions,
+    own: [config.runtime],
+    isPodNetns: podNetnsCheck(systemFiles),
+  });
+  return { contributions, backends, volumes, runtimes, host: {} };
 }

@@ -135,6 +135,7 @@ async function agentConfig(
     port: Number(new URL(own.server).port) || 443,
     kubeletPort: await freePort(10250, taken),
     podCidr: settings.podCidr,
+    ...(settings.podCidr6 ? { podCidr6: settings.podCidr6 } : {}),
     serviceCidr: settings.serviceCidr,
     nodePorts: settings.nodePorts,
     nodeGraceSeconds: settings.nodeGraceSeconds,

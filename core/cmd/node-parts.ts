@@ -1,13 +1,17 @@
 import { type Log, silentLog, systemClock, systemExec } from '#base';
+import type { NetworkBackend } from '#net/backend';
 import type { ContainerRuntime } from '#sdk';
 import { createNftablesFilter } from '../../net/filter/nftables.ts';
 import type { PacketFilter } from '../../net/packet-filter.ts';
 import type { PodNetwork } from '../../net/pod.ts';
 import { createBridgeNetwork } from '../../net/pods/bridge.ts';
+import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { type Config, type Home, hostIdOf, isSeveralHosts } from './home.ts';
+import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
+import { networkBackends } from './network-backends.ts';
+import { nthAddress } from './ranges.ts';
 import { HostNetwork } from './roles/host-network.ts';
 
 /** Drivers of one host, as its configuration chose them. */
@@ -18,6 +22,8 @@ export interface NodeParts {
   readonly proxy: ServiceProxy;
   /** Of the pods that `network` attaches; nothing is in it until a part asks for it. */
   readonly filter?: PacketFilter;
+  /** The platform's own ways to other hosts. */
+  readonly backends: readonly NetworkBackend[];
   /** Removes every container, link and rule of this cluster from the host. */
   purge(): Promise<void>;
 }
@@ -33,7 +39,12 @@ export async function createNodeParts(
   const network = config.runtime === 'docker' ? createNetwork(home, config, log, isConnected) : undefined;
   const proxy = createProxy(config, log);
   const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
-  return { runtime, network, proxy, filter, purge: () => purge(runtime, network, proxy, filter) };
+  const backends = networkBackends(home, config);
+  const purgeAll = async (): Promise<void> => {
+    await purge(runtime, network, proxy, filter);
+    for (const backend of backends) await backend.purge();
+  };
+  return { runtime, network, proxy, filter, backends, purge: purgeAll };
 }
 
 async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {
@@ -54,26 +65,41 @@ async function createRuntime(home: Home, config: Config, log: Log): Promise<Cont
   });
 }
 
+const cniFolders = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
+
 /** With several hosts it waits for the host's subnets; what a former start had can be removed at once. */
 function createNetwork(home: Home, config: Config, log: Log, isConnected: boolean): PodNetwork | HostNetwork {
+  const ranges = podRangesOf(config);
   const make = (subnets: readonly string[]): PodNetwork =>
+    config.cni ? makeCni(config.cni, subnets.length > 0 ? subnets : ranges) : makeBridge(subnets);
+  const makeCni = (configFolder: string, subnets: readonly string[]): PodNetwork =>
+    createCniNetwork({
+      configFolder,
+      binFolders: cniFolders,
+      stateFolder: home.path('node', 'network'),
+      subnets,
+      hostAddress: nthAddress(subnets[0]!, 1),
+      exec: systemExec,
+    });
+  const makeBridge = (subnets: readonly string[]): PodNetwork =>
     createBridgeNetwork({
       bridge: config.bridge,
-      subnets: subnets.length > 0 ? subnets : [config.podCidr],
-      podRanges: [config.podCidr],
+      subnets: subnets.length > 0 ? subnets : ranges,
+      podRanges: ranges,
       serviceRanges: [config.serviceCidr],
       stateFolder: home.path('node', 'network'),
       exec: systemExec,
       tableName: config.podTable,
     });
-  return isSeveralHosts(config) ? new HostNetwork({ make, isConnected, log }) : make([config.podCidr]);
+  return isSeveralHosts(config) ? new HostNetwork({ make, isConnected, log }) : make(ranges);
 }
 
 const createFilter = (config: Config, network: PodNetwork | HostNetwork, log: Log): PacketFilter =>
   createNftablesFilter({
     tableName: `pintle_policy_${hostIdOf(config)}`,
-    localRanges: () => (network instanceof HostNetwork ? network.localRanges : [config.podCidr]),
-    podLinks: [config.bridge],
+    // With CNI nobody knows which links and addresses are pods' alone: its pods are guarded from their gate on.
+    localRanges: () => (config.cni ? [] : network instanceof HostNetwork ? network.localRanges : podRangesOf(config)),
+    podLinks: config.cni ? [] : [config.bridge],
     exec: systemExec,
     log,
   });

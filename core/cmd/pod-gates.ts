@@ -36,7 +36,9 @@ export class PodGates {
     const late = new Promise<never>((_resolve, reject) =>
       signal.addEventListener('abort', () => reject(new Error(this.#whyLate())), { once: true }),
     );
-    const passed = this.#allOpen.then(() => Promise.all([...this.#gates].map((gate) => gate(pod, signal))));
+    const passed = this.#allOpen.then(async () => {
+      if (!signal.aborted) await Promise.all([...this.#gates].map((gate) => gate(pod, signal)));
+    });
     passed.catch(() => {}); // after the limit nobody listens
     await Promise.race([passed, late]);
   }

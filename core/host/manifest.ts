@@ -32,6 +32,7 @@ export interface Provides {
   /** `group/version Kind` of kinds that are served by rest(). */
   readonly apis?: readonly string[];
   readonly authenticators?: readonly string[];
+  readonly authorizers?: readonly string[];
   readonly metrics?: readonly string[];
   readonly commands?: readonly string[];
   readonly panels?: readonly string[];
@@ -47,6 +48,7 @@ export const providesPoints = [
   'converts',
   'apis',
   'authenticators',
+  'authorizers',
   'metrics',
   'commands',
   'panels',
@@ -56,7 +58,15 @@ export const providesPoints = [
   'volumes',
 ] as const satisfies readonly (keyof Provides)[];
 /** What others ask the plugin for: its host needs one way to it. */
-export const hookPoints = ['validates', 'mutates', 'schedules', 'converts', 'apis', 'authenticators'] as const;
+export const hookPoints = [
+  'validates',
+  'mutates',
+  'schedules',
+  'converts',
+  'apis',
+  'authenticators',
+  'authorizers',
+] as const;
 /** What a node asks the instance on it for. */
 export const nodePoints = ['networks', 'proxies', 'runtimes', 'volumes'] as const satisfies readonly (keyof Provides)[];
 export type NodePoint = (typeof nodePoints)[number];

@@ -8,8 +8,10 @@ import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
 import { rollbackOf, wantedOn } from './rollout.ts';
 import { StepError } from './status.ts';
+import { startsAgainMax, Turns } from './turns.ts';
 import { approved, verified } from './verify.ts';
 import { metricsOf, openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { Working } from './working.ts';
 
 export interface NodeHostOptions extends Omit<VersionHost, 'node' | 'stateFolder'> {
   readonly nodeName: string;
@@ -45,6 +47,8 @@ const triesMax = 20;
 export class NodePluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
+  readonly #working = new Working();
+  readonly #turns = new Turns(startsAgainMax);
   constructor(private readonly options: NodeHostOptions) {}
 
   get controller(): ControllerSpec<never> {
@@ -52,12 +56,15 @@ export class NodePluginHost implements AsyncDisposable {
       name: 'node-plugin-host',
       watches: pluginKind,
       workersMax: 4,
-      reconciler: { reconcile: ({ name }, current) => this.#reconcile(name, current) },
+      reconciler: { reconcile: ({ name }, current) => this.#working.run(() => this.#reconcile(name, current)) },
     });
   }
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
-    await Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    const stopAll = () => Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    await stopAll();
+    await this.#working.settled();
+    await stopAll();
   }
 
   /** Metrics of every plugin that runs here. */
@@ -173,7 +180,7 @@ export class NodePluginHost implements AsyncDisposable {
       this.options.contributions?.changed();
       void this.#refresh(name, entry);
     };
-    const host = { ...options, node, clusterId: `${options.clusterId}-${node.name}` };
+    const host = { ...options, turns: this.#turns, node, clusterId: `${options.clusterId}-${node.name}` };
     const next = await openVersion(host, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
     if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
     if (standby) return this.#handOver(entry, next);

@@ -3,6 +3,7 @@ import type { Client, InformerFactory } from '#client';
 import {
   type ApiPart,
   type ApiPartContext,
+  type Command,
   type ControllersPart,
   isPlugin,
   type KindRegistry,
@@ -27,6 +28,8 @@ export interface BuiltinPlugin {
   readonly api?: Load<ApiPart>;
   readonly controllers?: Load<ControllersPart>;
   readonly node?: Load<NodePart>;
+  /** `./pintle NAME COMMAND`. */
+  readonly commands?: Load<{ readonly commands: readonly Command[] }>;
   /** Its node part opens a gate: until then no pod of the host starts. */
   readonly gatesPods?: boolean;
 }
@@ -55,7 +58,7 @@ function having<K extends 'api' | 'controllers' | 'node'>(
 /** Parts of the API server. Kinds that a part added go with it. */
 export const apiParts = (
   plugins: readonly BuiltinPlugin[],
-  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook'> & {
+  server: Pick<ApiPartContext, 'kinds' | 'reader' | 'schema' | 'kit' | 'checkMetadata' | 'callWebhook' | 'cluster'> & {
     readonly hooks: AdmissionList;
     /** By path; absent: what parts serve there is not asked for. */
     readonly pages?: {
@@ -76,6 +79,7 @@ export const apiParts = (
       reader: server.reader,
       schema: server.schema,
       callWebhook: server.callWebhook,
+      cluster: server.cluster,
       kit: server.kit,
       checkMetadata: server.checkMetadata,
       objects: partObjects(seams.client),
@@ -124,7 +128,7 @@ export const controllersParts = (
 /** Parts of a node process. */
 export const nodeParts = (
   plugins: readonly BuiltinPlugin[],
-  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'backends' | 'machine' | 'api'> & {
+  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'backends' | 'underlay' | 'machine' | 'api'> & {
     readonly folderOf: (name: string) => string;
     readonly gateOf: (name: string) => NodePartContext['pods']['gate'];
   },

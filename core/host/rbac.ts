@@ -71,6 +71,7 @@ const dangerousWrites = [
   'nodes',
   'serviceaccounts',
   'tokenreviews.authentication.k8s.io', // with it go authenticators: they say who somebody is
+  'subjectaccessreviews.authorization.k8s.io', // with it go authorizers: they see and may refuse every request
 ];
 /** Needs that let a plugin become somebody else; they want a second confirmation. Pure. */
 export const dangerous = (needs: Needs): string[] =>

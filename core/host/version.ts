@@ -11,6 +11,7 @@ import type { MachineProbe } from './levels.ts';
 import type { Isolation } from './manifest.ts';
 import { exposition } from './plugin-metrics.ts';
 import { accountTokens } from './provision.ts';
+import type { Turns } from './turns.ts';
 
 export interface VersionHost {
   readonly client: Client;
@@ -29,6 +30,8 @@ export interface VersionHost {
   readonly node?: { readonly name: string; readonly uid: string };
   /** For isolation `container`; absent: this host has no engine. */
   readonly containers?: ContainerEngine;
+  /** Of starts after a crash. */
+  readonly turns?: Turns;
   /** In place of this machine, for tests. */
   readonly machine?: MachineProbe;
   /** In place of bundles in `folder` and their launch: `plugin dev` runs sources. */
@@ -94,6 +97,7 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     clock: host.clock,
     log: host.log.with({ plugin: name }),
     onChange: options.onChange,
+    turns: host.turns,
     standby,
     nodeName: host.node?.name,
   });

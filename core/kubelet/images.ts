@@ -16,7 +16,8 @@ export class Images {
   /** Why the last pull failed, by pod and image. */
   readonly #failures = new Map<string, { atMs: number; message: string }>();
   constructor(
-    private readonly runtime: ContainerRuntime,
+    /** Of a pod. */
+    private readonly runtimeOf: (podUid: string) => Pick<ContainerRuntime, 'ensureImage'>,
     private readonly clock: Clock,
   ) {}
 
@@ -25,10 +26,10 @@ export class Images {
     const name = container.image ?? '';
     const policy = (container.imagePullPolicy ?? 'IfNotPresent') as 'Always' | 'IfNotPresent' | 'Never';
     if (policy !== 'Always') {
-      const present = await this.#present(name, policy, emit, signal);
+      const present = await this.#present(podUid, name, policy, emit, signal);
       if (present) return present;
     }
-    return this.#pull(`${podUid}_${name}`, name, policy === 'Always' ? 'Always' : 'IfNotPresent', emit, signal);
+    return this.#pull(podUid, name, policy === 'Always' ? 'Always' : 'IfNotPresent', emit, signal);
   }
 
   forget(podUid: string): void {
@@ -37,9 +38,15 @@ export class Images {
   }
 
   /** Undefined: not here, and may be pulled. */
-  async #present(name: string, policy: string, emit: Emit, signal: AbortSignal): Promise<ImageResult | undefined> {
+  async #present(
+    podUid: string,
+    name: string,
+    policy: string,
+    emit: Emit,
+    signal: AbortSignal,
+  ): Promise<ImageResult | undefined> {
     try {
-      const image = await this.runtime.ensureImage(name, 'Never', signal);
+      const image = await this.runtimeOf(podUid).ensureImage(name, 'Never', signal);
       emit('Normal', 'Pulled', `Container image "${name}" already present on machine and can be accessed by the pod`);
       return { ok: true, image };
     } catch (error) {
@@ -61,12 +68,13 @@ export class Images {
   }
 
   async #pull(
-    key: string,
+    podUid: string,
     name: string,
     policy: 'Always' | 'IfNotPresent',
     emit: Emit,
     signal: AbortSignal,
   ): Promise<ImageResult> {
+    const key = `${podUid}_${name}`;
     const failure = this.#failures.get(key);
     const untilMs = failure ? this.#backoff.untilMs(key, failure.atMs) : 0;
     if (failure && untilMs > this.clock.now()) {
@@ -77,7 +85,7 @@ export class Images {
     emit('Normal', 'Pulling', `Pulling image "${name}"`);
     const startedMs = this.clock.monotonicMs();
     try {
-      const image = await this.runtime.ensureImage(name, policy, signal);
+      const image = await this.runtimeOf(podUid).ensureImage(name, policy, signal);
       const took = durationText(Math.round(this.clock.monotonicMs() - startedMs));
       emit(
         'Normal',

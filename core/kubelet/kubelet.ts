@@ -12,19 +12,21 @@ import {
 import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
-import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers } from '#sdk';
+import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers, RuntimeHandlers } from '#sdk';
 import { findContainer } from './access.ts';
 import { Backoff } from './backoff.ts';
 import { evictOverLimit } from './eviction.ts';
+import { keepFenced } from './fencing.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
 import { NetworkKeeper } from './network-keeper.ts';
 import { type NetworkState, NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
-import type { Observed } from './plan.ts';
 import { statusOf } from './pod-memory.ts';
 import { PodWorker } from './pod-worker.ts';
 import { ReferencedObjects } from './referenced-objects.ts';
+import { RoutedRuntime } from './routed-runtime.ts';
+import { groupByPod, type SeenPod } from './seen-pods.ts';
 import type { KubeletAccess } from './server/access.ts';
 import { PodCertificates } from './volumes/pod-certificates.ts';
 import { PodTokens } from './volumes/token.ts';
@@ -40,6 +42,8 @@ export interface KubeletOptions {
   /** The node's address, or several with the primary one first. */
   readonly nodeIp: string | readonly string[];
   readonly runtime: ContainerRuntime;
+  /** Of plugins, for pods with a RuntimeClass. Absent: such pods are refused. */
+  readonly runtimeHandlers?: RuntimeHandlers;
   /** Absent: pods have the addresses that the runtime gave them, else the node's. */
   readonly podNetwork?: PodNetwork;
   /** Of plugins, for `csi` volumes. */
@@ -63,6 +67,8 @@ export interface KubeletOptions {
   readonly taints?: readonly Taint[];
   /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
   readonly leaseSeconds?: number;
+  /** How long nobody has been heard of who could decide over this node (milliseconds). Absent: it cannot be cut off. */
+  readonly silentMs?: () => number;
   /** Replaces what the machine has. */
   readonly capacity?: Readonly<Record<string, string>>;
   readonly allocatable?: Readonly<Record<string, string>>;
@@ -74,6 +80,7 @@ export interface KubeletOptions {
   /** Starts the streaming endpoint before the node is registered. */
   readonly server?: (
     access: KubeletAccess,
+    runtime: ContainerRuntime,
   ) => Promise<AsyncDisposable & { readonly port?: number }> | (AsyncDisposable & { readonly port?: number });
   readonly podsMax?: number;
 }
@@ -104,7 +111,7 @@ export async function startKubelet(options: KubeletOptions): Promise<Kubelet> {
 class Loop implements Kubelet {
   readonly #workers = new Map<string, PodWorker>();
   /** What the engine held of each pod when it was looked at last. */
-  #seen = new Map<string, { observed: Observed; mark: string }>();
+  #seen = new Map<string, SeenPod>();
   #context!: WorkerContext;
   #agent!: NodeAgent;
   #network!: NetworkKeeper;
@@ -112,11 +119,16 @@ class Loop implements Kubelet {
   #engineLost = false;
   registered: Promise<void> = Promise.resolve();
   readonly access: KubeletAccess;
+  readonly #routed: RoutedRuntime | undefined;
+  readonly #runtime: ContainerRuntime;
 
   constructor(
     private readonly options: KubeletOptions,
     private readonly scope: Scope,
   ) {
+    const { runtime: own, runtimeHandlers: handlers } = options;
+    this.#routed = handlers && new RoutedRuntime({ ...options, own, handlers });
+    this.#runtime = this.#routed ?? own;
     const find = (namespace: string, name: string) =>
       [...this.#workers.values()].find(
         ({ pod }) => pod?.metadata.namespace === namespace && pod.metadata.name === name,
@@ -151,13 +163,13 @@ class Loop implements Kubelet {
   async start(): Promise<Kubelet> {
     const { options, scope } = this;
     await (options.files ?? systemFiles).mkdir(join(options.stateFolder, 'pods'), { recursive: true });
-    const server = options.server ? scope.use(await options.server(this.access)) : undefined;
+    const server = options.server ? scope.use(await options.server(this.access, this.#runtime)) : undefined;
     await this.#compose(server?.port ?? options.port ?? 0);
     this.registered = this.#agent.register();
     scope.defer(() => this.registered.then(() => this.#agent.stopped()));
     const { pods, services } = this.#context;
     scope.defer(() => Promise.all([...this.#workers.values()].map((worker) => worker.close())));
-    const first = options.runtime.observe();
+    const first = this.#runtime.observe();
     first.catch(() => {});
     scope.use(pods.onChange(({ type, object }) => this.#onPod(object, type === 'deleted')));
     void services.synced;
@@ -167,7 +179,8 @@ class Loop implements Kubelet {
 
   async #compose(port: number): Promise<void> {
     const { options, scope } = this;
-    const { client, informers, clock, log, runtime, nodeName } = options;
+    const { client, informers, clock, log, nodeName } = options;
+    const runtime = this.#runtime;
     const nodeIps = typeof options.nodeIp === 'string' ? [options.nodeIp] : options.nodeIp;
     const version = options.version ?? 'v1.37.1+pintle';
     const runtimeVersion = `${runtime.name}://${await runtime.version().catch(() => 'unknown')}`;
@@ -193,8 +206,9 @@ class Loop implements Kubelet {
       secrets,
       events: options.events,
       runtime,
+      runtimeClasses: this.#routed !== undefined,
       podNetwork: options.podNetwork,
-      images: new Images(runtime, clock),
+      images: new Images((uid) => this.#routed?.of(uid) ?? runtime, clock),
       crashes: new Backoff(),
       volumes: {
         configMaps,
@@ -235,7 +249,8 @@ class Loop implements Kubelet {
 
   /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */
   async #begin(first: Promise<Observation>): Promise<void> {
-    const { runtime, clock, log } = this.options;
+    const { clock, log } = this.options;
+    const runtime = this.#runtime;
     const { pods, podNetwork, signal } = this.#context;
     let observation: Observation | undefined;
     while (!observation && !signal.aborted)
@@ -251,17 +266,24 @@ class Loop implements Kubelet {
     const attached = new Map((await podNetwork?.attached().catch(() => []))?.map(({ uid, ips }) => [uid, ips]));
     await pods.synced;
     if (signal.aborted || !observation) return;
-    this.#seen = group(observation);
+    observation = (await this.#routed?.sorted(pods.cache.list())) ?? observation;
+    this.#seen = groupByPod(observation);
     this.#isReady = true;
     for (const pod of pods.cache.list()) this.#ensure(pod, attached.get(pod.metadata.uid ?? ''));
     await this.#removeOrphans(attached);
     void this.#follow();
     void this.#relist();
     void this.#network.keep();
-    const { exec } = this.options;
-    void evictOverLimit({ pods: () => [...this.#workers.values()], exec, clock, log, signal });
+    const { exec, silentMs, leaseSeconds = 40 } = this.options;
+    const workers = () => [...this.#workers.values()];
+    if (silentMs) void keepFenced({ pods: workers, silentMs, graceMs: leaseSeconds * 1000, clock, log, signal });
+    void evictOverLimit({ pods: workers, exec, clock, log, signal });
   }
   #isReady = false;
+
+  #contextOf(uid: string): WorkerContext {
+    return this.#routed ? { ...this.#context, runtime: this.#routed.forPod(uid) } : this.#context;
+  }
 
   #onPod(pod: Readonly<Pod>, deleted: boolean): void {
     if (!this.#isReady) return; // #begin takes all of them at once
@@ -273,10 +295,12 @@ class Loop implements Kubelet {
   #ensure(pod: Readonly<Pod>, ips: readonly string[] | undefined): void {
     const uid = pod.metadata.uid!;
     if (this.#workers.has(uid)) return;
-    const worker = new PodWorker(uid, pod, this.#context, this.#seen.get(uid)?.observed);
+    this.#routed?.note(pod);
+    const worker = new PodWorker(uid, pod, this.#contextOf(uid), this.#seen.get(uid)?.observed);
     if (ips) worker.podIps = ips;
     this.#workers.set(uid, worker);
-    worker.wake();
+    // Of one that somebody began with it has to be known what runs; a new one says by an event what it waits for.
+    worker.wake(this.#routed?.isForeign(uid) && pod.status?.startTime !== undefined);
   }
 
   /** Pods of this cluster that the engine, the network or the disk still has and the API does not: gone while we were away. */
@@ -285,7 +309,7 @@ class Loop implements Kubelet {
     const folders = await volumes.files.readdir(volumes.podsFolder).catch(() => []);
     for (const uid of this.#seen.keys()) {
       if (this.#workers.has(uid)) continue;
-      const worker = new PodWorker(uid, undefined, this.#context, this.#seen.get(uid)?.observed);
+      const worker = new PodWorker(uid, undefined, this.#contextOf(uid), this.#seen.get(uid)?.observed);
       this.#workers.set(uid, worker);
       worker.wake();
     }
@@ -303,6 +327,7 @@ class Loop implements Kubelet {
   #onGone(uid: string): void {
     const { configMaps, secrets, images, crashes, volumes } = this.#context;
     void this.#workers.get(uid)?.close();
+    this.#routed?.forget(uid);
     this.#workers.delete(uid);
     this.#seen.delete(uid);
     configMaps.release(uid);
@@ -315,11 +340,11 @@ class Loop implements Kubelet {
   }
 
   async #follow(): Promise<void> {
-    const { runtime, clock, log } = this.options;
+    const { clock, log } = this.options;
     const { signal } = this.#context;
     while (!signal.aborted) {
       try {
-        for await (const { podUid } of runtime.changes(signal)) this.#onHint(podUid);
+        for await (const { podUid } of this.#runtime.changes(signal)) this.#onHint(podUid);
       } catch (error) {
         log.debug('runtime changes ended', { error });
       }
@@ -354,7 +379,7 @@ class Loop implements Kubelet {
     if (this.#relisting || this.#context.signal.aborted) return;
     this.#relisting = true;
     try {
-      const now = group(await this.options.runtime.observe());
+      const now = groupByPod(await this.#runtime.observe());
       for (const [uid, worker] of this.#workers) {
         const before = this.#seen.get(uid)?.mark;
         if (now.get(uid)?.mark !== before) worker.wake(true);
@@ -369,24 +394,4 @@ class Loop implements Kubelet {
       this.#relisting = false;
     }
   }
-}
-
-function group(observation: Observation): Map<string, { observed: Observed; mark: string }> {
-  const pods = new Map<string, { sandbox?: Observed['sandbox']; containers: Observed['containers'][number][] }>();
-  const of = (uid: string) => {
-    const pod = pods.get(uid) ?? { containers: [] };
-    pods.set(uid, pod);
-    return pod;
-  };
-  for (const sandbox of observation.sandboxes) {
-    const pod = of(sandbox.podUid);
-    if (!pod.sandbox || sandbox.attempt > pod.sandbox.attempt) pod.sandbox = sandbox;
-  }
-  for (const container of observation.containers) of(container.podUid).containers.push(container);
-  return new Map(
-    [...pods].map(([uid, observed]) => {
-      const parts = observed.containers.map(({ id, state }) => `${id}:${state}`).sort();
-      return [uid, { observed, mark: `${observed.sandbox?.id}:${observed.sandbox?.ready} ${parts.join(' ')}` }];
-    }),
-  );
 }

@@ -35,6 +35,7 @@ export class PodWorker {
   #running: Promise<void> | undefined;
   #errors = 0;
   #gone = false;
+  #fenceMs: number | undefined;
 
   /** `observed`: what the engine holds of this pod; undefined when it is known to hold nothing. */
   constructor(
@@ -128,6 +129,12 @@ export class PodWorker {
     this.#killer.hurry(evictionGraceMs);
     this.wake();
   }
+  /** Cut off from the cluster: what runs is stopped within so long, and nothing is started until it is over (undefined). */
+  fence(stopMs: number | undefined): void {
+    if (this.#fenceMs === stopMs) return;
+    this.#fenceMs = stopMs;
+    this.wake(true);
+  }
   /** Stops to work; containers run on. */
   async close(): Promise<void> {
     this.#starting.abort();
@@ -193,6 +200,7 @@ export class PodWorker {
     const ended = pod.status?.phase;
     if (!memory.end && (ended === 'Succeeded' || ended === 'Failed')) memory.end = { phase: ended };
     for (let round = 0; round < roundsMax; round++) {
+      if (this.#fenceMs !== undefined && !memory.end) return void (await this.#steps.stopAll(pod, this.#fenceMs));
       const deadlineMs = this.#checkDeadline(pod);
       if (memory.end) return this.#finish(pod);
       await this.#steps.refreshVolumes(pod);
@@ -224,6 +232,7 @@ export class PodWorker {
       hostPorts: podNetwork !== undefined,
       seLinux,
       giveAway: this.context.volumes.isRoot,
+      runtimeClasses: this.context.runtimeClasses,
     });
     if (bad.length === 0) return false;
     const message = `This node does not support ${bad.join(', ')}; remove ${bad.length > 1 ? 'these fields' : 'this field'} from the pod`;

@@ -27,7 +27,12 @@ const given = (value: unknown): boolean =>
  */
 export function unsupportedFields(
   pod: Readonly<Pod>,
-  able: { readonly hostPorts: boolean; readonly seLinux?: boolean; readonly giveAway?: boolean } = { hostPorts: true },
+  able: {
+    readonly hostPorts: boolean;
+    readonly seLinux?: boolean;
+    readonly giveAway?: boolean;
+    readonly runtimeClasses?: boolean;
+  } = { hostPorts: true },
 ): string[] {
   const spec = pod.spec;
   if (!spec) return ['spec'];
@@ -36,8 +41,8 @@ export function unsupportedFields(
     if (given(value)) found.push(path);
   };
   check('spec.hostUsers', spec.hostUsers === false ? 'false' : undefined);
-  check('spec.runtimeClassName', spec.runtimeClassName);
-  check('spec.overhead', spec.overhead);
+  check('spec.runtimeClassName', able.runtimeClasses ? undefined : spec.runtimeClassName);
+  check('spec.overhead', able.runtimeClasses ? undefined : spec.overhead); // its class's: the scheduler counts it
   check('spec.resourceClaims', spec.resourceClaims);
   check('spec.resources', spec.resources);
   check('spec.hostnameOverride', spec.hostnameOverride);

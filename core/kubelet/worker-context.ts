@@ -17,6 +17,8 @@ export interface WorkerContext {
   readonly secrets: ReferencedObjects<Secret>;
   readonly events: EventRecorder;
   readonly runtime: ContainerRuntime;
+  /** Pods may name a RuntimeClass. */
+  readonly runtimeClasses: boolean;
   readonly podNetwork?: PodNetwork;
   readonly images: Images;
   readonly crashes: Backoff;

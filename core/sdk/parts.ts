@@ -45,6 +45,11 @@ export interface ApiPartContext extends PartContext {
   };
   /** What the built-in kinds' strategies are made of. */
   readonly kit: StrategyKit;
+  /** What the cluster was made with. Absent in tests that need none of it. */
+  readonly cluster?: {
+    /** Pod addresses (CIDR), one for each family. */
+    readonly podRanges: readonly string[];
+  };
   /** Conversion and admission by others. Absent where the server cannot reach services. */
   readonly callWebhook?: CallWebhook;
   /** Behind the built-in hooks, in the order of the calls; withdrawn with the part. */
@@ -69,6 +74,14 @@ export interface NetworkBackends {
   onChange(handler: () => void): Disposable;
 }
 
+/** An address that a link of this host has, with its prefix. */
+export interface HostAddress {
+  readonly link: string;
+  /** `192.0.2.7/24` */
+  readonly cidr: string;
+  readonly mtuBytes: number;
+}
+
 /** `node.ts`, in each node process. */
 export interface NodePart {
   start(context: NodePartContext): void | Promise<void>;
@@ -81,6 +94,13 @@ export type PodGate = (
   pod: { readonly uid: string; readonly namespace: string; readonly name: string; readonly ips: readonly string[] },
   signal: AbortSignal,
 ) => Promise<void>;
+/** A way to another host, and what is known of it already, in bytes of a whole packet. */
+export interface MeasuredWay {
+  readonly address: string;
+  /** The MTU of the own device that leads there. */
+  readonly linkMtuBytes: number;
+  readonly knownBytes?: number;
+}
 export interface NodePartContext extends PartContext {
   /** Shared with the service proxy, with its rights: services, endpoint slices and nodes are held once. */
   readonly informers: InformerFactory;
@@ -106,6 +126,18 @@ export interface NodePartContext extends PartContext {
     gate(gate: PodGate): Disposable;
   };
   readonly backends: NetworkBackends;
+  /** Where this host stands among the others. Absent where there are none. */
+  readonly underlay?: {
+    /** By which this host was made known to the cluster. */
+    readonly nodeIp: string;
+    /** The addresses of the host now, read from the machine. */
+    links(): Promise<readonly HostAddress[]>;
+    /**
+     * The largest packet (bytes) that the way to each of these addresses takes; those that do not answer are left out.
+     * Throws where this process may not send echo messages. Takes up to a few seconds.
+     */
+    measureWays?(ways: readonly MeasuredWay[]): Promise<ReadonlyMap<string, number>>;
+  };
   /** The machine, for parts that run programs of others. */
   readonly machine: {
     readonly files: Files;

@@ -202,3 +202,18 @@ export interface ContainerRuntime extends AsyncDisposable {
   dial(podUid: string, port: number, signal?: AbortSignal): Promise<Session>;
   stats(): Promise<ContainerStats[]>;
 }
+/**
+ * Runtimes beside a node's own, by the handler that a RuntimeClass names. They come and go, and what they run stays. Ids of
+ * their containers begin with `HANDLER:`.
+ */
+export interface RuntimeHandlers {
+  names(): readonly string[];
+  /** The same object as long as somebody provides it; its verbs throw while nobody answers. Not to be disposed of. */
+  get(handler: string): ContainerRuntime | undefined;
+  onChange(handler: () => void): Disposable;
+}
+/** The handler in a container's id; undefined for containers of the node's own runtime. */
+export const handlerOfId = (containerId: string): string | undefined => {
+  const end = containerId.indexOf(':');
+  return end < 0 ? undefined : containerId.slice(0, end);
+};

@@ -63,6 +63,11 @@ export class WalkedFilter {
           need(this.#chains.has(element.split(' : goto ')[1]!), element);
   }
 
+  /** Every chain, to compare two tables. */
+  chainText(): Record<string, string> {
+    return Object.fromEntries([...this.#chains].map(([name, chain]) => [name, JSON.stringify(chain)]));
+  }
+
   /** Whether a new connection gets through. */
   passes(packet: FilteredPacket): boolean {
     return this.#decide(packet, 'out') && (packet.toHost === true || this.#decide(packet, 'in'));

@@ -30,7 +30,8 @@ export interface WireguardLinks {
     link: Extract<WorkLink, { type: 'wireguard' }> & { readonly addresses: readonly string[] },
     local: LocalHost,
   ): Promise<string>;
-  sync(device: string, peers: readonly Omit<WorkPeer, 'link'>[]): Promise<void>;
+  /** Resolves to the public keys of those that were new or had changed. */
+  sync(device: string, peers: readonly Omit<WorkPeer, 'link'>[]): Promise<readonly string[]>;
   /** The device and its key. */
   remove(device: string): Promise<void>;
 }
@@ -64,7 +65,9 @@ class Applier implements WorkApplier {
       const set = [...plan.ip, ...plan.bridge].filter((line) => !failures.some((one) => one.line === line));
       for (const { name } of keepsRest ? [] : tunnels) {
         const peers = (work.peers ?? []).filter(({ link }) => link === name);
-        await wireguard!.sync(deviceName(owner, name), peers);
+        const changed = await wireguard!.sync(deviceName(owner, name), peers);
+        for (const { publicKey, endpoint, allowed } of peers)
+          if (changed.includes(publicKey)) set.push(['peer', endpoint.ip, ...allowed].join(' '));
       }
       const made = (work.links ?? []).flatMap(({ name, type }): LinkFacts[] =>
         type === 'vxlan' ? [{ name, type, mac: macOf(owner, name) }] : [],
@@ -101,12 +104,15 @@ class Applier implements WorkApplier {
     const { code, stderr } = await exec.run(argv, { stdin, netns, timeoutMs: batchTimeoutMs });
     return code === 0 ? [] : failuresOf(lines, stderr);
   }
-  /** Loose reverse-path filtering on new devices: while routes move, packets still come by the old way. */
+  /** Forwarding, and loose reverse-path filtering on new devices: while routes move, packets still come by the old way. */
   async #openWay(lines: readonly string[]): Promise<void> {
     const { exec, netns } = this.options;
     for (const line of lines) {
       const device = /^link add (\w+) /.exec(line)?.[1];
-      if (device) await exec.run(['sysctl', '-q', '-w', `net/ipv4/conf/${device}/rp_filter=2`], { netns });
+      if (!device) continue;
+      await exec.run(['sysctl', '-q', '-w', 'net.ipv4.ip_forward=1', `net/ipv4/conf/${device}/rp_filter=2`], { netns });
+      if (lines.some((one) => one.startsWith('addr replace') && one.includes(':')))
+        await exec.run(['sysctl', '-q', '-w', 'net.ipv6.conf.all.forwarding=1'], { netns });
     }
   }
   /** Compared with what the machine has, too: somebody may have flushed it. */

@@ -51,7 +51,8 @@ export function createWireguardLinks({ exec, clock, folder }: WireguardLinksOpti
       }));
       const device = deviceOf(name);
       device.forget(); // somebody may have changed it
-      await device.apply(wanted, Math.floor(clock.now() / 1_000));
+      const { set } = await device.apply(wanted, Math.floor(clock.now() / 1_000));
+      return set.map(({ peer }) => peer.publicKey);
     },
     async remove(name) {
       await deviceOf(name).remove();

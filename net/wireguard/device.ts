@@ -26,6 +26,8 @@ export class WireguardDevice {
   readonly #clock: Clock;
   /** What each key was last set to; undefined until the device was read. */
   #set: Map<string, WantedPeer> | undefined;
+  /** What ensure() has just read, for the apply() that follows. */
+  #fresh: WireguardDump | undefined;
 
   constructor(options: WireguardOptions) {
     this.name = options.name;
@@ -48,6 +50,7 @@ export class WireguardDevice {
       if (!present) throw new Error(`the device ${this.name} is not there although it was made`);
     }
     const dump = await this.dump();
+    this.#fresh = dump;
     const identified = dump.publicKey === identity.publicKey && dump.listenPort === identity.port;
     if (!identified) await this.#identify(identity);
     return (await settleDevice(this.#exec, { ...wanted, name: this.name }, present!)) || !identified || !wasThere;
@@ -88,12 +91,16 @@ export class WireguardDevice {
   forget(): void {
     if (this.#set) this.#remembered = this.#set;
     this.#set = undefined;
+    this.#fresh = undefined;
   }
 
   /** Exactly these peers, in at most two processes more than a look. Resolves to what was done. */
   async apply(wanted: readonly WantedPeer[], nowS: number): Promise<PeerPlan> {
     const before = this.#set ?? this.#remembered;
-    const observed = this.#set ? [...this.#set.values()].map((peer) => asSet(peer, nowS)) : (await this.dump()).peers;
+    const observed = this.#set
+      ? [...this.#set.values()].map((peer) => asSet(peer, nowS))
+      : (this.#fresh ?? (await this.dump())).peers;
+    this.#fresh = undefined;
     const plan = planPeers(wanted, observed, nowS, before);
     this.forget(); // until all of it has worked
     await this.#write(plan.set);

@@ -7,14 +7,16 @@ export class OwnedElements {
   /** Touched since the last take(): whether it was in the set then. */
   readonly #before = new Map<string, boolean>();
 
-  /** Replaces what this owner wants. */
-  update(owner: string, elements: readonly string[]): void {
+  /** Replaces what this owner wants; false: it is what it was. */
+  update(owner: string, elements: readonly string[]): boolean {
     const held = this.#held.get(owner);
-    if (!held && elements.length === 0) return;
+    if ((held?.length ?? 0) === elements.length && elements.every((each, index) => held?.[index] === each))
+      return false;
     if (elements.length > 0) this.#held.set(owner, elements);
     else this.#held.delete(owner);
     for (const element of elements) this.#add(element, 1);
     for (const element of held ?? []) this.#add(element, -1);
+    return true;
   }
 
   #add(element: string, number: 1 | -1): void {

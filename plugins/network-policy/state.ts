@@ -58,10 +58,14 @@ export class PolicyState {
   /** By policy: what its chains hold in use. */
   readonly #inForce = new Map<string, InForce>();
   readonly #guards = new Map<string, readonly string[]>();
+  /** Pods that are reached under other ports than their own. */
+  readonly #translated = new Set<string>();
   readonly #dirtyPods = new Set<string>();
   readonly #dirtyPolicies = new Set<string>();
-  #setsBefore = new Set<string>();
-  #chainsBefore = new Map<string, FilterChain>();
+  /** What was there when the changes were asked for last, of the names that were touched since: a look costs what changed. */
+  readonly #setsBefore = new Map<string, boolean>();
+  readonly #chainsBefore = new Map<string, FilterChain | undefined>();
+  readonly #elementsTouched = new Set<string>();
 
   constructor(options: { readonly families: readonly Family[] }) {
     this.#families = options.families;
@@ -86,6 +90,8 @@ export class PolicyState {
     const former = this.#pods.get(key);
     for (const touched of this.#pods.set(key, facts, isNew)) this.#dirtyPods.add(touched);
     this.#regroup(key);
+    if (facts?.translated) this.#translated.add(key);
+    else this.#translated.delete(key);
     if ((former?.translated ?? facts?.translated) && !Bun.deepEquals(former?.translated, facts?.translated))
       for (const [name, policy] of this.#policies) if (policy.spec.egress) this.#dirtyPolicies.add(name);
   }
@@ -108,18 +114,25 @@ export class PolicyState {
   changed(): FilterChange {
     this.#settle();
     const setsAdded = new Map<string, SetKind>();
-    for (const [name, { kind }] of this.#sets) if (!this.#setsBefore.has(name)) setsAdded.set(name, kind);
-    const setsRemoved = [...this.#setsBefore].filter((name) => !this.#sets.has(name));
+    const setsRemoved: string[] = [];
+    for (const [name, was] of this.#setsBefore) {
+      const set = this.#sets.get(name);
+      if (set && !was) setsAdded.set(name, set.kind);
+      else if (!set && was) setsRemoved.push(name);
+    }
     const chains = new Map<string, FilterChain>();
-    for (const [name, { chain }] of this.#chains) if (this.#chainsBefore.get(name) !== chain) chains.set(name, chain);
-    const chainsRemoved = [...this.#chainsBefore.keys()].filter((name) => !this.#chains.has(name));
+    const chainsRemoved: string[] = [];
+    for (const [name, was] of this.#chainsBefore) {
+      const chain = this.#chains.get(name)?.chain;
+      if (chain && chain !== was) chains.set(name, chain);
+      else if (!chain && was) chainsRemoved.push(name);
+    }
     const elements = new Map<string, ElementChange>();
-    for (const [name, owned] of this.#owned()) {
-      const change = owned.take();
+    for (const name of this.#elementsTouched) {
+      const change = (this.#standing.get(name) ?? this.#sets.get(name)?.elements)?.take();
       if (change) elements.set(name, change);
     }
-    this.#setsBefore = new Set(this.#sets.keys());
-    this.#chainsBefore = new Map([...this.#chains].map(([name, { chain }]) => [name, chain]));
+    for (const touched of [this.#setsBefore, this.#chainsBefore, this.#elementsTouched]) touched.clear();
     return { setsAdded, setsRemoved, chains, chainsRemoved, elements };
   }
 
@@ -127,22 +140,15 @@ export class PolicyState {
   whole(): FilterChange {
     this.changed();
     const elements = new Map<string, ElementChange>();
-    for (const [name, owned] of this.#owned())
-      if (owned.size > 0) elements.set(name, { removed: [], added: owned.all() });
+    const all = [...this.#standing, ...[...this.#sets].map(([name, set]) => [name, set.elements] as const)];
+    for (const [name, owned] of all) if (owned.size > 0) elements.set(name, { removed: [], added: owned.all() });
     return {
       setsAdded: new Map([...this.#sets].map(([name, { kind }]) => [name, kind])),
       setsRemoved: [],
-      chains: new Map(this.#chainsBefore),
+      chains: new Map([...this.#chains].map(([name, { chain }]) => [name, chain])),
       chainsRemoved: [],
       elements,
     };
-  }
-
-  #owned(): [string, OwnedElements][] {
-    return [
-      ...this.#standing,
-      ...[...this.#sets].map(([name, { elements }]): [string, OwnedElements] => [name, elements]),
-    ];
   }
 
   #settle(): void {
@@ -202,7 +208,7 @@ export class PolicyState {
     }
     for (const { chains, sets, groups } of formers) {
       for (const name of chains) this.#letGo(name);
-      for (const name of sets) if (--this.#sets.get(name)!.uses === 0) this.#sets.delete(name);
+      for (const name of sets) this.#dropSet(name);
       for (const group of groups) this.#release(group);
     }
   }
@@ -247,7 +253,7 @@ export class PolicyState {
           (pod.translated ?? []).filter(
             (each) => each.protocol === protocol && each.port >= first && each.port <= last,
           );
-        if (![...this.#pods.all()].some((pod) => meant(pod).length > 0)) return undefined;
+        if (![...this.#translated].some((key) => meant(this.#pods.get(key)!).length > 0)) return undefined;
         return live(`x${protocol}_${first}_${last}_${family}`, { type: 'endpoint', family }, (pod, ips) =>
           endpoints(
             ips,
@@ -259,15 +265,23 @@ export class PolicyState {
     };
   }
   #fill(name: string, set: LiveSet): void {
+    if (!this.#setsBefore.has(name)) this.#setsBefore.set(name, false);
     this.#sets.set(name, set);
+    this.#elementsTouched.add(name);
     for (const pod of this.#pods.all()) set.elements.update(pod.key, set.elementsOf(pod, this.#pods.ipsOf(pod.key)));
+  }
+  #dropSet(name: string): void {
+    if (--this.#sets.get(name)!.uses > 0) return;
+    if (!this.#setsBefore.has(name)) this.#setsBefore.set(name, true);
+    this.#sets.delete(name);
   }
 
   /** One pod: its elements in every set, and the chain that guards it. */
   #place(key: string): void {
     const pod = this.#pods.get(key);
     const ips = this.#pods.ipsOf(key);
-    for (const set of this.#sets.values()) set.elements.update(key, pod ? set.elementsOf(pod, ips) : []);
+    for (const [name, set] of this.#sets)
+      if (set.elements.update(key, pod ? set.elementsOf(pod, ips) : [])) this.#elementsTouched.add(name);
     const policies = [...(this.#targetsOf.get(key) ?? [])].flatMap((group) => [...group.policies]).sort();
     const guards = directions.map((direction) => {
       const allow = policies
@@ -295,11 +309,12 @@ export class PolicyState {
     }
   }
   #put(name: string, owner: string, elements: readonly string[]): void {
-    this.#standing.get(name)!.update(owner, elements);
+    if (this.#standing.get(name)!.update(owner, elements)) this.#elementsTouched.add(name);
   }
 
   #hold(name: string, chain: FilterChain): string {
     const present = this.#chains.get(name);
+    if (!this.#chainsBefore.has(name)) this.#chainsBefore.set(name, present?.chain);
     if (!present) this.#chains.set(name, { chain, uses: 1 });
     else {
       present.uses++;
@@ -308,7 +323,10 @@ export class PolicyState {
     return name;
   }
   #letGo(name: string): void {
-    if (--this.#chains.get(name)!.uses === 0) this.#chains.delete(name);
+    const present = this.#chains.get(name)!;
+    if (--present.uses > 0) return;
+    if (!this.#chainsBefore.has(name)) this.#chainsBefore.set(name, present.chain);
+    this.#chains.delete(name);
   }
 }
 

@@ -11,7 +11,21 @@ export const catalog: Catalog = [
     controllers: () => import('../dns/plugin.ts'),
     node: () => import('../dns/node.ts'),
   },
-  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
+  {
+    name: 'overlay',
+    enabled: 'several-hosts',
+    connectsHosts: true,
+    requires: ['crd'],
+    api: () => import('../overlay/api.ts'),
+    controllers: () => import('../overlay/plugin.ts'),
+    node: () => import('../overlay/node.ts'),
+  },
+  {
+    name: 'monitoring',
+    enabled: true,
+    api: () => import('../monitoring/api.ts'),
+    commands: () => import('../monitoring/commands.ts'),
+  },
   {
     name: 'network-policy',
     enabled: true,

@@ -41,7 +41,7 @@ function refusal(nodeName: string, write: NodeWrite, nodeUses: NodeUses, plugins
   switch (`${info.group}/${info.resource}`) {
     case '/nodes':
       if (name !== nodeName) return `node "${nodeName}" is not allowed to modify node "${name}"`;
-      return operation === 'UPDATE' ? nodeChange(nodeName, object, current) : undefined;
+      return operation === 'UPDATE' ? nodeChange(nodeName, object, current) : nodeCreation(nodeName, operation, object);
     case '/serviceaccounts':
       if (subresource !== 'token') return undefined;
       if (plugins(nodeName, namespace, name) && isBoundToNode(object, nodeName)) return undefined;
@@ -86,9 +86,20 @@ function nodeChange(nodeName: string, object?: KubeObject, current?: Readonly<Ku
     return `is not allowed to modify labels of the node-restriction.kubernetes.io prefix`;
   if (!same(object.metadata.ownerReferences, current.metadata.ownerReferences))
     return `node "${nodeName}" is not allowed to modify ownerReferences`;
+  if (!same(podRanges(object), podRanges(current))) return rangesRefused(nodeName);
   const taints = (node: Readonly<KubeObject>) => (node as { spec?: { taints?: unknown } }).spec?.taints;
   return same(taints(object), taints(current)) ? undefined : `node "${nodeName}" is not allowed to modify taints`;
 }
+
+type PodRanges = { spec?: { podCIDR?: string; podCIDRs?: string[] } } | undefined;
+/** Which addresses a node's pods have is for the cluster to say: it could take another's. */
+const podRanges = (node?: Readonly<KubeObject>) => {
+  const { podCIDR = '', podCIDRs = [] } = (node as PodRanges)?.spec ?? {};
+  return podCIDRs.length > 0 ? podCIDRs : podCIDR ? [podCIDR] : [];
+};
+const rangesRefused = (nodeName: string) => `node "${nodeName}" is not allowed to set its own podCIDRs`;
+const nodeCreation = (nodeName: string, operation: string, object?: KubeObject): string | undefined =>
+  operation === 'CREATE' && podRanges(object).length > 0 ? rangesRefused(nodeName) : undefined;
 
 function podChange(nodeName: string, object?: KubeObject, current?: Readonly<KubeObject>): string | undefined {
   const nodeOf = (pod?: Readonly<KubeObject>) => (pod as { spec?: { nodeName?: string } } | undefined)?.spec?.nodeName;

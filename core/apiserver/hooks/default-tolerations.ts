@@ -2,10 +2,10 @@ import type { Pod } from '#api';
 import type { AdmissionHook } from '../contract.ts';
 
 const tolerated = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
-const tolerationSeconds = 300;
+export const tolerationSecondsDefault = 300;
 
-/** A pod stays 5 minutes on a node that went away, unless it says otherwise. */
-export const defaultTolerations: AdmissionHook = {
+/** A pod stays so long on a node that went away, unless it says otherwise. */
+export const defaultTolerations = (seconds: () => number): AdmissionHook => ({
   name: 'DefaultTolerationSeconds',
   mutate({ operation, kind, subresource, object }) {
     // Updates too, as upstream: a pod that is posted again as it was first written is no change of its tolerations.
@@ -27,8 +27,8 @@ export const defaultTolerations: AdmissionHook = {
       if (known) continue;
       spec.tolerations = [
         ...(spec.tolerations ?? []),
-        { key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds },
+        { key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: seconds() },
       ];
     }
   },
-};
+});

@@ -4,7 +4,7 @@ import type { AdmissionHook, Authorizer, Reader } from '../contract.ts';
 import type { Core } from '../core.ts';
 import { certificateRights } from './certificates.ts';
 import { defaultIngressClass, defaultStorageClass } from './default-classes.ts';
-import { defaultTolerations } from './default-tolerations.ts';
+import { defaultTolerations, tolerationSecondsDefault } from './default-tolerations.ts';
 import { mutatingPolicies } from './dynamic/mutating-policies.ts';
 import { validatingPolicies } from './dynamic/validating-policies.ts';
 import { mutatingWebhooks, validatingWebhooks } from './dynamic/webhooks.ts';
@@ -32,7 +32,7 @@ export const builtinAdmission = (
   serviceAccountHook(reader, random),
   podSecurity(reader),
   priority(reader),
-  defaultTolerations,
+  defaultTolerations(() => core().options.tolerationSeconds ?? tolerationSecondsDefault),
   defaultStorageClass(reader),
   runtimeClass(reader),
   certificateRights(authorizer),

@@ -12,6 +12,8 @@ export interface StreamingOptions {
   readonly allowedRanges?: readonly string[];
   /** The same for the streaming endpoints of kubelets, whose certificate is checked. Default none. */
   readonly kubeletRanges?: readonly string[];
+  /** Where a node is reached that is not by its own address. */
+  readonly tunnels?: { hostOf(nodeName: string): string | undefined };
 }
 export interface KubeletTokenClaim {
   readonly op: 'logs' | 'exec' | 'attach' | 'portForward' | 'stats';
@@ -63,6 +65,6 @@ export async function kubeletTarget(
   claim: KubeletTokenClaim,
   options: StreamingOptions,
 ): Promise<KubeletTarget> {
-  const host = kubeletAddress(reader, node, options.kubeletRanges ?? []);
+  const host = options.tunnels?.hostOf(node) ?? kubeletAddress(reader, node, options.kubeletRanges ?? []);
   return { node, host, token: await options.signKubeletToken(node, claim) };
 }

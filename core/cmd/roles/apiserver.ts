@@ -23,9 +23,10 @@ import { KeyFolder } from '../../apiserver/sealing/root-keys.ts';
 import { createApiServer } from '../../apiserver/server.ts';
 import { strategies } from '../../apiserver/strategies/index.ts';
 import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
+import type { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
-import type { Config, Home } from '../home.ts';
+import { type Config, evictAfterSecondsOf, type Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
@@ -76,7 +77,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       }),
       others: async (token) => (await desk.userOf(token)) ?? door.userOf(token),
     }),
-    authorizer: createAuthorizer({ nodeUses }),
+    authorizer: door.guarded(createAuthorizer({ nodeUses })),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
     schema,
@@ -84,7 +85,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     openApi,
     heavy: process.env['PINTLE_HEAVY'] === 'loop' ? undefined : scope.use(new HeavyPool(log)), // the bench compares
     strategies: strategies as readonly AnyStrategy[],
-    streams: streamsOf(home, config, keys),
+    streams: streamsOf(home, config, keys, desk.tunnels),
     serviceRange: config.serviceCidr,
     ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
     nodePorts: rangeOf(config.nodePorts),
@@ -92,6 +93,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     frontProxy: frontProxyOf(home),
     secretKeys: new KeyFolder(secretKeysFolder(home), log),
     onSealing: (status) => home.writeFile(sealingStatusFile, `${JSON.stringify(status)}\n`),
+    tolerationSeconds: evictAfterSecondsOf(config),
     extraPaths: door.pages,
   });
   holder.server = scope.use(server);
@@ -135,9 +137,15 @@ function frontProxyOf(home: Home) {
 /** Without root the cluster's own addresses are loopback ones. */
 const isLoopback = (config: Config): boolean => config.podCidr.startsWith('127.');
 
-const streamsOf = (home: Home, config: Config, keys: Awaited<ReturnType<typeof openSigningKeys>>) =>
+const streamsOf = (
+  home: Home,
+  config: Config,
+  keys: Awaited<ReturnType<typeof openSigningKeys>>,
+  tunnels: Tunnels | undefined,
+) =>
   createStreamHandlers({
     signKubeletToken: createKubeletTokenSigner(keys, systemClock),
+    tunnels,
     kubeletCa: readFileSync(home.path('pki', 'kubelet-ca.crt'), 'utf8'),
     ...(isLoopback(config)
       ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }

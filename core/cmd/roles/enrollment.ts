@@ -1,5 +1,6 @@
-import { secretKind } from '#api';
+import { nodeKind, secretKind } from '#api';
 import { systemClock } from '#base';
+import type { Client } from '#client';
 import type { UserInfo } from '#sdk';
 import type { SigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import type { ApiServer, ExtraPath, Reader } from '../../apiserver/contract.ts';
@@ -7,6 +8,8 @@ import { createEnrollmentDesk } from '../../apiserver/enrollment/desk.ts';
 import { identityName, identityOf } from '../../apiserver/enrollment/identity.ts';
 import { enrollmentNamespace } from '../../apiserver/enrollment/join-token.ts';
 import { createNodeTokens } from '../../apiserver/enrollment/node-tokens.ts';
+import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
+import { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { createClient } from '../../client/http.ts';
 import { type Config, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
@@ -14,12 +17,14 @@ import type { RoleContext } from '../internal.ts';
 export interface Desk {
   readonly paths: Readonly<Record<string, ExtraPath>>;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
+  /** Of nodes that joined. */
+  readonly tunnels?: Tunnels;
 }
 const nobody: Desk = { paths: {}, userOf: async () => undefined };
 
 /** Where hosts join a server. A cluster of one host has none: nobody can join it, and no such token means anything there. */
 export function openDesk(
-  { home, config, log }: RoleContext,
+  { home, config, log, scope }: RoleContext,
   api: {
     readonly keys: SigningKeys;
     readonly reader: () => Reader;
@@ -50,6 +55,7 @@ export function openDesk(
     settings: {
       clusterId: config.clusterId,
       podCidr: config.podCidr,
+      podCidr6: config.podCidr6,
       serviceCidr: config.serviceCidr,
       nodePorts: config.nodePorts,
       nodeGraceSeconds: nodeGraceSecondsOf(config),
@@ -63,8 +69,27 @@ export function openDesk(
     clock: systemClock,
     log,
   });
-  return { paths, userOf: tokens.userOf };
+  const tunnels = scope.use(
+    new Tunnels({
+      reader: api.reader,
+      kubeletCa: home.readFile('pki/kubelet-ca.crt') ?? '',
+      clock: systemClock,
+      log,
+      onWay: (name, way) =>
+        void tellWay(client, name, way).catch((error) => log.warn('way not noted', { name, error })),
+    }),
+  );
+  return { paths: { ...paths, [enrollmentPaths.tunnel]: tunnels.path }, userOf: tokens.userOf, tunnels };
 }
+
+/** How the API server reaches the kubelet of a node that joined: `direct` or `tunnel`. */
+export const kubeletWayAnnotation = 'pintle.dev/kubelet-way';
+const tellWay = (client: Client, name: string, way: string): Promise<unknown> =>
+  client.patch(
+    nodeKind,
+    { name },
+    { type: 'merge', body: { metadata: { annotations: { [kubeletWayAnnotation]: way } } } },
+  );
 
 /** Where other hosts reach this server. */
 export const serversOf = (config: Config): string[] =>

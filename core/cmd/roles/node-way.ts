@@ -4,6 +4,7 @@ import type { Client, Fetch } from '#client';
 import type { ClusterSettings } from '../../apiserver/enrollment/desk.ts';
 import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
 import { NodeIdentityKeeper } from '../agent/identity.ts';
+import { keepTunnel } from '../agent/tunnel.ts';
 import { clientOf, ServerWay } from '../agent/way.ts';
 import { apiListens, connect } from '../connect.ts';
 import type { Home } from '../home.ts';
@@ -20,6 +21,8 @@ export interface NodeWay {
   /** Whoever calls brings a token. */
   readonly fetch: Fetch;
   client(name: 'node' | 'proxy'): Client;
+  /** The node's endpoint listens there: the API server is given a way to it. */
+  offer(port: number): void;
   /** Resolves when requests can be answered, or the scope closes. */
   ready(): Promise<void>;
   /** For how long no server has been heard of, in milliseconds. Absent: the API server is of this home. */
@@ -38,6 +41,7 @@ function wayOfOwnServer({ home, config, scope }: RoleContext): NodeWay {
     url,
     fetch: (request) => fetch(request, { tls: { ca } }),
     client: (name) => connect(home, config, name),
+    offer: () => {}, // by the node's own address
     ready: () => apiListens(config, scope.signal),
   };
 }
@@ -46,9 +50,10 @@ const settingsMsMax = 3_000; // an agent whose server is away works with what it
 
 async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
   const { home, config, log, scope } = context;
+  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const way = new ServerWay({
     servers: () => home.read().servers ?? [],
-    ca: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
+    ca,
     clock: systemClock,
     log,
   });
@@ -73,6 +78,11 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
     fetch: way.fetch,
     client,
     silentMs: way.silentMs,
+    offer: (port) => {
+      const server = () => way.server;
+      const token = () => keeper.token('kubelet');
+      void keepTunnel({ server, token, ca, port, clock: systemClock, log, signal: scope.signal });
+    },
     ready: async () => {
       const stopped = new Promise<void>((resolve) => scope.signal.addEventListener('abort', () => resolve()));
       await Promise.race([keeper.token('kubelet').then(() => refresh(client('node'), home)), stopped]).catch(

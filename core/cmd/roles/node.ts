@@ -30,12 +30,13 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const way = await openWay(context);
   const parts = await createNodeParts(home, config, log, isConnected(context.catalog));
   scope.use(parts.runtime);
-  const carried = createCarried(home, config, log);
+  const carried = createCarried(home, config, log, parts.backends);
   scope.use(carried.volumes);
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  if (parts.filter) scope.use(parts.filter);
+  const { filter } = parts;
+  if (filter) scope.use(filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -58,15 +59,17 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       podNetwork: parts.network && gatedNetwork(parts.network, gates),
       volumeDrivers: carried.volumes,
       networkState: several,
+      silentMs: way.silentMs,
       ...ofServer(config),
       stateFolder: home.path('node', 'kubelet'),
       exec: systemExec,
       leaseSeconds: nodeGraceSecondsOf(home.read()),
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
-      server: (access) => {
+      runtimeHandlers: carried.runtimes,
+      server: async (access, runtime) => {
         podMetrics(page, access);
-        return createKubeletServer({
+        const server = await createKubeletServer({
           access,
           runtime,
           metrics: () => page.text(),
@@ -78,16 +81,13 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           log,
           pluginMetrics: () => carried.host.metricsText?.() ?? '',
         });
+        way.offer(server.port);
+        return server;
       },
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
-      startPartsOfPlugins(context, way, client, shared, {
-        gates,
-        filter: parts.filter,
-        several,
-        backends: carried.backends,
-      }),
+      startPartsOfPlugins(context, way, client, shared, { gates, filter, several, backends: carried.backends }),
     ),
     startNodePluginHost(context, client, way, carried),
   ]);

@@ -1,5 +1,12 @@
 import { createLog, type Log } from '#base';
-import { answerHooks, type Contributions, type Plugin, type SchedulingAdviser, startPlugin } from '#sdk';
+import {
+  type ApiPartContext,
+  answerHooks,
+  type Contributions,
+  type Plugin,
+  type SchedulingAdviser,
+  startPlugin,
+} from '#sdk';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
 import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createInformers } from '../../client/cache-informer.ts';
@@ -29,8 +36,12 @@ export interface Subject {
 }
 
 /** A world with the built-in plugins `parts`, and the subject as the process `plugin`. */
-export const extensionOf = (parts: readonly BuiltinPlugin[], subject: Subject | undefined): WorldExtension => ({
-  server: (process, extended) => extendServer(process, extended, parts, subject),
+export const extensionOf = (
+  parts: readonly BuiltinPlugin[],
+  subject: Subject | undefined,
+  cluster?: ApiPartContext['cluster'],
+): WorldExtension => ({
+  server: (process, extended) => extendServer(process, extended, parts, subject, cluster),
   advisers: subject && advisersOf(subject),
   async controllers(process, network) {
     const { clock, random, log } = process;
@@ -50,6 +61,7 @@ async function extendServer(
   { server, schema, hooks }: ExtendedServer,
   parts: readonly BuiltinPlugin[],
   subject: Subject | undefined,
+  cluster: ApiPartContext['cluster'],
 ): Promise<void> {
   const { clock, random, log } = process;
   const { kinds, reader } = server;
@@ -67,6 +79,7 @@ async function extendServer(
       schema,
       hooks,
       kit: strategyKit,
+      cluster,
       checkMetadata: (next, current) => checkMetadata(next, current),
       callWebhook: convertingByPlugins(askOf(subject), () => kinds.all(), undefined),
     },

@@ -1,0 +1,105 @@
+import { createConnection } from 'node:net';
+import { type Clock, type Log, messageOf } from '#base';
+import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
+import { Mux, pipe } from '../../wire/mux.ts';
+import { serverName } from './way.ts';
+
+const streamsMax = 128;
+const pingEveryMs = 5_000;
+const silentMsMax = 15_000;
+const openMsMax = 10_000;
+const unsentBytesMax = 48 * 1024 * 1024;
+const retryMs = { first: 500, most: 5_000 };
+const ping = Uint8Array.of(0);
+
+/**
+ * Keeps a connection to the API server through which it reaches this node's endpoint when it cannot by our address: we dial,
+ * so that NAT and firewalls in front of us do not matter. Until the signal aborts.
+ */
+export async function keepTunnel(options: {
+  /** The server that answers now, such as https://10.0.0.1:6443. */
+  readonly server: () => string;
+  readonly token: () => Promise<string>;
+  /** PEM. */
+  readonly ca: string;
+  /** Where the node's endpoint listens on 127.0.0.1. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { clock, log, signal } = options;
+  let waitMs = retryMs.first;
+  while (!signal.aborted) {
+    const startedMs = clock.monotonicMs();
+    try {
+      await oneTunnel(options);
+    } catch (error) {
+      if (!signal.aborted) log.debug('no tunnel', { error: messageOf(error) });
+    }
+    if (clock.monotonicMs() - startedMs > silentMsMax) waitMs = retryMs.first;
+    await clock.sleep(waitMs, signal);
+    waitMs = Math.min(waitMs * 2, retryMs.most);
+  }
+}
+
+async function oneTunnel(options: Parameters<typeof keepTunnel>[0]): Promise<void> {
+  const { ca, port, clock, signal } = options;
+  const socket = new WebSocket(options.server().replace(/^https/, 'wss') + enrollmentPaths.tunnel, {
+    headers: { authorization: `Bearer ${await options.token()}` },
+    tls: { ca, serverName } as object,
+    perMessageDeflate: false,
+  });
+  socket.binaryType = 'nodebuffer';
+  const over = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const end = (): void => {
+    stop.abort();
+    over.resolve();
+  };
+  let heardMs = clock.monotonicMs();
+  const mux = new Mux({
+    streamsMax,
+    send: (message) => {
+      if (socket.bufferedAmount > unsentBytesMax) return socket.close(1013);
+      socket.send(message);
+    },
+    onOpen: (stream) => {
+      const target = createConnection({ host: '127.0.0.1', port, allowHalfOpen: true });
+      pipe(stream, target);
+    },
+  });
+  socket.onmessage = ({ data }) => {
+    heardMs = clock.monotonicMs();
+    const bytes = data as unknown as Buffer;
+    if (bytes.length === ping.length) return;
+    try {
+      mux.receive(bytes);
+    } catch {
+      socket.close(1002);
+    }
+  };
+  socket.onclose = end;
+  socket.onerror = end;
+  const opened = new Promise<void>((resolve) => {
+    socket.onopen = () => resolve();
+  });
+  const limit = clock.sleep(openMsMax, AbortSignal.any([signal, stop.signal]));
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    await Promise.race([opened, over.promise, limit]);
+    while (
+      !stop.signal.aborted &&
+      socket.readyState === WebSocket.OPEN &&
+      clock.monotonicMs() - heardMs < silentMsMax
+    ) {
+      socket.send(ping);
+      await Promise.race([clock.sleep(pingEveryMs, stop.signal), over.promise]);
+    }
+  } finally {
+    signal.removeEventListener('abort', end);
+    stop.abort();
+    socket.terminate();
+    mux.close();
+  }
+}

@@ -1,0 +1,95 @@
+import {
+  type ApiPart,
+  type ApiPartContext,
+  type CustomResourceDefinition,
+  isReason,
+  type Kind,
+  type KubeObject,
+  secretKind,
+} from '#sdk';
+import hostLeases from '../../crds/gen/hostleases.json';
+import overlayNetworks from '../../crds/gen/overlaynetworks.json';
+import { overlayAdmission } from './admission.ts';
+import { hostLeaseKind, networkName, type OverlayNetwork, overlayNetworkKind, presharedSecret } from './kinds.ts';
+import { grantRights } from './rights.ts';
+
+type Definition = CustomResourceDefinition & KubeObject;
+const definitionKind: Kind<Definition> = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  singular: 'customresourcedefinition',
+  namespaced: false,
+  type: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition',
+};
+const fieldManager = 'pintle-overlay';
+const servedMsMax = 9_000; // a part has ten seconds to start
+const lookEveryMs = 10;
+
+/** The two kinds, what holds for them, who may do what, and the one OverlayNetwork. */
+export default {
+  name: 'overlay',
+  async start(context: ApiPartContext) {
+    context.admit(overlayAdmission(context.reader, context.clock));
+    await grantRights(context);
+    for (const [kind, definition] of [
+      [overlayNetworkKind, overlayNetworks],
+      [hostLeaseKind, hostLeases],
+    ] as const)
+      await serve(context, kind as unknown as Kind<KubeObject>, definition as unknown as Definition);
+    await ensureNetwork(context);
+    keepPresharedKey(context);
+  },
+} satisfies ApiPart;
+
+async function serve(context: ApiPartContext, kind: Kind<KubeObject>, definition: Definition): Promise<void> {
+  const { client, kinds, clock, scope, reader } = context;
+  await client.apply(definitionKind, definition, { fieldManager, force: true });
+  const endMs = clock.monotonicMs() + servedMsMax;
+  const isServed = () =>
+    kinds.all().some(({ kind: one }) => one.type === kind.type) &&
+    reader
+      .get(definitionKind, '', definition.metadata.name!)
+      ?.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True');
+  while (!isServed()) {
+    if (clock.monotonicMs() > endMs || scope.signal.aborted)
+      throw new Error(`${definition.metadata.name} is not served after ${servedMsMax} ms; see its conditions`);
+    await clock.sleep(lookEveryMs, scope.signal);
+  }
+}
+
+/** With the cluster's own ranges, once. Whoever changes its settings keeps them. */
+async function ensureNetwork({ cluster, objects, reader, log }: ApiPartContext): Promise<void> {
+  const there = reader.get(overlayNetworkKind, '', networkName);
+  const ranges = cluster?.podRanges ?? [];
+  if (there) {
+    if (ranges.length > 0 && !Bun.deepEquals([...ranges], there.spec.ranges))
+      log.error('the overlay has other ranges than this API server was started with; those of the overlay hold', {
+        overlay: there.spec.ranges,
+        server: ranges,
+      });
+    return;
+  }
+  if (ranges.length === 0) throw new Error('the overlay needs the pod ranges of the cluster, and there are none');
+  const object = { apiVersion: 'net.pintle.dev/v1', kind: 'OverlayNetwork', metadata: { name: networkName } };
+  await objects.create(overlayNetworkKind, { ...object, spec: { ranges } } as unknown as KubeObject).catch((error) => {
+    if (!isReason(error, 'AlreadyExists')) throw error; // another API server was faster
+  });
+}
+
+const keyBytes = 32;
+/** Made here, so that no component needs the right to write secrets. It stays when the setting is taken back: keys of pairs must not change by it. */
+function keepPresharedKey({ reader, objects, log, scope }: ApiPartContext): void {
+  const see = (network: Readonly<OverlayNetwork> | undefined): void => {
+    const { namespace, name } = presharedSecret;
+    if (!network?.spec.presharedKeys || reader.get(secretKind, namespace, name)) return;
+    const key = Buffer.from(crypto.getRandomValues(new Uint8Array(keyBytes))).toString('base64');
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: presharedSecret, type: 'Opaque', data: { key } };
+    void objects.create(secretKind as Kind, secret as unknown as KubeObject).catch((error: unknown) => {
+      if (!isReason(error, 'AlreadyExists') && !scope.signal.aborted)
+        log.error('the secret for pre-shared keys could not be made', { error: String(error) });
+    });
+  };
+  reader.onChange?.(overlayNetworkKind, see);
+}
