@@ -120,12 +120,12 @@ async function create(
     AttachStdin: true,
     AttachStdout: true,
     AttachStderr: true,
-    NetworkDisabled: true,
+    NetworkDisabled: wanted.network === 'none',
     HostConfig: {
       Binds: [...mounts, ...(wanted.image === undefined ? programMounts() : [])].map(
         ({ from, to, readOnly }) => `${from}:${to}:${readOnly ? 'ro' : 'rw'}`,
       ),
-      NetworkMode: 'none',
+      NetworkMode: wanted.network,
       ReadonlyRootfs: true,
       Tmpfs: { '/tmp': 'rw,nosuid,nodev,size=16m,mode=1777' },
       CapDrop: ['ALL'],

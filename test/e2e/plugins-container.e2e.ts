@@ -289,3 +289,23 @@ test.skipIf(!engine)(
   },
   limitMs,
 );
+
+test.skipIf(!engine)(
+  'needs.net: a container with the network of its host, and it says so',
+  async () => {
+    await using scope = new Scope();
+    const to = await start(scope);
+    using server = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
+    const dial = `void Bun.connect({ hostname: "127.0.0.1", port: ${server.port}, socket: { data() {} } }).then(async () => { ${note('dialled', '"yes"')} }, () => {});`;
+    await install(to, await built('dialler', dial, 'needs: { net: ["outbound"], configmaps: ["create"] },'), {
+      isolation: 'container',
+    });
+    const { sandbox } = await phase(to, 'dialler', 'Active');
+    expect(await noted(to, 'dialled')).toBe('yes');
+    expect(sandbox).toContain('network of the host');
+    expect(sandbox).not.toContain('network namespace without interfaces');
+    await to.client.delete(pluginKind, { name: 'dialler' });
+    await noneLeft();
+  },
+  limitMs,
+);
