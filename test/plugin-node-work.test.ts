@@ -154,10 +154,13 @@ test(
     const base = join(import.meta.dir, '../core/base/index.ts');
     const before = `import { createFakeRuntime } from ${JSON.stringify(fake)};
       import { systemClock, systemRandom } from ${JSON.stringify(base)};`;
-    const setup =
-      'runtime({ name: "play", open: () => createFakeRuntime({ clock: systemClock, random: systemRandom }) });';
+    const setup = `runtime({ name: "play", open: () => createFakeRuntime({ clock: systemClock, random: systemRandom }) });
+      network({ name: "tunnels", overheadBytes: 9, prepare: () => ({}), sync: () => ({ work: {} }) });`;
     await install(to, await built('engines', setup, everyNode, '1.0.0', 'process', before));
     await phase(to, 'engines', 'Active');
+    expect(contributions.owner('networks', 'tunnels')?.manifest.networks).toEqual([
+      { name: 'tunnels', overheadBytes: 9 },
+    ]);
     const runtimes = new CarriedRuntimes({ contributions, own: [], isPodNetns: async () => true });
     const runtime = await until('it is there', async () => runtimes.get('play'));
     const signal = new AbortController().signal;
