@@ -57,6 +57,8 @@ export interface PeerSight {
   readonly seenEndpoint?: string;
   /** Milliseconds since 1970. */
   readonly lastHandshake?: number;
+  /** What came from it so far, keepalives included; it begins anew with a new device. */
+  readonly receivedBytes?: number;
 }
 export interface NetworkBackend extends AsyncDisposable {
   readonly name: string;

@@ -91,6 +91,69 @@ test('it is loaded anew when saved; while the source is broken the version befor
   await until('no process is left', () => left.every((pid) => !isAlive(Number(pid))));
 }, 120_000);
 
+/** What the inspector answers, by number, and what it tells by itself. */
+async function attach(address: string) {
+  const socket = new WebSocket(address);
+  const told: { readonly method: string; readonly params: Record<string, unknown> }[] = [];
+  const answers = new Map<number, (result: unknown) => void>();
+  socket.onmessage = ({ data }) => {
+    const message = JSON.parse(String(data)) as { id?: number; result?: unknown; method: string; params: never };
+    if (message.id === undefined) told.push(message);
+    else answers.get(message.id)?.(message.result);
+  };
+  await new Promise((opened, failed) => {
+    socket.onopen = opened;
+    socket.onerror = failed;
+  });
+  let count = 0;
+  const ask = <T>(method: string, params: object = {}): Promise<T> =>
+    new Promise((answered) => {
+      answers.set(++count, answered as (result: unknown) => void);
+      socket.send(JSON.stringify({ id: count, method, params }));
+    });
+  return { ask, told, [Symbol.dispose]: () => socket.close() };
+}
+
+test('--inspect: a debugger attaches to the plugin and sees its source, and to the next one after a save', async () => {
+  const folder = join(place, 'inspected');
+  await newPlugin(folder);
+  const file = join(folder, 'plugin.ts');
+  const stop = new AbortController();
+  const lines: string[] = [];
+  const running = develop(folder, { inspect: true }, catalog, {
+    say: (line) => void lines.push(line),
+    signal: stop.signal,
+  });
+  const addresses = () => lines.flatMap((line) => /^debugger: (ws:\/\/127\.0\.0\.1:\d+\/\S+)/.exec(line)?.[1] ?? []);
+  const runs = (times: number) =>
+    until('it runs', () => lines.filter((line) => line.includes('runs after')).length === times);
+  interface Evaluated {
+    readonly result: { readonly value: unknown };
+  }
+  try {
+    await runs(1);
+    expect(addresses().length).toBe(1);
+    using first = await attach(addresses()[0]!);
+    await first.ask('Inspector.enable');
+    await first.ask('Runtime.enable');
+    await first.ask('Debugger.enable');
+    const { result } = await first.ask<Evaluated>('Runtime.evaluate', { expression: 'process.argv[1]' });
+    expect(String(result.value)).toEndWith('core/cmd/dev/child.ts');
+    await until('the plugin is among its scripts', () =>
+      first.told.some(({ method, params }) => method === 'Debugger.scriptParsed' && String(params['url']) === file),
+    );
+    writeFileSync(file, `${readFileSync(file, 'utf8')}\n// again\n`);
+    await runs(2);
+    expect(addresses().length).toBe(2);
+    using second = await attach(addresses()[1]!);
+    await second.ask('Runtime.enable');
+    expect((await second.ask<Evaluated>('Runtime.evaluate', { expression: '6 * 7' })).result.value).toBe(42);
+  } finally {
+    stop.abort();
+    await running;
+  }
+}, 120_000);
+
 const parentOf = (pid: string): number =>
   Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 function isAlive(pid: number): boolean {

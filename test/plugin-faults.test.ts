@@ -184,3 +184,39 @@ test.skipIf(!sandboxed)(
   },
   120_000,
 );
+
+test('floods of objects, of patches and of sockets: what gets through follows the rates, and others are served', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const setup = `if (process.argv.includes("--record")) return;
+const map = (name) => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace: "default" }, data: { a: "x".repeat(200) } });
+const lanes = (count, work) => { for (let lane = 0; lane < count; lane++) void (async () => { for (let n = 0; ; n++) await work(lane, n).catch(() => new Promise((done) => setTimeout(done, 1))); })(); };
+lanes(30, (lane, n) => api.configmaps.create(map("flood-" + lane + "-" + n)));
+lanes(10, (lane, n) => api.configmaps.patch(map("victim"), { data: { a: String(n) } }));
+const sockets = []; setInterval(() => { for (let n = 0; n < 20; n++) Bun.connect({ unix: "/api/api.sock", socket: { data() {}, error() {} } }).then((one) => sockets.push(one), () => {}); }, 10);`;
+  const bundle = await built(
+    'flood',
+    setup,
+    'needs: { configmaps: ["create", "patch"] },',
+    '1.0.0',
+    sandboxed ? 'sandbox' : 'process',
+  );
+  const map = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default' } });
+  await to.client.create(configMapKind, map('victim'));
+  const before = process.memoryUsage().rss;
+  await install(to, bundle);
+  await phase(to, 'flood', 'Active');
+  const beganMs = performance.now();
+  const flooded = async () =>
+    (await to.client.list(configMapKind)).items.filter(({ metadata }) => metadata.name!.startsWith('flood-')).length;
+  await until('the flood has come', async () => (await flooded()) > 1_500);
+  for (let index = 0; index < 50; index++) await to.client.create(configMapKind, map(`other-${index}`));
+  for (let index = 0; index < 50; index++)
+    await to.client.get(configMapKind, { namespace: 'default', name: `other-${index}` });
+  const count = await flooded();
+  const seconds = (performance.now() - beganMs) / 1_000 + 5; // it began before it was seen
+  expect(count).toBeLessThanOrEqual(2_000 + 500 * seconds);
+  expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024);
+  await to.client.delete(pluginKind, { name: 'flood' });
+  await isGone(to, 'flood');
+}, 90_000);

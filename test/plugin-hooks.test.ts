@@ -2,6 +2,8 @@
 import { afterAll, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import {
+  clusterRoleBindingKind,
+  clusterRoleKind,
   configMapKind,
   eventKind,
   type Kind,
@@ -300,7 +302,7 @@ rest({ group: "live.example.com", version: "v1", kind: "Note",
     to.server.fetch(new Request(`http://localhost${path}`, { headers: { authorization: 'Bearer admin', accept } }));
   const path = '/apis/live.example.com/v1';
   const { resources } = (await (await ask(path)).json()) as { resources: { name: string; verbs: string[] }[] };
-  expect(resources).toMatchObject([{ name: 'notes', verbs: ['get', 'list', 'create', 'delete'] }]);
+  expect(resources).toMatchObject([{ name: 'notes', verbs: ['get', 'list', 'create', 'delete', 'deletecollection'] }]);
   const table = (await (await ask(`${path}/notes`, 'application/json;as=Table;v=v1;g=meta.k8s.io')).json()) as {
     rows: { cells: unknown[] }[];
   };
@@ -340,6 +342,69 @@ test('authenticators: only when approved, first positive answer, nobody of the s
     expect(await self(token).catch(() => ({ username: 'system:anonymous' }))).toMatchObject({
       username: 'system:anonymous',
     });
+});
+
+test('authorizers: only when approved; they refuse what roles allow, with their reason, and allow nothing', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const gate = `authenticate({ name: "words", authenticate: (token) => token.startsWith("word-") ? { name: token.slice(5), groups: ["makers"] } : undefined });
+authorize({ name: "gate", deny: async ({ user, verb, resource, namespace }) => {
+  if (namespace === "hang") await new Promise(() => {});
+  return verb !== "get" && resource === "configmaps" && user.name + " only reads " + resource; } });`;
+  const needs = (...names: string[]) => `needs: { ${names.map((name) => `"${name}": ["create"]`).join(', ')} },`;
+  const tokens = 'tokenreviews.authentication.k8s.io';
+  await install(to, await built('open', gate, needs(tokens)));
+  expect(JSON.stringify((await phase(to, 'open', 'Failed')).conditions)).toContain('AuthorizerNotApproved');
+  await install(to, await built('gate', gate, needs(tokens, 'subjectaccessreviews.authorization.k8s.io')));
+  expect((await attached(to, 'gate')).map(({ name, failurePolicy }) => `${name} ${failurePolicy}`)).toEqual([
+    'authenticate words Fail',
+    'authorize gate Ignore',
+  ]);
+  await to.client.create(clusterRoleKind, {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'makers' },
+    rules: [{ apiGroups: [''], resources: ['configmaps', 'pods'], verbs: ['*'] }],
+  });
+  await to.client.create(clusterRoleBindingKind, {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: 'makers' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'makers' },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'makers' }],
+  });
+  const ada = to.clientOf('word-ada');
+  await until('ada may read', () => ada.list(podKind));
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm', namespace: 'default' } };
+  expect(await messageOf(ada.create(configMapKind, map))).toBe(
+    '403 Forbidden: configmaps is forbidden: User "ada" cannot create resource "configmaps" in API group "" in the namespace "default": plugin "gate": ada only reads configmaps',
+  );
+  expect(await messageOf(to.client.create(configMapKind, map))).toBe('done');
+  expect(await messageOf(to.clientOf('weak').get(configMapKind, { namespace: 'default', name: 'm' }))).not.toContain(
+    'gate',
+  );
+  const may = async (verb: string, resource = 'configmaps') => {
+    const { status } = await ada.request<{ status: unknown }>(
+      'POST',
+      '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      {
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes: { verb, resource, namespace: 'default' } },
+      },
+    );
+    return status;
+  };
+  expect(await may('delete')).toEqual({
+    allowed: false,
+    denied: true,
+    reason: 'plugin "gate": ada only reads configmaps',
+  });
+  expect(await may('get')).toMatchObject({ allowed: true });
+  expect(await may('create', 'nodes')).toMatchObject({ allowed: false });
+  expect(await may('create', 'nodes')).not.toHaveProperty('denied');
+  const late = await messageOf(ada.get(podKind, { namespace: 'hang', name: 'x' }));
+  expect(late).toEndWith('in the namespace "hang": plugin "gate" gave no answer');
 });
 
 test('metrics: declared names and labels, of every plugin, through the door; what came later is dropped', async () => {

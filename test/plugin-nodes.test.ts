@@ -2,7 +2,7 @@
 import { afterAll, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeKind } from '#api';
+import { clusterRoleKind, nodeKind } from '#api';
 import { Scope } from '#base';
 import { type PluginObject, pluginKind } from '../core/host/kind.ts';
 import {
@@ -28,12 +28,17 @@ const limitMs = 120_000;
 const everyNode = 'placement: "every-node", needs: { configmaps: ["create"] },';
 const agent = (version: string, setup = '', more = everyNode, level = 'process') =>
   built('agent', setup, more, version, level);
-const saying = `void (async () => { const key = "on-" + nodeName; ${note('', 'nodeName').replace('""', 'key')} })();`;
+const saying = `metrics.counter("seen_total", "Seen.").inc(3); void (async () => { const key = "on-" + nodeName; ${note('', 'nodeName').replace('""', 'key')} })();`;
 const onNodes = (to: Cluster, wanted: Readonly<Record<string, string>>) =>
   until(JSON.stringify(wanted), async () => {
     const { nodes = [] } = (await statusOf(to, 'agent')) ?? {};
     const seen = Object.fromEntries(nodes.map(({ name, phase, version }) => [name, `${phase} ${version ?? '-'}`]));
     return Bun.deepEquals(seen, wanted) && [...nodes].sort((a, b) => (a.name < b.name ? -1 : 1));
+  });
+const rolledBack = (to: Cluster, words: string) =>
+  until(words, async () => {
+    const { conditions } = (await statusOf(to, 'agent')) ?? {};
+    return conditions?.some(({ reason, message }) => reason === 'RolledBack' && message.includes(words));
   });
 const upgrade = async (to: Cluster, bundle: Awaited<ReturnType<typeof agent>>) => {
   store(to, bundle);
@@ -55,6 +60,7 @@ test(
     expect(await noted(to, 'on-node-a')).toBe('node-a');
     expect(await noted(to, 'on-node-b')).toBe('node-b');
     if (sandboxed) expect(JSON.stringify(status.nodes?.[0]?.sandbox)).toContain('no_new_privs');
+    await until('metrics of that node', async () => first.host.metricsText().includes('seen_total{plugin="agent"} 3'));
     await joinNode(to, scope, 'node-c');
     expect(await noted(to, 'on-node-c')).toBe('node-c');
     await onNodes(to, { 'node-a': 'Active 1.0.0', 'node-b': 'Active 1.0.0', 'node-c': 'Active 1.0.0' });
@@ -98,7 +104,7 @@ test(
 );
 
 test(
-  'an upgrade goes node by node and stops at the first that does badly; the next version mends it',
+  'an upgrade goes node by node; the first that does badly brings the former version back; the next one mends it',
   async () => {
     await using scope = new Scope();
     const to = await cluster(scope);
@@ -107,21 +113,50 @@ test(
     await install(to, await agent('1.0.0'));
     await phase(to, 'agent', 'Active');
     await upgrade(to, await agent('1.1.0', 'if (nodeName) throw new Error("boom");'));
-    const failed = await phase(to, 'agent', 'Failed');
-    expect(JSON.stringify(failed.conditions)).toContain('1.1.0 was given up');
-    await onNodes(to, { 'node-a': 'Failed 1.0.0', 'node-b': 'Active 1.0.0' });
-    // A node that restarts meanwhile goes on with what it had.
+    await rolledBack(to, '1.1.0 was given up on node-a: 3 starts in a row failed; the last: boom; 1.0.0 runs instead');
+    await onNodes(to, { 'node-a': 'Active 1.0.0', 'node-b': 'Active 1.0.0' });
+    const [first] = (await statusOf(to, 'agent'))!.nodes!;
+    expect([first!.restarts, first!.message]).toEqual([0, undefined]); // it went on all the time
+    // A node that restarts meanwhile goes on with what it had, and one that comes later has it too.
     await last.stop();
     await joinNode(to, scope, 'node-b');
-    await onNodes(to, { 'node-a': 'Failed 1.0.0', 'node-b': 'Active 1.0.0' });
+    await joinNode(to, scope, 'node-c');
+    await onNodes(to, { 'node-a': 'Active 1.0.0', 'node-b': 'Active 1.0.0', 'node-c': 'Active 1.0.0' });
+    expect((await phase(to, 'agent', 'Active')).activeVersion).toBe('1.0.0');
     await upgrade(to, await agent('1.2.0'));
-    await onNodes(to, { 'node-a': 'Active 1.2.0', 'node-b': 'Active 1.2.0' });
+    await onNodes(to, { 'node-a': 'Active 1.2.0', 'node-b': 'Active 1.2.0', 'node-c': 'Active 1.2.0' });
     const status = await phase(to, 'agent', 'Active');
-    expect([status.activeVersion, status.lastGood?.version, status.previous?.version]).toEqual([
+    const { activeVersion, lastGood, previous, probation, rollback } = status;
+    expect([activeVersion, lastGood?.version, previous?.version, probation?.fallback.version, rollback]).toEqual([
       '1.2.0',
       '1.2.0',
       '1.0.0',
+      '1.0.0',
+      undefined,
     ]);
+  },
+  limitMs,
+);
+
+test(
+  'in probation a crash loop on one node brings the former version back on all, with the rights that it had',
+  async () => {
+    await using scope = new Scope();
+    const to = await cluster(scope);
+    await joinNode(to, scope, 'node-a');
+    await joinNode(to, scope, 'node-b');
+    await install(to, await agent('1.0.0'));
+    await phase(to, 'agent', 'Active');
+    const crash = 'if (nodeName === "node-b") setTimeout(() => process.exit(3), 1000);';
+    await upgrade(to, await agent('1.1.0', crash, everyNode.replace('"create"', '"create", "delete"')));
+    await until('1.1.0 was well everywhere', async () => (await statusOf(to, 'agent'))?.probation !== undefined);
+    await rolledBack(to, '1.1.0 was given up on node-b: 5 crashes within 10 minutes');
+    await onNodes(to, { 'node-a': 'Active 1.0.0', 'node-b': 'Active 1.0.0' });
+    const status = await phase(to, 'agent', 'Active');
+    expect(status).toMatchObject({ activeVersion: '1.0.0', lastGood: { version: '1.0.0' } });
+    expect([status.probation, status.previous]).toEqual([undefined, undefined]);
+    const role = await to.client.get(clusterRoleKind, { name: 'pintle:plugin:agent' });
+    expect(JSON.stringify(role.rules)).not.toContain('delete');
   },
   limitMs,
 );

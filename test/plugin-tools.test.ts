@@ -1,6 +1,6 @@
 // The author's commands, as an author runs them: in a folder of his own, with this program's SDK.
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -73,3 +73,29 @@ test('check: types, needs against use, and the step of the version against a for
   expect(bad.text).toContain('in needs and not used: pods: list');
   expect(bad.text).toContain('must take a major step from 0.1.0: growss.grows.example.com: v1:.spec.text is removed');
 }, 120_000);
+
+test('settings of Bun in the folder where somebody stands neither run in this program nor steer it', async () => {
+  const checkout = join(place, 'checkout');
+  for (const folder of ['plugins/standard', 'node_modules']) mkdirSync(join(checkout, folder), { recursive: true });
+  for (const file of ['pintle', 'package.json', 'bunfig.toml', 'bun.lock'])
+    cpSync(join(root, file), join(checkout, file));
+  cpSync(join(root, 'bun.lock'), join(checkout, 'node_modules/.pintle.lock'));
+  const main = 'console.log(JSON.stringify([process.env.PINTLE_HOME ?? null, process.argv.slice(2)]));';
+  writeFileSync(join(checkout, 'plugins/standard/main.ts'), main);
+  const theirs = join(place, 'theirs');
+  mkdirSync(theirs);
+  const mark = join(theirs, 'ran');
+  writeFileSync(join(theirs, 'bunfig.toml'), 'preload = ["./evil.ts"]\n');
+  writeFileSync(join(theirs, 'evil.ts'), `require('node:fs').writeFileSync(${JSON.stringify(mark)}, 'x');`);
+  writeFileSync(join(theirs, '.env'), 'PINTLE_HOME=/nowhere\n');
+  const { PINTLE_HOME: _none, ...env } = process.env;
+  const child = Bun.spawn([join(checkout, 'pintle'), 'plugin', 'build', '--x=y z'], {
+    cwd: theirs,
+    env: { ...env, PINTLE_BUN: process.execPath },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  expect([out.trim(), err]).toEqual([JSON.stringify([null, ['plugin', 'build', '--x=y z']]), '']);
+  expect(existsSync(mark)).toBe(false);
+}, 60_000);

@@ -1,6 +1,6 @@
 // Upgrades of plugins: two versions side by side, one of them acts; and what happens when it goes wrong or is cut short.
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configMapKind, type Kind, type KubeObject } from '#api';
@@ -201,3 +201,25 @@ test.each<StartStep>(['verify', 'kinds', 'identity', 'start', 'health', 'fence',
     await isBy(to, '1.1.0');
   },
 );
+
+test('a host that ends in the middle of a start waits for it: nothing comes up behind its end', async () => {
+  await using scope = new Scope();
+  const to = await pluginCluster(scope, place);
+  const reached = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const onStep = (_name: string, step: StartStep): Promise<void> | void => {
+    if (step !== 'start') return;
+    reached.resolve();
+    return goOn.promise;
+  };
+  const { host } = await startHost(to, scope, { onStep });
+  await askFor(to, await version('1.0.0'));
+  await reached.promise;
+  let isOver = false;
+  const ending = host[Symbol.asyncDispose]().then(() => (isOver = true));
+  for (let turn = 0; turn < 20; turn++) await new Promise((done) => setImmediate(done));
+  expect(isOver).toBe(false);
+  goOn.resolve();
+  await ending;
+  expect(existsSync(join(to.folder, 'noter', 'state'))).toBe(false); // its process has never been
+});

@@ -65,6 +65,7 @@ beforeAll(async () => {
     nowMs: Date.now(),
   });
   kubelet = await createKubeletServer({
+    pluginMetrics: () => 'x_total{plugin="p"} 1\n',
     access: {
       nodeName: 'n1',
       findContainer: (_namespace, pod, container, previous) =>
@@ -214,6 +215,11 @@ test('nodes/proxy reaches the statistics of the kubelet and nothing stronger', a
     pods: { containers: { memory: { workingSetBytes: number } }[] }[];
   };
   expect(summary.pods[0]?.containers[0]?.memory.workingSetBytes).toBe(7);
+  const metrics = await node('/metrics/plugins');
+  expect([metrics.headers.get('content-type'), await metrics.text()]).toEqual([
+    'text/plain; version=0.0.4; charset=utf-8; escaping=underscores',
+    'x_total{plugin="p"} 1\n',
+  ]);
   expect((await node('/exec/default/p/c?command=id&output=1')).status).toBe(403);
   expect(await (await node('/containerLogs/default/p/c?tailLines=1')).text()).toBe('three\n');
   for (const rest of ['/containerLogs/default/p/c/d', '/run/default/p/c'])

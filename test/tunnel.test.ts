@@ -56,7 +56,7 @@ beforeAll(async () => {
     kubeletCa: ca.cert,
     clock: systemClock,
     log: silentLog,
-    onWay: (name, way) => void ways.push(`${name} ${way}`),
+    onWay: async (name, way) => void ways.push(`${name} ${way}`),
   });
   server = await openApiServer({
     authenticator: {
@@ -128,7 +128,10 @@ test('requests go through it, many at the same time, whole', async () => {
     tls: { ca: ca.cert, serverName: 'n1' } as object,
   });
   expect(await sent.text()).toBe(createHash('sha256').update(big).digest('hex'));
-  expect(ways).toContain('n1 tunnel');
+  await eventually(
+    () => ways,
+    (found) => found.includes('n1 tunnel'),
+  );
 });
 
 test('streams of exec and port-forward too', async () => {

@@ -305,7 +305,8 @@ function comesBack(value: unknown): boolean {
   return true;
 }
 
-const versionMember = (version: string): string => `"resourceVersion":"${version}",`;
+/** Nothing for what has no version. */
+const versionMember = (version: string): string => version && `"resourceVersion":"${version}",`;
 /** Kinds and versions are ASCII. */
 function startsWith(value: Uint8Array, head: string): boolean {
   for (let at = 0; at < head.length; at++) if (value[at] !== head.charCodeAt(at)) return false;

@@ -53,6 +53,8 @@ export interface Attributes {
 }
 export interface Authorizer {
   authorize(user: UserInfo, attributes: Attributes): Decision | Promise<Decision>;
+  /** For expressions, which cannot wait: what is known at once. Absent: `authorize` does not wait. */
+  authorizeNow?(user: UserInfo, attributes: Attributes): Decision;
   /** Called once by the server, before the first request. */
   bind?(reader: Reader): void;
   /** What a user may do in a namespace, for SelfSubjectRulesReview and for the rule that nobody grants what he has not. */
@@ -68,6 +70,8 @@ export interface HeldRules {
 }
 export interface Decision {
   readonly allowed: boolean;
+  /** Somebody said no, whatever others say; without it nobody said yes. */
+  readonly denied?: boolean;
   readonly reason?: string;
 }
 
@@ -97,6 +101,8 @@ export interface Patches {
     next: JsonObject,
     options: { readonly manager: string; readonly subresource?: string; readonly nowMs: number },
   ): void;
+  /** The same in steps, with others' turns between them: of an object of 60,000 values it takes long. Nothing is set before the last. */
+  trackUpdateInSteps(...tracked: Parameters<Patches['trackUpdate']>): Generator<undefined, void>;
 }
 
 /** Documents as JSON text in small pieces, so that making one never holds up other requests for long. */

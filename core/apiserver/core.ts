@@ -68,11 +68,11 @@ export interface Call {
 /** From this size on an object takes many milliseconds at every stage of its way. */
 const heavyBytes = 128 * 1024;
 /** Between two stages of a write: with a large object others get their turn. Undefined: go on. */
-export function turn({ request, core }: Call, current?: CachedObject): Promise<void> | undefined {
-  const isHeavy =
-    Number(request.headers.get('content-length') ?? 0) > heavyBytes || (current?.decodedBytes ?? 0) > heavyBytes;
-  return isHeavy ? core.clock.soon() : undefined;
+export function turn(call: Call, current?: CachedObject): Promise<void> | undefined {
+  return isHeavy(call, current) ? call.core.clock.soon() : undefined;
 }
+export const isHeavy = ({ request }: Call, current?: CachedObject): boolean =>
+  Number(request.headers.get('content-length') ?? 0) > heavyBytes || (current?.decodedBytes ?? 0) > heavyBytes;
 
 /** `pods`, `endpointslices.discovery.k8s.io`: how messages name a resource. */
 export const resourceText = (kind: AnyKind): string => (kind.group ? `${kind.plural}.${kind.group}` : kind.plural);

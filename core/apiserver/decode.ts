@@ -20,24 +20,33 @@ export function decodeObject(call: Call, body: Body, kind: AnyKind = call.served
   return object as AnyObject;
 }
 
-/** The same for the result of a patch: what the patch brought in that is unknown is 422 under Strict, as upstream. */
-export function decodePatched(call: Call, object: JsonObject, faults: readonly string[] = []): AnyObject {
+/**
+ * The same for the result of a patch: what the patch brought in that is unknown is 422 under Strict, as upstream.
+ * `shown`: its text before anything was taken out, for refusals. Whoever can make it again spares every patch that.
+ */
+export function decodePatched(
+  call: Call,
+  object: JsonObject,
+  faults: readonly string[] = [],
+  shown = textAsOfNow(object),
+): AnyObject {
   const kind = call.served.kind;
-  const { apiVersion, kind: name, metadata, ...rest } = object;
-  const shown = JSON.stringify({
-    apiVersion,
-    kind: name,
-    metadata: { ...(metadata as object), managedFields: undefined },
-    ...rest,
-  });
   const { unknown, errors: mistakes } = decodeFields(call, kind, object);
   const refuse = (text: string) =>
     invalidPatch([
-      { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${JSON.stringify(shown)}: ${text}` },
+      { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${JSON.stringify(shown())}: ${text}` },
     ]);
   if (mistakes.length > 0) throw refuse(mistakes.map(lineOf).join(', '));
   report(call, [...faults, ...unknown.map(unknownLine)], refuse);
   return object as AnyObject;
+}
+
+/** A patched object as refusals show it. */
+export const patchedText = ({ apiVersion, kind, metadata, ...rest }: JsonObject): string =>
+  JSON.stringify({ apiVersion, kind, metadata: { ...(metadata as object), managedFields: undefined }, ...rest });
+function textAsOfNow(object: JsonObject): () => string {
+  const text = patchedText(object);
+  return () => text;
 }
 
 /** Custom kinds keep integers of 64 bits; the code of built-in ones counts with plain numbers. */

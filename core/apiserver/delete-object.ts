@@ -142,7 +142,12 @@ export function nameOnly({ served, key, version, namespace, name }: CachedObject
   return new CachedObject(served, key, version, encodeStored(served, object));
 }
 
-function checkPreconditions(call: Call, current: CachedObject, { preconditions }: DeleteOptions): void {
+/** Throws 409. */
+export function checkPreconditions(
+  call: Call,
+  current: CachedObject,
+  { preconditions }: Pick<DeleteOptions, 'preconditions'>,
+): void {
   const { kind } = call.served;
   const refuse = (what: string, asked: string, found: string, why: string) => {
     const text = `the ${what} in the precondition (${asked}) does not match the ${what} in record (${found}). ${why}`;

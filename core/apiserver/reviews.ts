@@ -165,8 +165,8 @@ async function decide({ core, spec }: Asked, user: UserInfo): Promise<JsonObject
     fieldSelector: selectorText(resource?.fieldSelector as unknown as Selector | undefined),
     labelSelector: selectorText(resource?.labelSelector as unknown as Selector | undefined),
   };
-  const { allowed, reason } = await core.options.authorizer.authorize(user, asked);
-  return { allowed, ...(reason ? { reason } : {}) };
+  const { allowed, denied, reason } = await core.options.authorizer.authorize(user, asked);
+  return { allowed, ...(denied ? { denied } : {}), ...(reason ? { reason } : {}) };
 }
 
 async function ofRules({ core, user, spec }: Asked): Promise<JsonObject> {

@@ -14,9 +14,13 @@ export interface Selection {
   matches(object: CachedObject): boolean;
 }
 
-/** Throws 400 for selectors that do not parse and for fields that are not selectable. */
+/**
+ * Throws 400 for selectors that do not parse and for fields that are not selectable. Of a kind that somebody else answers
+ * for, fields beside its name and namespace are that one's to select by.
+ */
 export function selectionOf(served: ServedKind, info: RequestInfo): Selection {
-  const { labels, fields } = parseSelectors(info);
+  const { labels, fields: asked } = parseSelectors(info);
+  const fields = served.rest ? asked.filter(({ key }) => namingFields.has(key)) : asked;
   const selectable = served.strategy.selectableFields?.(emptyObject(served)) ?? {};
   for (const requirement of fields) {
     const known =
@@ -42,6 +46,8 @@ export function selectionOf(served: ServedKind, info: RequestInfo): Selection {
     },
   };
 }
+
+const namingFields: ReadonlySet<string> = new Set(['metadata.name', 'metadata.namespace']);
 
 /** Upstream words it by whether the kind has fields of its own to select by. */
 const unknownField = ({ strategy, schema }: ServedKind, key: string): string =>

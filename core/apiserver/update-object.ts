@@ -2,7 +2,7 @@ import { errors, fieldErrors, invalidObject, isReason, type ObjectMeta, type Res
 import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, encodeStored } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
-import { type Call, conflictOf, managerOf, mustGet, resourceText, turn } from './core.ts';
+import { type Call, conflictOf, isHeavy, managerOf, mustGet, resourceText, turn } from './core.ts';
 import { converted, strategyRequest, validateObject } from './create-object.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 
@@ -47,15 +47,16 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
   try {
     applyKindDefaults(core, served, next);
     served.strategy.defaults?.(next);
+    await turn(call, current);
     // The status of a custom object is all that this changes, and all that its writer comes to own.
     if (served.schema && change.subresource === 'status' && !change.tracked)
       next.metadata = { ...before.metadata, resourceVersion: asked, managedFields: next.metadata.managedFields };
     if (!change.tracked) {
-      core.patches.trackUpdate(patchTypeOf(served), before, next, {
-        manager: managerOf(call),
-        subresource: change.subresource,
-        nowMs: call.nowMs,
-      });
+      const options = { manager: managerOf(call), subresource: change.subresource, nowMs: call.nowMs };
+      if (!isHeavy(call, current)) core.patches.trackUpdate(patchTypeOf(served), before, next, options);
+      else
+        for (const _step of core.patches.trackUpdateInSteps(patchTypeOf(served), before, next, options))
+          await core.clock.soon();
     }
     await turn(call, current);
     await admission.mutate(next, before);
@@ -63,6 +64,7 @@ async function writeUpdate(call: Call, change: Change, current: CachedObject, ne
     if (!change.trusted)
       served.strategy.prepareForUpdate(next, before, strategyRequest(call, change.verb, change.subresource));
     shareEqual(next, before);
+    await turn(call, current);
     if (!change.trusted) validateObject(call, next, before, change.subresource);
     await admission.validate(next, before);
     await turn(call, current);

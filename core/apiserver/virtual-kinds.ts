@@ -12,12 +12,13 @@ import { messageOf } from '#base';
 import { readObject } from './body.ts';
 import { CachedObject, encodeStored, storeKey } from './cached-object.ts';
 import type { AnyKind, AnyObject } from './contract.ts';
-import { type Call, resourceText } from './core.ts';
+import type { Call } from './core.ts';
+import { restHandler } from './rest-kinds.ts';
 import { bind } from './subresources/binding.ts';
 import { viewList, viewObject, viewOf } from './views.ts';
 import { valueAnswer } from './write-answer.ts';
 
-type Handler = (call: Call) => Promise<Response>;
+type Handler = (call: Call) => Promise<Response | undefined>;
 const handlers: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   [bindingKind.plural]: { create: bindNamed },
   [componentStatusKind.plural]: { get: componentStatus, list: componentStatus },
@@ -28,9 +29,7 @@ export const virtualHandler = ({ served, info }: Call): Handler | undefined =>
   info.subresource
     ? undefined
     : served.rest
-      ? served.kind.verbs?.includes(info.verb)
-        ? answerRest
-        : undefined
+      ? restHandler(served, info.verb)
       : handlers[served.kind.plural]?.[info.verb];
 
 /** POST bindings: the older form of POST pods/NAME/binding. */
@@ -68,32 +67,4 @@ async function componentStatus(call: Call): Promise<Response> {
   if (info.verb === 'list') return valueAnswer(call, viewList(viewOf(call), served, [one], {}));
   if (info.name !== one.name) throw errors.notFound(kind.singular, info.name);
   return valueAnswer(call, viewObject(viewOf(call), one));
-}
-
-/** A kind that somebody else answers for: what comes back is named, and shown as any object is. */
-async function answerRest(call: Call): Promise<Response> {
-  const { request, info, served, user, dryRun } = call;
-  const { kind } = served;
-  const asked = {
-    namespace: info.namespace,
-    name: info.name,
-    user,
-    dryRun,
-    ...(info.query.get('labelSelector') ? { labelSelector: info.query.get('labelSelector')! } : {}),
-    ...(info.query.get('fieldSelector') ? { fieldSelector: info.query.get('fieldSelector')! } : {}),
-  };
-  const writes = info.verb === 'create' || info.verb === 'update';
-  const given = writes ? ((await readObject(request)).value as AnyObject) : undefined;
-  const { object, items = [] } = await served.rest!(info.verb, asked, given);
-  const named = (one: KubeObject): CachedObject => {
-    const metadata = { ...one.metadata, name: String(one.metadata?.name ?? '') };
-    const whole = { ...one, apiVersion: apiVersionOf(kind), kind: kind.kind, metadata } as AnyObject;
-    const key = storeKey(kind, kind.namespaced ? String(metadata.namespace ?? '') : '', metadata.name);
-    return new CachedObject(served, key, '' as ResourceVersion, encodeStored(served, whole));
-  };
-  if (info.verb === 'list') return valueAnswer(call, viewList(viewOf(call), served, items.map(named), {}));
-  if (info.verb === 'delete')
-    return valueAnswer(call, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success' });
-  if (!object) throw errors.notFound(resourceText(kind), info.name);
-  return valueAnswer(call, viewObject(viewOf(call), named(object)), info.verb === 'create' ? 201 : 200);
 }

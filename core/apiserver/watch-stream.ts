@@ -1,6 +1,7 @@
 import { apiVersionOf, compareVersions, errors, type ResourceVersion, type Status, StatusError } from '#api';
 import { messageOf } from '#base';
 import { CachedObject } from './cached-object.ts';
+import type { ServedKind } from './contract.ts';
 import type { ApiMetrics } from './metrics.ts';
 import { jsonType, protobufType } from './negotiate.ts';
 import { watchFrame } from './protobuf/encodings.ts';
@@ -237,24 +238,9 @@ export class WatchStream implements EventSink, Timed {
   }
 
   #bookmark(version: ResourceVersion, annotations?: Record<string, string>): void {
-    const { kind } = this.cache.served;
     const metadata = { resourceVersion: version, ...(annotations ? { annotations } : {}) };
-    const partial = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata };
-    const value =
-      this.view.wanted.as === 'object'
-        ? { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata }
-        : this.view.wanted.as === 'Table'
-          ? {
-              kind: 'Table',
-              apiVersion: `meta.k8s.io/${this.view.wanted.version}`,
-              metadata: { resourceVersion: version },
-              columnDefinitions: null,
-              rows: [{ cells: [], object: partial }],
-            }
-          : partial;
-    this.#backlog.push({ type: 'BOOKMARK', value });
+    this.#backlog.push({ type: 'BOOKMARK', value: bookmarkOf(this.view, this.cache.served, metadata) });
   }
-
   #isLengthBegun = false;
   #converting = false;
 
@@ -331,6 +317,24 @@ export class WatchStream implements EventSink, Timed {
     this.#onEnd?.();
     this.#onEnd = undefined;
   }
+}
+
+/** A version and nothing else, in the form the client asked for. */
+export function bookmarkOf(
+  { wanted }: View,
+  { kind }: ServedKind,
+  metadata: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const partial = { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata };
+  if (wanted.as === 'object') return { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata };
+  if (wanted.as !== 'Table') return partial;
+  return {
+    kind: 'Table',
+    apiVersion: `meta.k8s.io/${wanted.version}`,
+    metadata: { resourceVersion: metadata['resourceVersion'] },
+    columnDefinitions: null,
+    rows: [{ cells: [], object: partial }],
+  };
 }
 
 const eventHeads = Object.fromEntries(

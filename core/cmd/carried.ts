@@ -5,7 +5,7 @@ import { CarriedNetworks } from '../host/carried/networks.ts';
 import { CarriedRuntimes, podNetnsCheck } from '../host/carried/runtimes.ts';
 import { CarriedVolumes } from '../host/carried/volumes.ts';
 import { liveDriverVolumes } from '../kubelet/volumes/driver-volumes.ts';
-import type { Config, Home } from './home.ts';
+import { type Config, type Home, podRangesOf } from './home.ts';
 import { PluginLinks } from './plugin-links.ts';
 
 /** What installed plugins contribute to this node, and what the node makes of it. */
@@ -14,6 +14,8 @@ export interface Carried {
   readonly links: PluginLinks;
   readonly backends: CarriedNetworks;
   readonly volumes: CarriedVolumes;
+  /** Filled in by their host once it runs. */
+  readonly host: { metricsText?: () => string };
   readonly runtimes: CarriedRuntimes;
 }
 /** `own`: the platform's network backends. */
@@ -21,7 +23,7 @@ export function createCarried(home: Home, config: Config, log: Log, own: readonl
   const contributions = new NodeContributions();
   const links = new PluginLinks(home, config);
   const applierOf = (plugin: string, backend: string) => links.applierOf(plugin, backend);
-  const backends = new CarriedNetworks({ contributions, own, podRanges: [config.podCidr], applierOf, log });
+  const backends = new CarriedNetworks({ contributions, own, podRanges: podRangesOf(config), applierOf, log });
   const volumes = new CarriedVolumes({
     contributions,
     files: systemFiles,
@@ -36,5 +38,5 @@ export function createCarried(home: Home, config: Config, log: Log, own: readonl
     own: [config.runtime],
     isPodNetns: podNetnsCheck(systemFiles),
   });
-  return { contributions, links, backends, volumes, runtimes };
+  return { contributions, links, backends, volumes, runtimes, host: {} };
 }

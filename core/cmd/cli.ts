@@ -33,7 +33,7 @@ async function runCommand(argv: readonly string[], catalog: Catalog): Promise<vo
   const program = createProgram(catalog);
   const isOwn =
     argv[0]!.startsWith('-') || argv[0] === 'help' || program.commands.some((one) => one.name() === argv[0]);
-  if (!isOwn && (await (await import('./plugin-command.ts')).pluginCommand(argv))) return;
+  if (!isOwn && (await (await import('./plugin-command.ts')).pluginCommand(argv, catalog))) return;
   try {
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {

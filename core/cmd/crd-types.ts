@@ -41,18 +41,9 @@ export async function crd(verb: string, source: string | undefined, options: Crd
 const fileName = ({ metadata }: Definition): string =>
   `${(metadata.name ?? 'definition').replaceAll(/[^a-z0-9.-]/g, '_').replace(/^\.+/, '_')}.ts`;
 
-const definitionKind: Kind<Definition> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  singular: 'customresourcedefinition',
-  namespaced: false,
-  type: '',
-};
 async function fromCluster(options: CrdOptions): Promise<Definition[]> {
   const home = openHome(options.home);
-  const { items } = await connect(home, home.read(), 'admin').list(definitionKind);
+  const { items } = await connect(home, home.read(), 'admin').list(schemas.definitionKind as Kind<Definition>);
   return items;
 }
 

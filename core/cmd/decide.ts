@@ -10,6 +10,8 @@ export interface UpOptions {
   readonly runtime?: 'auto' | 'docker' | 'process';
   readonly podCidr?: string;
   readonly serviceCidr?: string;
+  /** See Config. */
+  readonly cni?: string;
   readonly nodePorts?: string;
   /** Of `server`; see Config. */
   readonly role?: 'server';

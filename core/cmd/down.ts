@@ -3,12 +3,13 @@ import { PintleError, systemExec } from '#base';
 import { type ComponentName, launch, readRunState } from './components.ts';
 import { askEngine, privateEngine } from './engine.ts';
 import { strangersIn } from './first-start.ts';
-import { type Config, type Home, homeIsLab, hostIdOf, labRecordName, openHome } from './home.ts';
+import { type Config, commandOf, type Home, homeIsLab, hostIdOf, labRecordName, openHome } from './home.ts';
 import { takeTurn } from './lock.ts';
 import { unregister } from './neighbours.ts';
 import { purgePluginContainers } from './plugin-containers.ts';
 import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
+import { removedWhy } from './removed.ts';
 
 /** `down`: stops every component; containers keep running and can be adopted. `--purge` leaves nothing. */
 export async function down(options: { home?: string; purge?: boolean; yes?: boolean }): Promise<void> {
@@ -22,11 +23,14 @@ export async function down(options: { home?: string; purge?: boolean; yes?: bool
   // A purge removes the containers through the engine.
   await progress.step('stopping the components', () => stopAll(home, options.purge ? 'engine' : undefined));
   if (!options.purge) {
-    progress.note('containers keep running; ./pintle up adopts them, ./pintle down --purge removes them');
+    const command = `./pintle ${commandOf(config)}`;
+    progress.note(`containers keep running; ${command} adopts them, ./pintle down --purge removes them`);
     return;
   }
   await progress.step('removing containers, links and rules', () => purge(home, config, progress));
   unregister(hostIdOf(config));
+  if (config.role === 'agent' && !removedWhy(home))
+    progress.note(`the cluster still knows this host: on the server, ./pintle node remove ${config.nodeName}`);
   rmSync(home.folder, { recursive: true, force: true });
 }
 

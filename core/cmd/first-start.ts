@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
-import { type Exec, PintleError } from '#base';
+import { resolve } from 'node:path';
+import { type Exec, messageOf, PintleError } from '#base';
+import { loadCniList } from '../../net/cni/chain.ts';
 import type { Decision, UpOptions } from './decide.ts';
 import { type Config, type Home, homeFolders, newClusterId } from './home.ts';
 import { neighbours } from './neighbours.ts';
@@ -51,6 +53,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     port: options.port ?? (await freePort(6443, taken)),
     kubeletPort: await freePort(10250, new Set([...taken, options.port ?? 0])),
     ...ranges,
+    ...cniOf(options, decision),
     bridge: `pin${clusterId}`, // 11 characters; the kernel allows 15
     podTable: `pintle_pods_${clusterId}`,
     serviceTable: `pintle_services_${clusterId}`,
@@ -62,6 +65,28 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     store: options.store ?? 'sqlite',
     ...severalHosts(options, decision),
   };
+}
+
+/** Looked at before anything is written: a folder without a configuration would leave every pod without a network. */
+export function cniOf({ cni }: Pick<UpOptions, 'cni'>, decision: Pick<Decision, 'runtime'>): Partial<Config> {
+  if (cni === undefined) return {};
+  if (decision.runtime !== 'docker')
+    throw new PintleError(
+      'CNI_UNFIT',
+      '--cni needs root and a container engine: processes have addresses of this host',
+      'run it as root with an engine, or leave --cni out',
+    );
+  const folder = resolve(cni);
+  try {
+    loadCniList(folder);
+  } catch (error) {
+    throw new PintleError(
+      'CNI_UNFIT',
+      messageOf(error),
+      'name a folder with a .conflist in it, such as /etc/cni/net.d',
+    );
+  }
+  return { cni: folder };
 }
 
 /** What a server keeps beyond a cluster of one host. Throws where hosts could not reach each other's pods. */

@@ -13,11 +13,15 @@ export interface Config {
   readonly port: number;
   readonly kubeletPort: number;
   readonly podCidr: string;
+  /** Second range of pods, IPv6: pods have an address of each. */
+  readonly podCidr6?: string;
   readonly serviceCidr: string;
   readonly nodePorts: string;
   readonly bridge: string;
   readonly podTable: string;
   readonly serviceTable: string;
+  /** Folder of CNI configurations, whose first list gives pods their network. Absent: the bridge of our own. */
+  readonly cni?: string;
   readonly runtime: 'docker' | 'process';
   readonly proxy: 'nftables' | 'userspace';
   /** The engine's socket; `private` when the supervisor runs that engine itself. */
@@ -44,6 +48,11 @@ export interface Config {
   /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
   readonly hostId?: string;
 }
+/** The command that starts a home like this one. */
+export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';
+/** Pod addresses of the cluster, the first for the primary ones. */
+export const podRangesOf = ({ podCidr, podCidr6 }: Pick<Config, 'podCidr' | 'podCidr6'>): readonly string[] =>
+  podCidr6 ? [podCidr, podCidr6] : [podCidr];
 /** Names the bridge, the tables and the labels of containers of one host. */
 export const hostIdOf = (config: Config): string => config.hostId ?? config.clusterId;
 /** Pods of other hosts are reached through an overlay, and every host has a subnet of its own. */

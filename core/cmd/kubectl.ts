@@ -1,5 +1,6 @@
 import { systemExec } from '#base';
 import { mainScript } from './components.ts';
+import { refuseOnAgent } from './connect.ts';
 import { findKubectl } from './doctor/machine.ts';
 import { openHome } from './home.ts';
 import { isLab, readLab } from './lab/record.ts';
@@ -8,7 +9,7 @@ import { isLab, readLab } from './lab/record.ts';
 export async function kubectl(args: readonly string[], options: { home?: string }): Promise<void> {
   const home = openHome(options.home);
   const lab = isLab(home) ? readLab(home) : undefined;
-  if (!lab) home.read(); // or it says that there is no cluster
+  if (!lab) refuseOnAgent(home.read()); // or it says that there is no cluster
   const wanted = process.env['PINTLE_KUBECTL'] !== 'builtin'; // so that the built-in one can be tried beside a stock one
   const found = wanted ? await findKubectl(systemExec, home.path('bin', 'kubectl')) : undefined;
   if (!found && lab) {

@@ -5,13 +5,15 @@ import { createNftablesFilter } from '../../net/filter/nftables.ts';
 import type { PacketFilter } from '../../net/packet-filter.ts';
 import type { PodNetwork } from '../../net/pod.ts';
 import { createBridgeNetwork } from '../../net/pods/bridge.ts';
+import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { type Config, type Home, hostIdOf, isSeveralHosts } from './home.ts';
+import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
 import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
-import { HostNetwork } from './roles/host-network.ts';
+import { nthAddress } from './ranges.ts';
+import { HostNetwork, knownSubnets } from './roles/host-network.ts';
 
 /** Drivers of one host, as its configuration chose them. */
 export interface NodeParts {
@@ -65,26 +67,43 @@ async function createRuntime(home: Home, config: Config, log: Log): Promise<Cont
   });
 }
 
+const cniFolders = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
+
 /** With several hosts it waits for the host's subnets; what a former start had can be removed at once. */
 function createNetwork(home: Home, config: Config, log: Log, isConnected: boolean): PodNetwork | HostNetwork {
+  const ranges = podRangesOf(config);
   const make = (subnets: readonly string[]): PodNetwork =>
+    config.cni
+      ? makeCni(config.cni, [subnets, knownSubnets(home), ranges].find((some) => some.length > 0)!)
+      : makeBridge(subnets);
+  const makeCni = (configFolder: string, subnets: readonly string[]): PodNetwork =>
+    createCniNetwork({
+      configFolder,
+      binFolders: cniFolders,
+      stateFolder: home.path('node', 'network'),
+      subnets,
+      hostAddress: nthAddress(subnets[0]!, 1),
+      exec: systemExec,
+    });
+  const makeBridge = (subnets: readonly string[]): PodNetwork =>
     createBridgeNetwork({
       bridge: config.bridge,
-      subnets: subnets.length > 0 ? subnets : [config.podCidr],
-      podRanges: [config.podCidr],
+      subnets: subnets.length > 0 ? subnets : ranges,
+      podRanges: ranges,
       serviceRanges: [config.serviceCidr],
       stateFolder: home.path('node', 'network'),
       exec: systemExec,
       tableName: config.podTable,
     });
-  return isSeveralHosts(config) ? new HostNetwork({ make, isConnected, log }) : make([config.podCidr]);
+  return isSeveralHosts(config) ? new HostNetwork({ make, isConnected, log }) : make(ranges);
 }
 
 const createFilter = (config: Config, network: PodNetwork | HostNetwork, log: Log): PacketFilter =>
   createNftablesFilter({
     tableName: `pintle_policy_${hostIdOf(config)}`,
-    localRanges: () => (network instanceof HostNetwork ? network.localRanges : [config.podCidr]),
-    podLinks: [config.bridge],
+    // With CNI nobody knows which links and addresses are pods' alone: its pods are guarded from their gate on.
+    localRanges: () => (config.cni ? [] : network instanceof HostNetwork ? network.localRanges : podRangesOf(config)),
+    podLinks: config.cni ? [] : [config.bridge],
     exec: systemExec,
     log,
   });

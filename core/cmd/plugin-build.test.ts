@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rejection } from '../../test/fixtures/rejection.ts';
@@ -62,4 +62,47 @@ test('a panel’s module is built from the source beside the plugin, and is a fi
 });
 test('a folder without plugin.ts is refused', async () => {
   expect(await rejection(buildPlugin(tmpdir()))).toMatchObject({ code: 'PLUGIN_BUILD' });
+});
+
+const plain =
+  'import { plugin } from "pintle/sdk"; export default plugin({ name: "x", version: "1.0.0", sdk: "^1.0", setup() {} });';
+test('nothing of the source runs while it is bundled: a macro is refused', async () => {
+  const mark = join(tmpdir(), `pintle-macro-${process.pid}`);
+  const macro = `import { writeFileSync } from 'node:fs';\nexport const made = () => { writeFileSync(${JSON.stringify(mark)}, 'x'); return 1; };`;
+  const text = `import { made } from "./macro.ts" with { type: "macro" };\n${plain}\nconsole.log(made());`;
+  try {
+    const error = await rejection(built(text, { 'macro.ts': macro }));
+    expect(error).toMatchObject({ code: 'PLUGIN_BUILD', next: 'compute it in setup(), or before the build' });
+    expect(error.message).toContain('Macros are disabled');
+    expect(existsSync(mark)).toBe(false);
+  } finally {
+    rmSync(mark, { force: true });
+  }
+});
+
+test('data of the machine from outside its folder is not taken into a bundle, by a link neither', async () => {
+  const outside = mkdtempSync(join(tmpdir(), 'pintle-outside-'));
+  try {
+    for (const name of ['secret.txt', 'secret.json', 'code.ts']) writeFileSync(join(outside, name), '{"a":1}');
+    writeFileSync(join(outside, 'more.ts'), 'export const more = 1;');
+    const importing = (what: string) => built(`import one from ${what};\n${plain}\nconsole.log(one);`);
+    const path = (name: string) => JSON.stringify(join(outside, name));
+    for (const what of [
+      `${path('secret.txt')} with { type: "text" }`,
+      path('secret.json'),
+      `${path('code.ts')} with { type: "text" }`,
+      `${path('secret.txt')} with { type: "file" }`,
+    ])
+      expect((await rejection(importing(what))).message).toContain('from outside its folder');
+    const folder = mkdtempSync(join(outside, 'plugin-'));
+    symlinkSync(join(outside, 'secret.txt'), join(folder, 'link.txt'));
+    const linked = `import one from "./link.txt" with { type: "text" };\n${plain}\nconsole.log(one);`;
+    writeFileSync(join(folder, 'plugin.ts'), linked);
+    expect((await rejection(buildPlugin(folder))).message).toContain('../secret.txt');
+    // Code may be shared with what lies beside it, and data of its own is its own.
+    const fine = `import own from "./own.txt" with { type: "text" };\nimport { more } from ${path('more.ts')};\n${plain}\nconsole.log(own, more);`;
+    expect((await built(fine, { 'own.txt': 'x' })).manifest.name).toBe('x');
+  } finally {
+    rmSync(outside, { recursive: true });
+  }
 });

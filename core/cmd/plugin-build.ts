@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { PintleError, systemFiles } from '#base';
 import { type Bundle, readBundle, sha256Of } from '../host/bundle.ts';
 import { type Isolation, manifestFile, type PluginManifest, satisfies, sdkVersion } from '../host/manifest.ts';
+import { bundleSource } from './plugin-bundle.ts';
 import { buildForeign, foreignManifest } from './plugin-foreign.ts';
 import { type RecordOptions, recordPlugin } from './plugin-record.ts';
 
@@ -79,10 +80,9 @@ async function bundle(source: string, work: string): Promise<string> {
     main,
     `import plugin from ${JSON.stringify(source)};\nimport { runPlugin } from ${JSON.stringify(runnerPath)};\nawait runPlugin(plugin);\n`,
   );
-  const result = await Bun.build({
+  const text = bundleSource(resolve(source, '..'), source, {
     entrypoints: [main],
     target: 'bun',
-    throw: false,
     minify: { whitespace: true, syntax: true },
     plugins: [
       {
@@ -91,9 +91,7 @@ async function bundle(source: string, work: string): Promise<string> {
       },
     ],
   });
-  await rm(main);
-  if (!result.success) throw failed(result.logs.map(({ message }) => message).join('; '), `mend ${source}`);
-  return result.outputs[0]!.text();
+  return text.finally(() => rm(main));
 }
 
 /** Each panel's module, from the source of its name beside plugin.ts, as one file for browsers. Path in the bundle → digest. */
@@ -108,9 +106,11 @@ async function panelFiles(
     const source = ['.ts', '.tsx', '.js'].map((ending) => join(folder, stem + ending)).find((path) => existsSync(path));
     if (!/^[\w-]+(\/[\w-]+)*\.js$/.test(module) || module === 'plugin.js' || !source)
       throw failed(`the panel's module ${module} has no source`, `write ${stem}.ts beside plugin.ts`);
-    const result = await Bun.build({ entrypoints: [resolve(source)], target: 'browser', format: 'esm', throw: false });
-    if (!result.success) throw failed(result.logs.map(({ message }) => message).join('; '), `mend ${source}`);
-    const text = await result.outputs[0]!.text();
+    const text = await bundleSource(folder, source, {
+      entrypoints: [resolve(source)],
+      target: 'browser',
+      format: 'esm',
+    });
     await mkdir(resolve(work, module, '..'), { recursive: true });
     await writeFile(join(work, module), text);
     files[module] = sha256Of(text);

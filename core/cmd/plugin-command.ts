@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { PintleError, spawnDuplex, systemClock, systemFiles } from '#base';
-import type { CommandFacts } from '#sdk';
+import { messageOf, PintleError, spawnDuplex, systemClock, systemFiles } from '#base';
+import { type CommandFacts, commandFacts, type Command as PluginCommand } from '#sdk';
 import { readBundle } from '../host/bundle.ts';
 import { runPluginCommand } from '../host/command.ts';
 import { pluginKind } from '../host/kind.ts';
 import { bundleFolder } from '../host/verify.ts';
+import type { Catalog } from './catalog.ts';
 import { connect } from './connect.ts';
 import { type Home, openHome } from './home.ts';
 import { pluginContainers } from './plugin-containers.ts';
@@ -13,33 +14,21 @@ import { pluginContainers } from './plugin-containers.ts';
  * `./pintle PLUGIN COMMAND [--flag value] [word …]` under the rights of the home's administrator, within 30 s.
  * False: no plugin of that name is installed here, so the words mean something else.
  */
-export async function pluginCommand(argv: readonly string[]): Promise<boolean> {
+export async function pluginCommand(argv: readonly string[], catalog: Catalog): Promise<boolean> {
   const { home: homeFolder, rest } = takeHome(argv);
   const [plugin = '', name, ...words] = rest;
+  const builtin = catalog.find((one) => one.name === plugin && one.enabled)?.commands;
+  if (builtin) return builtinCommand(plugin, (await builtin()).default.commands, name, words);
   const home = openHome(homeFolder);
   if (!/^[a-z0-9][-a-z0-9]*$/.test(plugin) || !home.exists() || !existsSync(home.path('plugins', plugin))) return false;
   const { status, spec } = await connect(home, home.read(), 'admin').get(pluginKind, { name: plugin });
-  const commands = status?.commands ?? [];
-  if (name === undefined || name === '--help' || name === '-h') {
-    process.stdout.write(helpText(plugin, commands));
-    return true;
-  }
-  const facts = commands.find((one) => one.name === name);
-  if (!facts)
-    throw new PintleError(
-      'UNKNOWN_PLUGIN_COMMAND',
-      `${plugin} has no command ${name}`,
-      `./pintle ${plugin} --help lists them`,
-    );
-  if (words.includes('--help')) {
-    process.stdout.write(helpText(plugin, [facts]));
-    return true;
-  }
+  const facts = chosenCommand(plugin, status?.commands ?? [], name, words);
+  if (!facts) return true;
   const digest = status?.activeVersion === spec?.version ? spec!.digest : (status?.lastGood?.digest ?? spec!.digest);
   const bundle = await readBundle(bundleFolder(home.path('plugins'), plugin, digest), systemFiles, digest);
   await runPluginCommand({
     bundle,
-    command: { name, ...parseFlags(facts, words) },
+    command: { name: facts.name, ...parseFlags(facts, words) },
     config: spec?.config ?? {},
     ...wayTo(home),
     isolation: spec?.isolation ?? bundle.manifest.isolation,
@@ -49,6 +38,46 @@ export async function pluginCommand(argv: readonly string[]): Promise<boolean> {
     runFolder: home.path('run', 'p'),
     print: (line) => void process.stdout.write(`${line}\n`),
   });
+  return true;
+}
+
+/** The one that was named; undefined: help was asked for, and shown. Throws UNKNOWN_PLUGIN_COMMAND. */
+function chosenCommand(
+  plugin: string,
+  commands: readonly CommandFacts[],
+  name: string | undefined,
+  words: readonly string[],
+): CommandFacts | undefined {
+  const facts = commands.find((one) => one.name === name);
+  if (name === undefined || name === '--help' || name === '-h' || (facts && words.includes('--help'))) {
+    process.stdout.write(helpText(plugin, facts ? [facts] : commands));
+    return undefined;
+  }
+  if (facts) return facts;
+  throw new PintleError(
+    'UNKNOWN_PLUGIN_COMMAND',
+    `${plugin} has no command ${name}`,
+    `./pintle ${plugin} --help lists them`,
+  );
+}
+
+/** Of the distribution: in this process, without a cluster. */
+async function builtinCommand(
+  plugin: string,
+  commands: readonly PluginCommand[],
+  name: string | undefined,
+  words: readonly string[],
+): Promise<boolean> {
+  const facts = chosenCommand(plugin, commands.map(commandFacts), name, words);
+  const command = facts && commands.find((one) => one.name === facts.name);
+  if (!command) return true;
+  try {
+    const print = (line: string) => void process.stdout.write(`${line}\n`);
+    await command.run({ ...parseFlags(facts, words), print, signal: new AbortController().signal });
+  } catch (error) {
+    if (error instanceof PintleError) throw error;
+    throw new PintleError('PLUGIN_COMMAND', `${plugin} ${facts.name}: ${messageOf(error)}`, 'see its --help');
+  }
   return true;
 }
 

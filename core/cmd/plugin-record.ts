@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type DuplexChild, messageOf, ownProgram, PintleError, spawnDuplex, systemClock, systemFiles } from '#base';
 import type { Bundle } from '../host/bundle.ts';
-import { tailOf } from '../host/instance.ts';
 import { type Launched, launchPlugin } from '../host/launch.ts';
 import type { PluginManifest } from '../host/manifest.ts';
+import { tailOf } from '../host/protocol.ts';
 
 const recordMsMax = 12_000;
 const answerBytesMax = 8 * 1024 * 1024;

@@ -31,6 +31,18 @@ describe('pickRanges', () => {
   test('without root all addresses are loopback ones', () => {
     expect(pickRanges({}, nothing, true).podCidr).toBe('127.244.0.0/16');
   });
+  test('a second range is IPv6, and written as everybody writes it', () => {
+    const both = pickRanges({ podCidr: '10.7.1.0/16,FD44:0:0::1/48' }, nothing, false);
+    expect(both).toMatchObject({ podCidr: '10.7.0.0/16', podCidr6: 'fd44::/48' });
+    for (const podCidr of [
+      'fd44::/48,10.7.0.0/16',
+      '10.7.0.0/16,10.8.0.0/16',
+      '10.7.0.0/16,fd44::/120',
+      '10.7.0.0/16,x',
+    ])
+      expect(codeOf(() => pickRanges({ podCidr }, nothing, false))).toBe('BAD_RANGE');
+    expect(codeOf(() => pickRanges({ podCidr: '127.7.0.0/16,fd44::/48' }, nothing, true))).toBe('BAD_RANGE');
+  });
   const mistakes: [string, Parameters<typeof pickRanges>[0], string][] = [
     ['no range', { podCidr: 'ten' }, 'BAD_RANGE'],
     ['too small', { serviceCidr: '10.0.0.0/30' }, 'BAD_RANGE'],

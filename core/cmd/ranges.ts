@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { PintleError } from '#base';
 
 /** Inclusive numbers of an IPv4 range. */
@@ -26,12 +27,14 @@ export function nthAddress(cidr: string, n: number): string {
 }
 
 export interface Wanted {
+  /** `10.244.0.0/16`, or with an IPv6 range behind a comma. */
   readonly podCidr?: string;
   readonly serviceCidr?: string;
   readonly nodePorts?: string;
 }
 export interface Ranges {
   readonly podCidr: string;
+  readonly podCidr6?: string;
   readonly serviceCidr: string;
   readonly nodePorts: string;
 }
@@ -58,11 +61,13 @@ export function loopbackListeners(text: string): string[] {
  * tried from candidate `startAt` on, which differs between clusters.
  */
 export function pickRanges(
-  wanted: Wanted,
+  asked: Wanted,
   taken: { readonly cidrs: readonly string[]; readonly nodePorts: readonly string[] },
   loopback: boolean,
   startAt = 0,
 ): Ranges {
+  const [podCidr4, podCidr6] = splitFamilies(asked.podCidr, loopback);
+  const wanted = { ...asked, podCidr: podCidr4 };
   const used = taken.cidrs.map(spanOf).filter((span) => span !== undefined);
   const free = (cidr: string) => !used.some((span) => overlaps(span, spanOf(cidr)!));
   const candidates = (second: number) =>
@@ -103,7 +108,22 @@ export function pickRanges(
         `leave ${flag} out, or name a free range`,
       );
   }
-  return { podCidr, serviceCidr, nodePorts: pickNodePorts(wanted.nodePorts, taken.nodePorts) };
+  const second = podCidr6 ? { podCidr6 } : {};
+  return { podCidr, ...second, serviceCidr, nodePorts: pickNodePorts(wanted.nodePorts, taken.nodePorts) };
+}
+
+/** The ranges of pods of each family. An IPv6 one comes with an IPv4 one: services have IPv4 addresses. */
+function splitFamilies(text: string | undefined, loopback: boolean): [string | undefined, string | undefined] {
+  const [first, second, ...more] = text?.split(',') ?? [];
+  if (second === undefined) return [first, undefined];
+  const length = Number(second.split('/')[1]);
+  if (more.length > 0 || !ipaddr.IPv6.isValidCIDR(second) || length > 112 || loopback)
+    throw new PintleError(
+      'BAD_RANGE',
+      `--pod-cidr ${text}: the second range is no IPv6 range up to /112${loopback ? ', which needs root' : ''}`,
+      'write both as 10.244.0.0/16,fd44::/48',
+    );
+  return [first, `${ipaddr.IPv6.networkAddressFromCIDR(second).toRFC5952String()}/${length}`];
 }
 
 function checkCidr(flag: string, cidr: string, longest: number, loopback: boolean): string {

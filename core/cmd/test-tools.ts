@@ -31,6 +31,7 @@ const needs: Record<string, readonly (readonly [program: string, pkg: string])[]
     ['etcd', 'etcd-server'],
     ['openssl', 'openssl'],
     ['dig', 'bind9-dnsutils'],
+    ['prometheus', 'prometheus'],
   ],
 };
 

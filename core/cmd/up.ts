@@ -1,4 +1,5 @@
 import { existsSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { PintleError, systemExec } from '#base';
 import { readRunState } from './components.ts';
 import { ensureCredentials } from './credentials.ts';
@@ -7,7 +8,7 @@ import { checksOf } from './doctor/checks.ts';
 import { inspectMachine, type Machine } from './doctor/machine.ts';
 import { privateEngine } from './engine.ts';
 import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
-import { type Config, type Home, openHome } from './home.ts';
+import { type Config, commandOf, type Home, openHome, podRangesOf } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
 import { launchComponents, readyLimitMs } from './launching.ts';
 import { supervisorRuns, takeTurn } from './lock.ts';
@@ -54,9 +55,6 @@ export async function up(options: UpOptions): Promise<void> {
     options.detach === true,
   );
 }
-
-/** The command that starts a home like this one. */
-export const commandOf = (config: Config): string => config.role ?? 'up';
 
 async function prepare(home: Home, options: UpOptions, progress: Progress): Promise<Config> {
   const first = !home.exists();
@@ -155,7 +153,8 @@ function checkSame(config: Config, options: UpOptions): void {
   if (config.role !== options.role) throw otherRole(config);
   const asked: [string, unknown, unknown][] = [
     ['--port', options.port, config.port],
-    ['--pod-cidr', options.podCidr, config.podCidr],
+    ['--pod-cidr', options.podCidr, podRangesOf(config).join()],
+    ['--cni', options.cni && resolve(options.cni), config.cni],
     ['--service-cidr', options.serviceCidr, config.serviceCidr],
     ['--node-ports', options.nodePorts, config.nodePorts],
     ['--store', options.store, config.store],

@@ -9,7 +9,7 @@ import {
 } from '#api';
 import { messageOf } from '#base';
 import type { Client } from '#client';
-import type { ControllerSpec, ReconcileContext } from '#sdk';
+import { type ControllerSpec, type ReconcileContext, schemas } from '#sdk';
 import { discoverKinds } from './discovery.ts';
 import {
   failed,
@@ -176,16 +176,7 @@ interface Definition extends KubeObject {
     readonly conditions?: readonly (Record<string, unknown> & { readonly type: string })[];
   };
 }
-/** Named here: definitions are served by a plugin that this cluster may not have. */
-const definitionKind: Kind<Definition> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  singular: 'customresourcedefinition',
-  namespaced: false,
-  type: '',
-};
+const definitionKind = schemas.definitionKind as unknown as Kind<Definition>;
 
 async function markDefinition(
   context: ReconcileContext,

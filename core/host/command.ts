@@ -5,10 +5,9 @@ import type { Fetch } from '#client';
 import type { Bundle } from './bundle.ts';
 import type { ContainerEngine } from './container.ts';
 import { openGateway } from './gateway.ts';
-import { tailOf } from './instance.ts';
 import { launchPlugin, socketName } from './launch.ts';
 import { type Isolation, protocolVersion } from './manifest.ts';
-import { type CommandWords, type FromPlugin, linesOf } from './protocol.ts';
+import { type CommandWords, type FromPlugin, linesOf, tailOf } from './protocol.ts';
 
 export interface CommandOptions {
   readonly bundle: Bundle;

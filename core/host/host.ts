@@ -9,7 +9,6 @@ import { hooksOf } from './hooks/points.ts';
 import { type PluginObject, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNodeWide } from './placement.ts';
-import { exposition } from './plugin-metrics.ts';
 import { afterUpgrade, probationMs } from './probation.ts';
 import {
   drainFinalizers,
@@ -22,8 +21,10 @@ import {
 import { SpreadPlugins } from './spread.ts';
 import { StepError } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
+import { startsAgainMax, Turns } from './turns.ts';
 import { approved, verified } from './verify.ts';
-import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { metricsOf, openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { Working } from './working.ts';
 
 export interface HostOptions extends VersionHost {
   /** Where its hooks are called; of its own when nobody else is to call them. */
@@ -42,6 +43,8 @@ const healthMsDefault = 5_000;
 export class PluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
+  readonly #working = new Working();
+  readonly #turns = new Turns(startsAgainMax);
   readonly #hooks: HookBoard;
   readonly #spread: SpreadPlugins;
   readonly #status: StatusWriter;
@@ -56,7 +59,9 @@ export class PluginHost implements AsyncDisposable {
       name: 'plugin-host',
       watches: pluginKind,
       workersMax: 4,
-      reconciler: { reconcile: (key, current, context) => this.#reconcile(key.name, current, context) },
+      reconciler: {
+        reconcile: (key, current, context) => this.#working.run(() => this.#reconcile(key.name, current, context)),
+      },
       run: async ({ clock, signal }) => {
         for (; !signal.aborted; await clock.sleep(figuresEveryMs, signal)) await this.refreshHooks();
       },
@@ -65,7 +70,10 @@ export class PluginHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
-    await Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    const stopAll = () => Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    await stopAll();
+    await this.#working.settled();
+    await stopAll();
   }
 
   async #reconcile(
@@ -168,7 +176,10 @@ export class PluginHost implements AsyncDisposable {
     await this.#step(name, 'start');
     const slot: Slot = former?.slot === 0 && standby ? 1 : 0;
     const onChange = () => void this.#changed(name, entry);
-    const next = await openVersion(options, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
+    const next = await openVersion(
+      { ...options, turns: this.#turns },
+      { bundle, spec, isolation, fingerprint, slot, standby, onChange },
+    );
     if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
     if (standby) return this.#handOver(name, entry, next);
     entry.running = next;
@@ -269,13 +280,7 @@ export class PluginHost implements AsyncDisposable {
   }
   /** Metrics of every plugin that runs. */
   metricsText(): string {
-    return exposition(
-      [...this.#entries].flatMap(([name, { running }]) => {
-        if (!running) return [];
-        const { metrics, late } = running.instance.state;
-        return [{ name, facts: running.bundle.manifest.metrics ?? [], values: metrics, late: late?.total }];
-      }),
-    );
+    return metricsOf(this.#entries);
   }
   /** Writes the figures of hooks into the status of each plugin that has some. */
   async refreshHooks(): Promise<void> {

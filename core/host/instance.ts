@@ -14,8 +14,18 @@ import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { Launched } from './launch.ts';
 import { protocolVersion } from './manifest.ts';
 import type { MetricValues } from './plugin-metrics.ts';
-import { beatEveryMs, callsOnChannelMax, type FromPlugin, hooksProtocol, linesOf, type ToPlugin } from './protocol.ts';
+import {
+  beatEveryMs,
+  callsOnChannelMax,
+  type FromPlugin,
+  hooksProtocol,
+  lateOf,
+  linesOf,
+  type ToPlugin,
+  tailOf,
+} from './protocol.ts';
 import { undeclared } from './provides.ts';
+import type { Turns } from './turns.ts';
 
 export interface InstanceState {
   readonly phase: 'Starting' | 'Active' | 'Unresponsive' | 'Backoff' | 'Quarantined' | 'Stopped';
@@ -38,6 +48,8 @@ export interface InstanceOptions {
   readonly onChange: (state: InstanceState) => void;
   /** Told to the plugin. */
   readonly nodeName?: string;
+  /** Of starts after a crash, of all plugins of this host: twenty that crash together must not take the machine. */
+  readonly turns?: Turns;
   /** Starts without acting, until `activate`. */
   readonly standby?: boolean;
 }
@@ -46,9 +58,9 @@ type FromChild = FromPlugin | { readonly type: 'sandbox'; readonly facts: readon
 const readyMsMax = 15_000;
 const drainMsMax = 10_000;
 const logLinesPerSecondMax = 100;
-const errorBytesMax = 4_096;
 const helloMsMax = 5_000;
 const nicenessAfterCrash = 15;
+const turnMsMax = 2_000;
 /** Ready for so long, one that crashed counts as all others again. */
 const steadyMs = 5_000;
 
@@ -62,6 +74,7 @@ export class PluginInstance implements AsyncDisposable {
   #running: Promise<void> | undefined;
   #standby: boolean;
   #now: OneLife | undefined;
+  #giveBack: (() => void) | undefined;
   readonly #settled = Promise.withResolvers<void>();
 
   constructor(readonly options: InstanceOptions) {
@@ -113,12 +126,23 @@ export class PluginInstance implements AsyncDisposable {
 
   /** One life of its process. */
   async #live(): Promise<{ wasReady: boolean; why: string }> {
+    const isAgain = this.state.restarts > 0;
+    this.#giveBack = isAgain ? await this.options.turns?.take(this.#stop.signal) : undefined;
+    try {
+      return await this.#liveOn(isAgain);
+    } finally {
+      this.#giveBack?.();
+    }
+  }
+  async #liveOn(isAgain: boolean): Promise<{ wasReady: boolean; why: string }> {
     const launched = await this.options.launch(this.#stop.signal);
     const { child } = launched;
-    if (this.state.restarts > 0) setNiceness(child.pid, nicenessAfterCrash); // its starts must not be felt by others
+    const { clock } = this.options;
+    if (isAgain) setNiceness(child.pid, nicenessAfterCrash); // its starts must not be felt by others
     this.#change({ phase: 'Starting', sandbox: launched.facts });
     const over = new AbortController();
     const one = new OneLife(this, launched, over.signal);
+    void clock.sleep(turnMsMax, over.signal).then(() => this.#giveBack?.()); // one that hangs must not hold up the others
     this.#now = one;
     const errors = tailOf(child.stderr);
     const stopping = () => void one.stop();
@@ -144,6 +168,7 @@ export class PluginInstance implements AsyncDisposable {
   }
 
   ready(): void {
+    this.#giveBack?.();
     this.#change({ phase: 'Active', message: '' });
     this.#settled.resolve();
   }
@@ -365,21 +390,4 @@ class OneLife {
       );
     } catch {} // it has gone: listen() ends
   }
-}
-
-const lateMax = 5;
-/** What a plugin says of itself is not believed beyond its shape. Pure. */
-export function lateOf(said: unknown): LateReconciles {
-  const { total, objects } = (said ?? {}) as { total?: unknown; objects?: unknown };
-  return {
-    total: Number.isSafeInteger(total) && (total as number) > 0 ? (total as number) : 0,
-    objects: Array.isArray(objects) ? objects.slice(0, lateMax).map((one) => String(one).slice(0, 512)) : [],
-  };
-}
-
-/** The last bytes of a stream, read to its end so that its writer never waits. */
-export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
-  let tail = Buffer.alloc(0);
-  for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
-  return tail.toString('utf8');
 }

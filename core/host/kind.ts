@@ -2,6 +2,7 @@ import type { Kind, KubeObject, TypeFacts } from '#api';
 import type { CommandFacts, Panel, RestKindFacts } from '#sdk';
 import type { Isolation } from './manifest.ts';
 import type { NodeChoice, Placement, PluginNode } from './placement.ts';
+import type { Rollback } from './rollout.ts';
 
 /** An installed plugin: `plugins.pintle.dev/v1`, cluster scope. */
 export type PluginObject = KubeObject & { spec?: PluginSpec; status?: PluginStatus };
@@ -73,6 +74,8 @@ export interface PluginStatus {
     readonly until: string;
     readonly fallback: KnownVersion;
   };
+  /** Of a plugin that runs on nodes: what they run in place of what was given up. */
+  readonly rollback?: Rollback;
   readonly restarts?: number;
   readonly memoryBytes?: number;
   /** Facts in force, as the launcher reported them. */

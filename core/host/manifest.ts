@@ -1,6 +1,6 @@
 import type { KubeObject } from '#api';
 import { PintleError } from '#base';
-import { type CommandFacts, hookVerbs, type JsonSchema, type Panel, type RestKindFacts } from '#sdk';
+import { type CommandFacts, hookVerbs, type JsonSchema, networkNeed, type Panel, type RestKindFacts } from '#sdk';
 import { isNodeWide, type Placement, placements } from './placement.ts';
 import type { MetricFacts } from './plugin-metrics.ts';
 import { podGrant } from './rbac.ts';
@@ -32,6 +32,7 @@ export interface Provides {
   /** `group/version Kind` of kinds that are served by rest(). */
   readonly apis?: readonly string[];
   readonly authenticators?: readonly string[];
+  readonly authorizers?: readonly string[];
   readonly metrics?: readonly string[];
   readonly commands?: readonly string[];
   readonly panels?: readonly string[];
@@ -47,6 +48,7 @@ export const providesPoints = [
   'converts',
   'apis',
   'authenticators',
+  'authorizers',
   'metrics',
   'commands',
   'panels',
@@ -56,7 +58,15 @@ export const providesPoints = [
   'volumes',
 ] as const satisfies readonly (keyof Provides)[];
 /** What others ask the plugin for: its host needs one way to it. */
-export const hookPoints = ['validates', 'mutates', 'schedules', 'converts', 'apis', 'authenticators'] as const;
+export const hookPoints = [
+  'validates',
+  'mutates',
+  'schedules',
+  'converts',
+  'apis',
+  'authenticators',
+  'authorizers',
+] as const;
 /** What a node asks the instance on it for. */
 export const nodePoints = ['networks', 'proxies', 'runtimes', 'volumes'] as const satisfies readonly (keyof Provides)[];
 export type NodePoint = (typeof nodePoints)[number];
@@ -110,8 +120,10 @@ const verbs = new Set([
   'deletecollection',
   ...hookVerbs,
 ]);
+const isVerbOf = (resource: string, verb: string): boolean =>
+  ownVerbs[resource]?.includes(verb) || (resource !== networkNeed && verbs.has(verb));
 /** Of one resource alone. */
-const ownVerbs: Readonly<Record<string, readonly string[]>> = { pods: [podGrant] };
+const ownVerbs: Readonly<Record<string, readonly string[]>> = { pods: [podGrant], [networkNeed]: ['outbound'] };
 
 /** Checks everything that later steps rely on. Throws BUNDLE_INVALID with what is wrong. */
 export function parseManifest(text: string): PluginManifest {
@@ -155,7 +167,7 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   if (!isRecord(needs)) return 'needs must map resources to verbs';
   for (const [resource, list] of Object.entries(needs)) {
     if (!/^[a-z0-9]+(\.[a-z0-9.-]+)?$/.test(resource)) return `needs: ${JSON.stringify(resource)} is no resource`;
-    if (!isTexts(list) || list.some((verb) => !verbs.has(verb) && !ownVerbs[resource]?.includes(verb)))
+    if (!isTexts(list) || list.some((verb) => !isVerbOf(resource, verb)))
       return `needs: ${resource} has a verb that does not exist`;
   }
   if (!isRecord(provides)) return 'provides must list names';

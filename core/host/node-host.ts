@@ -7,9 +7,12 @@ import { volumesFolder } from './carried/volumes.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
+import { rollbackOf, wantedOn } from './rollout.ts';
 import { StepError } from './status.ts';
+import { startsAgainMax, Turns } from './turns.ts';
 import { approved, verified } from './verify.ts';
-import { openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { metricsOf, openVersion, type Slot, type Version, type VersionHost } from './version.ts';
+import { Working } from './working.ts';
 
 export interface NodeHostOptions extends Omit<VersionHost, 'node' | 'stateFolder'> {
   readonly nodeName: string;
@@ -27,6 +30,8 @@ interface Entry {
   failure?: string;
   /** Of what was given up: only a change of the object helps. */
   givenUp?: string;
+  /** Digest of a version that was given up beside the running one. */
+  gaveUp?: string;
   reached: number;
   written?: string;
   writing: Promise<void>;
@@ -43,6 +48,8 @@ const triesMax = 20;
 export class NodePluginHost implements AsyncDisposable {
   readonly #entries = new Map<string, Entry>();
   readonly #over = new AbortController();
+  readonly #working = new Working();
+  readonly #turns = new Turns(startsAgainMax);
   constructor(private readonly options: NodeHostOptions) {}
 
   get controller(): ControllerSpec<never> {
@@ -50,12 +57,20 @@ export class NodePluginHost implements AsyncDisposable {
       name: 'node-plugin-host',
       watches: pluginKind,
       workersMax: 4,
-      reconciler: { reconcile: ({ name }, current) => this.#reconcile(name, current) },
+      reconciler: { reconcile: ({ name }, current) => this.#working.run(() => this.#reconcile(name, current)) },
     });
   }
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
-    await Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    const stopAll = () => Promise.all([...this.#entries.values()].map((entry) => this.#stop(entry)));
+    await stopAll();
+    await this.#working.settled();
+    await stopAll();
+  }
+
+  /** Metrics of every plugin that runs here. */
+  metricsText(): string {
+    return metricsOf(this.#entries);
   }
 
   async #reconcile(
@@ -90,28 +105,35 @@ export class NodePluginHost implements AsyncDisposable {
 
   /** What the object asks for runs here, or waits for its turn, or leaves the reason. */
   async #reach(plugin: Readonly<PluginObject>, entry: Entry, node: NonNullable<VersionHost['node']>): Promise<void> {
-    const { spec, status, metadata } = plugin;
+    const { status, metadata } = plugin;
     const { generation = 1 } = metadata;
-    const fingerprint = fingerprintOf(spec!);
-    if (entry.running?.fingerprint === fingerprint || entry.givenUp === fingerprint) {
+    const spec = wantedOn(plugin);
+    const fingerprint = fingerprintOf(spec);
+    if (entry.running?.fingerprint === fingerprint) {
+      if (rollbackOf(plugin)) forget(entry);
       entry.reached = generation;
       return;
     }
-    const mayGo = isNext(status?.nodes ?? [], node.name, generation);
+    if (entry.givenUp === fingerprint) {
+      entry.reached = generation;
+      return;
+    }
+    const mayGo = rollbackOf(plugin) !== undefined || isNext(status?.nodes ?? [], node.name, generation);
     const former = status?.nodes?.find((one) => one.name === node.name);
     if (!mayGo && entry.running) return;
     try {
       // After a restart of this process too, what ran here goes on until its turn.
-      const resumed = !mayGo && former?.digest !== undefined && former.digest !== spec!.digest;
+      const resumed = !mayGo && former?.digest !== undefined && former.digest !== spec.digest;
       if (resumed && (await this.#resume(plugin, entry, node, former.digest))) return;
-      await this.#start(plugin.metadata.name!, spec!, entry, node, fingerprint);
-      entry.failure = undefined;
+      await this.#start(plugin.metadata.name!, spec, entry, node, fingerprint);
+      forget(entry);
     } catch (error) {
       entry.failure = messageOf(error);
       if (!(error instanceof StepError)) throw error;
       if (error.reason === 'NoBundle')
         entry.failure += '; this host has no copy of the bundle, and hosts cannot fetch bundles from each other yet';
       entry.givenUp = fingerprint;
+      entry.gaveUp = error.reason === 'RolledBack' ? spec.digest : undefined;
     }
     entry.reached = generation;
   }
@@ -159,7 +181,7 @@ export class NodePluginHost implements AsyncDisposable {
       this.options.contributions?.changed();
       void this.#refresh(name, entry);
     };
-    const host = { ...options, node, clusterId: `${options.clusterId}-${node.name}` };
+    const host = { ...options, turns: this.#turns, node, clusterId: `${options.clusterId}-${node.name}` };
     const next = await openVersion(host, { bundle, spec, isolation, fingerprint, slot, standby, onChange });
     if (this.#over.signal.aborted) return void (await this.#drain(entry, next));
     if (standby) return this.#handOver(entry, next);
@@ -222,8 +244,7 @@ export class NodePluginHost implements AsyncDisposable {
   async #stop(entry: Entry): Promise<void> {
     const { running } = entry;
     entry.running = undefined;
-    entry.failure = undefined;
-    entry.givenUp = undefined;
+    forget(entry);
     if (running) this.#drain(entry, running);
     await entry.draining;
   }
@@ -329,6 +350,12 @@ function entryPatch(
   ];
 }
 
+function forget(entry: Entry): void {
+  entry.failure = undefined;
+  entry.givenUp = undefined;
+  entry.gaveUp = undefined;
+}
+
 const freshEntry = (): Entry => ({
   sinceMs: 0,
   draining: Promise.resolve(),
@@ -338,7 +365,7 @@ const freshEntry = (): Entry => ({
 /** Pure. */
 function entryOf(
   name: string,
-  { running, failure, reached }: Entry,
+  { running, failure, gaveUp, reached }: Entry,
   paused: boolean,
   unused: readonly string[] = [],
 ): PluginNode {
@@ -346,6 +373,8 @@ function entryOf(
   const phases = { Unresponsive: 'Backoff', Stopped: 'Starting' } as const;
   const own = state && (state.phase in phases ? phases[state.phase as keyof typeof phases] : state.phase);
   const phase = paused ? 'Paused' : failure ? 'Failed' : (own ?? 'Starting');
+  const isIll = state !== undefined && (state.phase === 'Quarantined' || state.hangs > 0);
+  const bad = gaveUp ?? (isIll ? running?.bundle.digest : undefined);
   const message = (failure ?? state?.message ?? '').slice(0, messageLengthMax);
   return {
     name,
@@ -354,6 +383,7 @@ function entryOf(
     restarts: state?.restarts ?? 0,
     sandbox: (state?.sandbox ?? []).slice(0, factsMax),
     ...(message ? { message } : {}),
+    ...(bad ? { gaveUp: bad } : {}),
     ...(unused.length > 0 ? { unused: unused.slice(0, factsMax) } : {}),
     observedGeneration: reached,
   };

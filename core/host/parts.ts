@@ -3,6 +3,7 @@ import type { Client, InformerFactory } from '#client';
 import {
   type ApiPart,
   type ApiPartContext,
+  type Command,
   type ControllersPart,
   isPlugin,
   type KindRegistry,
@@ -27,6 +28,8 @@ export interface BuiltinPlugin {
   readonly api?: Load<ApiPart>;
   readonly controllers?: Load<ControllersPart>;
   readonly node?: Load<NodePart>;
+  /** `./pintle NAME COMMAND`. */
+  readonly commands?: Load<{ readonly commands: readonly Command[] }>;
   /** Its node part opens a gate: until then no pod of the host starts. */
   readonly gatesPods?: boolean;
 }

@@ -17,6 +17,8 @@ export interface PluginNode {
   readonly restarts: number;
   readonly sandbox: readonly string[];
   readonly message?: string;
+  /** Digest of a version that did badly here: it never was ready, crashed too often or hung. */
+  readonly gaveUp?: string;
   /** What it provides and this node does not use, with the reason. */
   readonly unused?: readonly string[];
   /** What the object asked for then has been reached, or was given up. */

@@ -1,4 +1,4 @@
-import type { LateReconciles } from '#sdk';
+import { type LateReconciles, restWatchesMax } from '#sdk';
 import type { Provides } from './manifest.ts';
 import type { MetricValues } from './plugin-metrics.ts';
 
@@ -47,8 +47,11 @@ export type FromPlugin =
 
 /** Of the calls over the socket pair; `hello` is the first and names it. */
 export const hooksProtocol = 1;
-/** Calls over the socket pair at the same time: what a container runtime has to say waits in one for each stream. */
-export const callsOnChannelMax = 256;
+/**
+ * Calls over the socket pair at the same time: what a container runtime has to say waits in one for each stream. Watches have
+ * places of their own, so that they cannot take the hooks'.
+ */
+export const callsOnChannelMax = 256 + restWatchesMax;
 export const beatEveryMs = 1_000;
 export const lineBytesMax = 1024 * 1024;
 
@@ -63,4 +66,22 @@ export async function* linesOf(stream: AsyncIterable<Uint8Array>): AsyncGenerato
       throw new Error(`a line is longer than ${lineBytesMax} bytes`);
     yield* parts;
   }
+}
+
+const errorBytesMax = 4_096;
+/** The last bytes of a stream, read to its end so that its writer never waits. */
+export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string> {
+  let tail = Buffer.alloc(0);
+  for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
+  return tail.toString('utf8');
+}
+
+const lateMax = 5;
+/** What a plugin says of itself is not believed beyond its shape. Pure. */
+export function lateOf(said: unknown): LateReconciles {
+  const { total, objects } = (said ?? {}) as { total?: unknown; objects?: unknown };
+  return {
+    total: Number.isSafeInteger(total) && (total as number) > 0 ? (total as number) : 0,
+    objects: Array.isArray(objects) ? objects.slice(0, lateMax).map((one) => String(one).slice(0, 512)) : [],
+  };
 }

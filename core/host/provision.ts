@@ -9,7 +9,7 @@ import {
 } from '#api';
 import type { Clock } from '#base';
 import type { Client } from '#client';
-import { finalizerOf } from '#sdk';
+import { finalizerOf, schemas } from '#sdk';
 import { type DefinitionObject, storageVersion } from './crd-changes.ts';
 import type { PluginManifest } from './manifest.ts';
 import { definitionStep, kindOfDefinition, unfitObjects } from './preflight.ts';
@@ -23,15 +23,7 @@ export const ownerLabel = 'plugins.pintle.dev/plugin';
 const versionAnnotation = 'plugins.pintle.dev/version';
 const establishedMsMax = 10_000;
 const finalizeMsMax = 60_000;
-export const definitionKind: Kind<KubeObject> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  singular: 'customresourcedefinition',
-  namespaced: false,
-  type: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition',
-};
+export const definitionKind = schemas.definitionKind as Kind<KubeObject>;
 
 /**
  * Account, role and binding, as approved: what is not approved any more goes. While a former version still acts, the

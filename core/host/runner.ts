@@ -23,6 +23,7 @@ import {
   type PluginRuntime,
   type PreparedPlugin,
   preparePlugin,
+  RestWatches,
   restKindFacts,
 } from '#sdk';
 import { createInformers } from '../client/cache-informer.ts';
@@ -157,7 +158,10 @@ export async function serve(
         nodeName: message.nodeName,
       }),
     );
-    if (message.hooks !== undefined) scope.use(await answerHost(name, message.hooksSocket, prepared.contributions));
+    if (message.hooks !== undefined) {
+      const watches = scope.use(new RestWatches(systemClock));
+      scope.use(await answerHost(name, message.hooksSocket, prepared.contributions, watches));
+    }
     if (message.standby) await prepared.sync();
     else await prepared.activate();
     send({ type: 'ready', provides: providesOf(prepared.contributions, metrics.facts()) });
@@ -182,8 +186,8 @@ async function runCommand(
 }
 
 /** Calls of the host come over a socket that it listens on, or over descriptor 3, which this process was started with. */
-function answerHost(name: string, socket: string | undefined, contributions: Contributions) {
-  const hooks = answerHooks(contributions);
+function answerHost(name: string, socket: string | undefined, contributions: Contributions, watches: RestWatches) {
+  const hooks = answerHooks(contributions, watches);
   const node = answerNode(contributions, systemClock);
   const options: ChannelOptions = {
     clock: systemClock,

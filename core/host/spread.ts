@@ -4,7 +4,9 @@ import type { EventRecorder } from '#sdk';
 import type { Bundle } from './bundle.ts';
 import { type PluginObject, type PluginStatus, pluginKind } from './kind.ts';
 import { isNodeWide, overallOf, runsOn } from './placement.ts';
+import { probationMs } from './probation.ts';
 import { provisionIdentity, provisionKinds } from './provision.ts';
+import { afterNodes, type Rollback, rollbackOf } from './rollout.ts';
 import { StepError, statusOf, withNulls } from './status.ts';
 import { approved, verified } from './verify.ts';
 import type { VersionHost } from './version.ts';
@@ -46,15 +48,20 @@ export class SpreadPlugins {
     const { placement } = bundle.manifest;
     const expected = nodes.filter((node) => runsOn(placement, plugin.spec?.nodes, node)).map((node) => node.name);
     const overall = overallOf(plugin.status?.nodes ?? [], expected, plugin.metadata.generation ?? 1);
+    const fresh = rollbackOf(plugin) ? undefined : afterNodes(plugin, expected, this.options.clock.now());
+    const rollback = fresh ?? rollbackOf(plugin);
+    if (fresh) events.event(plugin, 'Warning', 'RolledBack', rolledBackText(plugin, fresh));
     let failure: StepError | undefined;
+    let runs = bundle;
     try {
-      await this.#provision(plugin, bundle, overall.done);
+      if (rollback) runs = await verified(this.options, name, rollback.to.digest);
+      await (rollback ? this.#provisionFormer(runs, rollback) : this.#provision(plugin, bundle, overall.done));
     } catch (error) {
       this.#provisioned.delete(name);
       failure = error instanceof StepError ? error : new StepError('Loaded', 'Failed', messageOf(error), false);
       events.event(plugin, 'Warning', failure.reason, failure.message);
     }
-    await this.#write(plugin, bundle, overall, failure);
+    await this.#write(plugin, runs, overall, { failure, rollback });
     return { requeueAfterMs: lookEveryMs };
   }
 
@@ -76,17 +83,24 @@ export class SpreadPlugins {
     this.#provisioned.set(name, state);
   }
 
+  /** What was good before has its rights again, and no others; its kinds are what the newer version made of them. */
+  async #provisionFormer({ manifest }: Bundle, { of, to }: Rollback): Promise<void> {
+    if (this.#provisioned.get(manifest.name) === of) return;
+    await provisionIdentity(this.options.client, manifest, to.approvedNeeds ?? {});
+    this.#provisioned.set(manifest.name, of);
+  }
+
   async #write(
     plugin: Readonly<PluginObject>,
     { manifest, digest }: Bundle,
     overall: ReturnType<typeof overallOf>,
-    failure: StepError | undefined,
+    { failure, rollback }: { readonly failure?: StepError; readonly rollback?: Rollback },
   ): Promise<void> {
     const { spec, status: former } = plugin;
     const { phase, message, restarts, sandbox, done } = overall;
-    const known = { version: manifest.version, digest, approvedNeeds: spec?.approvedNeeds };
+    const known = rollback?.to ?? { version: manifest.version, digest, approvedNeeds: spec?.approvedNeeds };
     const advanced = done && !failure && former?.lastGood?.digest !== digest;
-    const lastGood = advanced ? known : former?.lastGood;
+    const lastGood = advanced || rollback ? known : former?.lastGood;
     const notLoaded = phase === 'Failed' ? new StepError('Loaded', 'Failed', message) : undefined;
     const runs = { message, restarts, sandbox, hangs: 0, metrics: {} };
     const versions = new Set(former?.nodes?.map((node) => node.version));
@@ -101,7 +115,9 @@ export class SpreadPlugins {
           healthy: done,
           active: active?.version ? active : undefined,
           lastGood,
-          previous: advanced ? former?.lastGood : former?.previous,
+          previous: rollback ? undefined : advanced ? former?.lastGood : former?.previous,
+          probation: rollback ? undefined : this.#probation(former, advanced),
+          rolledBack: rollback && rolledBackText(plugin, rollback),
           registered: manifest,
           unused: [...new Set(former?.nodes?.flatMap((node) => node.unused ?? []))],
         },
@@ -110,6 +126,7 @@ export class SpreadPlugins {
       ),
       restarts,
       placement: failure ? former?.placement : manifest.placement,
+      rollback,
     } as PluginStatus;
     if (Bun.deepEquals(JSON.parse(JSON.stringify({ ...former, ...status })), former ?? {})) return;
     const body = { status: withNulls(status) };
@@ -119,6 +136,14 @@ export class SpreadPlugins {
       { type: 'merge', body },
       { subresource: 'status' },
     );
+  }
+
+  /** From the moment when the last node is well, for its time. */
+  #probation(former: PluginStatus | undefined, advanced: boolean): PluginStatus['probation'] {
+    const nowMs = this.options.clock.now();
+    if (advanced) return former?.lastGood && { fallback: former.lastGood, until: timeText(nowMs + probationMs) };
+    const there = former?.probation;
+    return there && nowMs < Date.parse(there.until) ? there : undefined;
   }
 
   /** What nodes said that are no more. */
@@ -145,3 +170,6 @@ export class SpreadPlugins {
     return (status?.nodes?.length ?? 0) > 0 && sinceMs < leaveMsMax;
   }
 }
+
+const rolledBackText = ({ spec }: Readonly<PluginObject>, { to, why }: Rollback): string =>
+  `${spec!.version} was given up ${why}; ${to.version} runs instead`;

@@ -124,4 +124,5 @@ export const withNulls = (status: PluginStatus): Record<string, unknown> => ({
   previous: status.previous ?? null,
   placement: status.placement ?? null,
   probation: status.probation ?? null,
+  rollback: status.rollback ?? null,
 });

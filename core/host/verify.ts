@@ -8,8 +8,21 @@ import { ownKinds, unapproved } from './rbac.ts';
 import { StepError } from './status.ts';
 import type { VersionHost } from './version.ts';
 
-/** The right to say who somebody is. */
-const authenticatorNeed = 'tokenreviews.authentication.k8s.io';
+/** Who stands between people and the API needs the right to. */
+const doorkeepers = [
+  {
+    point: 'authenticators',
+    reason: 'AuthenticatorNotApproved',
+    does: 'says who has a token',
+    need: 'tokenreviews.authentication.k8s.io',
+  },
+  {
+    point: 'authorizers',
+    reason: 'AuthorizerNotApproved',
+    does: 'refuses requests of others',
+    need: 'subjectaccessreviews.authorization.k8s.io',
+  },
+] as const;
 
 export const bundleFolder = (folder: string, name: string, digest: string): string =>
   join(folder, name, 'bundles', digest.replace(/^sha256:/, ''));
@@ -36,13 +49,11 @@ export function approved({ manifest }: Bundle, { approvedNeeds = {}, isolation, 
   const missing = unapproved(manifest.needs, approvedNeeds);
   if (missing.length > 0)
     throw new StepError('Approved', 'NeedsNotApproved', `spec.approvedNeeds lacks ${missing.join('; ')}`);
-  const { authenticators = [] } = manifest.provides;
-  if (authenticators.length > 0 && !approvedNeeds[authenticatorNeed]?.includes('create'))
-    throw new StepError(
-      'Approved',
-      'AuthenticatorNotApproved',
-      `it says who has a token (${authenticators.join(', ')}): that needs ${authenticatorNeed}: create, approved`,
-    );
+  for (const { point, reason, does, need } of doorkeepers) {
+    const names = manifest.provides[point] ?? [];
+    if (names.length > 0 && !approvedNeeds[need]?.includes('create'))
+      throw new StepError('Approved', reason, `it ${does} (${names.join(', ')}): that needs ${need}: create, approved`);
+  }
   const foreign = foreignHooks(manifest).filter(({ target, verb }) => !approvedNeeds[target]?.includes(verb));
   if (foreign.length > 0)
     throw new StepError(

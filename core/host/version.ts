@@ -9,7 +9,9 @@ import type { PluginSpec } from './kind.ts';
 import { type Launched, launchPlugin, type Places, socketName } from './launch.ts';
 import type { MachineProbe } from './levels.ts';
 import type { Isolation } from './manifest.ts';
+import { exposition } from './plugin-metrics.ts';
 import { accountTokens } from './provision.ts';
+import type { Turns } from './turns.ts';
 
 export interface VersionHost {
   readonly client: Client;
@@ -28,6 +30,8 @@ export interface VersionHost {
   readonly node?: { readonly name: string; readonly uid: string };
   /** For isolation `container`; absent: this host has no engine. */
   readonly containers?: ContainerEngine;
+  /** Of starts after a crash. */
+  readonly turns?: Turns;
   /** In place of this machine, for tests. */
   readonly machine?: MachineProbe;
   /** In place of bundles in `folder` and their launch: `plugin dev` runs sources. */
@@ -93,6 +97,7 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     clock: host.clock,
     log: host.log.with({ plugin: name }),
     onChange: options.onChange,
+    turns: host.turns,
     standby,
     nodeName: host.node?.name,
   });
@@ -114,6 +119,16 @@ export async function openVersion(host: VersionHost, options: VersionOptions): P
     },
   };
 }
+
+/** Metrics of those that run. */
+export const metricsOf = (entries: Iterable<readonly [string, { readonly running?: Version }]>): string =>
+  exposition(
+    [...entries].flatMap(([name, { running }]) => {
+      if (!running) return [];
+      const { metrics, late } = running.instance.state;
+      return [{ name, facts: running.bundle.manifest.metrics ?? [], values: metrics, late: late?.total }];
+    }),
+  );
 
 function placesOf({ folder, runFolder, stateFolder = folder }: VersionHost, name: string, slot: Slot): Places {
   const suffix = slot === 0 ? '' : `-${slot}`;

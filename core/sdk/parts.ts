@@ -94,6 +94,13 @@ export type PodGate = (
   pod: { readonly uid: string; readonly namespace: string; readonly name: string; readonly ips: readonly string[] },
   signal: AbortSignal,
 ) => Promise<void>;
+/** A way to another host, and what is known of it already, in bytes of a whole packet. */
+export interface MeasuredWay {
+  readonly address: string;
+  /** The MTU of the own device that leads there. */
+  readonly linkMtuBytes: number;
+  readonly knownBytes?: number;
+}
 export interface NodePartContext extends PartContext {
   /** Shared with the service proxy, with its rights: services, endpoint slices and nodes are held once. */
   readonly informers: InformerFactory;
@@ -125,6 +132,11 @@ export interface NodePartContext extends PartContext {
     readonly nodeIp: string;
     /** The addresses of the host now, read from the machine. */
     links(): Promise<readonly HostAddress[]>;
+    /**
+     * The largest packet (bytes) that the way to each of these addresses takes; those that do not answer are left out.
+     * Throws where this process may not send echo messages. Takes up to a few seconds.
+     */
+    measureWays?(ways: readonly MeasuredWay[]): Promise<ReadonlyMap<string, number>>;
   };
   /** The machine, for parts that run programs of others. */
   readonly machine: {

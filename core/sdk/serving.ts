@@ -1,5 +1,5 @@
 import type { Field, FieldError, Kind, KubeObject } from '#api';
-import type { RestCall } from './plugin/contributions.ts';
+import type { RestCall, RestEvent, RestWatchCall } from './plugin/rest.ts';
 import type { Column, Strategy, UserInfo } from './strategy.ts';
 
 /** What the API server offers to those who extend it in its own process: kinds that come and go, admission, reading. */
@@ -163,7 +163,13 @@ export interface ServedKind {
     verb: string,
     call: RestCall,
     object?: AnyObject,
-  ) => Promise<{ readonly object?: KubeObject; readonly items?: readonly KubeObject[] }>;
+  ) => Promise<{
+    readonly object?: KubeObject;
+    readonly items?: readonly KubeObject[];
+    readonly resourceVersion?: string;
+  }>;
+  /** Of such a kind: its events, in the batches they come in. Rejects, and throws while it is read, with StatusError. */
+  readonly restWatch?: (call: RestWatchCall, signal: AbortSignal) => Promise<AsyncIterable<readonly RestEvent[]>>;
   /** How much of its objects, as JSON, may stay decoded; default 8 MiB. For large objects that are read once. */
   readonly decodedBytesMax?: number;
   /** Sent as a warning with every answer. */

@@ -6,7 +6,8 @@ import { listJson, mustBatch } from '../link/batch.ts';
 import { isInRange } from '../link/prefix.ts';
 import { RouteTable, type WantedRoute } from '../link/routes.ts';
 import { ChangeBook } from './changes.ts';
-import { canonical, hostAddresses, isIp, type Peer, readLeases, sameFamily, servedPeers } from './leases.ts';
+import { LeaseReader } from './lease-reader.ts';
+import { hostAddresses, isIp, type Peer, sameFamily, servedPeers } from './leases.ts';
 import { routeMetric } from './names.ts';
 import { applyPeerRoutes, type PeerRoutes } from './peer-routes.ts';
 import { readPrivate, writePrivate } from './private-file.ts';
@@ -53,7 +54,9 @@ class HostGatewayBackend implements NetworkBackend {
   readonly #changes = new ChangeBook();
   #local: LocalHost | undefined;
   #link: Link | undefined;
-  #lastCall = '';
+  #reader: LeaseReader<GatewayData> | undefined;
+  /** How the last sync ended; empty when it failed. */
+  #settled = '';
 
   constructor({ clusterId, stateFolder, exec }: HostGatewayBackendOptions) {
     this.#exec = exec;
@@ -63,21 +66,23 @@ class HostGatewayBackend implements NetworkBackend {
 
   async prepare(local: LocalHost): Promise<Prepared> {
     this.#local = local;
+    this.#link = undefined;
     await this.#lookAgain();
     return { endpoint: local.endpoint, data: this.#data(), podMtuBytes: local.underlayMtuBytes };
   }
 
   async sync(leases: readonly Lease[], options: SyncOptions = {}): Promise<SyncReport> {
     if (!this.#local) throw new Error('the backend host-gw is synced before it was prepared');
-    const call = JSON.stringify([leases, options.standby === true]);
-    if (call === this.#lastCall) await this.#lookAgain();
-    this.#lastCall = '';
-    const { peers, rejected } = readLeases(this.#local, leases, this.name, (lease) => this.#readData(lease));
+    const mode = options.standby ? 'standby' : 'active';
+    let { peers, rejected, isSame } = this.#reader!.read(leases);
+    if (isSame && this.#settled === mode && (await this.#lookAgain()))
+      ({ peers, rejected } = this.#reader!.read(leases));
+    this.#settled = '';
     const wanted = options.standby ? [] : this.#routesTo(servedPeers(peers, rejected));
     rejected.push(...(await applyPeerRoutes(this.#routes, this.#changes, wanted)));
     const served = servedPeers(peers, rejected).map(({ lease }) => lease.node);
     if (options.standby) for (const node of served) this.#changes.touch(node, true);
-    this.#lastCall = call;
+    this.#settled = mode;
     return { ...this.#changes.next(served), rejected, data: this.#data() };
   }
 
@@ -112,9 +117,9 @@ class HostGatewayBackend implements NetworkBackend {
   #routesTo(peers: readonly Peer<GatewayData>[]): PeerRoutes[] {
     const sources = hostAddresses(this.#local!.subnets);
     const byNode = new Map(peers.map((peer) => [peer.lease.node, peer]));
-    return peers.map(({ lease }) => {
+    return peers.map(({ lease, subnets }) => {
       const way = byNode.get(lease.relayVia ?? lease.node)!;
-      const routes = lease.subnets.map(canonical).map((destination): WantedRoute => {
+      const routes = subnets.map((destination): WantedRoute => {
         const isIpv6 = destination.includes(':');
         const via = isIpv6 && !way.lease.endpoint.includes(':') ? way.data.ipv6! : way.lease.endpoint;
         const source = sameFamily(sources, destination);
@@ -124,12 +129,17 @@ class HostGatewayBackend implements NetworkBackend {
     });
   }
 
-  /** The link of the endpoint, and the host's own addresses: on the loopback, as no device is of this backend. */
-  async #lookAgain(): Promise<void> {
+  /**
+   * The link of the endpoint, and the host's own addresses: on the loopback, as no device is of this backend. True when the
+   * link is another than before, so that leases mean something else.
+   */
+  async #lookAgain(): Promise<boolean> {
     const local = this.#local!;
     this.#routes.forget();
     const rows = await listJson<AddressRow>(this.#exec, ['ip', '-j', 'address', 'show']);
     const link = await this.#readLink(rows, local.endpoint);
+    const isOther = !Bun.deepEquals(this.#link, link);
+    if (isOther) this.#reader = new LeaseReader(local, this.name, (lease) => this.#readData(lease));
     this.#link = link;
     const addresses = hostAddresses(local.subnets).map((ip) => `${ip}/${ip.includes(':') ? 128 : 32}`);
     const held = (rows.find(({ ifname }) => ifname === 'lo')?.addr_info ?? []).map(
@@ -142,6 +152,7 @@ class HostGatewayBackend implements NetworkBackend {
       'ip',
       missing.map((address) => `address replace ${address} dev lo`),
     );
+    return isOther;
   }
 
   async #readLink(rows: readonly AddressRow[], endpoint: string): Promise<Link> {

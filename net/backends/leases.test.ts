@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import type { Lease } from '../backend.ts';
-import { canonical, directPeers, hostAddresses, parseRange, readLeases, servedPeers, withPort } from './leases.ts';
+import { LeaseReader } from './lease-reader.ts';
+import { canonical, directPeers, hostAddresses, parseRange, servedPeers, withPort } from './leases.ts';
 import { deviceName, overlayMac, routeMetric, vxlanNetwork, vxlanPort, wireguardPort } from './names.ts';
 
 const local = { node: 'own', subnets: ['10.1.0.0/24', 'fd01::/64'], endpoint: '192.0.2.1', underlayMtuBytes: 1500 };
@@ -12,8 +13,9 @@ const lease = (node: string, more: Partial<Lease> = {}): Lease => ({
   data: {},
   ...more,
 });
+const reader = () => new LeaseReader(local, 'test', ({ data }) => data['bad'] ?? {});
 const read = (leases: readonly Lease[]) => {
-  const { peers, rejected } = readLeases(local, leases, 'test', ({ data }) => data['bad'] ?? {});
+  const { peers, rejected } = reader().read(leases);
   return {
     served: peers.map((peer) => peer.lease.node),
     rejected: rejected.map(({ node, reason }) => `${node}: ${reason}`),
@@ -66,12 +68,7 @@ test.each([
 });
 
 test('what a relay relays is reached through it, and goes with it', () => {
-  const { peers, rejected } = readLeases(
-    local,
-    [lease('a', { relayVia: 'b' }), lease('b'), lease('c')],
-    'test',
-    () => ({}),
-  );
+  const { peers, rejected } = reader().read([lease('a', { relayVia: 'b' }), lease('b'), lease('c')]);
   expect(directPeers(peers).map(({ peer, subnets }) => [peer.lease.node, subnets])).toEqual([
     ['b', ['10.1.97.0/24', '10.1.98.0/24']],
     ['c', ['10.1.99.0/24']],
@@ -79,6 +76,22 @@ test('what a relay relays is reached through it, and goes with it', () => {
   rejected.push({ node: 'b', reason: 'x' });
   expect(servedPeers(peers, rejected).map((peer) => peer.lease.node)).toEqual(['c']);
   expect(rejected.at(-1)).toEqual({ node: 'a', reason: 'its relay b is rejected' });
+});
+
+test('a reader knows the same leases again, and reads only what changed', () => {
+  const asked: string[] = [];
+  const one = new LeaseReader(local, 'test', ({ node }) => {
+    asked.push(node);
+    return {};
+  });
+  const isSame = (leases: readonly Lease[]) => one.read(leases).isSame;
+  expect(isSame([lease('a'), lease('b')])).toBe(false);
+  expect(isSame([lease('b'), lease('a')])).toBe(true);
+  expect(isSame([lease('a'), lease('b', { data: { x: '1' } })])).toBe(false);
+  expect(isSame([lease('a'), lease('b', { data: { x: '1' } })])).toBe(true);
+  expect(isSame([lease('a')])).toBe(false);
+  expect(isSame([lease('a', { endpoint: '192.0.2.8' })])).toBe(false);
+  expect(asked).toEqual(['a', 'b', 'b', 'a']);
 });
 
 test('five hundred leases are read in a few milliseconds', () => {

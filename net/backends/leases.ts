@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import type { Lease, LocalHost } from '../backend.ts';
+import type { Lease } from '../backend.ts';
 import { isIpv4 } from '../cidr.ts';
 
 export interface Rejection {
@@ -10,9 +10,12 @@ export interface Rejection {
 export interface Peer<T> {
   readonly lease: Lease;
   readonly data: T;
+  /** As the kernel writes them, sorted. */
+  readonly subnets: readonly string[];
+  readonly ranges: readonly Range[];
 }
 /** Numbers of one address family: comparable, and far cheaper than texts for hundreds of peers. */
-interface Range {
+export interface Range {
   readonly family: 4 | 6;
   readonly first: bigint;
   readonly last: bigint;
@@ -37,30 +40,8 @@ export function parseRange(cidr: string): Range | undefined {
 export const isIp = (text: string): boolean => isIpv4(text) || (ipaddr.IPv6.isValid(text) && !text.includes('%'));
 const overlap = (a: Range, b: Range): boolean => a.family === b.family && a.first <= b.last && b.first <= a.last;
 
-/**
- * Which leases can be served. What is wrong with one is said by its name and harms no other; of two that claim the same
- * addresses the first by name is served. `read` gives the data's meaning, or the reason why it has none.
- */
-export function readLeases<T extends object>(
-  local: LocalHost,
-  leases: readonly Lease[],
-  backend: string,
-  read: (lease: Lease) => T | string,
-): { peers: Peer<T>[]; rejected: Rejection[] } {
-  const rejected: Rejection[] = [];
-  const own = local.subnets.flatMap((cidr) => parseRange(cidr) ?? []);
-  const found: { peer: Peer<T>; ranges: Range[] }[] = [];
-  const others = leases.filter(({ node }) => node !== local.node).toSorted((a, b) => (a.node < b.node ? -1 : 1));
-  for (const lease of others) {
-    const data = judge(lease, own, backend) ?? read(lease);
-    if (typeof data === 'string') rejected.push({ node: lease.node, reason: data });
-    else found.push({ peer: { lease, data }, ranges: lease.subnets.map((cidr) => parseRange(cidr)!) });
-  }
-  const kept = withoutOverlaps(found, rejected);
-  return { peers: withRelays(kept, rejected), rejected };
-}
-
-function judge(lease: Lease, own: readonly Range[], backend: string): string | undefined {
+/** What is wrong with a lease by itself, whatever its backend makes of its data. */
+export function judgeLease(lease: Lease, own: readonly Range[], backend: string): string | undefined {
   if (lease.backend !== backend) return `its backend is ${lease.backend || 'none'}, not ${backend}`;
   if (!isIp(lease.endpoint)) return `its endpoint ${JSON.stringify(lease.endpoint)} is no address`;
   if (lease.subnets.length === 0) return 'it has no subnet';
@@ -73,28 +54,23 @@ function judge(lease: Lease, own: readonly Range[], backend: string): string | u
 }
 
 /** In order of the addresses neighbours alone can overlap; only if some do, everybody is compared with everybody. */
-function withoutOverlaps<T>(found: readonly { peer: Peer<T>; ranges: Range[] }[], rejected: Rejection[]): Peer<T>[] {
+export function withoutOverlaps<T>(found: readonly Peer<T>[], rejected: Rejection[]): readonly Peer<T>[] {
   const sorted = found
     .flatMap(({ ranges }) => ranges)
     .sort((a, b) => a.family - b.family || (a.first < b.first ? -1 : 1));
-  if (!sorted.some((range, index) => index > 0 && overlap(range, sorted[index - 1]!)))
-    return found.map(({ peer }) => peer);
-  const kept: { peer: Peer<T>; ranges: Range[] }[] = [];
+  if (!sorted.some((range, index) => index > 0 && overlap(range, sorted[index - 1]!))) return found;
+  const kept: Peer<T>[] = [];
   for (const one of found) {
     const rival = kept.find(({ ranges }) => ranges.some((range) => one.ranges.some((each) => overlap(each, range))));
     if (!rival) kept.push(one);
-    else
-      rejected.push({
-        node: one.peer.lease.node,
-        reason: `its subnets overlap with those of ${rival.peer.lease.node}`,
-      });
+    else rejected.push({ node: one.lease.node, reason: `its subnets overlap with those of ${rival.lease.node}` });
   }
-  return kept.map(({ peer }) => peer);
+  return kept;
 }
 
 /** A relay is a served peer that is itself reached directly: one step, so that nothing goes in circles. */
-function withRelays<T>(peers: readonly Peer<T>[], rejected: Rejection[]): Peer<T>[] {
-  if (!peers.some(({ lease }) => lease.relayVia)) return [...peers];
+export function withRelays<T>(peers: readonly Peer<T>[], rejected: Rejection[]): readonly Peer<T>[] {
+  if (!peers.some(({ lease }) => lease.relayVia)) return peers;
   const direct = new Set(peers.filter(({ lease }) => !lease.relayVia).map(({ lease }) => lease.node));
   return peers.filter(({ lease }) => {
     if (!lease.relayVia || direct.has(lease.relayVia)) return true;
@@ -108,18 +84,18 @@ export function directPeers<T>(
   peers: readonly Peer<T>[],
 ): { readonly peer: Peer<T>; readonly subnets: readonly string[] }[] {
   const relayed = new Map<string, string[]>();
-  for (const { lease } of peers)
-    if (lease.relayVia) relayed.set(lease.relayVia, [...(relayed.get(lease.relayVia) ?? []), ...lease.subnets]);
+  for (const { lease, subnets } of peers)
+    if (lease.relayVia) relayed.set(lease.relayVia, [...(relayed.get(lease.relayVia) ?? []), ...subnets]);
   return peers
     .filter(({ lease }) => !lease.relayVia)
-    .map((peer) => ({
-      peer,
-      subnets: [...peer.lease.subnets, ...(relayed.get(peer.lease.node) ?? [])].map(canonical).sort(),
-    }));
+    .map((peer) => {
+      const further = relayed.get(peer.lease.node);
+      return { peer, subnets: further ? [...peer.subnets, ...further].sort() : peer.subnets };
+    });
 }
 /** The peers that are not rejected; with a relay those go that it relays. */
-export function servedPeers<T>(peers: readonly Peer<T>[], rejected: Rejection[]): Peer<T>[] {
-  if (rejected.length === 0) return [...peers];
+export function servedPeers<T>(peers: readonly Peer<T>[], rejected: Rejection[]): readonly Peer<T>[] {
+  if (rejected.length === 0) return peers;
   const bad = new Set(rejected.map(({ node }) => node));
   for (const { lease } of peers) {
     if (bad.has(lease.node) || !lease.relayVia || !bad.has(lease.relayVia)) continue;
@@ -141,7 +117,9 @@ export function canonical(cidr: string): string {
 export const withPort = (ip: string, port: number): string =>
   ip.includes(':') ? `[${ipaddr.IPv6.parse(ip).toRFC5952String()}]:${port}` : `${ip}:${port}`;
 /** The host's own address in its subnets, one of each family: the network's first, which no pod gets. */
-export const hostAddresses = (subnets: readonly string[]): string[] => {
-  const all = subnets.map((cidr) => canonical(cidr).split('/')[0]!);
+export const hostAddresses = (subnets: readonly string[]): string[] => addressesOf(subnets.map(canonical));
+/** The same for subnets as the kernel writes them. */
+export const addressesOf = (subnets: readonly string[]): string[] => {
+  const all = subnets.map((cidr) => cidr.slice(0, cidr.lastIndexOf('/')));
   return [all.find((ip) => !ip.includes(':')), all.find((ip) => ip.includes(':'))].filter((ip) => ip !== undefined);
 };

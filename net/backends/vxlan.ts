@@ -5,7 +5,8 @@ import { linkLocalOfMac } from '../link/names.ts';
 import { type Neighbour, NeighbourTable } from '../link/neighbours.ts';
 import { RouteTable, type WantedRoute } from '../link/routes.ts';
 import { ChangeBook } from './changes.ts';
-import { canonical, directPeers, hostAddresses, type Peer, readLeases, sameFamily, servedPeers } from './leases.ts';
+import { LeaseReader } from './lease-reader.ts';
+import { addressesOf, directPeers, hostAddresses, type Peer, sameFamily, servedPeers } from './leases.ts';
 import { deviceName, overlayMac, routeMetric, vxlanNetwork, vxlanPort } from './names.ts';
 import { applyPeerRoutes, type PeerRoutes } from './peer-routes.ts';
 
@@ -29,6 +30,7 @@ const ipv6ExtraBytes = 20; // an IPv6 header has 40
 
 interface VxlanData {
   readonly mac: string;
+  readonly linkLocal: string;
 }
 
 class VxlanBackend implements NetworkBackend {
@@ -43,7 +45,9 @@ class VxlanBackend implements NetworkBackend {
   readonly #neighbours: NeighbourTable;
   readonly #changes = new ChangeBook();
   #local: LocalHost | undefined;
-  #lastCall = '';
+  #reader: LeaseReader<VxlanData> | undefined;
+  /** How the last sync ended; empty when it failed. */
+  #settled = '';
 
   constructor({ clusterId, node, exec, port }: VxlanBackendOptions) {
     this.#exec = exec;
@@ -57,16 +61,17 @@ class VxlanBackend implements NetworkBackend {
 
   async prepare(local: LocalHost): Promise<Prepared> {
     this.#local = local;
+    this.#reader = new LeaseReader(local, this.name, (lease) => this.#readData(lease));
     await this.#ensureDevice();
     return { endpoint: local.endpoint, data: this.#data(), podMtuBytes: podMtuBytes(local) };
   }
 
   async sync(leases: readonly Lease[], options: SyncOptions = {}): Promise<SyncReport> {
-    const local = this.#prepared();
-    const call = JSON.stringify([leases, options.standby === true]);
-    const { peers, rejected } = readLeases(local, leases, this.name, (lease) => this.#readData(lease));
-    if (call === this.#lastCall) await this.#lookAgain();
-    this.#lastCall = '';
+    this.#prepared();
+    const mode = options.standby ? 'standby' : 'active';
+    const { peers, rejected, isSame } = this.#reader!.read(leases);
+    if (isSame && this.#settled === mode) await this.#lookAgain();
+    this.#settled = '';
     const wanted = directPeers(peers).map(({ peer }) => neighbourOf(peer));
     const apply = () => this.#neighbours.apply(wanted);
     const beyond = await apply().catch(async () => {
@@ -80,7 +85,7 @@ class VxlanBackend implements NetworkBackend {
     }
     const wantedRoutes = options.standby ? [] : this.#routesTo(servedPeers(peers, rejected));
     rejected.push(...(await applyPeerRoutes(this.#routes, this.#changes, wantedRoutes)));
-    this.#lastCall = call;
+    this.#settled = mode;
     return {
       ...this.#changes.next(servedPeers(peers, rejected).map(({ lease }) => lease.node)),
       rejected,
@@ -111,7 +116,7 @@ class VxlanBackend implements NetworkBackend {
     if (mac === this.#mac) return 'its hardware address is that of this host';
     for (const [what, own] of Object.entries({ network: this.#network, port: this.#port }))
       if (data[what] !== String(own)) return `its VXLAN ${what} is ${data[what] ?? 'missing'}, this host's ${own}`;
-    return { mac };
+    return { mac, linkLocal: linkLocalOfMac(mac) };
   }
 
   async #lookAgain(): Promise<void> {
@@ -162,9 +167,9 @@ class VxlanBackend implements NetworkBackend {
   #routesTo(peers: readonly Peer<VxlanData>[]): PeerRoutes[] {
     const sources = hostAddresses(this.#prepared().subnets);
     const byNode = new Map(peers.map((peer) => [peer.lease.node, peer]));
-    return peers.map(({ lease }) => {
+    return peers.map(({ lease, subnets }) => {
       const hops = hopsOf(byNode.get(lease.relayVia ?? lease.node)!);
-      const routes = lease.subnets.map(canonical).map((destination): WantedRoute => {
+      const routes = subnets.map((destination): WantedRoute => {
         const source = sameFamily(sources, destination);
         const via = sameFamily(hops, destination) ?? hops[0]!;
         return { destination, device: this.#device, via, onlink: true, ...(source ? { source } : {}) };
@@ -188,9 +193,9 @@ const neighbourOf = (peer: Peer<VxlanData>): Neighbour => ({
  * Next hops by family. For IPv6 it is link-local: the kernel refuses a global one, onlink or not, to which a route leads over
  * another device, as it does while a cluster moves from one backend to another.
  */
-const hopsOf = ({ lease, data }: Peer<VxlanData>): string[] => [
-  ...hostAddresses(lease.subnets).filter((ip) => !ip.includes(':')),
-  linkLocalOfMac(data.mac),
+const hopsOf = ({ subnets, data }: Peer<VxlanData>): string[] => [
+  ...addressesOf(subnets).filter((ip) => !ip.includes(':')),
+  data.linkLocal,
 ];
 const podMtuBytes = ({ underlayMtuBytes, endpoint }: LocalHost): number =>
   underlayMtuBytes - overheadBytes - (endpoint.includes(':') ? ipv6ExtraBytes : 0);

@@ -28,7 +28,22 @@ export function reachablePeers(
     for (const { publicKey } of ends.values()) owners.set(publicKey, node);
     direct.push({ node, endpoint, subnets, published: { ends, sendsOn: peer.data.sendsOn } });
   }
+  direct.push(...listenedFor(peers, own, owners));
   return { direct, rejected };
+}
+
+/** Peers that are reached through a relay have a tunnel without subnets: its handshakes tell when the direct way is open again. */
+function listenedFor(
+  peers: readonly Peer<Published>[],
+  own: ReadonlyMap<number, End>,
+  owners: Map<string, string>,
+): DirectPeer[] {
+  return peers.flatMap(({ lease, data }): DirectPeer[] => {
+    const ends = lease.relayVia ? judge(data, own, owners) : undefined;
+    if (ends === undefined || typeof ends === 'string') return [];
+    for (const { publicKey } of ends.values()) owners.set(publicKey, lease.node);
+    return [{ node: lease.node, endpoint: lease.endpoint, subnets: [], published: { ends, sendsOn: data.sendsOn } }];
+  });
 }
 
 function judge(

@@ -16,7 +16,8 @@ import { presharedKey } from '../wireguard/keys.ts';
 import type { WantedPeer } from '../wireguard/plan.ts';
 import { type Implementation, probeWireguard } from '../wireguard/probe.ts';
 import { ChangeBook } from './changes.ts';
-import { hostAddresses, readLeases, sameFamily, servedPeers, withPort } from './leases.ts';
+import { LeaseReader } from './lease-reader.ts';
+import { hostAddresses, sameFamily, servedPeers, withPort } from './leases.ts';
 import { deviceName, routeMetric, wireguardPort } from './names.ts';
 import { applyPeerRoutes, type PeerRoutes } from './peer-routes.ts';
 import { type DirectPeer, reachablePeers } from './wireguard-peers.ts';
@@ -48,6 +49,9 @@ export function createWireguardBackend(options: WireguardBackendOptions): Networ
 
 const overheadBytes = 60; // 20 IPv4 + 8 UDP + 4 type + 4 receiver + 8 counter + 16 tag
 const ipv6ExtraBytes = 20; // an IPv6 header has 40
+// A packet is padded to a multiple of this, but not beyond its sender's own device: where that takes more than our way does, a
+// pod's largest packet would come padded and not fit.
+const paddingBytes = 16;
 const ipv6MtuBytesMin = 1280; // the kernel takes IPv6 away from a device below; the tunnel's own packets may be fragmented instead
 
 class WireguardBackend implements NetworkBackend {
@@ -61,7 +65,9 @@ class WireguardBackend implements NetworkBackend {
   readonly #basePort: number;
   #implementation: Implementation | undefined;
   #local: LocalHost | undefined;
-  #lastCall = '';
+  #reader: LeaseReader<Published> | undefined;
+  /** How the last sync ended; empty when it failed. */
+  #settled = '';
   #nodeOfKey: ReadonlyMap<string, string> = new Map();
 
   constructor(options: WireguardBackendOptions) {
@@ -78,21 +84,24 @@ class WireguardBackend implements NetworkBackend {
 
   async prepare(local: LocalHost, known: readonly Lease[] = []): Promise<Prepared> {
     this.#local = local;
+    this.#reader = new LeaseReader(local, this.name, (lease) => readPublished(lease.data));
     this.#implementation ??= await probeWireguard(this.#options.exec, `${this.#devices[0].name}p`);
     const others = known.filter((lease) => lease.node !== local.node && lease.backend === this.name);
     await this.#follow(others.map(({ data }) => readPublished(data)).filter((read) => typeof read !== 'string'));
     await this.#ensureDevices();
+    for (const device of this.#devices) device.forget(); // who knows what happens until the first sync
     const { endpoint } = local;
     return { endpoint, data: this.#data(), podMtuBytes: podMtuBytes(local), chosen: this.#implementation.why };
   }
 
   async sync(leases: readonly Lease[], options: SyncOptions = {}): Promise<SyncReport> {
-    const local = this.#prepared();
-    const call = JSON.stringify([leases, options.standby === true]);
-    const { peers, rejected } = readLeases(local, leases, this.name, (lease) => readPublished(lease.data));
+    this.#prepared();
+    const mode = options.standby ? 'standby' : 'active';
+    const { peers, rejected, isSame } = this.#reader!.read(leases);
     const followed = await this.#follow(peers.map(({ data }) => data));
-    if (followed || call === this.#lastCall || this.#state.numbers.length > 1) await this.#lookAgain();
-    this.#lastCall = '';
+    const isRepeated = isSame && this.#settled === mode;
+    if (followed || isRepeated || this.#state.numbers.length > 1) await this.#lookAgain();
+    this.#settled = '';
     const reachable = reachablePeers(peers, this.#state.ends(this.#basePort));
     rejected.push(...reachable.rejected);
     await this.#applyPeers(reachable.direct);
@@ -103,7 +112,7 @@ class WireguardBackend implements NetworkBackend {
     const routes = options.standby ? [] : this.#routesTo(reachable.direct, rotating, rotation);
     rejected.push(...(await applyPeerRoutes(this.#routes, this.#changes, routes)));
     await this.#keepProgress(rotation);
-    this.#lastCall = call;
+    this.#settled = mode;
     return {
       ...this.#changes.next(servedPeers(peers, rejected).map(({ lease }) => lease.node)),
       rejected,
@@ -127,13 +136,16 @@ class WireguardBackend implements NetworkBackend {
     const newest = new Map<string, PeerSight>();
     for (const peer of dumps.flatMap((dump) => dump.peers)) {
       const node = this.#nodeOfKey.get(peer.publicKey);
+      if (node === undefined) continue;
+      const before = newest.get(node);
       const lastHandshake = peer.lastHandshakeS * 1000;
-      if (node === undefined || (newest.get(node)?.lastHandshake ?? -1) >= lastHandshake) continue;
-      newest.set(node, {
+      const receivedBytes = (before?.receivedBytes ?? 0) + peer.receivedBytes;
+      const isNewer = lastHandshake > (before?.lastHandshake ?? -1);
+      const seen = peer.endpoint && lastHandshake ? { seenEndpoint: peer.endpoint } : {};
+      newest.set(
         node,
-        lastHandshake,
-        ...(peer.endpoint && lastHandshake ? { seenEndpoint: peer.endpoint } : {}),
-      });
+        isNewer || !before ? { node, lastHandshake, ...seen, receivedBytes } : { ...before, receivedBytes },
+      );
     }
     return [...newest.values()];
   }
@@ -259,6 +271,7 @@ class WireguardBackend implements NetworkBackend {
 }
 
 function podMtuBytes({ underlayMtuBytes, endpoint, subnets }: LocalHost): number {
-  const left = underlayMtuBytes - overheadBytes - (endpoint.includes(':') ? ipv6ExtraBytes : 0);
+  const room = underlayMtuBytes - overheadBytes - (endpoint.includes(':') ? ipv6ExtraBytes : 0);
+  const left = room - (room % paddingBytes);
   return subnets.some((cidr) => cidr.includes(':')) ? Math.max(ipv6MtuBytesMin, left) : left;
 }

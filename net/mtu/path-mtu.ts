@@ -25,7 +25,7 @@ interface Open {
   sizes: number[];
 }
 const roundsMax = 6; // three suffice for 9,000 bytes
-const lookMs = 5;
+const lookMs = { first: 5, most: 50 }; // seldomer as time passes: near hosts answer in the first few milliseconds
 
 /**
  * The largest packet that each way takes, by echo messages that must not be fragmented: also where routers drop what is too
@@ -99,8 +99,10 @@ async function ask(
   for (let attempt = 0; attempt < 2; attempt++) {
     send();
     const endMs = clock.monotonicMs() + waitMs / 2;
-    while (waiting.size > 0 && clock.monotonicMs() < endMs) {
-      await clock.sleep(lookMs);
+    for (let ms = lookMs.first; waiting.size > 0; ms = Math.min(2 * ms, lookMs.most)) {
+      const leftMs = endMs - clock.monotonicMs();
+      if (leftMs <= 0) break;
+      await clock.sleep(Math.min(ms, leftMs));
       receive();
     }
   }

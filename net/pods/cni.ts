@@ -12,6 +12,8 @@ export interface CniNetworkOptions {
   readonly stateFolder: string;
   /** This host's pod addresses (CIDR), for plugins that declare the capability `ipRanges`. */
   readonly subnets?: readonly string[];
+  /** The host has it from the start, so that programs of the host may listen there for pods. */
+  readonly hostAddress?: string;
   /** Runs in the host's network namespace. */
   readonly exec: Exec;
 }
@@ -47,6 +49,8 @@ class CniNetwork implements PodNetwork {
     const chain = this.#chain(loadCniList(this.#options.configFolder));
     await chain.status();
     await chain.collect(this.#all().map(({ call }) => call));
+    const { hostAddress } = this.#options;
+    if (hostAddress) await this.#options.exec.run(['ip', 'address', 'replace', `${hostAddress}/32`, 'dev', 'lo']);
   }
 
   async attach(pod: PodToAttach): Promise<PodAttachment> {
@@ -88,6 +92,8 @@ class CniNetwork implements PodNetwork {
   async purge(): Promise<void> {
     const ends = await Promise.allSettled(this.#all().map(({ uid }) => this.detach({ uid })));
     const failed = ends.find((end) => end.status === 'rejected');
+    const { hostAddress } = this.#options;
+    if (hostAddress) await this.#options.exec.run(['ip', 'address', 'delete', `${hostAddress}/32`, 'dev', 'lo']);
     if (failed) throw failed.reason; // the records stay: purge can be repeated
     rmSync(this.#folder, { recursive: true, force: true });
   }

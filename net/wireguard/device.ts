@@ -1,4 +1,4 @@
-import { type Clock, type Exec, PintleError } from '#base';
+import { type Clock, type Exec, messageOf, PintleError } from '#base';
 import { readDevice, removeDevice, settleDevice, type WantedDevice } from '../link/device.ts';
 import { type DumpPeer, parseDump, type WireguardDump } from './dump.ts';
 import { type PeerChange, type PeerPlan, peerSections, planPeers, type WantedPeer } from './plan.ts';
@@ -26,6 +26,8 @@ export class WireguardDevice {
   readonly #clock: Clock;
   /** What each key was last set to; undefined until the device was read. */
   #set: Map<string, WantedPeer> | undefined;
+  /** What ensure() has just read, for the apply() that follows. */
+  #fresh: WireguardDump | undefined;
 
   constructor(options: WireguardOptions) {
     this.name = options.name;
@@ -48,9 +50,13 @@ export class WireguardDevice {
       if (!present) throw new Error(`the device ${this.name} is not there although it was made`);
     }
     const dump = await this.dump();
+    this.#fresh = dump;
     const identified = dump.publicKey === identity.publicKey && dump.listenPort === identity.port;
     if (!identified) await this.#identify(identity);
-    return (await settleDevice(this.#exec, { ...wanted, name: this.name }, present!)) || !identified || !wasThere;
+    const settled = await settleDevice(this.#exec, { ...wanted, name: this.name }, present!).catch((error: unknown) => {
+      throw portTaken(messageOf(error), identity.port) ?? error; // the kernel's own binds its port when it goes up
+    });
+    return settled || !identified || !wasThere;
   }
 
   async #create({ type }: Implementation): Promise<void> {
@@ -68,12 +74,8 @@ export class WireguardDevice {
     const done = await this.#exec.run(['wg', 'addconf', this.name, '/dev/stdin'], { stdin: text });
     if (done.code === 0) return;
     const reason = lastLine(done.stderr);
-    if (/in use/i.test(reason))
-      throw new PintleError(
-        'WIREGUARD_PORT_TAKEN',
-        `UDP port ${port} of this host is taken: the overlay cannot listen there`,
-        'end the program that listens there (ss -lunp), or choose another port for the overlay',
-      );
+    const taken = portTaken(reason, port);
+    if (taken) throw taken;
     throw new Error(`cannot set up the WireGuard device ${this.name}: ${reason}`);
   }
 
@@ -88,12 +90,16 @@ export class WireguardDevice {
   forget(): void {
     if (this.#set) this.#remembered = this.#set;
     this.#set = undefined;
+    this.#fresh = undefined;
   }
 
   /** Exactly these peers, in at most two processes more than a look. Resolves to what was done. */
   async apply(wanted: readonly WantedPeer[], nowS: number): Promise<PeerPlan> {
     const before = this.#set ?? this.#remembered;
-    const observed = this.#set ? [...this.#set.values()].map((peer) => asSet(peer, nowS)) : (await this.dump()).peers;
+    const observed = this.#set
+      ? [...this.#set.values()].map((peer) => asSet(peer, nowS))
+      : (this.#fresh ?? (await this.dump())).peers;
+    this.#fresh = undefined;
     const plan = planPeers(wanted, observed, nowS, before);
     this.forget(); // until all of it has worked
     await this.#write(plan.set);
@@ -139,6 +145,15 @@ export class WireguardDevice {
     }
   }
 }
+
+const portTaken = (reason: string, port: number): PintleError | undefined =>
+  /in use/i.test(reason)
+    ? new PintleError(
+        'WIREGUARD_PORT_TAKEN',
+        `UDP port ${port} of this host is taken: the overlay cannot listen there`,
+        'end the program that listens there (ss -lunp), or choose another port for the overlay',
+      )
+    : undefined;
 
 /** What a dump would say of a peer right after it was set. */
 const asSet = (peer: WantedPeer, nowS: number): DumpPeer => ({

@@ -69,7 +69,7 @@ export const peerSections = (changes: readonly PeerChange[]): string =>
         `PublicKey = ${peer.publicKey}`,
         ...(peer.presharedKey ? [`PresharedKey = ${peer.presharedKey}`] : []),
         ...(withEndpoint ? [`Endpoint = ${peer.endpoint}`] : []),
-        `AllowedIPs = ${peer.allowedIps.join(', ')}`,
+        ...(peer.allowedIps.length > 0 ? [`AllowedIPs = ${peer.allowedIps.join(', ')}`] : []), // wg refuses an empty line
         `PersistentKeepalive = ${peer.keepaliveS || 'off'}`,
         '',
       ].join('\n'),

@@ -186,6 +186,10 @@ class Definitions {
     return conversionOf(definition, this.context.callWebhook, () => randomUuid(this.context.random));
   }
 
+  /** Made here and not in an async function: a closure of one keeps all that the function knows, here the whole definition. */
+  #isEnding(name: string): () => boolean {
+    return () => this.#ending.has(name);
+  }
   /** Before it is called established: whoever waits for that finds it served. */
   async #serve(definition: Readonly<Definition>): Promise<void> {
     const { kinds } = this.context;
@@ -194,7 +198,7 @@ class Definitions {
     const signature = Bun.hash(JSON.stringify([metadata.uid, metadata.generation, status?.acceptedNames, spec]));
     const former = this.#live.get(name);
     if (former?.signature === signature) return;
-    const next = servedKinds(definition, () => this.#ending.has(name), this.#conversion(definition));
+    const next = servedKinds(definition, this.#isEnding(name), this.#conversion(definition));
     for (const served of next) await kinds.add(served);
     for (const { kind } of former?.kinds ?? [])
       if (!next.some((other) => other.kind.version === kind.version && other.kind.plural === kind.plural))

@@ -1,20 +1,10 @@
-import type { CustomResourceDefinition, CustomResourceDefinitionVersion, Kind, KubeObject } from '#sdk';
+import { type CustomResourceDefinition, type CustomResourceDefinitionVersion, type KubeObject, schemas } from '#sdk';
 
 export type Definition = CustomResourceDefinition & KubeObject;
 export type Version = CustomResourceDefinitionVersion;
 export type Condition = NonNullable<NonNullable<Definition['status']>['conditions']>[number];
 
-export const definitionKind: Kind<Definition> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  singular: 'customresourcedefinition',
-  namespaced: false,
-  shortNames: ['crd', 'crds'],
-  categories: ['api-extensions'],
-  type: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition',
-};
+export const { definitionKind } = schemas;
 
 /** Held by a definition until its last object is gone. */
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';

@@ -19,6 +19,7 @@ import {
   StatusError,
   type StrategyKit,
 } from '#sdk';
+import { nodeTargets, podTargets } from './prometheus/targets.ts';
 import { statePage } from './state/page.ts';
 import { Summaries, type Summary } from './summaries.ts';
 import { type NodeMetrics, nodeMetrics, type PodMetrics, podMetrics } from './usage.ts';
@@ -70,6 +71,8 @@ export default {
       });
     const summaries = new Summaries(get, clock, log);
     await kinds.add(served(nodeMetricsKind, kit, (call) => ofNodes(call, reader, summaries)));
+    context.serve('/metrics/targets/nodes', () => Response.json(nodeTargets(reader)));
+    context.serve('/metrics/targets/pods', () => Response.json(podTargets(reader)));
     context.serve('/metrics/state', () => statePage(reader, kinds, clock));
     await kinds.add(served(podMetricsKind, kit, (call) => ofPods(call, reader, summaries)));
   },

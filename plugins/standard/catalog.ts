@@ -20,7 +20,12 @@ export const catalog: Catalog = [
     controllers: () => import('../overlay/plugin.ts'),
     node: () => import('../overlay/node.ts'),
   },
-  { name: 'monitoring', enabled: true, api: () => import('../monitoring/api.ts') },
+  {
+    name: 'monitoring',
+    enabled: true,
+    api: () => import('../monitoring/api.ts'),
+    commands: () => import('../monitoring/commands.ts'),
+  },
   {
     name: 'network-policy',
     enabled: true,

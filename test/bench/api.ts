@@ -1,6 +1,7 @@
 import { etcdPath, startEtcd } from '../fixtures/etcd.ts';
 import { growth } from './api/growth.ts';
 import { inProcess } from './api/in-process.ts';
+import { large } from './api/large.ts';
 import type { Target } from './api/load.ts';
 import { loop } from './api/loop.ts';
 import { besidePeer } from './api/peer.ts';
@@ -37,6 +38,7 @@ export async function* run(options: ApiBenchOptions = {}): AsyncIterable<Row> {
   }
   if (wanted('idle')) yield* idleWatches(smoke);
   if (wanted('loop')) yield* loop(smoke);
+  if (wanted('large')) yield* large(smoke);
   if (wanted('etcd') && etcdPath) {
     await using etcd = await startEtcd();
     await using server = await startServer({ etcd: etcd.endpoint });

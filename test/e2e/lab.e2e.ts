@@ -137,4 +137,49 @@ describe.skipIf(unfit !== '')('a lab of three hosts', () => {
       expect(expectOk(await lab.kubectl(['exec', name, '--', 'cat', '/etc/hostname']))).toBe(`${name}\n`);
     }
   });
+
+  test('a network policy holds between hosts and on one, in both directions, and for hosts that are not the pod’s own', async () => {
+    const at = (host: string, index = 0) => pods.filter(({ node }) => node === host)[index]!;
+    const hostOf = (name: string) => hostProbes[hosts.indexOf(name)]!;
+    const [friend, other, target, neighbour] = [at('h1'), at('h2'), at('h3'), at('h3', 1)];
+    const refuses = (from: Probe, to: PodProbe) =>
+      until(`${from.name} is kept from ${to.name}`, () =>
+        from.tcp(to.ips[0]!).then(
+          () => false,
+          () => true,
+        ),
+      );
+    const policy = (name: string, spec: object) => ({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name },
+      spec,
+    });
+    const apply = async (...items: object[]) =>
+      expectOk(
+        await lab.kubectl(['apply', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) }),
+      );
+    expectOk(await lab.kubectl(['label', 'pod', friend.name, 'friend=yes']));
+    expectOk(await lab.kubectl(['label', 'pod', target.name, 'target=yes']));
+    const friends = [{ podSelector: { matchLabels: { friend: 'yes' } } }];
+    const ports = [
+      { port: probePort, protocol: 'TCP' },
+      { port: probePort, protocol: 'UDP' },
+    ];
+    await apply(
+      policy('target', { podSelector: { matchLabels: { target: 'yes' } }, ingress: [{ from: friends, ports }] }),
+    );
+    for (const from of [other, neighbour]) await refuses(from.probe, target);
+    await until('the friend reaches the target', async () => (await friend.probe.tcp(target.ips[0]!)) !== '');
+    await friend.probe.udp(target.ips[0]!);
+    await other.probe.tcp(friend.ips[0]!); // nobody else is closed
+    await hostOf('h3').tcp(target.ips[0]!); // its own host: probes
+    await refuses(hostOf('h2'), target);
+    await apply(policy('friend', { podSelector: { matchLabels: { friend: 'yes' } }, policyTypes: ['Egress'] }));
+    await refuses(friend.probe, target);
+    await refuses(friend.probe, at('h1', 1));
+    expectOk(await lab.kubectl(['delete', 'networkpolicy', '--all']));
+    for (const from of [friend, other, neighbour])
+      await until(`${from.name} reaches the target again`, async () => (await from.probe.tcp(target.ips[0]!)) !== '');
+  });
 });

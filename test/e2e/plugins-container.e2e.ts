@@ -10,7 +10,9 @@ import { pluginContainers, purgePluginContainers } from '../../core/cmd/plugin-c
 import type { Bundle } from '../../core/host/bundle.ts';
 import { pluginKind } from '../../core/host/kind.ts';
 import { DockerEngine } from '../../core/kubelet/runtimes/docker-engine.ts';
+import { escapesFrom } from '../fixtures/container-escapes.ts';
 import { testEngine } from '../fixtures/docker-engine.ts';
+import { attempts } from '../fixtures/escape-attempts.ts';
 import {
   built,
   type Cluster,
@@ -166,7 +168,7 @@ const greetingKind: Kind<KubeObject & { status?: { written?: string } }> = {
   type: 'com.example.python.v1.Greeting',
 };
 const python = engine !== undefined && (await makePythonImage(engine.socketPath).catch(() => false));
-if (engine && !python) skipped('e2e', 'a plugin in Python', 'there is no Python here');
+if (engine && !python) console.log('skipped: a plugin in Python: there is no Python here'); // optional, as what comes from its index
 /** The example, with an image that the test can make without a registry. */
 async function pythonPlugin(version: string, change: (main: string) => string = (main) => main): Promise<Bundle> {
   const folder = mkdtempSync(join(place, 'python-'));
@@ -254,6 +256,56 @@ test.skipIf(!engine)(
     expect((await made()).length).toBe(1);
     await purgePluginContainers(engine!.socketPath, 'c10');
     expect(await made()).toEqual([]);
+  },
+  limitMs,
+);
+
+test.skipIf(!engine)(
+  `${Object.keys(attempts).length + 3} attempts out of a container, none succeeds`,
+  async () => expect(await escapesFrom(engine!.socketPath, mkdtempSync(join(place, 'escape-')))).toEqual([]),
+  limitMs,
+);
+
+test.skipIf(!engine)(
+  'one that takes more memory than it has is ended, one that hangs is killed after 15 s: it comes back each time',
+  async () => {
+    await using scope = new Scope();
+    const to = await start(scope);
+    const first = 'const isFirst = !process.argv.includes("--record") && !require("fs").existsSync("/state/was");';
+    const once = 'if (isFirst) { require("fs").writeFileSync("/state/was", "");';
+    const greedy = `${first} ${once} setTimeout(() => { const all = []; for (;;) all.push(Buffer.alloc(16e6, 1)); }, 500); }`;
+    const hanging = `${first} ${once} setTimeout(() => { for (;;); }, 500); }`;
+    await install(to, await built('greedy', greedy, '', '1.0.0', 'container'));
+    await install(to, await built('hanging', hanging, '', '1.0.0', 'container'));
+    const cameBack = (name: string) =>
+      until(`${name} came back`, async () => {
+        const status = await statusOf(to, name);
+        return status?.phase === 'Active' && status.restarts === 1 && status;
+      });
+    const [, hung] = await Promise.all([cameBack('greedy'), cameBack('hanging')]);
+    expect(hung.sandbox).toContain('no_new_privs');
+    for (const name of ['greedy', 'hanging']) await to.client.delete(pluginKind, { name });
+    await noneLeft();
+  },
+  limitMs,
+);
+
+test.skipIf(!engine)(
+  'needs.net: a container with the network of its host, and it says so',
+  async () => {
+    await using scope = new Scope();
+    const to = await start(scope);
+    using server = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
+    const dial = `void Bun.connect({ hostname: "127.0.0.1", port: ${server.port}, socket: { data() {} } }).then(async () => { ${note('dialled', '"yes"')} }, () => {});`;
+    await install(to, await built('dialler', dial, 'needs: { net: ["outbound"], configmaps: ["create"] },'), {
+      isolation: 'container',
+    });
+    const { sandbox } = await phase(to, 'dialler', 'Active');
+    expect(await noted(to, 'dialled')).toBe('yes');
+    expect(sandbox).toContain('network of the host');
+    expect(sandbox).not.toContain('network namespace without interfaces');
+    await to.client.delete(pluginKind, { name: 'dialler' });
+    await noneLeft();
   },
   limitMs,
 );

@@ -21,6 +21,7 @@ import { enrollmentPaths } from './paths.ts';
 export interface ClusterSettings {
   readonly clusterId: string;
   readonly podCidr: string;
+  readonly podCidr6?: string;
   readonly serviceCidr: string;
   readonly nodePorts: string;
   readonly nodeGraceSeconds: number;

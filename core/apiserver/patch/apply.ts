@@ -11,6 +11,7 @@ import {
   ownable,
   readManagers,
   writeManagers,
+  writeManagersInSteps,
 } from './managed.ts';
 import { compare, fieldsOf, mergeTyped, removeTyped, rootShape } from './typed.ts';
 
@@ -103,7 +104,10 @@ function reachedBy(subresource: string, object: JsonObject): JsonObject {
 }
 
 /** Every other write: what it changes is the writer's from now on. A write that changes nothing changes no owner and no time. */
-export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options) => {
+export const trackUpdate: Patches['trackUpdate'] = (...tracked) => {
+  for (const _step of trackUpdateInSteps(...tracked));
+};
+export const trackUpdateInSteps: Patches['trackUpdateInSteps'] = function* (typeId, live, next, options) {
   const shape = rootShape(typeId);
   const subresource = options.subresource ?? '';
   const given = metaOf(next).managedFields;
@@ -115,17 +119,24 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
     trackCreation(typeId, next, options);
     return;
   }
-  const managers = reset ? [] : readManagers(given?.length ? next : live);
+  // Most clients send back what they got: what was made of it then is still known.
+  const isSame = Bun.deepEquals(given, metaOf(live).managedFields, false);
+  const managers = reset ? [] : readManagers(given?.length && !isSame ? next : live);
+  yield;
   const { changed, removed } = compare(shape, reachedBy(subresource, live ?? {}), reachedBy(subresource, next));
   const taken = ownable(changed, subresource);
   const touched = removed.isEmpty ? taken : ownable(changed.union(removed), subresource);
+  yield;
   if (reset || touched.isEmpty) {
     writeManagers(next, managers);
     return;
   }
   const name = options.manager;
   const mine = managers.find((manager) => isSameManager(manager, name, 'Update', subresource));
-  for (const manager of managers) manager.set = manager.set.without(manager === mine ? removed : touched);
+  for (const manager of managers) {
+    manager.set = manager.set.without(manager === mine ? removed : touched);
+    if (manager.set.children.size > 0 && manager !== mine) yield;
+  }
   const before = mine?.set ?? new FieldSet();
   const apiVersion = String(next['apiVersion'] ?? '');
   const entry: Manager = {
@@ -137,7 +148,7 @@ export const trackUpdate: Patches['trackUpdate'] = (typeId, live, next, options)
     set: before.union(taken),
     read: mine?.apiVersion === apiVersion && mine.time ? mine.read : undefined,
   };
-  writeManagers(next, [...managers.filter((manager) => manager !== mine), entry]);
+  yield* writeManagersInSteps(next, [...managers.filter((manager) => manager !== mine), entry]);
 };
 
 function trackCreation(typeId: string | Field, next: JsonObject, options: { manager: string; nowMs: number }): void {

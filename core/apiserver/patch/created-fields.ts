@@ -3,7 +3,7 @@ import type { JsonObject } from '../contract.ts';
 import { shareText } from '../stored-text.ts';
 import { serverOwned } from './managed.ts';
 import { isObject } from './merge.ts';
-import { isImplicit, keepsNulls, type NamedPart, namedPart, partsOf, rootShape, type Shape } from './typed.ts';
+import { isImplicit, isPiece, keepsNulls, type NamedPart, namedPart, partsOf, rootShape, type Shape } from './typed.ts';
 
 /**
  * The fieldsV1 of whoever creates this object: what comparing it with nothing would give, made in one pass and without sets,
@@ -78,7 +78,7 @@ function fieldsBelow(
     let below = 0;
     if (shape.kind === 'map' && isPiece(shape.items)) {
       // Labels, data: often thousands of keys, all alike.
-      for (const name of names) found[`f:${name}`] = {};
+      for (const name of names) found[`f:${name}`] = whole;
       return found;
     }
     for (const name of names) {
@@ -103,10 +103,8 @@ function fieldsBelow(
 }
 
 const isSet = (around: Shape, value: unknown): boolean => value !== undefined && (value !== null || keepsNulls(around));
-/** Owned whole, and never there before it was written. */
-const isPiece = ({ type }: Field): boolean =>
-  type === 'string' || type === 'integer' || type === 'number' || type === 'boolean';
-
+/** One for all places with nothing below. */
+const whole: JsonObject = Object.freeze({});
 function sortedNames(object: JsonObject): string[] {
   const names = Object.keys(object).filter((name) => object[name] !== undefined);
   return names.every((name, index) => index === 0 || names[index - 1]! < name) ? names : names.sort();

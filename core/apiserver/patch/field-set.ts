@@ -24,19 +24,20 @@ export class FieldSet {
 
   static fromJson(json: unknown): FieldSet {
     if (!isObject(json)) return new FieldSet();
-    const keys = Object.keys(json);
-    if (keys.length === 0) return leaf;
-    const set = new FieldSet();
-    set.own = keys.length === 0 || keys.includes('.');
-    for (const key of keys) {
-      const child = key === '.' ? undefined : FieldSet.fromJson(json[key]);
-      if (child && !child.isEmpty) set.set(key, child);
+    let set: FieldSet | undefined;
+    for (const key in json) {
+      set ??= new FieldSet();
+      if (key === '.') set.own = true;
+      else {
+        const child = FieldSet.fromJson(json[key]);
+        if (!child.isEmpty) set.set(key, child);
+      }
     }
-    return set;
+    return set ?? leaf;
   }
   toJson(root = true): JsonObject {
+    if (!this.#children) return whole;
     const result: JsonObject = {};
-    if (!this.#children) return result;
     if (this.own && this.children.size > 0 && !root) result['.'] = {};
     for (const key of inOrder([...this.children.keys()])) result[key] = this.children.get(key)!.toJson(false);
     return result;
@@ -96,8 +97,9 @@ export class FieldSet {
     if (this.own && other.own) mine().own = false;
     for (const [key, gone] of other.children) {
       const child = this.children.get(key);
-      const left = child?.without(gone);
-      if (!left || left === child) continue;
+      if (!child) continue;
+      const left = child === leaf && gone.own ? none : child.without(gone);
+      if (left === child) continue;
       if (left.isEmpty) mine().delete(key);
       else mine().set(key, left);
     }
@@ -110,8 +112,11 @@ export class FieldSet {
   }
 }
 
+const whole: JsonObject = Object.freeze({});
+const none = new FieldSet();
+Object.freeze(none);
 /** A place with nothing below it: most of what is read is that. */
-const leaf = new FieldSet();
+export const leaf = new FieldSet();
 leaf.own = true;
 Object.freeze(leaf);
 const nothing: ReadonlyMap<string, FieldSet> = new Map();

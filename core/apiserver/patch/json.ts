@@ -87,6 +87,6 @@ const clone = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(clone) as T;
   const copy: JsonObject = {};
-  for (const [key, inner] of Object.entries(value)) setOwn(copy, key, clone(inner));
+  for (const key in value) setOwn(copy, key, clone((value as JsonObject)[key]));
   return copy as T;
 };

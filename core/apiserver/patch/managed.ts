@@ -50,18 +50,17 @@ function remembered(entry: ManagedFieldsEntry, set: FieldSet): ManagedFieldsEntr
 
 /** Appliers first, then by time, as upstream keeps them. */
 export function writeManagers(object: JsonObject, managers: readonly Manager[]): void {
-  const entries = managers
-    .filter((manager) => !manager.set.isEmpty)
-    .toSorted(inOrder)
-    .map(
-      (manager): ManagedFieldsEntry =>
-        remembered(
-          manager.read?.set === manager.set && manager.read.entry.fieldsType === 'FieldsV1'
-            ? atTime(manager.read.entry, manager.time)
-            : entryOf(manager),
-          manager.set,
-        ),
-    );
+  for (const _step of writeManagersInSteps(object, managers));
+}
+/** One entry a step. */
+export function* writeManagersInSteps(object: JsonObject, managers: readonly Manager[]): Generator<undefined, void> {
+  const entries: ManagedFieldsEntry[] = [];
+  for (const manager of managers.filter(({ set }) => !set.isEmpty).toSorted(inOrder)) {
+    const { read, set, time } = manager;
+    const isAsRead = read?.set === set && read.entry.fieldsType === 'FieldsV1';
+    entries.push(remembered(isAsRead ? atTime(read.entry, time) : entryOf(manager), set));
+    if (!isAsRead) yield;
+  }
   const meta = { ...metaOf(object) };
   if (entries.length > 0) meta.managedFields = entries;
   else delete meta.managedFields;

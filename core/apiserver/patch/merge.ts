@@ -13,7 +13,8 @@ export const hasOwn = (object: JsonObject, key: string): boolean => Object.hasOw
 /** RFC 7386: null removes, objects merge, everything else replaces. Shares what it does not change. */
 export function applyMergePatch(document: JsonObject, patch: JsonObject): JsonObject {
   const result = { ...document };
-  for (const [key, value] of Object.entries(patch)) {
+  for (const key in patch) {
+    const value = patch[key];
     if (value === null) delete result[key];
     else if (isObject(value))
       setOwn(

@@ -1,5 +1,5 @@
 import type { Patches } from '../contract.ts';
-import { serverSideApply, trackUpdate } from './apply.ts';
+import { serverSideApply, trackUpdate, trackUpdateInSteps } from './apply.ts';
 import { applyJsonPatch } from './json.ts';
 import { applyMergePatch } from './merge.ts';
 import { applyStrategicPatch } from './strategic.ts';
@@ -11,4 +11,5 @@ export const patches: Patches = {
   applyStrategicPatch,
   serverSideApply,
   trackUpdate,
+  trackUpdateInSteps,
 };

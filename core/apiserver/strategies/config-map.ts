@@ -2,14 +2,14 @@ import { type ConfigMap, configMapKind, fieldErrors, type KubeObject } from '#ap
 import type { Strategy } from '#sdk';
 import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { checkMetadata } from './rules/metadata.ts';
-import { configKey } from './rules/names.ts';
+import { configKey, isConfigKey } from './rules/names.ts';
 import { checkName, sameJson } from './rules/values.ts';
 
 type ConfigMapObject = ConfigMap & KubeObject;
 /** All values together, as upstream. */
 export const dataBytesMax = 1024 * 1024;
-const entries = (record: Readonly<Record<string, string>> | undefined): [string, string][] =>
-  Object.entries(record ?? {});
+const none: Readonly<Record<string, string>> = {};
+const countOf = (record: Readonly<Record<string, string>> = none): number => Object.keys(record).length;
 /** Decoded size of base64 text. */
 export const base64Bytes = (text: string): number =>
   Math.floor((text.length * 3) / 4) - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0);
@@ -22,15 +22,16 @@ export const configMapStrategy: Strategy<ConfigMapObject> = {
   validate(next, current) {
     const mistakes = checkMetadata(next, current);
     let bytes = 0;
-    for (const [key, value] of entries(next.data)) {
-      checkName(mistakes, `data[${key}]`, key, configKey);
-      if (next.binaryData && key in next.binaryData)
+    const { data = none, binaryData = none } = next;
+    for (const key in data) {
+      if (!isConfigKey(key)) checkName(mistakes, `data[${key}]`, key, configKey);
+      if (binaryData !== none && Object.hasOwn(binaryData, key))
         mistakes.push(fieldErrors.invalid(`data[${key}]`, key, 'duplicate of key present in binaryData'));
-      bytes += Buffer.byteLength(value);
+      bytes += Buffer.byteLength(data[key]!);
     }
-    for (const [key, value] of entries(next.binaryData)) {
-      checkName(mistakes, `binaryData[${key}]`, key, configKey);
-      bytes += base64Bytes(value);
+    for (const key in binaryData) {
+      if (!isConfigKey(key)) checkName(mistakes, `binaryData[${key}]`, key, configKey);
+      bytes += base64Bytes(binaryData[key]!);
     }
     if (bytes > dataBytesMax) mistakes.push(fieldErrors.tooLong('[]', dataBytesMax));
     if (!current?.immutable) return mistakes;
@@ -42,7 +43,7 @@ export const configMapStrategy: Strategy<ConfigMapObject> = {
   },
   columns: [
     nameColumn,
-    column('Data', 'Number of entries.', (map) => entries(map.data).length + entries(map.binaryData).length),
+    column('Data', 'Number of entries.', (map) => countOf(map.data) + countOf(map.binaryData)),
     ageColumn,
   ],
 };

@@ -4,7 +4,7 @@ import type { Strategy } from '#sdk';
 import { base64Bytes, dataBytesMax } from './config-map.ts';
 import { ageColumn, column, nameColumn } from './rules/columns.ts';
 import { checkMetadata } from './rules/metadata.ts';
-import { configKey } from './rules/names.ts';
+import { configKey, isConfigKey } from './rules/names.ts';
 import { checkName, type Mistakes, sameJson } from './rules/values.ts';
 
 type SecretObject = Secret & KubeObject;
@@ -70,9 +70,10 @@ export const secretStrategy: Strategy<SecretObject> = {
     if (current && next.type !== current.type)
       mistakes.push(fieldErrors.invalid('type', next.type, 'field is immutable'));
     let bytes = 0;
-    for (const [key, value] of Object.entries(next.data ?? {})) {
-      checkName(mistakes, `data[${key}]`, key, configKey);
-      bytes += base64Bytes(value);
+    const { data = {} } = next;
+    for (const key in data) {
+      if (!isConfigKey(key)) checkName(mistakes, `data[${key}]`, key, configKey);
+      bytes += base64Bytes(data[key]!);
     }
     if (bytes > dataBytesMax) mistakes.push(fieldErrors.tooLong('data', dataBytesMax));
     checkType(mistakes, next);

@@ -16,7 +16,13 @@ interface ProxyTarget {
   readonly ca?: string;
   readonly serverName?: string;
 }
-const kubeletFigures: ReadonlySet<string> = new Set(['/healthz', '/stats/summary', '/metrics', '/metrics/resource']);
+const kubeletFigures: ReadonlySet<string> = new Set([
+  '/healthz',
+  '/stats/summary',
+  '/metrics',
+  '/metrics/resource',
+  '/metrics/plugins',
+]);
 /** Of the kubelet's endpoint; the others would make reading nodes/proxy as strong as exec. Undefined: not to be had. */
 function kubeletClaim(path: string, method: string): KubeletTokenClaim | undefined {
   if (method !== 'GET' && method !== 'HEAD') return undefined;
@@ -94,7 +100,7 @@ async function proxyTarget(
     throw errors.forbidden(
       'nodes',
       name,
-      'through nodes/proxy the kubelet answers GET of /healthz, /metrics, /metrics/resource, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
+      'through nodes/proxy the kubelet answers GET of /healthz, /metrics, /metrics/resource, /metrics/plugins, /stats/summary and /containerLogs/NAMESPACE/POD/CONTAINER only',
     );
   const target = await kubeletTarget(reader, name, claim, options);
   return { origin: `https://${target.host}`, who, token: target.token, ca: options.kubeletCa, serverName: name };

@@ -13,7 +13,8 @@ const streamsMax = 128;
 /** Unsent to one node: one that stops reading is cut. Below the 16 MiB at which Bun drops messages without a word. */
 const unsentBytesMax = 12 * 1024 * 1024;
 const probeMsMax = 2_000;
-const probeEveryMs = 30_000;
+const probeEveryMs = 15_000;
+const registerEveryMs = 500;
 const silentMsMax = 20_000;
 const ping = Uint8Array.of(0);
 
@@ -25,7 +26,7 @@ export interface TunnelsOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Which way is in force, each time it changes. */
-  onWay?(nodeName: string, way: KubeletWay): void;
+  onWay?(nodeName: string, way: KubeletWay): Promise<unknown> | undefined;
 }
 
 interface Tunnel {
@@ -111,12 +112,21 @@ export class Tunnels implements AsyncDisposable {
 
   /** Until the tunnel is closed. */
   async #watch(nodeName: string, tunnel: Tunnel, cut: () => void): Promise<void> {
-    const { clock, onWay } = this.options;
+    const { clock, onWay, reader, log } = this.options;
     const { signal } = tunnel.stop;
     for (let told: KubeletWay | undefined; !signal.aborted; ) {
-      tunnel.way = (await this.#isReached(nodeName)) ? 'direct' : 'tunnel';
+      if (!reader().get(nodeKind, '', nodeName)) {
+        await clock.sleep(registerEveryMs, signal); // it dials before it is registered
+        continue;
+      }
+      const way = (await this.#isReached(nodeName)) ? 'direct' : 'tunnel';
       if (signal.aborted) return;
-      if (told !== tunnel.way) onWay?.(nodeName, (told = tunnel.way));
+      tunnel.way = way;
+      if (told !== way)
+        await onWay?.(nodeName, way)?.then(
+          () => (told = way),
+          (error: unknown) => log.warn('the way to a node was not noted', { node: nodeName, error: messageOf(error) }),
+        );
       const endMs = clock.monotonicMs() + probeEveryMs;
       while (!signal.aborted && clock.monotonicMs() < endMs) {
         await clock.sleep(probeEveryMs / 6, signal);
@@ -129,7 +139,6 @@ export class Tunnels implements AsyncDisposable {
   async #isReached(nodeName: string): Promise<boolean> {
     const { reader, kubeletCa, kubeletRanges = [] } = this.options;
     try {
-      if (!reader().get(nodeKind, '', nodeName)) return false;
       await fetch(`https://${kubeletAddress(reader(), nodeName, kubeletRanges)}/healthz`, {
         signal: AbortSignal.timeout(probeMsMax),
         redirect: 'manual',

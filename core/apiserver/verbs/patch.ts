@@ -2,16 +2,16 @@ import { apiVersionOf, errors, type Field, StatusError } from '#api';
 import { messageOf, parseExactly } from '#base';
 import { type Body, mediaTypeOf, parseConfiguration, parseJson, readText } from '../body.ts';
 import type { AnyObject, JsonObject } from '../contract.ts';
-import { type Call, managerOf } from '../core.ts';
+import { type Call, managerOf, turn } from '../core.ts';
 import { createObject } from '../create-object.ts';
-import { decodePatched, refuseBig, report } from '../decode.ts';
+import { decodePatched, patchedText, refuseBig, report } from '../decode.ts';
 import { decodeKind, patchTypeOf } from '../kind-schema.ts';
 import { unsupportedMedia } from '../negotiate.ts';
 import { isTrue } from '../request-info.ts';
 import { updateObject } from '../update-object.ts';
 import { objectAnswer } from '../write-answer.ts';
 
-const types = {
+export const patchTypes = {
   json: 'application/json-patch+json',
   merge: 'application/merge-patch+json',
   strategic: 'application/strategic-merge-patch+json',
@@ -20,22 +20,33 @@ const types = {
 
 export async function patch(call: Call): Promise<Response> {
   const media = mediaTypeOf(call.request);
-  const known = Object.values(types).includes(media);
+  const known = Object.values(patchTypes).includes(media);
   if (!known) throw new StatusError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {});
   const text = await readText(call.request);
-  if (media === types.apply) return apply(call, await parseConfiguration(text));
-  if (media === types.strategic && !call.core.schema?.has(call.served.kind.type)) {
-    throw unsupportedMedia([types.json, types.merge, types.apply]);
+  if (media === patchTypes.apply) return apply(call, await parseConfiguration(text));
+  if (media === patchTypes.strategic && !call.core.schema?.has(call.served.kind.type)) {
+    throw unsupportedMedia([patchTypes.json, patchTypes.merge, patchTypes.apply]);
   }
-  const { value: body, faults, bigNumber } = parsedPatch(text, media);
+  const { value, faults, bigNumber } = parsedPatch(text, media);
+  let unused: unknown = value;
+  /** Decoding changes what it is given: each use needs one of its own. */
+  const fresh = (): unknown => {
+    const body = unused ?? parsedPatch(text, media).value;
+    unused = undefined;
+    return body;
+  };
   refuseBig(call, bigNumber);
   const next = await updateObject(call, {
     verb: 'patch',
     subresource: call.info.subresource,
-    build: (current) => {
+    build: async (current) => {
       const draft = current.draft();
+      await turn(call, current);
       const version = draft.metadata.resourceVersion;
-      const result = decodePatched(call, patched(call, media, draft, body), faults);
+      const object = patched(call, media, draft, fresh());
+      await turn(call, current);
+      const again = () => patchedText(patched(call, media, current.draft(), fresh()));
+      const result = decodePatched(call, object, faults, again);
       if (!result.metadata?.name)
         throw errors.badRequest(
           `the name of the object (${call.info.name} based on URL) was undeterminable: name must be provided`,
@@ -49,25 +60,27 @@ export async function patch(call: Call): Promise<Response> {
   return objectAnswer(call, next);
 }
 
-function parsedPatch(text: string, media: string): ReturnType<typeof parseJson> {
+export function parsedPatch(text: string, media: string): ReturnType<typeof parseJson> {
   try {
     return parseJson(text);
   } catch (error) {
     if (error instanceof StatusError) throw error;
-    throw errors.badRequest(media === types.json ? `error decoding patch: ${messageOf(error)}` : 'invalid JSON patch');
+    throw errors.badRequest(
+      media === patchTypes.json ? `error decoding patch: ${messageOf(error)}` : 'invalid JSON patch',
+    );
   }
 }
 const goName = (value: unknown): string =>
   Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : value === null ? 'null' : typeof value;
 
-function patched(call: Call, media: string, current: AnyObject, body: unknown): JsonObject {
+export function patched(call: Call, media: string, current: AnyObject, body: unknown): JsonObject {
   const { patches } = call.core;
-  if (media === types.json) return patches.applyJsonPatch(current, body);
+  if (media === patchTypes.json) return patches.applyJsonPatch(current, body);
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw errors.badRequest(
       `error decoding patch: json: cannot unmarshal ${goName(body)} into Go value of type map[string]interface {}`,
     );
-  return media === types.merge
+  return media === patchTypes.merge
     ? patches.applyMergePatch(current, body as JsonObject)
     : patches.applyStrategicPatch(call.served.kind.type, current, body as JsonObject);
 }
@@ -153,11 +166,12 @@ async function apply(call: Call, { value: config, faults, bigNumber }: Body): Pr
     verb: 'patch',
     subresource: info.subresource,
     tracked: true,
-    build: (current) => {
-      const result = decodePatched(
-        call,
-        core.patches.serverSideApply(patchTypeOf(served), current.draft(), config, options),
-      );
+    build: async (current) => {
+      const draft = current.draft();
+      await turn(call, current);
+      const applied = core.patches.serverSideApply(patchTypeOf(served), draft, config, options);
+      await turn(call, current);
+      const result = decodePatched(call, applied);
       if (!(config['metadata'] as JsonObject | undefined)?.['resourceVersion']) delete result.metadata.resourceVersion;
       return result;
     },

@@ -10,6 +10,9 @@ import { WatchSocket } from '../watch-socket.ts';
 import { streamType, WatchStream } from '../watch-stream.ts';
 
 const timeoutMinSeconds = 1800; // without a wish, a watch lives 30 to 60 minutes, as upstream
+/** How long a watch lives that wishes so many seconds; 0: none. */
+export const lifeMsOf = (timeoutSeconds: number, chance: number): number =>
+  1_000 * (timeoutSeconds > 0 ? timeoutSeconds : timeoutMinSeconds * (1 + chance));
 
 export async function watch(call: Call): Promise<Response | undefined> {
   const { core, info, resources } = call;
@@ -37,10 +40,8 @@ export async function watch(call: Call): Promise<Response | undefined> {
     if (history) stream.begin([], history, { at: reached });
     else stream.fail(tooOld(since, resources.oldest).toStatus());
   }
-  const { timeoutSeconds } = options;
-  const seconds = timeoutSeconds > 0 ? timeoutSeconds : timeoutMinSeconds * (1 + core.random.next());
-  keep(call, stream, seconds * 1000, core.metrics.longRunning(info));
-  if (isWebSocket(call.request)) return overSocket(call, stream, view);
+  keep(call, stream, lifeMsOf(options.timeoutSeconds, core.random.next()), core.metrics.longRunning(info));
+  if (isWebSocket(call.request)) return overSocket(call, stream.stream, view);
   return new Response(stream.stream, {
     headers: { 'content-type': streamType(view), 'cache-control': 'no-cache, private' },
   });
@@ -48,7 +49,7 @@ export async function watch(call: Call): Promise<Response | undefined> {
 
 const newestOf = (a: ResourceVersion, b: ResourceVersion) => (compareVersions(a, b) > 0 ? a : b);
 
-function overSocket(call: Call, { stream }: WatchStream, view: View): undefined {
+export function overSocket(call: Call, stream: ReadableStream<Uint8Array>, view: View): undefined {
   const session = new WatchSocket(stream, view.wanted.format === 'protobuf');
   if (call.upgrade?.(session)) return undefined;
   session.close();

@@ -77,7 +77,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       }),
       others: async (token) => (await desk.userOf(token)) ?? door.userOf(token),
     }),
-    authorizer: createAuthorizer({ nodeUses }),
+    authorizer: door.guarded(createAuthorizer({ nodeUses })),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
     schema,

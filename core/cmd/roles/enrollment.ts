@@ -55,6 +55,7 @@ export function openDesk(
     settings: {
       clusterId: config.clusterId,
       podCidr: config.podCidr,
+      podCidr6: config.podCidr6,
       serviceCidr: config.serviceCidr,
       nodePorts: config.nodePorts,
       nodeGraceSeconds: nodeGraceSecondsOf(config),

@@ -81,6 +81,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
           port: config.kubeletPort,
           clock: systemClock,
           log,
+          pluginMetrics: () => carried.host.metricsText?.() ?? '',
         });
         way.offer(server.port);
         return server;
@@ -90,7 +91,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
       startPartsOfPlugins(context, way, client, shared, { gates, filter, several, backends: carried.backends }),
     ),
-    startNodePluginHost(context, client, way, carried.contributions).then(() => forgetGone(client, carried.links, log)),
+    startNodePluginHost(context, client, way, carried).then(() => forgetGone(client, carried.links, log)),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });

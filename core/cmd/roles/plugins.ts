@@ -16,7 +16,8 @@ import {
 } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
-import type { ApiPartContext, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import type { ApiPartContext, MeasuredWay, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import { measurePaths } from '../../../net/mtu/path-mtu.ts';
 import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
@@ -26,10 +27,10 @@ import { createClient } from '../../client/http.ts';
 import { AdmissionList } from '../../host/admission-list.ts';
 import { hostApiPart } from '../../host/api-part.ts';
 import { type Part, startParts } from '../../host/builtin.ts';
-import type { NodeContributions } from '../../host/carried/contributions.ts';
 import type { ContainerEngine } from '../../host/container.ts';
 import { KnownHooks } from '../../host/hooks/admission.ts';
 import { pluginAuthenticators } from '../../host/hooks/authenticators.ts';
+import { withPluginAuthorizers } from '../../host/hooks/authorizers.ts';
 import { HookBoard } from '../../host/hooks/board.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
 import { type AskPlugin, knockingAt, type MetricsOf, openHookDoor } from '../../host/hooks/door.ts';
@@ -38,8 +39,9 @@ import { NodePluginHost } from '../../host/node-host.ts';
 import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
+import type { Carried } from '../carried.ts';
 import { connect } from '../connect.ts';
-import type { Config } from '../home.ts';
+import { type Config, podRangesOf } from '../home.ts';
 import { hostAddresses } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { pluginContainers } from '../plugin-containers.ts';
@@ -71,7 +73,10 @@ export interface PluginDoor {
   readonly known: KnownHooks;
   readonly placed: NodePlugins;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
+  /** Plugins may refuse what these rights allow. */
+  readonly guarded: <A extends Guarded>(authorizer: A) => ReturnType<typeof withPluginAuthorizers<A>>;
 }
+type Guarded = Parameters<typeof withPluginAuthorizers>[0];
 export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
   const known = new KnownHooks();
   const ask = scope.use(
@@ -96,6 +101,7 @@ export function openPluginDoor({ home, log, scope }: RoleContext): PluginDoor {
     known,
     placed: new NodePlugins(),
     userOf: pluginAuthenticators(known, ask, { clock: systemClock, log }),
+    guarded: (authorizer) => withPluginAuthorizers(authorizer, known, ask, { clock: systemClock, log }),
   };
 }
 
@@ -137,7 +143,7 @@ export function startApiParts(
           kit: strategyKit,
           checkMetadata: metadataRules,
         },
-        cluster: { podRanges: [context.config.podCidr] },
+        cluster: { podRanges: podRangesOf(context.config) },
       },
       seamsOf(context, client),
     ),
@@ -171,22 +177,29 @@ async function enginePart({ engine }: Config, host: string, log: Log): Promise<{
   return { containers };
 }
 
+/** Of the machine, for those who run plugins here. */
+function hostMeans(home: RoleContext['home'], config: Config) {
+  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
+  return {
+    files: systemFiles,
+    spawn: spawnDuplex,
+    fetch: (request: Request) => fetch(request, { tls: { ca } }),
+    baseUrl: `https://127.0.0.1:${config.port}`,
+    folder: home.path('plugins'),
+    clusterId: config.clusterId,
+  };
+}
+
 /** Plugin objects: what they say runs as processes of this one. */
 export async function startPluginHost({ home, config, log, scope }: RoleContext, hooks: HostHooks): Promise<void> {
   const client = connect(home, config, 'plugin-host');
-  const ca = readFileSync(home.path('pki', 'ca.crt'), 'utf8');
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
     new PluginHost({
       client,
       ...seams,
-      files: systemFiles,
-      spawn: spawnDuplex,
-      fetch: (request) => fetch(request, { tls: { ca } }),
-      baseUrl: `https://127.0.0.1:${config.port}`,
-      folder: home.path('plugins'),
+      ...hostMeans(home, config),
       runFolder: home.path('run', 'p'),
-      clusterId: config.clusterId,
       ...(await enginePart(config, config.clusterId, log)),
       hooks: hooks.board,
     }),
@@ -201,27 +214,25 @@ export async function startNodePluginHost(
   { home, config, log, scope }: RoleContext,
   client: Client,
   way: NodeWay,
-  contributions: NodeContributions,
+  { contributions, host: own }: Carried,
 ): Promise<void> {
   const seams = { clock: systemClock, random: systemRandom, log };
   const host = scope.use(
     new NodePluginHost({
       client,
       ...seams,
-      files: systemFiles,
-      spawn: spawnDuplex,
+      ...hostMeans(home, config),
       fetch: way.fetch,
       baseUrl: way.baseUrl,
       nodeName: config.nodeName,
-      folder: home.path('plugins'),
       stateFolder: home.path('node', 'plugin-states'),
       runFolder: home.path('run', 'n'),
-      clusterId: config.clusterId,
       contributions,
       ...(await enginePart(config, `${config.clusterId}-${config.nodeName}`, log)),
     }),
   );
   const informers = createInformers({ client, ...seams, signal: scope.signal });
+  own.metricsText = () => host.metricsText();
   scope.use(await startControllers([host.controller], { client, informers, ...seams, component: 'node-plugin-host' }));
 }
 
@@ -259,14 +270,18 @@ export function startNodeParts(
     backends,
     network: {
       ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),
-      podRanges: [config.podCidr],
-      subnets: host.subnets ?? [config.podCidr],
+      podRanges: podRangesOf(config),
+      subnets: host.subnets ?? podRangesOf(config),
       report: host.report ?? (() => {}),
       setMtu: host.setMtu ?? (async () => {}),
       ownAddresses,
       filter,
     },
-    underlay: { nodeIp: config.nodeIp, links: () => hostAddresses(systemExec) },
+    underlay: {
+      nodeIp: config.nodeIp,
+      links: () => hostAddresses(systemExec),
+      measureWays: (ways: readonly MeasuredWay[]) => measurePaths(ways, { clock: systemClock, random: systemRandom }),
+    },
     gateOf: (name: string) => gates.doorOf(name),
     machine: {
       files: systemFiles,

@@ -1,7 +1,8 @@
 import { type Log, messageOf, PintleError } from '#base';
 import type { Lease, LocalHost, NetworkBackend, Prepared, SyncOptions, SyncReport } from '#net/backend';
 import { ChangeBook } from '#net/backends/changes';
-import { type Rejection, readLeases, servedPeers } from '#net/backends/leases';
+import { LeaseReader } from '#net/backends/lease-reader';
+import { type Rejection, servedPeers } from '#net/backends/leases';
 import { checkWork } from '#net/wanted/check';
 import type { WorkApplier, WorkReport } from '#net/wanted/device';
 import type { LinkFacts, NetworkWork, WorkMistake } from '#net/wanted/list';
@@ -93,7 +94,7 @@ class CarriedNetwork implements NetworkBackend {
     const local = this.#local;
     if (!local) throw new Error(`network backend ${name}: prepare() comes before sync()`);
     // The plugin gets what can be served: one host with a broken lease harms no other.
-    const { peers: good, rejected } = readLeases(local.host, leases, name, () => ({}));
+    const { peers: good, rejected } = new LeaseReader(local.host, name, () => ({})).read(leases);
     const peers = good.map(({ lease }) => lease);
     const asked = { name, local: local.host, made: local.made, peers, standby };
     const said = await contributions.ask('networks', name, 'network.sync', asked, askMsMax);

@@ -33,6 +33,7 @@ export const isSystem = ({ group, plural }: { group: string; plural: string }, n
 export class KnownHooks {
   readonly #byPlugin = new Map<string, readonly KnownHook[]>();
   #byName = new Map<string, readonly KnownHook[]>();
+  #byPoint = new Map<string, readonly KnownHook[]>();
 
   set(plugin: string, hooks: readonly HookStatus[]): void {
     const known = hooks.map(({ name, priority, failurePolicy }): KnownHook => {
@@ -43,6 +44,7 @@ export class KnownHooks {
     const all = [...this.#byPlugin.values()].flat();
     all.sort((a, b) => a.priority - b.priority || (a.plugin < b.plugin ? -1 : 1));
     this.#byName = Map.groupBy(all, ({ hook }) => hook);
+    this.#byPoint = Map.groupBy(all, ({ hook }) => splitHookName(hook).point);
   }
   /** In the order of their calls. */
   find(name: string): readonly KnownHook[] {
@@ -50,7 +52,7 @@ export class KnownHooks {
   }
   /** Of one point, such as every authenticator. */
   ofPoint(point: string): readonly KnownHook[] {
-    return [...this.#byName].filter(([name]) => splitHookName(name).point === point).flatMap(([, hooks]) => hooks);
+    return this.#byPoint.get(point) ?? none;
   }
   get isEmpty(): boolean {
     return this.#byPlugin.size === 0;

@@ -1,6 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import { type KubeObject, StatusError } from '#api';
 import { CallError, type Log, messageOf } from '#base';
-import { type AnyKind, type KindRegistry, type RestKindFacts, restName, type ServedKind, type StrategyKit } from '#sdk';
+import {
+  type AnyKind,
+  type HookCalls,
+  type KindRegistry,
+  type RefusalFacts,
+  type RestAnswer,
+  type RestEvent,
+  type RestKindFacts,
+  type RestWatchCall,
+  restName,
+  type ServedKind,
+  type StrategyKit,
+} from '#sdk';
 import type { AskPlugin } from './door.ts';
 
 interface Options {
@@ -10,6 +23,7 @@ interface Options {
   readonly log: Log;
 }
 const retryAfterSeconds = 1;
+const messageMax = 2_048;
 const keyOf = ({ group, version, plural }: { group: string; version: string; plural: string }): string =>
   `${group}/${version}/${plural}`;
 
@@ -61,7 +75,7 @@ export class PluginApis {
   }
 
   #kindOf(plugin: string, facts: RestKindFacts): ServedKind {
-    const { kit, ask } = this.options;
+    const { kit } = this.options;
     const { group, version, kind: name, plural, namespaced, verbs } = facts;
     const kind = {
       group,
@@ -78,20 +92,57 @@ export class PluginApis {
     return {
       kind,
       strategy: kit.strategy<KubeObject>({ kind }),
-      async rest(verb, call, object) {
-        try {
-          return await ask(plugin, `rest ${api}`, 'rest', { kind: api, verb, call, ...(object ? { object } : {}) });
-        } catch (error) {
-          throw asStatus(plugin, error);
-        }
-      },
+      rest: (verb, call, object) => this.#ask(plugin, { kind: api, verb, call, ...(object ? { object } : {}) }),
+      ...(verbs.includes('watch')
+        ? { restWatch: (call: RestWatchCall, signal: AbortSignal) => this.#watch(plugin, api, call, signal) }
+        : {}),
     };
+  }
+  async #ask(plugin: string, asked: HookCalls['rest']['asked']): Promise<RestAnswer> {
+    const answer = await this.options.ask(plugin, `rest ${asked.kind}`, 'rest', asked).catch((error: unknown) => {
+      throw asStatus(plugin, error);
+    });
+    if (answer?.refused) throw refused(answer.refused);
+    return answer ?? {};
+  }
+
+  async #watch(
+    plugin: string,
+    api: string,
+    call: RestWatchCall,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<readonly RestEvent[]>> {
+    const watch = randomUUID();
+    await this.#ask(plugin, { kind: api, verb: 'watch', call, watch });
+    const end = () => void this.#ask(plugin, { kind: api, verb: 'unwatch', call, watch }).catch(() => {}); // its lease ends it otherwise
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+    const { ask } = this.options;
+    return (async function* batches() {
+      while (!signal.aborted) {
+        const batch = await ask(plugin, `rest ${api}`, 'watch', { watch }).catch((error: unknown) => {
+          throw asStatus(plugin, error);
+        });
+        if (!Array.isArray(batch?.events))
+          throw asStatus(plugin, new CallError('remote', 'it answered with no events'));
+        if (batch.events.length > 0) yield batch.events;
+        if (batch.refused) throw refused(batch.refused);
+        if (batch.over) return;
+      }
+    })();
   }
 }
 
+/** In the plugin's words, within what a Status may say. Pure. */
+function refused({ code, reason, message }: RefusalFacts): StatusError {
+  const isCode = Number.isInteger(code) && code >= 400 && code <= 599;
+  const isReason = typeof reason === 'string' && /^[A-Za-z]{0,64}$/.test(reason);
+  const text = String(message).slice(0, messageMax);
+  return isCode && isReason ? new StatusError(code, reason, text) : new StatusError(500, 'InternalError', text);
+}
 /** What it said itself is its error; no answer is 503, and to be tried again. */
 function asStatus(plugin: string, error: unknown): StatusError {
-  const message = messageOf(error).slice(0, 2_048);
+  const message = messageOf(error).slice(0, messageMax);
   if (error instanceof CallError && error.failure === 'remote')
     return new StatusError(500, 'InternalError', `plugin ${JSON.stringify(plugin)}: ${message}`);
   return new StatusError(503, 'ServiceUnavailable', `plugin ${JSON.stringify(plugin)} does not answer: ${message}`, {

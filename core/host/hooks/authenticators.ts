@@ -23,7 +23,7 @@ export function pluginAuthenticators(
       try {
         const asked = { authenticator: splitHookName(hook).target, token };
         const user = userOf(await ask(plugin, hook, 'authenticate', asked));
-        if (user) return user;
+        if (user) return markedAs(user, plugin);
       } catch (error) {
         log.warn('an authenticator of a plugin was not heard', { plugin, error: messageOf(error) });
       }
@@ -42,6 +42,12 @@ export function pluginAuthenticators(
     return user;
   };
 }
+
+/** Said with every user that a plugin knows: without that plugin he may be refused. Nobody else can claim it. */
+const authenticatorKey = 'plugins.pintle.dev/authenticator';
+const markedAs = (user: UserInfo, plugin: string): UserInfo => ({ ...user, extra: { [authenticatorKey]: [plugin] } });
+export const isOfPlugin = ({ extra }: UserInfo, plugin: string): boolean =>
+  extra?.[authenticatorKey]?.includes(plugin) ?? false;
 
 /** Throws on what is nobody's to claim. Pure. */
 export function userOf(answer: unknown): UserInfo | undefined {

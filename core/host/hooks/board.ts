@@ -1,5 +1,5 @@
 import { CallError, type Channel, type Clock } from '#base';
-import type { HookCalls, HookMethod } from '#sdk';
+import { type HookCalls, type HookMethod, restWatchesMax } from '#sdk';
 import type { HookStatus } from '../kind.ts';
 import { hookLimits, splitHookName } from './points.ts';
 import { Breaker, HookStats } from './stats.ts';
@@ -16,6 +16,8 @@ interface Attached {
   readonly hooks: readonly HookStatus[];
   readonly stats: ReadonlyMap<string, HookStats>;
   readonly breaker: Breaker;
+  /** Watches that wait for events now. */
+  readonly watching: Set<object>;
 }
 const methodsOf: Readonly<Record<string, readonly HookMethod[]>> = {
   mutate: ['mutate'],
@@ -23,8 +25,9 @@ const methodsOf: Readonly<Record<string, readonly HookMethod[]>> = {
   delete: ['validate'],
   convert: ['convert'],
   schedule: ['schedule', 'permit'],
-  rest: ['rest'],
+  rest: ['rest', 'watch'],
   authenticate: ['authenticate'],
+  authorize: ['authorize'],
 };
 
 /** The hooks that are attached in this host, and the way to who answers them. Attaching again moves them at once. */
@@ -37,7 +40,7 @@ export class HookBoard {
 
   attach(plugin: string, target: HookTarget, hooks: readonly HookStatus[]): void {
     const stats = new Map(hooks.map(({ name }) => [name, new HookStats()]));
-    this.#attached.set(plugin, { target, hooks, stats, breaker: new Breaker() });
+    this.#attached.set(plugin, { target, hooks, stats, breaker: new Breaker(), watching: new Set() });
   }
   /** Only what this target has attached; undefined: whoever has. */
   detach(plugin: string, target?: HookTarget): void {
@@ -85,6 +88,7 @@ export class HookBoard {
     const { target, breaker } = attached;
     const beganMs = this.clock.monotonicMs();
     if (!target.channel || !target.isResponsive) throw new CallError('closed', `plugin ${plugin} does not run`);
+    if (method === 'watch') return this.#watch(attached, target.channel, asked as never) as never;
     if (breaker.isOpen(beganMs)) throw new CallError('timeout', `plugin ${plugin} gave no answer to the last calls`);
     const { budgetMs, limitMs } = this.limits[method];
     try {
@@ -99,6 +103,18 @@ export class HookBoard {
       throw error;
     } finally {
       stats.took(this.clock.monotonicMs() - beganMs, budgetMs);
+    }
+  }
+  /** Waits by its nature: neither its time nor its silence says anything of the plugin. */
+  async #watch(attached: Attached, channel: Channel, asked: HookCalls['watch']['asked']): Promise<unknown> {
+    if (attached.watching.size >= restWatchesMax)
+      throw new CallError('busy', `more than ${restWatchesMax} watches of this plugin wait`);
+    const token = {};
+    attached.watching.add(token);
+    try {
+      return await channel.call('watch', asked, this.limits.watch.limitMs);
+    } finally {
+      attached.watching.delete(token);
     }
   }
 }

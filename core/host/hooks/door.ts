@@ -14,6 +14,8 @@ interface Asked {
 }
 const helloMsMax = 2_000;
 const metricsMsMax = 1_000;
+/** Of one API server, of all plugins. */
+const callsMax = 1_024;
 /** Over the hook's own limit: the way there and back. */
 const wayMs = 250;
 
@@ -32,7 +34,7 @@ export function openHookDoor(
     let isKnown = false;
     return {
       clock,
-      callsMax: 1_024,
+      callsMax,
       async answer(method, body) {
         if (method === 'hello') {
           const { protocol, token } = body as { protocol: number; token: string };
@@ -67,40 +69,19 @@ export type AskPlugin = <M extends HookMethod>(
   asked: HookCalls[M]['asked'],
 ) => Promise<HookCalls[M]['answer']>;
 
-/** The API server's side: connected at the first call, and again after the host has gone. */
-export function knockingAt(where: {
+interface Where {
   readonly path: string;
   readonly secret: () => Promise<string>;
   readonly clock: Clock;
-}): AskPlugin & AsyncDisposable & { metricsText(of?: MetricsOf): Promise<string> } {
-  let channel: Channel | undefined;
-  let opening: Promise<Channel> | undefined;
-  const open = async (): Promise<Channel> => {
-    const next = await dialChannel(where.path, {
-      clock: where.clock,
-      callsMax: 1_024,
-      answer: () => {
-        throw new Error('API servers answer nothing here');
-      },
-    });
-    try {
-      await next.call('hello', { protocol: hooksProtocol, token: await where.secret() }, helloMsMax);
-    } catch (error) {
-      next[Symbol.dispose]();
-      throw error;
-    }
-    channel = next;
-    return next;
-  };
-  const connected = async (): Promise<Channel> => {
-    if (channel?.isOpen) return channel;
-    opening ??= open().finally(() => (opening = undefined));
-    return opening.catch((error: unknown) => {
-      throw new CallError('closed', `the plugin host does not answer: ${error instanceof Error ? error.message : ''}`);
-    });
-  };
+}
+/** The API server's side: connected at the first call, and again after the host has gone. */
+export function knockingAt(
+  where: Where,
+): AskPlugin & AsyncDisposable & { metricsText(of?: MetricsOf): Promise<string> } {
+  const calls = new Way(where);
+  const watches = new Way(where); // they wait long: a flood of them must not take the places of the hooks
   const ask = async (plugin: string, hook: string, method: HookMethod, body: unknown): Promise<unknown> => {
-    const host = await connected();
+    const host = await (method === 'watch' ? watches : calls).connected();
     const { limitMs } = hookLimits[method];
     const said = (await host.call('ask', { plugin, hook, method, body }, limitMs + wayMs)) as
       | { readonly answer: unknown }
@@ -110,7 +91,44 @@ export function knockingAt(where: {
   };
   return Object.assign(ask as AskPlugin, {
     metricsText: async (of: MetricsOf = 'plugins') =>
-      String(await (await connected()).call('metrics', of, metricsMsMax)),
-    [Symbol.asyncDispose]: async () => channel?.[Symbol.dispose](),
+      String(await (await calls.connected()).call('metrics', of, metricsMsMax)),
+    async [Symbol.asyncDispose]() {
+      calls[Symbol.dispose]();
+      watches[Symbol.dispose]();
+    },
   });
+}
+
+class Way implements Disposable {
+  #channel: Channel | undefined;
+  #opening: Promise<Channel> | undefined;
+  constructor(private readonly where: Where) {}
+
+  async connected(): Promise<Channel> {
+    if (this.#channel?.isOpen) return this.#channel;
+    this.#opening ??= this.#open().finally(() => (this.#opening = undefined));
+    return this.#opening.catch((error: unknown) => {
+      throw new CallError('closed', `the plugin host does not answer: ${error instanceof Error ? error.message : ''}`);
+    });
+  }
+  async #open(): Promise<Channel> {
+    const { path, clock, secret } = this.where;
+    const next = await dialChannel(path, {
+      clock,
+      callsMax,
+      answer: () => {
+        throw new Error('API servers answer nothing here');
+      },
+    });
+    try {
+      await next.call('hello', { protocol: hooksProtocol, token: await secret() }, helloMsMax);
+    } catch (error) {
+      next[Symbol.dispose]();
+      throw error;
+    }
+    return (this.#channel = next);
+  }
+  [Symbol.dispose](): void {
+    this.#channel?.[Symbol.dispose]();
+  }
 }

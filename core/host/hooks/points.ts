@@ -1,10 +1,18 @@
-import { type HookMethod, type HookVerb, isUnhooked } from '#sdk';
+import { type HookMethod, type HookVerb, isUnhooked, watchHoldMs } from '#sdk';
 import type { HookStatus, PluginSpec } from '../kind.ts';
 import type { PluginManifest } from '../manifest.ts';
 import { ownKinds } from '../rbac.ts';
 
 type HookGrants = Pick<PluginSpec, 'hookPriority' | 'failClosed' | 'approvedNeeds'>;
-export type HookPoint = 'validate' | 'mutate' | 'delete' | 'schedule' | 'convert' | 'rest' | 'authenticate';
+export type HookPoint =
+  | 'validate'
+  | 'mutate'
+  | 'delete'
+  | 'schedule'
+  | 'convert'
+  | 'rest'
+  | 'authenticate'
+  | 'authorize';
 /** `validate crontasks.cron.example.com`: the point, a blank, what it is about. */
 export const hookName = (point: HookPoint, target: string): string => `${point} ${target}`;
 export function splitHookName(name: string): { readonly point: string; readonly target: string } {
@@ -20,7 +28,9 @@ export const hookLimits: Readonly<Record<HookMethod, { readonly budgetMs: number
   permit: { budgetMs: 20, limitMs: 1_000 },
   convert: { budgetMs: 5, limitMs: 1_000 },
   rest: { budgetMs: 100, limitMs: 5_000 },
+  watch: { budgetMs: 2 * watchHoldMs, limitMs: 2 * watchHoldMs },
   authenticate: { budgetMs: 100, limitMs: 1_000 },
+  authorize: { budgetMs: 20, limitMs: 200 }, // before every request of everybody
 };
 
 /**
@@ -50,5 +60,6 @@ export function hooksOf(
     ...of('schedule', provides.schedules, () => false),
     ...of('rest', provides.apis, always),
     ...of('authenticate', provides.authenticators, always),
+    ...of('authorize', provides.authorizers, () => false),
   ];
 }

@@ -14,7 +14,13 @@ const withContainer: Readonly<Record<string, KubeletOperation>> = {
 const name = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/; // of namespaces, pods and containers; nothing to decode in it
 
 /** Of the node as a whole, for whoever may read its figures. */
-const figures: ReadonlySet<string> = new Set(['/healthz', '/stats/summary', '/metrics', '/metrics/resource']);
+const figures: ReadonlySet<string> = new Set([
+  '/healthz',
+  '/stats/summary',
+  '/metrics',
+  '/metrics/resource',
+  '/metrics/plugins',
+]);
 
 /** Undefined: no such path. */
 export function parseKubeletPath(path: string): KubeletRoute | undefined {

@@ -27,6 +27,8 @@ export interface KubeletServerOptions {
   readonly files?: Pick<Files, 'readFile'>;
   /** The page of the process's own metrics; absent: 404. */
   readonly metrics?: () => string;
+  /** The page of the plugins on this node; absent: 404. */
+  readonly pluginMetrics?: () => string;
 }
 interface Serving extends KubeletServerOptions {
   readonly usage: UsageSampler;
@@ -139,10 +141,14 @@ async function respond(options: Serving, route: KubeletRoute, request: Request):
   }
 }
 
-async function figures({ access, usage, metrics, clock }: Serving, path: string): Promise<Response> {
+async function figures({ access, usage, metrics, pluginMetrics, clock }: Serving, path: string): Promise<Response> {
   const page = (body: string) => new Response(body, { headers: { 'content-type': metricsType } });
   if (path === '/healthz') return text(200, 'ok');
-  if (path === '/metrics') return metrics ? page(metrics()) : text(404, '404 page not found');
+  const own = { '/metrics': metrics, '/metrics/plugins': pluginMetrics };
+  if (path in own) {
+    const body = own[path as keyof typeof own];
+    return body ? page(body()) : text(404, '404 page not found');
+  }
   const used = await usage.read();
   if (path === '/metrics/resource') return page(resourceMetrics(access, used, clock.now()));
   return Response.json(statsSummary(access, used, clock.now()));

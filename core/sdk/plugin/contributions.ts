@@ -1,10 +1,10 @@
 import type { Lease, LocalHost } from '#net/backend';
 import type { Route, RouteTable } from '#net/service-proxy';
 import type { LinkFacts, NetworkWork } from '#net/wanted/list';
-import type { KubeObject } from '../../api/meta.ts';
 import type { ContainerRuntime } from '../runtime.ts';
 import type { UserInfo } from '../strategy.ts';
 import type { ResourceObject, View } from './resources.ts';
+import type { RestKind } from './rest.ts';
 import type { AnySchema, JsonSchema } from './schema.ts';
 
 type Answered<T> = T | Promise<T>;
@@ -27,37 +27,33 @@ export interface ScheduleRule {
   permit?(pod: PodView, node: string): true | string | Promise<true | string>;
 }
 
-export interface RestCall {
-  /** Empty for kinds of the cluster, and for lists over all namespaces. */
-  readonly namespace: string;
-  /** Empty for lists and creations. */
-  readonly name: string;
-  readonly user: UserInfo;
-  readonly labelSelector?: string;
-  readonly fieldSelector?: string;
-  readonly dryRun: boolean;
-}
-/** A kind that the plugin answers itself, behind the platform's authentication, authorisation, limits and audit. */
-export interface RestKind {
-  readonly group: string;
-  readonly version: string;
-  readonly kind: string;
-  /** Default: the kind in lower case with an s. */
-  readonly plural?: string;
-  readonly scope?: 'Namespaced' | 'Cluster';
-  /** undefined: 404. */
-  get?(call: RestCall): Answered<KubeObject | undefined>;
-  list?(call: RestCall): Answered<readonly KubeObject[]>;
-  create?(call: RestCall, object: KubeObject): Answered<KubeObject>;
-  update?(call: RestCall, object: KubeObject): Answered<KubeObject>;
-  delete?(call: RestCall): Answered<void>;
-}
-export const restVerbs = ['get', 'list', 'create', 'update', 'delete'] as const;
-
 /** Who has this token; undefined: not one of ours. Names and groups that begin with `system:` are refused. */
 export interface TokenAuthenticator {
   readonly name: string;
   authenticate(token: string): Answered<Pick<UserInfo, 'name' | 'uid' | 'groups' | 'extra'> | undefined>;
+}
+
+/** What somebody wants to do, and may by his roles. */
+export interface AccessRequest {
+  readonly user: UserInfo;
+  /** get list watch create update patch delete deletecollection, or a verb of its own such as `impersonate`. */
+  readonly verb: string;
+  readonly group: string;
+  readonly version: string;
+  /** Plural. */
+  readonly resource: string;
+  readonly subresource: string;
+  /** Empty for what is of the cluster, and for lists over all namespaces. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly fieldSelector?: string;
+  readonly labelSelector?: string;
+}
+/** May refuse what roles allow, and never allows. Not asked about administrators, the platform's parts and plugins. */
+export interface Authorizer {
+  readonly name: string;
+  /** The reason of a refusal; undefined or false: it has none. */
+  deny(request: AccessRequest): Answered<string | false | undefined>;
 }
 
 export interface CommandCall<Flags> {
@@ -177,6 +173,7 @@ export interface ContributionCalls {
   /** Serves a kind that is stored nowhere. */
   rest(kind: RestKind): void;
   authenticate(authenticator: TokenAuthenticator): void;
+  authorize(authorizer: Authorizer): void;
   command(command: Command): void;
   panel(panel: Panel): void;
   network(backend: NetworkContribution): void;
@@ -189,6 +186,7 @@ export interface Registered {
   readonly scheduling: readonly ScheduleRule[];
   readonly apis: readonly RestKind[];
   readonly authenticators: readonly TokenAuthenticator[];
+  readonly authorizers: readonly Authorizer[];
   readonly commands: readonly Command[];
   readonly panels: readonly Panel[];
   readonly networks: readonly NetworkContribution[];
@@ -197,23 +195,6 @@ export interface Registered {
   readonly volumes: readonly VolumeDriver[];
 }
 
-/** A kind of rest() as a manifest names it. */
-export interface RestKindFacts {
-  readonly group: string;
-  readonly version: string;
-  readonly kind: string;
-  readonly plural: string;
-  readonly namespaced: boolean;
-  readonly verbs: readonly string[];
-}
-export const restKindFacts = (one: RestKind): RestKindFacts => ({
-  group: one.group,
-  version: one.version,
-  kind: one.kind,
-  plural: one.plural ?? `${one.kind.toLowerCase()}s`,
-  namespaced: one.scope !== 'Cluster',
-  verbs: restVerbs.filter((verb) => one[verb]),
-});
 /** A command as a manifest names it. */
 export interface CommandFacts {
   readonly name: string;

@@ -1,11 +1,13 @@
 import type { KubeObject } from '../../api/meta.ts';
 import type { Advice } from '../scheduling.ts';
 import type { UserInfo } from '../strategy.ts';
-import type { RestCall, RestKind } from './contributions.ts';
+import type { AccessRequest } from './contributions.ts';
 import type { CustomObject } from './crd.ts';
 import { type HookedKind, resourceName, writtenVersion } from './hooked-kind.ts';
 import type { Admitted } from './plugin.ts';
 import { viewOf } from './resources.ts';
+import { RefusalError, type RefusalFacts, type RestCall, type RestKind, type RestWatchCall, restName } from './rest.ts';
+import { type RestWatches, refusalOf, type WatchBatch } from './rest-watches.ts';
 import type { Contributions } from './start.ts';
 
 /** What the host asks a plugin, by method, and what it answers. All of it is JSON. */
@@ -21,10 +23,15 @@ export interface HookCalls {
   permit: { asked: { rule: string; pod: KubeObject; node: string }; answer: true | string };
   convert: { asked: { objects: readonly CustomObject[]; apiVersion: string }; answer: readonly CustomObject[] };
   rest: {
-    asked: { kind: string; verb: string; call: RestCall; object?: KubeObject };
-    answer: { object?: KubeObject; items?: readonly KubeObject[] };
+    /** `watch`: the name of a watch that begins or ends with this call. */
+    asked: { kind: string; verb: string; call: RestCall; object?: KubeObject; watch?: string };
+    answer: RestAnswer;
   };
+  /** The next events of a watch; waits for them up to watchHoldMs. */
+  watch: { asked: { watch: string }; answer: WatchBatch };
   authenticate: { asked: { authenticator: string; token: string }; answer: UserInfo | null };
+  /** The reason of a denial. */
+  authorize: { asked: { authorizer: string; request: AccessRequest }; answer: string | null };
 }
 export type HookMethod = keyof HookCalls;
 export interface AdmissionCall {
@@ -36,11 +43,19 @@ export interface AdmissionCall {
   readonly user: UserInfo;
   readonly dryRun: boolean;
 }
-export const restName = ({ group, version, kind }: Pick<RestKind, 'group' | 'version' | 'kind'>): string =>
-  `${group}/${version} ${kind}`;
+export interface RestAnswer {
+  readonly object?: KubeObject;
+  readonly items?: readonly KubeObject[];
+  /** Of a list. */
+  readonly resourceVersion?: string;
+  readonly refused?: RefusalFacts;
+}
 
 /** Answers the host's questions with what setup() registered. A throw is the answer's failure. */
-export function answerHooks(contributions: Contributions): (method: string, body: unknown) => Promise<unknown> {
+export function answerHooks(
+  contributions: Contributions,
+  watches?: RestWatches,
+): (method: string, body: unknown) => Promise<unknown> {
   const answers: { readonly [M in HookMethod]: (asked: HookCalls[M]['asked']) => Promise<HookCalls[M]['answer']> } = {
     validate: (asked) => validate(contributions, asked),
     mutate: (asked) => mutate(contributions, asked),
@@ -48,10 +63,15 @@ export function answerHooks(contributions: Contributions): (method: string, body
     permit: async ({ rule, pod, node }) =>
       (await ruleOf(contributions, rule).permit?.(viewOf(pod) as never, node)) ?? true,
     convert: async ({ objects, apiVersion }) => objects.map((object) => convert(contributions, object, apiVersion)),
-    rest: (asked) => rest(contributions, asked),
+    rest: (asked) => rest(contributions, watches, asked),
+    watch: ({ watch }) => watches?.next(watch) ?? Promise.reject(new Error('it keeps no watches')),
     async authenticate({ authenticator, token }) {
       const one = contributions.authenticators.find(({ name }) => name === authenticator);
       return (await one?.authenticate(token)) ?? null;
+    },
+    async authorize({ authorizer, request }) {
+      const one = contributions.authorizers.find(({ name }) => name === authorizer);
+      return (await one?.deny(request)) || null;
     },
   };
   return async (method, body) => {
@@ -137,18 +157,40 @@ async function schedule(
 
 async function rest(
   { apis }: Contributions,
-  { kind: name, verb, call, object }: HookCalls['rest']['asked'],
-): Promise<HookCalls['rest']['answer']> {
-  const kind = apis.find((one) => restName(one) === name);
-  if (!kind) throw new Error(`it serves no ${name}`);
+  watches: RestWatches | undefined,
+  asked: HookCalls['rest']['asked'],
+): Promise<RestAnswer> {
+  const kind = apis.find((one) => restName(one) === asked.kind);
+  if (!kind) throw new Error(`it serves no ${asked.kind}`);
+  try {
+    return await answerRest(kind, watches, asked);
+  } catch (error) {
+    if (!(error instanceof RefusalError)) throw error;
+    return { refused: refusalOf(error) };
+  }
+}
+async function answerRest(
+  kind: RestKind,
+  watches: RestWatches | undefined,
+  { kind: name, verb, call, object, watch = '' }: HookCalls['rest']['asked'],
+): Promise<RestAnswer> {
   const refuse = (): never => {
     throw new Error(`${name} has no ${verb}`);
   };
   switch (verb) {
     case 'get':
       return { object: kind.get ? await kind.get(call) : refuse() };
-    case 'list':
-      return { items: kind.list ? await kind.list(call) : refuse() };
+    case 'list': {
+      const listed = kind.list ? await kind.list(call) : refuse();
+      return 'items' in listed ? listed : { items: listed };
+    }
+    case 'watch':
+      if (!watches) return refuse();
+      watches.open(watch, kind, call as RestWatchCall);
+      return {};
+    case 'unwatch':
+      watches?.close(watch);
+      return {};
     case 'create':
       return { object: kind.create ? await kind.create(call, object!) : refuse() };
     case 'update':

@@ -11,7 +11,7 @@ import { until } from '../../fixtures/eventually.ts';
 /** Waited for together: a slow disk must not outrun the patience of a wait. */
 const batch = 50;
 export interface DefinitionsCost {
-  /** Of the process beyond what it was before, for each definition. */
+  /** Of the process at rest, beyond what it was before, for each definition. */
   readonly bytesEach: number;
   readonly schemaBytes: number;
   /** Of /apis and of one group version, the slower of two after the first. */
@@ -61,7 +61,7 @@ async function measure(count: number, bytes: number): Promise<DefinitionsCost> {
   await send('POST', definitionsPath, definitionOf(0, schema));
   const group = '/apis/bench.example.com/v1';
   await until(async () => (await send('GET', group)).code === 200);
-  const before = settledBytes();
+  const before = await settledBytes();
   const started = performance.now();
   const served = async (wanted: number) =>
     ((await send('GET', group)).body['resources'] as unknown[]).length === wanted + 1;
@@ -71,7 +71,7 @@ async function measure(count: number, bytes: number): Promise<DefinitionsCost> {
     if (index % batch === 0 || index === count) await until(() => served(index));
   }
   const installMs = performance.now() - started;
-  const bytesEach = (settledBytes() - before) / count;
+  const bytesEach = ((await settledBytes()) - before) / count;
   const timed = async (path: string) => {
     const from = performance.now();
     await send('GET', path);
@@ -82,9 +82,13 @@ async function measure(count: number, bytes: number): Promise<DefinitionsCost> {
   return { bytesEach, schemaBytes: JSON.stringify(schema).length, discoveryMs: Math.max(...times.slice(1)), installMs };
 }
 
-/** Of the process, after its garbage is gone. */
-function settledBytes(): number {
+/** Free pages go back to the kernel a moment after their garbage is gone. */
+const restMs = 1_500;
+/** Of the process at rest. */
+async function settledBytes(): Promise<number> {
   for (let round = 0; round < 5; round++) Bun.gc(true);
+  await Bun.sleep(restMs);
+  Bun.gc(true);
   return process.memoryUsage.rss();
 }
 

@@ -1,11 +1,7 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { type Kind, type KubeObject, namespaceKind } from '#api';
-import { Scope, systemFiles } from '#base';
-import type { Client } from '#client';
-import { argvOf, launch } from '../../../core/cmd/components.ts';
-import { end } from '../../../core/cmd/processes.ts';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Kind, KubeObject } from '#api';
+import { Scope } from '#base';
 import { pluginKind } from '../../../core/host/kind.ts';
-import { bundleFolder } from '../../../core/host/verify.ts';
 import {
   built,
   type Cluster,
@@ -16,7 +12,6 @@ import {
   statusOf,
   until,
 } from '../../fixtures/hook-cluster.ts';
-import { startServer } from '../api/servers.ts';
 import { percentile, Skip } from '../parts/row.ts';
 
 const crdText = `import { crd, t } from "pintle/sdk"; const Item = crd({ group: "bench.example.com", kind: "Item", version: "v1", spec: t.object({ value: t.int() }) });`;
@@ -97,46 +92,4 @@ reconcile(Item, {}, async ({ spec }) => { if (++count === ${keys}) rate.set(coun
     const value = Number(/^rate\{.*\} ([\d.]+)$/m.exec(await to.ask.metricsText())?.[1] ?? 0);
     return value > 0 && value;
   });
-}
-
-/** The 99th percentile of reads, in milliseconds: while so many plugins crash again and again, and before. All in processes of their own. */
-export async function besideCrashing(plugins: number, smoke: boolean): Promise<readonly [number, number]> {
-  await using server = await startServer();
-  const { home, client } = server;
-  const { record } = launch(home, 'controllers', argvOf('controllers', home));
-  try {
-    const bundles = [];
-    const crash = 'if (!process.argv.includes("--record")) setTimeout(() => process.exit(3), 50);';
-    for (let index = 0; index < plugins; index++)
-      bundles.push(await built(`crash${index}`, crash, '', '1.0.0', sandboxed ? 'sandbox' : 'process'));
-    await until(
-      'the host runs',
-      async () => (await systemFiles.readFile(home.path('run', 'p', '.hooks.secret'))).length > 0,
-    );
-    await reads(client, smoke ? 100 : 2_000);
-    const before = await reads(client, smoke ? 100 : 8_000);
-    for (const { manifest, digest, folder } of bundles) {
-      const target = bundleFolder(home.path('plugins'), manifest.name, digest);
-      mkdirSync(target, { recursive: true }); // readable for the plugin's own user, as its source is not
-      cpSync(folder, target, { recursive: true });
-      await client.create(pluginKind, {
-        apiVersion: 'plugins.pintle.dev/v1',
-        kind: 'Plugin',
-        metadata: { name: manifest.name },
-        spec: { digest, version: manifest.version },
-      });
-    }
-    return [await reads(client, smoke ? 100 : 15_000), before];
-  } finally {
-    await end(record ? [record] : [], 20_000);
-  }
-}
-async function reads(client: Client, ms: number): Promise<number> {
-  const times: number[] = [];
-  for (const endMs = performance.now() + ms; performance.now() < endMs; await Bun.sleep(2)) {
-    const began = performance.now();
-    await client.get(namespaceKind, { name: 'default' });
-    times.push(performance.now() - began);
-  }
-  return percentile(times, 0.99);
 }

@@ -57,7 +57,8 @@ const narrowed =
 /** Expressions do not wait; an authorizer that must be waited for cannot be asked by them. */
 function ask(value: CelOpaque, verb: string): CelOpaque {
   const { authorizer, user, attributes } = dataOf<Check>(value);
-  const decision = authorizer.authorize(user, { ...attributes, verb });
+  const asked = { ...attributes, verb };
+  const decision = authorizer.authorizeNow?.(user, asked) ?? authorizer.authorize(user, asked);
   const answer: Answer =
     decision instanceof Promise ? { allowed: false, error: 'the authorizer does not answer at once' } : decision;
   return made('decision', answer);

@@ -20,16 +20,17 @@ import {
   bindingMatches,
   type Compiled,
   compiledOf,
+  type Denial,
   evaluate,
   type Invocation,
   invocationsOf,
   isMet,
-  Policies,
   type Policy,
+  policiesFor,
   policyTarget,
 } from './policies.ts';
 import { fromForm, type Shown, subjectOf } from './subject.ts';
-import { isOwnWrite, replaceObject } from './webhooks.ts';
+import { replaceObject } from './webhooks.ts';
 
 type Spec = NonNullable<MutatingAdmissionPolicy['spec']>;
 type BindingSpec = NonNullable<MutatingAdmissionPolicyBinding['spec']>;
@@ -37,33 +38,25 @@ interface CompiledMutations {
   readonly mutations: readonly { readonly isApply: boolean; readonly made: Compiled }[];
 }
 type Known = Policy<Spec, BindingSpec, CompiledMutations>;
-interface Trouble {
-  readonly policy: string;
-  readonly binding?: string;
-  readonly message: string;
-  readonly reason?: string;
-}
-
 /** Policies in CEL that change what is written: one after the other, and again (`IfNeeded`) when somebody changed it after them. */
 export function mutatingPolicies(core: () => Core): AdmissionHook {
-  let policies: Policies<Spec, BindingSpec, CompiledMutations> | undefined;
   const asked = new WeakMap<object, Set<string>>();
+  const concerned = policiesFor(
+    core,
+    {
+      policy: mutatingAdmissionPolicyKind as Kind<MutatingAdmissionPolicy>,
+      binding: mutatingAdmissionPolicyBindingKind as Kind<MutatingAdmissionPolicyBinding>,
+    },
+    (spec: Spec, scope): CompiledMutations => ({
+      mutations: (spec.mutations ?? []).map(({ patchType, applyConfiguration, jsonPatch }) => ({
+        isApply: patchType === 'ApplyConfiguration',
+        made: compiledOf((applyConfiguration ?? jsonPatch)?.expression ?? '', { ...scope, patches: true }),
+      })),
+    }),
+  );
   const mutate = (request: AdmissionRequest): Promise<void> | undefined => {
-    policies ??= new Policies(
-      core(),
-      {
-        policy: mutatingAdmissionPolicyKind as Kind<MutatingAdmissionPolicy>,
-        binding: mutatingAdmissionPolicyBindingKind as Kind<MutatingAdmissionPolicyBinding>,
-      },
-      (spec: Spec, scope) => ({
-        mutations: (spec.mutations ?? []).map(({ patchType, applyConfiguration, jsonPatch }) => ({
-          isApply: patchType === 'ApplyConfiguration',
-          made: compiledOf((applyConfiguration ?? jsonPatch)?.expression ?? '', { ...scope, patches: true }),
-        })),
-      }),
-    );
-    const { all } = policies;
-    return all.length === 0 || isOwnWrite(request) ? undefined : mutateBy(core(), all, request, asked);
+    const policies = concerned(request);
+    return policies && mutateBy(core(), policies, request, asked);
   };
   return { name: 'MutatingAdmissionPolicy', mutate };
 }
@@ -79,7 +72,7 @@ async function mutateBy(
   const isSecond = passes?.round === 1;
   const again = (passes && before.get(passes)) ?? new Set<string>();
   const willing = new Set<string>();
-  const troubles: Trouble[] = [];
+  const troubles: Denial[] = [];
   for (const policy of policies)
     for (const binding of policy.bindings) {
       const trouble = (error: unknown, reason?: string) => {
@@ -193,7 +186,7 @@ function atomicsIn(shape: Shape, value: unknown, path: string): string[] {
   );
 }
 
-function refusal(request: AdmissionRequest, troubles: readonly Trouble[]): StatusError {
+function refusal(request: AdmissionRequest, troubles: readonly Denial[]): StatusError {
   const texts = troubles.map(({ policy, binding, message }) =>
     binding === undefined
       ? `policy ${JSON.stringify(policy)} denied request: ${message}`

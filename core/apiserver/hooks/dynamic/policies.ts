@@ -11,13 +11,14 @@ import {
 } from '#api';
 import { messageOf } from '#base';
 import { cel } from '#sdk';
-import type { AnyObject } from '../../contract.ts';
+import type { AdmissionRequest, AnyObject } from '../../contract.ts';
 import type { Core } from '../../core.ts';
 import { type CompiledConditions, compileConditions, conditionsHold } from './conditions.ts';
 import { admissionEnvironment, type Input, type Scope, valuesOf, variableTypes } from './expressions.ts';
 import { chosenByMatch, type Target } from './matching.ts';
 import { reviewRequest } from './review.ts';
 import { inForm, type Shown } from './subject.ts';
+import { isOwnWrite } from './webhooks.ts';
 
 /** What policies of both sorts share: which are in force, with which parameters, and their variables. */
 
@@ -53,8 +54,29 @@ export interface CompiledVariable {
   readonly error?: string;
 }
 
+/** Why a policy refuses, or could not be asked. */
+export interface Denial {
+  readonly policy: string;
+  readonly binding?: string;
+  readonly message: string;
+  readonly reason?: string;
+}
+
+/** Those of one sort, once the server is there to be asked; undefined: none of them concerns this write. */
+export function policiesFor<P extends PolicySpec, B extends BindingSpec, C>(
+  core: () => Core,
+  kinds: { readonly policy: Kind<Named<P>>; readonly binding: Kind<Named<B>> },
+  compile: (spec: P, scope: Scope) => C,
+): (request: AdmissionRequest) => readonly Policy<P, B, C>[] | undefined {
+  let policies: Policies<P, B, C> | undefined;
+  return (request) => {
+    policies ??= new Policies(core(), kinds, compile);
+    return policies.all.length === 0 || isOwnWrite(request) ? undefined : policies.all;
+  };
+}
+
 /** Policies that have a binding, by name; made anew when one of either changes. */
-export class Policies<P extends PolicySpec, B extends BindingSpec, C> {
+class Policies<P extends PolicySpec, B extends BindingSpec, C> {
   readonly #policies = new Map<string, { readonly spec: P; compiled?: C & CompiledPolicy }>();
   readonly #bindings = new Map<string, B>();
   #all: readonly Policy<P, B, C>[] | undefined;

@@ -15,16 +15,16 @@ import {
   bindingMatches,
   type Compiled,
   compiledOf,
+  type Denial,
   evaluate,
   type Invocation,
   invocationsOf,
   isMet,
-  Policies,
   type Policy,
+  policiesFor,
   policyTarget,
 } from './policies.ts';
 import { type Shown, subjectOf } from './subject.ts';
-import { isOwnWrite } from './webhooks.ts';
 
 type Spec = NonNullable<ValidatingAdmissionPolicy['spec']>;
 type BindingSpec = NonNullable<ValidatingAdmissionPolicyBinding['spec']>;
@@ -45,34 +45,26 @@ const codes: Readonly<Record<string, number>> = {
   Invalid: 422,
 };
 
-interface Denial {
-  readonly policy: string;
-  readonly binding?: string;
-  readonly message: string;
-  readonly reason?: string;
-}
-
 /** Policies in CEL: every one that is bound is asked, and the first that denies is the answer. */
 export function validatingPolicies(core: () => Core): AdmissionHook {
-  let policies: Policies<Spec, BindingSpec, CompiledRules> | undefined;
+  const concerned = policiesFor(
+    core,
+    {
+      policy: validatingAdmissionPolicyKind as Kind<ValidatingAdmissionPolicy>,
+      binding: validatingAdmissionPolicyBindingKind as Kind<ValidatingAdmissionPolicyBinding>,
+    },
+    (spec: Spec, scope): CompiledRules => ({
+      validations: (spec.validations ?? []).map(({ expression, message, messageExpression, reason }) => ({
+        rule: compiledOf(expression, scope),
+        text: messageExpression ? compiledOf(messageExpression, { ...scope, authorizer: false }) : undefined,
+        message,
+        reason,
+      })),
+    }),
+  );
   const validate = (request: AdmissionRequest): Promise<void> | undefined => {
-    policies ??= new Policies(
-      core(),
-      {
-        policy: validatingAdmissionPolicyKind as Kind<ValidatingAdmissionPolicy>,
-        binding: validatingAdmissionPolicyBindingKind as Kind<ValidatingAdmissionPolicyBinding>,
-      },
-      (spec: Spec, scope) => ({
-        validations: (spec.validations ?? []).map(({ expression, message, messageExpression, reason }) => ({
-          rule: compiledOf(expression, scope),
-          text: messageExpression ? compiledOf(messageExpression, { ...scope, authorizer: false }) : undefined,
-          message,
-          reason,
-        })),
-      }),
-    );
-    const { all } = policies;
-    return all.length === 0 || isOwnWrite(request) ? undefined : validateBy(core(), all, request);
+    const policies = concerned(request);
+    return policies && validateBy(core(), policies, request);
   };
   return { name: 'ValidatingAdmissionPolicy', validate, connect: validate };
 }

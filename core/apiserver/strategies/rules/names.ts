@@ -88,6 +88,9 @@ export const labelValue: NameRule = (text) => {
 
 const configKeyText = '[-._a-zA-Z0-9]+';
 const configKeyPattern = whole(configKeyText);
+/** True for what surely is one: a map may have 60,000 of them, and a list of mistakes for each takes long. */
+export const isConfigKey = (text: string): boolean =>
+  text.length <= 253 && !text.startsWith('.') && configKeyPattern.test(text);
 export const configKey: NameRule = (text) => {
   const mistakes = text.length > 253 ? [tooLong(253)] : [];
   if (!configKeyPattern.test(text))

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '#base';
+import { openGateway } from './gateway.ts';
+
+let place: string;
+beforeAll(() => {
+  place = mkdtempSync(join(tmpdir(), 'pintle-gateway-'));
+});
+afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+test('writes, creations and events each have a rate; reads have none', async () => {
+  let nowMs = 0;
+  const path = join(place, 'api');
+  let passed = 0;
+  await using gateway = await openGateway({
+    path,
+    baseUrl: 'http://localhost',
+    token: async () => 't',
+    userAgent: 'p',
+    epoch: 'active',
+    clock: { ...systemClock, monotonicMs: () => nowMs },
+    limits: {
+      writes: { burst: 10, perSecond: 5 },
+      creations: { burst: 3, perSecond: 1 },
+      events: { burst: 2, perSecond: 1 },
+    },
+    fetch: async () => {
+      passed++;
+      return Response.json({});
+    },
+  });
+  void gateway;
+  const codes = async (method: string, plural: string, times: number) => {
+    const found: number[] = [];
+    for (let index = 0; index < times; index++) {
+      const answer = await fetch(`http://localhost/api/v1/namespaces/a/${plural}`, {
+        unix: path,
+        method,
+      } as RequestInit);
+      await answer.text();
+      found.push(answer.status);
+    }
+    return found.join(' ');
+  };
+  expect(await codes('POST', 'configmaps', 5)).toBe('200 200 200 429 429');
+  expect(await codes('PATCH', 'configmaps/b', 7)).toBe('200 200 200 200 200 429 429'); // five were taken by creations
+  expect(await codes('POST', 'events', 3)).toBe('200 200 429');
+  expect(await codes('GET', 'configmaps', 20)).not.toContain('429');
+  nowMs += 1_000;
+  expect(await codes('POST', 'configmaps', 2)).toBe('200 429');
+  expect(passed).toBe(3 + 5 + 2 + 20 + 1);
+});
+
+test('of many at once few reach the API server; a write that waited is refused when another version has taken over', async () => {
+  const path = join(place, 'many');
+  let inside = 0;
+  let most = 0;
+  const held = Promise.withResolvers<void>();
+  const full = Promise.withResolvers<void>();
+  await using gateway = await openGateway({
+    path,
+    baseUrl: 'http://localhost',
+    token: async () => 't',
+    userAgent: 'p',
+    epoch: 'active',
+    clock: systemClock,
+    fetch: async () => {
+      most = Math.max(most, ++inside);
+      if (inside === 8) full.resolve();
+      await held.promise;
+      inside--;
+      return Response.json({});
+    },
+  });
+  const answers = Array.from({ length: 20 }, (_, index) =>
+    fetch(`http://localhost/api/v1/nodes/n${index}`, { unix: path, method: 'PUT' } as RequestInit).then(
+      async (answer) => ((await answer.text()).includes('StaleEpoch') ? 409 : answer.status),
+    ),
+  );
+  await full.promise;
+  const fenced = gateway.fence();
+  held.resolve();
+  await fenced;
+  const codes = await Promise.all(answers);
+  expect(most).toBe(8);
+  expect(codes.filter((code) => code === 200).length).toBe(8);
+  expect(codes.filter((code) => code === 409).length).toBe(12);
+});

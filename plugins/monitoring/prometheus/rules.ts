@@ -1,0 +1,170 @@
+interface Alert {
+  readonly alert: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels: { readonly severity: 'critical' | 'warning' };
+  readonly annotations: { readonly summary: string; readonly description: string };
+}
+interface Record {
+  readonly record: string;
+  readonly expr: string;
+}
+
+const alert = (
+  name: string,
+  severity: 'critical' | 'warning',
+  wait: string,
+  expr: string,
+  summary: string,
+  description: string,
+): Alert => ({
+  alert: name,
+  expr,
+  ...(wait !== '0s' && { for: wait }),
+  labels: { severity },
+  annotations: { summary, description },
+});
+
+const records: readonly Record[] = [
+  {
+    record: 'cluster:apiserver_request:error_ratio5m',
+    expr: 'sum(rate(apiserver_request_total{code=~"5.."}[5m])) / sum(rate(apiserver_request_total[5m]))',
+  },
+  {
+    record: 'verb:apiserver_request_duration_seconds:p99_5m',
+    expr: 'histogram_quantile(0.99, sum by (verb, le) (rate(apiserver_request_duration_seconds_bucket{verb!~"WATCH|CONNECT"}[5m])))',
+  },
+  { record: 'node:cpu_usage:cores5m', expr: 'sum by (node) (rate(node_cpu_usage_seconds_total[5m]))' },
+  {
+    record: 'node:cpu_usage:ratio5m',
+    expr: 'node:cpu_usage:cores5m / on (node) kube_node_status_capacity{resource="cpu"}',
+  },
+  {
+    record: 'node:memory_usage:ratio',
+    expr: 'sum by (node) (node_memory_working_set_bytes) / on (node) kube_node_status_capacity{resource="memory"}',
+  },
+  {
+    record: 'namespace:container_cpu_usage:cores5m',
+    expr: 'sum by (namespace) (rate(container_cpu_usage_seconds_total[5m]))',
+  },
+  {
+    record: 'namespace:container_memory:bytes',
+    expr: 'sum by (namespace) (container_memory_working_set_bytes)',
+  },
+];
+
+/** What really goes wrong in a cluster, and what to do then. */
+const alerts: readonly Alert[] = [
+  alert(
+    'TargetDown',
+    'critical',
+    '2m',
+    'up == 0',
+    'a part of the cluster does not answer',
+    '{{ $labels.job }} on {{ $labels.instance }} has not answered for 2 minutes: `./pintle status` and `./pintle logs` there.',
+  ),
+  alert(
+    'NodeNotReady',
+    'critical',
+    '1m',
+    'kube_node_status_condition{condition="Ready",status="true"} == 0',
+    'a node is not ready',
+    'node {{ $labels.node }} is not ready; its pods are replaced elsewhere: `kubectl describe node {{ $labels.node }}`.',
+  ),
+  alert(
+    'NodeUnderPressure',
+    'warning',
+    '5m',
+    'kube_node_status_condition{condition=~".+Pressure",status="true"} == 1',
+    'a node runs out of something',
+    'node {{ $labels.node }} reports {{ $labels.condition }}; pods may be evicted.',
+  ),
+  alert(
+    'NodeMemoryHigh',
+    'warning',
+    '10m',
+    'node:memory_usage:ratio > 0.9',
+    'the memory of a node is nearly used up',
+    'node {{ $labels.node }} uses {{ $value | humanizePercentage }} of its memory: `kubectl top pods -A --sort-by=memory`.',
+  ),
+  alert(
+    'PodCrashLooping',
+    'warning',
+    '5m',
+    'max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1',
+    'a container crashes again and again',
+    'container {{ $labels.container }} of {{ $labels.namespace }}/{{ $labels.pod }}: `kubectl logs -n {{ $labels.namespace }} {{ $labels.pod }} -c {{ $labels.container }} --previous`.',
+  ),
+  alert(
+    'PodImageNotPulled',
+    'warning',
+    '5m',
+    'max_over_time(kube_pod_container_status_waiting_reason{reason=~"ImagePullBackOff|ErrImagePull|ErrImageNeverPull|InvalidImageName"}[5m]) >= 1',
+    'an image cannot be had',
+    'container {{ $labels.container }} of {{ $labels.namespace }}/{{ $labels.pod }} waits: {{ $labels.reason }}.',
+  ),
+  alert(
+    'PodUnschedulable',
+    'warning',
+    '5m',
+    'kube_pod_status_unschedulable == 1',
+    'no node takes a pod',
+    '{{ $labels.namespace }}/{{ $labels.pod }} has waited for 5 minutes: `kubectl describe pod -n {{ $labels.namespace }} {{ $labels.pod }}` says why.',
+  ),
+  alert(
+    'ContainerOutOfMemory',
+    'warning',
+    '0s',
+    'increase(kube_pod_container_status_restarts_total[10m]) > 0 and on (namespace, pod, container) kube_pod_container_status_last_terminated_reason{reason="OOMKilled"} == 1',
+    'a container was killed for its memory',
+    'container {{ $labels.container }} of {{ $labels.namespace }}/{{ $labels.pod }} reached its memory limit.',
+  ),
+  alert(
+    'DeploymentIncomplete',
+    'warning',
+    '15m',
+    'kube_deployment_spec_replicas > kube_deployment_status_replicas_available and changes(kube_deployment_status_replicas_updated[10m]) == 0',
+    'a deployment has fewer pods than it wants',
+    '{{ $labels.namespace }}/{{ $labels.deployment }} makes no progress: `kubectl rollout status -n {{ $labels.namespace }} deployment/{{ $labels.deployment }}`.',
+  ),
+  alert(
+    'ApiErrors',
+    'critical',
+    '5m',
+    'cluster:apiserver_request:error_ratio5m > 0.05',
+    'the API server answers with errors',
+    '{{ $value | humanizePercentage }} of requests fail: `./pintle logs apiserver`.',
+  ),
+  alert(
+    'ApiSlow',
+    'warning',
+    '10m',
+    'verb:apiserver_request_duration_seconds:p99_5m > 1',
+    'the API server is slow',
+    'one in a hundred {{ $labels.verb }} requests takes more than {{ $value | humanizeDuration }}.',
+  ),
+  alert(
+    'ControllerFallsBehind',
+    'warning',
+    '10m',
+    'workqueue_depth > 1000',
+    'a controller falls behind',
+    '{{ $labels.name }} has {{ $value }} keys waiting.',
+  ),
+  alert(
+    'ServiceRulesNotApplied',
+    'critical',
+    '5m',
+    'increase(kubeproxy_sync_proxy_rules_failures_total[5m]) > 0',
+    'service rules are not accepted by a host',
+    'services may lead to old pods on {{ $labels.node }}: `./pintle logs node` there.',
+  ),
+];
+
+/** A rules file as an object (YAML takes JSON). */
+export const prometheusRules = (): object => ({
+  groups: [
+    { name: 'pintle.records', rules: records },
+    { name: 'pintle.alerts', rules: alerts },
+  ],
+});
