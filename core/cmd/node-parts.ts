@@ -11,6 +11,7 @@ import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
 import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
 import { networkBackends } from './network-backends.ts';
+import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
 import { HostNetwork, knownSubnets } from './roles/host-network.ts';
 
@@ -43,6 +44,7 @@ export async function createNodeParts(
   const purgeAll = async (): Promise<void> => {
     await purge(runtime, network, proxy, filter);
     for (const backend of backends) await backend.purge();
+    await new PluginLinks(home, config).purge();
   };
   return { runtime, network, proxy, filter, backends, purge: purgeAll };
 }
