@@ -199,6 +199,46 @@ describe('the control plane', () => {
     );
   });
 
+  test('endpoints that somebody wrote are mirrored, and nobody else deletes them', async () => {
+    const name = 'outside';
+    const own = { namespace, name };
+    const ofService = async () =>
+      (await slices()).filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === name);
+    const addresses = async () =>
+      (await ofService()).flatMap(({ endpoints = [] }) => (endpoints ?? []).flatMap((one) => one.addresses));
+    const written = {
+      apiVersion: 'v1',
+      kind: 'Endpoints',
+      metadata: own,
+      subsets: [{ addresses: [{ ip: '10.1.2.3' }], ports: [{ port: 80 }] }],
+    };
+    const made = await client.create(endpointsKind, written);
+    await client.create(serviceKind, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: own,
+      spec: { ports: [{ port: 80 }] },
+    });
+    await eventually(addresses, (found) => found.join() === '10.1.2.3');
+    const [slice] = await ofService();
+    expect(slice?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'Endpoints', name, uid: made.metadata.uid });
+    const current = await client.get(endpointsKind, own);
+    await client.update(endpointsKind, {
+      ...current,
+      subsets: [{ addresses: [{ ip: '10.2.3.4' }], ports: [{ port: 80 }] }],
+    });
+    await eventually(addresses, (found) => found.join() === '10.2.3.4');
+    const labels = { 'endpointslice.kubernetes.io/skip-mirror': 'true' };
+    await client.patch(endpointsKind, own, { type: 'merge', body: { metadata: { labels } } });
+    await eventually(ofService, (list) => list.length === 0);
+    expect((await client.get(endpointsKind, own)).subsets?.length).toBe(1);
+    await client.delete(serviceKind, own);
+    await eventually(
+      async () => (await client.list(endpointsKind, { namespace })).items,
+      (list) => list.length === 0,
+    );
+  });
+
   test('a namespace is emptied and let go', async () => {
     await createController(2);
     await createService();

@@ -43,6 +43,10 @@ export function planPeers(
   });
 }
 
+/** The largest packets of pods that these hosts take by a backend, as far as they have said. Pure. */
+export const peerMtusBytes = (others: readonly Readonly<HostLease>[], backend: string): readonly number[] =>
+  others.flatMap((lease) => factsOf(lease, backend)?.mtuBytes ?? []);
+
 /** One number for a set of hosts and what each has published of the backend, whatever the order: equal sets have equal marks. */
 export function markOf(hosts: readonly Pick<network.Lease, 'node' | 'endpoint' | 'data'>[]): number {
   let mark = 0;
