@@ -12,6 +12,7 @@ import {
   namespaceKind,
   nodeKind,
   type Pod,
+  podDisruptionBudgetKind,
   podKind,
   priorityClassKind,
   replicationControllerKind,
@@ -192,6 +193,46 @@ describe('the control plane', () => {
     expect(slice?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'Service', name: 'web' });
     await client.delete(serviceKind, key);
     await eventually(slices, (list) => list.length === 0);
+    await eventually(
+      async () => (await client.list(endpointsKind, { namespace })).items,
+      (list) => list.length === 0,
+    );
+  });
+
+  test('endpoints that somebody wrote are mirrored, and nobody else deletes them', async () => {
+    const name = 'outside';
+    const own = { namespace, name };
+    const ofService = async () =>
+      (await slices()).filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === name);
+    const addresses = async () =>
+      (await ofService()).flatMap(({ endpoints = [] }) => (endpoints ?? []).flatMap((one) => one.addresses));
+    const written = {
+      apiVersion: 'v1',
+      kind: 'Endpoints',
+      metadata: own,
+      subsets: [{ addresses: [{ ip: '10.1.2.3' }], ports: [{ port: 80 }] }],
+    };
+    const made = await client.create(endpointsKind, written);
+    await client.create(serviceKind, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: own,
+      spec: { ports: [{ port: 80 }] },
+    });
+    await eventually(addresses, (found) => found.join() === '10.1.2.3');
+    const [slice] = await ofService();
+    expect(slice?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'Endpoints', name, uid: made.metadata.uid });
+    const current = await client.get(endpointsKind, own);
+    await client.update(endpointsKind, {
+      ...current,
+      subsets: [{ addresses: [{ ip: '10.2.3.4' }], ports: [{ port: 80 }] }],
+    });
+    await eventually(addresses, (found) => found.join() === '10.2.3.4');
+    const labels = { 'endpointslice.kubernetes.io/skip-mirror': 'true' };
+    await client.patch(endpointsKind, own, { type: 'merge', body: { metadata: { labels } } });
+    await eventually(ofService, (list) => list.length === 0);
+    expect((await client.get(endpointsKind, own)).subsets?.length).toBe(1);
+    await client.delete(serviceKind, own);
     await eventually(
       async () => (await client.list(endpointsKind, { namespace })).items,
       (list) => list.length === 0,
@@ -419,6 +460,21 @@ describe('deployments', () => {
     expect(paused.status?.replicas).toBe(1);
     await client.patch(deploymentKind, key, { type: 'merge', body: { spec: { paused: false } } });
     await eventually(pods, (list) => list.length === 1 && list[0]?.spec?.containers[0]?.image === 'demo:3');
+  });
+
+  test('a budget counts what the Deployment wants, not what its two ReplicaSets want while it rolls out', async () => {
+    await client.create(deploymentKind, web('demo:1', { type: 'RollingUpdate', rollingUpdate: { maxSurge: 2 } }));
+    await eventually(deployment, isRolledOut);
+    const selector = { matchLabels: web('demo:1').spec!.template.metadata!.labels };
+    const metadata = { name: 'web', namespace };
+    await client.create(podDisruptionBudgetKind, { metadata, spec: { maxUnavailable: 1, selector } });
+    const budget = () => client.get(podDisruptionBudgetKind, metadata);
+    const counted = await eventually(budget, ({ status }) => status?.currentHealthy === 3);
+    expect(counted.status).toMatchObject({ expectedPods: 3, desiredHealthy: 2, disruptionsAllowed: 1 });
+    await setImage('never:1'); // the new set's pods never start: both sets want pods from here on
+    await eventually(sets, (list) => list.length === 2 && list.every(({ spec }) => (spec?.replicas ?? 0) > 0));
+    const both = await eventually(budget, ({ status }) => status?.observedGeneration === 1);
+    expect(both.status?.expectedPods).toBe(3);
   });
 
   test('mistakes are told all at once', async () => {

@@ -23,6 +23,9 @@ const managedBy = 'endpointslice-controller.k8s.io';
 const headlessLabel = 'service.kubernetes.io/headless';
 const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 const managedFor = (name: string) => ({ [serviceLabel]: name, [managedByLabel]: managedBy });
+const endpointsManagedBy = 'endpoints.kubernetes.io/managed-by';
+const endpointsManager = 'endpoint-controller';
+const isOurs = ({ metadata }: KubeObject): boolean => metadata.labels?.[endpointsManagedBy] === endpointsManager;
 type ServiceObject = Readonly<Service & KubeObject>;
 
 /** Endpoints and EndpointSlices of every Service with a selector, in one pass. Those made by hand stay untouched. */
@@ -39,7 +42,8 @@ export const endpointsController: ControllerSpec<Service & KubeObject> = {
           .filter((service) => matchesSet(service.spec?.selector, pod.metadata.labels))
           .map(keyOf),
     },
-    { kind: endpointsKind, keys: (endpoints: KubeObject) => [keyOf(endpoints)] },
+    // Hand-written ones are no business of ours, a Service of that name or not.
+    { kind: endpointsKind, keys: (endpoints: KubeObject) => (isOurs(endpoints) ? [keyOf(endpoints)] : []) },
     {
       kind: endpointSliceKind,
       keys: (slice: KubeObject) => {
@@ -135,7 +139,7 @@ async function writeEndpoints(service: ServiceObject, subsets: EndpointSubset[],
   const current = informers.informer(endpointsKind).cache.get(key);
   const labels: Record<string, string> = {
     ...service.metadata.labels,
-    'endpoints.kubernetes.io/managed-by': 'endpoint-controller',
+    [endpointsManagedBy]: endpointsManager,
     ...(service.spec?.clusterIP === 'None' && { [headlessLabel]: '' }),
   };
   if (current && sameSubsets(current.subsets, subsets) && sameMap(current.metadata.labels, labels)) return;

@@ -3,6 +3,7 @@ import { clusterRoleAggregationController } from './clusterrole-aggregation.ts';
 import { disruptionController } from './disruption.ts';
 import { endpointsController } from './endpoints.ts';
 import { garbageController } from './garbage.ts';
+import { mirroringController } from './mirroring.ts';
 import { namespaceController } from './namespace.ts';
 import { nodeLifecycleController } from './node-lifecycle.ts';
 import { podGarbageController } from './pod-gc.ts';
@@ -24,6 +25,7 @@ export interface CoreControllersOptions {
 export const coreControllers = (options: CoreControllersOptions): ControllerSpec<never>[] => [
   specOf(replicationController),
   specOf(endpointsController),
+  specOf(mirroringController),
   specOf(serviceAccountController(options.rootCa)),
   specOf(namespaceController),
   specOf(nodeLifecycleController(options.nodeGraceMs ?? 40_000)),

@@ -49,6 +49,9 @@ export function createWireguardBackend(options: WireguardBackendOptions): Networ
 
 const overheadBytes = 60; // 20 IPv4 + 8 UDP + 4 type + 4 receiver + 8 counter + 16 tag
 const ipv6ExtraBytes = 20; // an IPv6 header has 40
+// A packet is padded to a multiple of this, but not beyond its sender's own device: where that takes more than our way does, a
+// pod's largest packet would come padded and not fit.
+const paddingBytes = 16;
 const ipv6MtuBytesMin = 1280; // the kernel takes IPv6 away from a device below; the tunnel's own packets may be fragmented instead
 
 class WireguardBackend implements NetworkBackend {
@@ -268,6 +271,7 @@ class WireguardBackend implements NetworkBackend {
 }
 
 function podMtuBytes({ underlayMtuBytes, endpoint, subnets }: LocalHost): number {
-  const left = underlayMtuBytes - overheadBytes - (endpoint.includes(':') ? ipv6ExtraBytes : 0);
+  const room = underlayMtuBytes - overheadBytes - (endpoint.includes(':') ? ipv6ExtraBytes : 0);
+  const left = room - (room % paddingBytes);
   return subnets.some((cidr) => cidr.includes(':')) ? Math.max(ipv6MtuBytesMin, left) : left;
 }

@@ -21,6 +21,7 @@ const controllerRoles = [
   'disruption-controller',
   'endpoint-controller',
   'endpointslice-controller',
+  'endpointslicemirroring-controller',
   'generic-garbage-collector',
   'namespace-controller',
   'node-controller',
