@@ -14,3 +14,32 @@ export function isCidr4(text: string): boolean {
 /** False for anything that is not IPv4. */
 export const cidrContains = (cidr: string, ip: string): boolean =>
   isIpv4(ip) && ipaddr.IPv4.isValidCIDR(cidr) && ipaddr.IPv4.parse(ip).match(ipaddr.IPv4.parseCIDR(cidr));
+
+/** As the kernel writes it (`fd00::1`), of either family; undefined for what is no plain address. */
+export function canonicalIp(text: string): string | undefined {
+  if (isIpv4(text)) return text;
+  if (!ipaddr.IPv6.isValid(text) || text.includes('%')) return undefined;
+  return ipaddr.IPv6.parse(text).toRFC5952String();
+}
+
+/** A range of either family without bits below the prefix; undefined for what is none. */
+export function canonicalCidr(text: string): string | undefined {
+  const slash = text.lastIndexOf('/');
+  const [ip, prefix] = [text.slice(0, Math.max(slash, 0)), text.slice(slash + 1)];
+  if (!/^\d{1,3}$/.test(prefix) || canonicalIp(ip) === undefined) return undefined;
+  const family = isIpv4(ip) ? ipaddr.IPv4 : ipaddr.IPv6;
+  if (!family.isValidCIDR(text)) return undefined;
+  const first = family.networkAddressFromCIDR(text);
+  return `${first instanceof ipaddr.IPv6 ? first.toRFC5952String() : first.toString()}/${Number(prefix)}`;
+}
+
+/** Of canonical ranges, those that no other one of them holds: each address is in one at most. */
+export function disjointCidrs(cidrs: readonly string[]): string[] {
+  const parsed = [...new Set(cidrs)].map((text) => ({ text, range: ipaddr.parseCIDR(text) }));
+  const holds = (a: (typeof parsed)[number], b: (typeof parsed)[number]) =>
+    a !== b &&
+    a.range[0].kind() === b.range[0].kind() &&
+    a.range[1] < b.range[1] &&
+    b.range[0].match(a.range as [ipaddr.IPv4, number]);
+  return parsed.filter((one) => !parsed.some((other) => holds(other, one))).map(({ text }) => text);
+}

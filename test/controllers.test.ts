@@ -12,6 +12,7 @@ import {
   namespaceKind,
   nodeKind,
   type Pod,
+  podDisruptionBudgetKind,
   podKind,
   priorityClassKind,
   replicationControllerKind,
@@ -459,6 +460,21 @@ describe('deployments', () => {
     expect(paused.status?.replicas).toBe(1);
     await client.patch(deploymentKind, key, { type: 'merge', body: { spec: { paused: false } } });
     await eventually(pods, (list) => list.length === 1 && list[0]?.spec?.containers[0]?.image === 'demo:3');
+  });
+
+  test('a budget counts what the Deployment wants, not what its two ReplicaSets want while it rolls out', async () => {
+    await client.create(deploymentKind, web('demo:1', { type: 'RollingUpdate', rollingUpdate: { maxSurge: 2 } }));
+    await eventually(deployment, isRolledOut);
+    const selector = { matchLabels: web('demo:1').spec!.template.metadata!.labels };
+    const metadata = { name: 'web', namespace };
+    await client.create(podDisruptionBudgetKind, { metadata, spec: { maxUnavailable: 1, selector } });
+    const budget = () => client.get(podDisruptionBudgetKind, metadata);
+    const counted = await eventually(budget, ({ status }) => status?.currentHealthy === 3);
+    expect(counted.status).toMatchObject({ expectedPods: 3, desiredHealthy: 2, disruptionsAllowed: 1 });
+    await setImage('never:1'); // the new set's pods never start: both sets want pods from here on
+    await eventually(sets, (list) => list.length === 2 && list.every(({ spec }) => (spec?.replicas ?? 0) > 0));
+    const both = await eventually(budget, ({ status }) => status?.observedGeneration === 1);
+    expect(both.status?.expectedPods).toBe(3);
   });
 
   test('mistakes are told all at once', async () => {

@@ -101,6 +101,9 @@ test('no class, no handler: each is said, and comes right by itself', async () =
   await node.create('odd', play);
   const why = 'Failed to create pod sandbox: RuntimeHandler "play" not supported';
   await until(async () => (await node.messages('FailedCreatePodSandBox')).includes(why));
+  await node.create('other', play);
+  await node.client.delete(podKind, key('other')); // nothing of it can run
+  await node.gone('other');
   await contributor.begin();
   node.clock.skip(60_000);
   await node.until('odd', running);

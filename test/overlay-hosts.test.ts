@@ -67,6 +67,17 @@ test('every host reaches every other one; each says how it is reached and how it
   await until(async () => (await network())?.hosts?.ready === 3);
 }, 60_000);
 
+test('what a host publishes changes only with what it is about', async () => {
+  await hosts(['h1', 'h2']);
+  await fullMesh(['h1', 'h2']);
+  await until(async () => (await cluster.lease('h1')).spec.data?.['sendsOn']);
+  const { generation } = (await cluster.lease('h1')).metadata;
+  const { sync } = { ...fabric.backend('h1', 'wireguard').calls };
+  await hosts(['h3']);
+  await until(() => fabric.backend('h1', 'wireguard').calls.sync > sync + 1);
+  expect((await cluster.lease('h1')).metadata.generation).toBe(generation);
+}, 60_000);
+
 test('a host that goes is nobody’s peer any more, and one that comes is everybody’s', async () => {
   await cluster.settings({ returnGraceSeconds: 0 });
   const [, , third] = await hosts(['h1', 'h2', 'h3']);

@@ -3,9 +3,10 @@ import { afterAll, expect, test } from 'bun:test';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Scope, spawnDuplex } from '#base';
+import { landlockVersion, Scope, spawnDuplex } from '#base';
 import { sha256Of } from '../core/host/bundle.ts';
 import { type MachineProbe, mustGive, thisMachine } from '../core/host/levels.ts';
+import { dangerous, rulesOf } from '../core/host/rbac.ts';
 import type { StepError } from '../core/host/status.ts';
 import { built, cluster, install, joinNode, phase, removePlace, sandboxed, until } from './fixtures/hook-cluster.ts';
 import { rejection } from './fixtures/rejection.ts';
@@ -98,19 +99,21 @@ interface InForce {
   readonly interfaces: string;
   readonly namespaces: readonly string[];
   readonly memory?: number;
+  /** The first line of the program itself. */
+  readonly said: string;
 }
+const waiting = 'console.log("on"); setInterval(() => {}, 1000);';
 /** As this user, or as nobody. */
-async function inForce(as: readonly string[]): Promise<InForce> {
+async function inForce(as: readonly string[], needs: object = {}, code = waiting): Promise<InForce> {
   const folder = mkdtempSync(join(tmpdir(), 'pintle-facts-'));
   chmodSync(folder, 0o777);
   try {
     const bundle = join(folder, 'bundle');
     mkdirSync(bundle);
-    const code = 'console.log("on"); setInterval(() => {}, 1000);';
     writeFileSync(join(bundle, 'plugin.js'), code);
     const facts = { formatVersion: 1, name: 'facts', version: '1.0.0', sdk: '^1.0', protocol: 2, placement: 'cluster' };
     const provides = { controllers: [], validates: [], mutates: [], schedules: [] };
-    const rest = { requires: [], provides, needs: {}, resources: [], limits: { memoryMiB: 256 } };
+    const rest = { requires: [], provides, needs, resources: [], limits: { memoryMiB: 256 } };
     const files = { 'plugin.js': sha256Of(code) };
     writeFileSync(
       join(bundle, 'plugin.json'),
@@ -182,3 +185,32 @@ test.skipIf(!rootless)(
   },
   limitMs,
 );
+
+const dialling = (port: number) => `
+const tries = {};
+const on = async (name, work) => { tries[name] = await work().then(() => "yes", () => "no"); };
+await on("connect", async () => (await Bun.connect({ hostname: "127.0.0.1", port: ${port}, socket: { data() {} } })).end());
+await on("listen", async () => Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }).stop(true));
+await on("unix", async () => (await Bun.connect({ unix: "/var/run/docker.sock", socket: { data() {} } })).end());
+console.log(JSON.stringify(tries)); setInterval(() => {}, 1000);`;
+test.skipIf(!sandboxed)(
+  'needs.net: it connects to others and does not listen; without it nobody is there',
+  async () => {
+    using server = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
+    const open = await inForce([], { net: ['outbound'] }, dialling(server.port));
+    expect(open.namespaces).not.toContain('net');
+    expect(open.facts).toContain('network of the host');
+    expect(open.facts).not.toContain('network namespace without interfaces');
+    const keeps = landlockVersion() >= 4;
+    expect(open.facts.includes('no listening')).toBe(keeps);
+    expect(JSON.parse(open.said)).toEqual({ connect: 'yes', listen: keeps ? 'no' : 'yes', unix: 'no' });
+    const closed = await inForce([], {}, dialling(server.port));
+    expect(JSON.parse(closed.said)).toMatchObject({ connect: 'no', unix: 'no' });
+  },
+  limitMs,
+);
+test('needs.net is a right of its own, dangerous, and none of the API', () => {
+  const needs = { net: ['outbound'], pods: ['get'] };
+  expect(dangerous(needs)).toEqual(['uses the network of its host, outgoing']);
+  expect(JSON.stringify(rulesOf({ resources: [], needs }, needs))).not.toContain('net"');
+});

@@ -29,6 +29,8 @@ export interface SandboxRun {
   readonly processesMax: number;
   /** Descriptor 3 is a socket pair to the host, and stays open. */
   readonly channel?: boolean;
+  /** It is in the host's network namespace, and may connect to others; it may not listen. */
+  readonly network?: boolean;
 }
 
 const symbols = {
@@ -94,7 +96,10 @@ class Lock {
     chmodSync(join(run.root, 'tmp'), 0o777); // Bun makes a folder there when it starts; in memory
     this.must('enter the root', libc.chroot(bytesOf(run.root)));
     this.must('enter the root', libc.chdir(bytesOf('/state')));
-    this.facts.push('own root: bundle and libraries read-only, state writable', 'network namespace without interfaces');
+    this.facts.push(
+      'own root: bundle and libraries read-only, state writable',
+      run.network ? 'network of the host' : 'network namespace without interfaces',
+    );
   }
 
   limits(run: SandboxRun): void {
@@ -124,12 +129,13 @@ class Lock {
     this.facts.push(uid === undefined ? 'user namespace' : `uid ${uid}`, 'no capabilities', 'no_new_privs');
   }
 
-  landlock(): void {
+  landlock(network: boolean): void {
     const { libc } = this;
     const version = Number(libc.syscall(landlockCreate, 0n, 0n, 1n, 0n));
     if (version < 1) throw new Error('this kernel has no Landlock');
     const { files, size } = landlockRights(version);
-    const attributes = new BigUint64Array([files, 3n, 3n]); // TCP bind and connect; abstract sockets and signals
+    // TCP bind (1) and connect (2); abstract sockets and signals
+    const attributes = new BigUint64Array([files, network ? 1n : 3n, 3n]);
     const ruleset = this.must('landlock', libc.syscall(landlockCreate, BigInt(ptr(attributes)), BigInt(size), 0n, 0n));
     const allow = (path: string, rights: bigint): void => {
       const rule = new DataView(new ArrayBuffer(12));
@@ -145,6 +151,7 @@ class Lock {
     allow('/dev/null', fileWrites);
     this.must('landlock', libc.syscall(landlockRestrict, ruleset, 0n, 0n, 0n));
     this.facts.push(`Landlock ${version}`);
+    if (network && version >= 4) this.facts.push('no listening');
   }
 
   become(path: string, argv: readonly string[], env: Readonly<Record<string, string>>, filesKept: bigint): never {
@@ -176,6 +183,8 @@ function rootSteps(run: SandboxRun): RootStep[] {
     if (lstatSync(path).isSymbolicLink()) steps.push({ type: 'link', path, target: readlinkSync(path) });
     else steps.push(folder(path), ...bind(path, path), closed(path));
   }
+  const names = run.network ? ['/etc/resolv.conf', '/etc/hosts', '/etc/nsswitch.conf'] : [];
+  for (const path of names) if (existsSync(path)) steps.push(file(path), ...bind(path, path), closed(path));
   for (const path of ['/dev/null', '/dev/urandom']) steps.push(file(path), ...bind(path, path));
   // Only what it may know of itself: JavaScriptCore asks there where its stack is.
   steps.push(folder('/proc/self'), ...bind('/proc/self', '/proc/self'));
@@ -195,7 +204,7 @@ function main(run: SandboxRun): void {
   lock.root(run);
   lock.limits(run);
   lock.identity(run.uid);
-  lock.landlock();
+  lock.landlock(run.network ?? false);
   writeSync(1, `${JSON.stringify({ type: 'sandbox', facts: lock.facts })}\n`);
   const env = { HOME: '/state', TMPDIR: '/state', PATH: '/bin' };
   lock.become('/bin/bun', ['/bin/bun', ...run.arguments], env, run.channel ? 4n : 3n);

@@ -68,7 +68,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
 }
 
 /** Looked at before anything is written: a folder without a configuration would leave every pod without a network. */
-function cniOf({ cni }: UpOptions, decision: Decision): Partial<Config> {
+export function cniOf({ cni }: Pick<UpOptions, 'cni'>, decision: Pick<Decision, 'runtime'>): Partial<Config> {
   if (cni === undefined) return {};
   if (decision.runtime !== 'docker')
     throw new PintleError(

@@ -9,7 +9,7 @@ import { joinAt, localAddressTo, pinnedAuthority, serverUrl, tokenFlag } from '.
 import { nodeKey } from './agent/identity.ts';
 import { startAgent } from './agent.ts';
 import type { Decision, UpOptions } from './decide.ts';
-import { claimFolder, freePort, hostRoutes, nodeNameOf } from './first-start.ts';
+import { claimFolder, cniOf, freePort, hostRoutes, nodeNameOf } from './first-start.ts';
 import { type Config, type Home, openHome } from './home.ts';
 import { takeTurn } from './lock.ts';
 import { chooseAlone, neighbours, register } from './neighbours.ts';
@@ -18,7 +18,7 @@ import { overlaps, spanOf } from './ranges.ts';
 import { addressFlag, nodeNameFlag } from './server.ts';
 import { fitMachine, otherRole } from './up.ts';
 
-export interface JoinFlags extends Pick<UpOptions, 'home' | 'yes' | 'detach' | 'runtime'> {
+export interface JoinFlags extends Pick<UpOptions, 'home' | 'yes' | 'detach' | 'runtime' | 'cni'> {
   readonly token?: string;
   readonly nodeName?: string;
   readonly nodeIp?: string;
@@ -72,6 +72,7 @@ async function enroll(home: Home, { server, token, nodeName, flags }: Wanted, pr
       'a host of a cluster needs root and a container engine: without them pods have addresses of this host alone',
       'see ./pintle doctor; run as root, with docker.io, nftables and iproute2 installed (--yes installs them)',
     );
+  const cni = cniOf(flags, decision);
   const { publicKey } = await nodeKey(home);
   const { key, requestDer } = await requestCertificate('ECDSAP256');
   const request = (): JoinRequest => ({
@@ -91,7 +92,7 @@ async function enroll(home: Home, { server, token, nodeName, flags }: Wanted, pr
   home.writeFile('pki/sa.jwks', JSON.stringify(settings.jwks), 0o644);
   await chooseAlone(async () => {
     const config = await agentConfig(home, settings, decision, { server, nodeName, nodeIp });
-    home.write(config); // last: a home with a configuration is complete
+    home.write({ ...config, ...cni }); // last: a home with a configuration is complete
     register(home, config);
   });
 }

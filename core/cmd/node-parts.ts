@@ -11,8 +11,9 @@ import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
 import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
 import { networkBackends } from './network-backends.ts';
+import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
-import { HostNetwork } from './roles/host-network.ts';
+import { HostNetwork, knownSubnets } from './roles/host-network.ts';
 
 /** Drivers of one host, as its configuration chose them. */
 export interface NodeParts {
@@ -43,6 +44,7 @@ export async function createNodeParts(
   const purgeAll = async (): Promise<void> => {
     await purge(runtime, network, proxy, filter);
     for (const backend of backends) await backend.purge();
+    await new PluginLinks(home, config).purge();
   };
   return { runtime, network, proxy, filter, backends, purge: purgeAll };
 }
@@ -71,7 +73,9 @@ const cniFolders = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
 function createNetwork(home: Home, config: Config, log: Log, isConnected: boolean): PodNetwork | HostNetwork {
   const ranges = podRangesOf(config);
   const make = (subnets: readonly string[]): PodNetwork =>
-    config.cni ? makeCni(config.cni, subnets.length > 0 ? subnets : ranges) : makeBridge(subnets);
+    config.cni
+      ? makeCni(config.cni, [subnets, knownSubnets(home), ranges].find((some) => some.length > 0)!)
+      : makeBridge(subnets);
   const makeCni = (configFolder: string, subnets: readonly string[]): PodNetwork =>
     createCniNetwork({
       configFolder,

@@ -56,6 +56,8 @@ export async function removeNode(client: Client, name: string): Promise<void> {
   const known = await revokeKey(client, name);
   const isThere = await without(client.delete(nodeKind, { name }));
   await without(client.delete(leaseKind, { namespace: 'kube-node-lease', name }));
+  // Kept for a host that may return; this one will not. Absent where nothing connects the hosts.
+  await without(client.request('DELETE', `/apis/net.pintle.dev/v1/hostleases/${name}`));
   if (!known && !isThere)
     throw new PintleError('NODE_UNKNOWN', `the cluster has no node ${name}`, 'see kubectl get nodes');
 }

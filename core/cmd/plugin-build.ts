@@ -57,6 +57,7 @@ export async function buildPlugin(
       ...(recorded.commands ? { commands: recorded.commands } : {}),
       ...(recorded.panels ? { panels: recorded.panels } : {}),
       ...(recorded.metrics ? { metrics: recorded.metrics } : {}),
+      ...(recorded.networks ? { networks: recorded.networks } : {}),
       limits: { memoryMiB: 128 },
       files: { 'plugin.js': sha256Of(code), ...panels },
     };

@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
-import { type Clock, messageOf, ownArch, ownProgram, PintleError } from '#base';
+import { type Clock, messageOf, ownArch, ownProgram, ownUserId, PintleError } from '#base';
 import {
   type ContainerChild,
   type ContainerEngine,
@@ -120,12 +120,12 @@ async function create(
     AttachStdin: true,
     AttachStdout: true,
     AttachStderr: true,
-    NetworkDisabled: true,
+    NetworkDisabled: wanted.network === 'none',
     HostConfig: {
       Binds: [...mounts, ...(wanted.image === undefined ? programMounts() : [])].map(
         ({ from, to, readOnly }) => `${from}:${to}:${readOnly ? 'ro' : 'rw'}`,
       ),
-      NetworkMode: 'none',
+      NetworkMode: wanted.network,
       ReadonlyRootfs: true,
       Tmpfs: { '/tmp': 'rw,nosuid,nodev,size=16m,mode=1777' },
       CapDrop: ['ALL'],
@@ -136,6 +136,10 @@ async function create(
       Ulimits: [
         { Name: 'nofile', Soft: openFilesMax, Hard: openFilesMax },
         { Name: 'core', Soft: 0, Hard: 0 },
+        // Podman asks for a million when nobody says, which few hosts give. Of a user of its own, whose versions may run side by side.
+        ...(uid !== undefined && ownUserId() === 0
+          ? [{ Name: 'nproc', Soft: 4 * processesMax, Hard: 4 * processesMax }]
+          : []),
       ],
       LogConfig: { Type: 'none' }, // what it says is the host's to keep
       RestartPolicy: { Name: 'no' },

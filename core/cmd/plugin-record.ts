@@ -24,6 +24,7 @@ export type Recorded = Pick<
   | 'commands'
   | 'panels'
   | 'metrics'
+  | 'networks'
 > &
   Partial<Pick<PluginManifest, 'placement'>>;
 export interface RecordOptions {

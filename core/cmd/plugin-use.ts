@@ -1,3 +1,4 @@
+import { networkNeed } from '#sdk';
 import { podGrant } from '../host/rbac.ts';
 
 type Needs = Readonly<Record<string, readonly string[]>>;
@@ -55,10 +56,12 @@ export function needsAgainstUse(needs: Needs, use: Use): { readonly unused: stri
     verbs.length > 0 ? [`${resource}: ${verbs.join(', ')}`] : [];
   return {
     unused: Object.entries(needs).flatMap(([resource, verbs]) =>
-      lacking(
-        resource,
-        verbs.filter((verb) => verb !== podGrant && !use.get(resource)?.has(verb)), // no call tells that one
-      ),
+      resource === networkNeed
+        ? []
+        : lacking(
+            resource,
+            verbs.filter((verb) => verb !== podGrant && !use.get(resource)?.has(verb)), // no call tells that one
+          ),
     ),
     undeclared: [...use].flatMap(([resource, verbs]) =>
       lacking(

@@ -101,7 +101,8 @@ function severalHosts(program: Command): void {
     .option('--detach', 'return when its node is Ready; it goes on in the background')
     .option('--schedulable', 'its own node runs pods like any other')
     .option('--store <where>', storeSyntax, storeName)
-    .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16)')
+    .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16); with IPv6 as 10.x.0.0/16,fd00::/48')
+    .option('--cni <dir>', 'folder of CNI configurations: its first list makes the network of this host’s pods')
     .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
     .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
     .option('--node-name <name>', 'of its own node (default: the name of the host)')
@@ -133,6 +134,7 @@ function severalHosts(program: Command): void {
     .addOption(yes(mend))
     .option('--node-name <name>', 'default: the name of the host')
     .option('--node-ip <address>', 'default: the address that reaches the server')
+    .option('--cni <dir>', 'folder of CNI configurations: its first list makes the network of this host’s pods')
     .option('--detach', 'return when the node is Ready; it goes on in the background')
     .action(async (address, options) => (await import('./join.ts')).join(address, options));
   program

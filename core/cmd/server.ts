@@ -4,7 +4,10 @@ import type { UpOptions } from './decide.ts';
 import { up } from './up.ts';
 
 export interface ServerFlags
-  extends Pick<UpOptions, 'home' | 'yes' | 'port' | 'detach' | 'store' | 'podCidr' | 'serviceCidr' | 'nodePorts'> {
+  extends Pick<
+    UpOptions,
+    'home' | 'yes' | 'port' | 'detach' | 'store' | 'podCidr' | 'serviceCidr' | 'nodePorts' | 'cni'
+  > {
   readonly advertise?: string;
   readonly schedulable?: boolean;
   readonly nodeName?: string;

@@ -45,11 +45,20 @@ export const disruptionController: ControllerSpec<Budget> = {
         .filter((pod) => selects(current, pod)) as PodObject[];
       if (pods.length === 0) events.event(current, 'Normal', 'NoPods', 'No matching pods found');
       const nowMs = clock.now();
+      for (const pod of notDeleted(current, pods, nowMs))
+        events.event(
+          pod,
+          'Warning',
+          'NotDeleted',
+          `Pod was expected by PDB ${current.metadata.namespace}/${current.metadata.namespace} to be deleted but it wasn't`, // the namespace twice, as upstream
+        );
       let status: Budget['status'];
       let failure: unknown;
       try {
         const needsScale = current.spec?.maxUnavailable !== undefined || typeof current.spec?.minAvailable === 'string';
         const scale = needsScale ? await expectedScale(pods, context) : pods.length;
+        if (needsScale && pods.some((pod) => !controllerOf(pod)))
+          events.event(current, 'Warning', 'UnmanagedPods', unmanagedText(current));
         status = countBudget(current, pods, scale, nowMs);
       } catch (error) {
         failure = error;
@@ -70,6 +79,18 @@ export const disruptionController: ControllerSpec<Budget> = {
     },
   },
 };
+/** Upstream's sentence, with a selector as its language prints it. */
+function unmanagedText({ spec }: Readonly<Budget>): string {
+  const labels = Object.entries(spec?.selector?.matchLabels ?? {}).sort();
+  const selector = `&LabelSelector{MatchLabels:map[string]string{${labels.map(([key, value]) => `${key}: ${value},`).join('')}},MatchExpressions:[]LabelSelectorRequirement{},}`;
+  return `Pods selected by this PodDisruptionBudget (selector: ${selector}) were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set ".spec.minAvailable" field of the PDB to an integer value.`;
+}
+/** Pods whose eviction was paid for and that are still there. */
+const notDeleted = ({ status }: Readonly<Budget>, pods: readonly PodObject[], nowMs: number): PodObject[] =>
+  pods.filter(({ metadata }) => {
+    const at = status?.disruptedPods?.[metadata.name ?? ''];
+    return at && !metadata.deletionTimestamp && Date.parse(at) + evictionMs <= nowMs;
+  });
 const emptyStatus = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
 
 /** An empty selector selects every pod of the namespace, an absent one none. */
@@ -140,21 +161,51 @@ function conditionOf(
   return { lastTransitionTime, message, observedGeneration, reason, status, type: 'DisruptionAllowed' } as Condition;
 }
 
+interface Owner {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+const controllerOf = ({ metadata }: Readonly<KubeObject>): Owner | undefined =>
+  metadata.ownerReferences?.find((reference) => reference.controller);
+
 /** Sum of the replicas that the controllers of these pods want; pods without a controller do not count. */
 async function expectedScale(pods: readonly PodObject[], context: ReconcileContext): Promise<number> {
-  const owners = new Map<string, { apiVersion: string; kind: string; name: string; pod: PodObject }>();
+  const direct = new Map<string, { owner: Owner; pod: PodObject }>();
   for (const pod of pods) {
-    const owner = pod.metadata.ownerReferences?.find((reference) => reference.controller);
-    if (owner) owners.set(owner.uid, { ...owner, pod });
+    const owner = controllerOf(pod);
+    if (owner) direct.set(owner.uid, { owner, pod });
+  }
+  // ReplicaSets of one Deployment count together: while it rolls out, they want more than it does.
+  const owners = new Map<string, { owner: Owner; pod: PodObject }>();
+  for (const { owner: first, pod } of direct.values()) {
+    const owner = await topOf(first, pod, context);
+    owners.set(owner.uid, { owner, pod });
   }
   let sum = 0;
-  for (const { apiVersion, kind, name, pod } of owners.values()) {
+  for (const { owner, pod } of owners.values()) {
     const namespace = pod.metadata.namespace;
+    const { apiVersion, kind, name } = owner;
     if (apiVersion === 'v1' && kind === 'ReplicationController')
       sum += context.informers.informer(replicationControllerKind).cache.get({ namespace, name })?.spec?.replicas ?? 0;
     else sum += await scaleOf(apiVersion, kind, { namespace, name }, pod, context);
   }
   return sum;
+}
+
+/** The Deployment of a ReplicaSet, where it has one. */
+async function topOf(owner: Owner, pod: PodObject, { client }: ReconcileContext): Promise<Owner> {
+  if (owner.kind !== 'ReplicaSet' || !owner.apiVersion.startsWith('apps/')) return owner;
+  const path = `/apis/${owner.apiVersion}/namespaces/${pod.metadata.namespace}/replicasets/${owner.name}`;
+  try {
+    const set = await client.request<KubeObject>('GET', path);
+    const above = set.metadata.uid === owner.uid ? controllerOf(set) : undefined;
+    return above?.kind === 'Deployment' && above.apiVersion.startsWith('apps/') ? above : owner;
+  } catch (error) {
+    if (isReason(error, 'NotFound')) return owner; // its scale is asked for next, which says so
+    throw error;
+  }
 }
 
 async function scaleOf(

@@ -12,6 +12,7 @@ const wanted: ContainerRun = {
   memoryBytes: 64 * 1024 * 1024,
   processesMax: 64,
   openFilesMax: 512,
+  network: 'none',
 };
 const host: MadeContainer['HostConfig'] = {
   ReadonlyRootfs: true,

@@ -17,6 +17,7 @@ export interface ContainerRun {
   readonly memoryBytes: number;
   readonly processesMax: number;
   readonly openFilesMax: number;
+  readonly network: 'none' | 'host';
 }
 export interface ContainerChild extends DuplexChild {
   /** What was read back from the engine and the kernel. */
@@ -56,7 +57,7 @@ export function lackingOf({ HostConfig: made }: MadeContainer, wanted: Container
   const must = (fits: boolean, what: string): void => void (fits || lacking.push(what));
   must(made.ReadonlyRootfs, 'a root that is read-only');
   must(!made.Privileged && (made.CapAdd ?? []).length === 0, 'no privileges');
-  must(made.NetworkMode === 'none', 'no network');
+  must(made.NetworkMode === wanted.network, wanted.network === 'none' ? 'no network' : 'the network of the host');
   must(made.PidMode !== 'host', 'process numbers of its own');
   must(made.Memory === wanted.memoryBytes, 'a memory limit');
   must(made.PidsLimit === wanted.processesMax, 'a limit of tasks');
@@ -78,14 +79,14 @@ export function lackingOfProcess(status: string, uid: number | undefined): strin
 /** Pure. `uid` undefined: a user of the engine's own user namespace. */
 export function factsOf(
   { Image }: MadeContainer,
-  { memoryBytes, processesMax, openFilesMax, image }: ContainerRun,
+  { memoryBytes, processesMax, openFilesMax, image, network }: ContainerRun,
   uid: number | undefined,
   seccomp: boolean,
 ): string[] {
   return [
     image === undefined ? 'container of Bun' : `container of ${image} (${Image.replace(/^sha256:/, '').slice(0, 12)})`,
     'own root: read-only; bundle read-only, state writable',
-    'network namespace without interfaces',
+    network === 'none' ? 'network namespace without interfaces' : 'network of the host',
     `open files ${openFilesMax}`,
     uid === undefined ? 'user namespace' : `uid ${uid}`,
     'no capabilities',

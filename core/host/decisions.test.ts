@@ -3,9 +3,8 @@ import { rejection } from '../../test/fixtures/rejection.ts';
 import { pluginStrategy } from './api-part.ts';
 import { afterEnd, afterSilence, freshLife, type Life } from './health.ts';
 import type { InstanceState } from './instance.ts';
-import { lateOf } from './instance.ts';
 import type { PluginObject } from './kind.ts';
-import { linesOf } from './protocol.ts';
+import { lateOf, linesOf } from './protocol.ts';
 import { dangerous, rulesOf, unapproved } from './rbac.ts';
 import { StepError, statusOf } from './status.ts';
 

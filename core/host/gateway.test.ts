@@ -53,3 +53,39 @@ test('writes, creations and events each have a rate; reads have none', async () 
   expect(await codes('POST', 'configmaps', 2)).toBe('200 429');
   expect(passed).toBe(3 + 5 + 2 + 20 + 1);
 });
+
+test('of many at once few reach the API server; a write that waited is refused when another version has taken over', async () => {
+  const path = join(place, 'many');
+  let inside = 0;
+  let most = 0;
+  const held = Promise.withResolvers<void>();
+  const full = Promise.withResolvers<void>();
+  await using gateway = await openGateway({
+    path,
+    baseUrl: 'http://localhost',
+    token: async () => 't',
+    userAgent: 'p',
+    epoch: 'active',
+    clock: systemClock,
+    fetch: async () => {
+      most = Math.max(most, ++inside);
+      if (inside === 8) full.resolve();
+      await held.promise;
+      inside--;
+      return Response.json({});
+    },
+  });
+  const answers = Array.from({ length: 20 }, (_, index) =>
+    fetch(`http://localhost/api/v1/nodes/n${index}`, { unix: path, method: 'PUT' } as RequestInit).then(
+      async (answer) => ((await answer.text()).includes('StaleEpoch') ? 409 : answer.status),
+    ),
+  );
+  await full.promise;
+  const fenced = gateway.fence();
+  held.resolve();
+  await fenced;
+  const codes = await Promise.all(answers);
+  expect(most).toBe(8);
+  expect(codes.filter((code) => code === 200).length).toBe(8);
+  expect(codes.filter((code) => code === 409).length).toBe(12);
+});

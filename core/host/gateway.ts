@@ -2,8 +2,11 @@ import { chmod, rm } from 'node:fs/promises';
 import type { Clock } from '#base';
 import type { Fetch } from '#client';
 import { Rate } from './rate.ts';
+import { Turns } from './turns.ts';
 
 const requestsMax = 64;
+/** Of those, at the API server: whoever comes after a flood waits behind so many and no more. The others wait here. */
+const atOnce = { writes: 8, reads: 16 };
 /** A loop without an end must not fill the store, nor slow the others' writes. What is created stays in memory too. */
 const limitsDefault = {
   writes: { burst: 2_000, perSecond: 500 },
@@ -52,6 +55,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   };
   const mayWrite = ({ method, url }: Request): boolean =>
     isEvents(url) ? rates.events.take() : rates.writes.take() && (method !== 'POST' || rates.creations.take());
+  const turns = { writes: new Turns(atOnce.writes), reads: new Turns(atOnce.reads) };
   let running = 0;
   let epoch: Epoch = options.epoch;
   const writes = new Set<Promise<unknown>>();
@@ -61,11 +65,12 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     async fetch(request, server) {
       server.timeout(request, 0); // a watch may be silent for long
       const reads = request.method === 'GET' || request.method === 'HEAD';
-      if (!reads && epoch !== 'active') return refusal(409, 'StaleEpoch', staleness[epoch]);
+      if (!reads && epoch !== 'active') return stale(epoch);
       if (!reads && !mayWrite(request)) return refusal(429, 'TooManyRequests', 'too many writes; slow down', 1);
       if (running >= requestsMax) return refusal(429, 'TooManyRequests', `more than ${requestsMax} requests at once`);
       running++;
-      const work = forward(request, options);
+      const done = await turns[reads ? 'reads' : 'writes'].take(request.signal);
+      const work = !reads && epoch !== 'active' ? Promise.resolve(stale(epoch)) : forward(request, options);
       if (!reads) writes.add(work);
       try {
         return await work;
@@ -73,6 +78,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
         return refusal(503, 'ServiceUnavailable', 'the API server does not answer');
       } finally {
         writes.delete(work);
+        done();
         running--;
       }
     },
@@ -93,6 +99,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
+const stale = (epoch: Exclude<Epoch, 'active'>): Response => refusal(409, 'StaleEpoch', staleness[epoch]);
 const staleness = {
   standby: 'this version of the plugin does not act yet',
   stale: 'a newer version of this plugin has taken over',

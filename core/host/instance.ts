@@ -19,6 +19,7 @@ import {
   callsOnChannelMax,
   type FromPlugin,
   hooksProtocol,
+  lateOf,
   linesOf,
   type ToPlugin,
   tailOf,
@@ -389,14 +390,4 @@ class OneLife {
       );
     } catch {} // it has gone: listen() ends
   }
-}
-
-const lateMax = 5;
-/** What a plugin says of itself is not believed beyond its shape. Pure. */
-export function lateOf(said: unknown): LateReconciles {
-  const { total, objects } = (said ?? {}) as { total?: unknown; objects?: unknown };
-  return {
-    total: Number.isSafeInteger(total) && (total as number) > 0 ? (total as number) : 0,
-    objects: Array.isArray(objects) ? objects.slice(0, lateMax).map((one) => String(one).slice(0, 512)) : [],
-  };
 }

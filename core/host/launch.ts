@@ -12,10 +12,11 @@ import {
   programPath,
   type spawnDuplex,
 } from '#base';
+import { networkNeed } from '#sdk';
 import type { Bundle } from './bundle.ts';
 import { prepareCgroup, removeCgroup } from './cgroup.ts';
 import type { ContainerEngine, ContainerRun } from './container.ts';
-import type { Isolation } from './manifest.ts';
+import type { Isolation, PluginManifest } from './manifest.ts';
 import { hasHooks } from './provides.ts';
 
 export interface Places {
@@ -102,6 +103,9 @@ function entryOf({ manifest: { name, entry } }: Bundle): string {
     );
   return entry;
 }
+/** Approved, as all that it needs. */
+const usesNetwork = ({ needs }: Partial<Pick<PluginManifest, 'needs'>>): boolean =>
+  needs?.[networkNeed]?.includes('outbound') ?? false;
 /** Of its processes, groups and containers on this machine. */
 function ownNames({ manifest }: Bundle, { clusterId, slot, command }: LaunchOptions) {
   const part = command ? '-command' : slot === 0 ? '' : `-${slot}`;
@@ -133,6 +137,7 @@ async function launchContainer(bundle: Bundle, places: Places, options: LaunchOp
     memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,
     processesMax,
     openFilesMax,
+    network: usesNetwork(manifest) ? 'host' : 'none',
   };
   const hooks = hasHooks(manifest.provides) && {
     socket: `/api/${hooksSocketName}`,
@@ -201,10 +206,22 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
     openFilesMax,
     processesMax: isRoot ? processesMax : 0,
     channel,
+    network: usesNetwork(manifest),
   };
   const user = [...(isRoot ? [] : ['-U', '-r']), ...(options.recording ? ['-p', '-f', '--kill-child'] : [])];
   const child = options.spawn(
-    [unshare, ...user, '-m', '-n', '--propagation', 'private', '--', ownProgram(), sandboxProgram, JSON.stringify(run)],
+    [
+      unshare,
+      ...user,
+      '-m',
+      ...(run.network ? [] : ['-n']),
+      '--propagation',
+      'private',
+      '--',
+      ownProgram(),
+      sandboxProgram,
+      JSON.stringify(run),
+    ],
     { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true, channel },
   );
   return {

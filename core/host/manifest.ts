@@ -1,6 +1,6 @@
 import type { KubeObject } from '#api';
 import { PintleError } from '#base';
-import { type CommandFacts, hookVerbs, type JsonSchema, type Panel, type RestKindFacts } from '#sdk';
+import { type CommandFacts, hookVerbs, type JsonSchema, networkNeed, type Panel, type RestKindFacts } from '#sdk';
 import { isNodeWide, type Placement, placements } from './placement.ts';
 import type { MetricFacts } from './plugin-metrics.ts';
 import { podGrant } from './rbac.ts';
@@ -120,8 +120,10 @@ const verbs = new Set([
   'deletecollection',
   ...hookVerbs,
 ]);
+const isVerbOf = (resource: string, verb: string): boolean =>
+  ownVerbs[resource]?.includes(verb) || (resource !== networkNeed && verbs.has(verb));
 /** Of one resource alone. */
-const ownVerbs: Readonly<Record<string, readonly string[]>> = { pods: [podGrant] };
+const ownVerbs: Readonly<Record<string, readonly string[]>> = { pods: [podGrant], [networkNeed]: ['outbound'] };
 
 /** Checks everything that later steps rely on. Throws BUNDLE_INVALID with what is wrong. */
 export function parseManifest(text: string): PluginManifest {
@@ -165,7 +167,7 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   if (!isRecord(needs)) return 'needs must map resources to verbs';
   for (const [resource, list] of Object.entries(needs)) {
     if (!/^[a-z0-9]+(\.[a-z0-9.-]+)?$/.test(resource)) return `needs: ${JSON.stringify(resource)} is no resource`;
-    if (!isTexts(list) || list.some((verb) => !verbs.has(verb) && !ownVerbs[resource]?.includes(verb)))
+    if (!isTexts(list) || list.some((verb) => !isVerbOf(resource, verb)))
       return `needs: ${resource} has a verb that does not exist`;
   }
   if (!isRecord(provides)) return 'provides must list names';

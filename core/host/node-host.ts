@@ -3,6 +3,7 @@ import { isReason, nodeKind } from '#api';
 import { messageOf } from '#base';
 import { type ControllerSpec, specOf } from '#sdk';
 import type { NodeContributions } from './carried/contributions.ts';
+import { volumesFolder } from './carried/volumes.ts';
 import { type PluginObject, type PluginSpec, pluginKind } from './kind.ts';
 import { mustGive } from './levels.ts';
 import { isNext, isNodeWide, listedNodesMax, type PluginNode, runsOn } from './placement.ts';
@@ -94,8 +95,8 @@ export class NodePluginHost implements AsyncDisposable {
       return deletionTimestamp ? undefined : { requeueAfterMs: lookEveryMs };
     }
     if (plugin.spec?.paused) {
-      await this.#stop(entry);
       await this.options.contributions?.detach(name, false);
+      await this.#stop(entry);
       entry.reached = generation;
     } else if (isProvisioned(plugin)) await this.#reach(plugin, entry, { name: nodeName, uid: node.metadata.uid! });
     await this.#report(plugin, entry);
@@ -249,14 +250,24 @@ export class NodePluginHost implements AsyncDisposable {
   }
   /** Stops it, and takes its entry out of the status. Its state stays unless the plugin itself goes. */
   async #leave(name: string, plugin: Readonly<PluginObject> | undefined, entry: Entry): Promise<void> {
-    const { files, stateFolder, runFolder, nodeName } = this.options;
+    const { files, runFolder, nodeName } = this.options;
     await this.#stop(entry);
     await this.options.contributions?.detach(name, true);
     this.#entries.delete(name);
     await files.rm(join(runFolder, name), { recursive: true, force: true });
     if (!plugin || plugin.metadata.deletionTimestamp)
-      await files.rm(join(stateFolder, name), { recursive: true, force: true });
+      await this.#removeState(name, plugin?.spec?.dataPolicy === 'Delete');
     if (plugin?.status?.nodes?.some((one) => one.name === nodeName)) await this.#say(name, undefined);
+  }
+
+  /** What pods have written to volumes of a driver is data, and stays unless it was to be deleted. */
+  async #removeState(name: string, withVolumes: boolean): Promise<void> {
+    const { files, stateFolder } = this.options;
+    const state = join(stateFolder, name, 'state');
+    const held = withVolumes ? [] : await files.readdir(join(state, volumesFolder)).catch(() => []);
+    if (held.length === 0) return files.rm(join(stateFolder, name), { recursive: true, force: true });
+    for (const one of await files.readdir(state))
+      if (one !== volumesFolder) await files.rm(join(state, one), { recursive: true, force: true });
   }
 
   #report(plugin: Readonly<PluginObject>, entry: Entry): Promise<void> {

@@ -75,3 +75,13 @@ export async function tailOf(stream: AsyncIterable<Uint8Array>): Promise<string>
   for await (const chunk of stream) tail = Buffer.concat([tail, chunk]).subarray(-errorBytesMax);
   return tail.toString('utf8');
 }
+
+const lateMax = 5;
+/** What a plugin says of itself is not believed beyond its shape. Pure. */
+export function lateOf(said: unknown): LateReconciles {
+  const { total, objects } = (said ?? {}) as { total?: unknown; objects?: unknown };
+  return {
+    total: Number.isSafeInteger(total) && (total as number) > 0 ? (total as number) : 0,
+    objects: Array.isArray(objects) ? objects.slice(0, lateMax).map((one) => String(one).slice(0, 512)) : [],
+  };
+}

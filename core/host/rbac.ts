@@ -1,5 +1,5 @@
 import type { ClusterRole, ClusterRoleBinding, KubeObject, Namespace, PolicyRule, ServiceAccount } from '#api';
-import { type HookVerb, isHookVerb } from '#sdk';
+import { type HookVerb, isHookVerb, networkNeed } from '#sdk';
 import type { PluginManifest } from './manifest.ts';
 
 export const accountNamespace = 'pintle-plugins';
@@ -15,6 +15,7 @@ const splitName = (resource: string): { group: string; plural: string } => {
 export function rulesOf(manifest: Pick<PluginManifest, 'resources' | 'needs'>, approved: Needs): PolicyRule[] {
   const rules: PolicyRule[] = [];
   for (const [resource, verbs] of Object.entries(manifest.needs)) {
+    if (resource === networkNeed) continue; // nothing of the API
     const { group, plural } = splitName(resource);
     const granted = verbs.filter((verb) => !isHookVerb(verb) && approved[resource]?.includes(verb));
     if (granted.length > 0) rules.push({ apiGroups: [group], resources: [plural], verbs: granted });
@@ -45,6 +46,7 @@ const hookWords: Readonly<Record<HookVerb, string>> = {
 };
 /** What verbs on a resource mean, for people. Pure. */
 export function needLines(resource: string, verbs: readonly string[]): string[] {
+  if (resource === networkNeed) return verbs.length > 0 ? ['uses the network of its host, outgoing'] : [];
   const api = verbs.filter((verb) => !isHookVerb(verb) && verb !== podGrant);
   const lines = api.length > 0 ? [`${resource}: ${api.join(', ')}`] : [];
   const grants = verbs.includes(podGrant) ? [`makes ${resource} with any privilege, account and secret`] : [];
@@ -80,6 +82,7 @@ export const dangerous = (needs: Needs): string[] =>
     const found = verbs.filter(
       (verb) =>
         resource === 'secrets' ||
+        resource === networkNeed ||
         verb === 'mutate' ||
         verb === podGrant ||
         (dangerousWrites.includes(resource) && writes.includes(verb)),

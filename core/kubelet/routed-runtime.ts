@@ -35,6 +35,8 @@ export class RoutedRuntime implements ContainerRuntime {
   /** Of each pod that names a class: its handler, as long as the pod is there; the class may go before. */
   readonly #handlerOf = new Map<string, string>();
   readonly #classOf = new Map<string, string>();
+  /** Pods with a class of which something was started once: what runs of them only their runtime can say. */
+  readonly #begun = new Set<string>();
   /** Pods without a class: nobody else can have them. */
   readonly #ours = new Set<string>();
   readonly #seen = new Map<string, Observation>();
@@ -52,8 +54,10 @@ export class RoutedRuntime implements ContainerRuntime {
   note(pod: Readonly<Pod>): void {
     const uid = pod.metadata.uid!;
     const name = pod.spec?.runtimeClassName;
-    if (name !== undefined) this.#classOf.set(uid, name);
-    else {
+    if (name !== undefined) {
+      this.#classOf.set(uid, name);
+      if (pod.status?.containerStatuses?.some(({ containerID }) => containerID)) this.#begun.add(uid);
+    } else {
       this.#ours.add(uid);
       this.#handlerOf.delete(uid);
     }
@@ -62,6 +66,7 @@ export class RoutedRuntime implements ContainerRuntime {
     this.#classOf.delete(podUid);
     this.#handlerOf.delete(podUid);
     this.#ours.delete(podUid);
+    this.#begun.delete(podUid);
   }
   /** It may not be known what runs of this pod: somebody has to be asked first. */
   isForeign(podUid: string): boolean {
@@ -83,10 +88,11 @@ export class RoutedRuntime implements ContainerRuntime {
     const className = this.#classOf.get(podUid);
     if (known === undefined && className === undefined) return own;
     const handler = known ?? this.#classes.cache.get({ name: className! })?.handler;
-    if (handler === undefined) return absent(className!, `RuntimeClass "${className}" not found`);
+    const mayRun = known !== undefined || this.#begun.has(podUid);
+    if (handler === undefined) return absent(className!, `RuntimeClass "${className}" not found`, mayRun);
     if (handler === '' || handler === own.name) return own;
     const found = handlers.get(handler);
-    if (!found) return absent(handler, `RuntimeHandler "${handler}" not supported`);
+    if (!found) return absent(handler, `RuntimeHandler "${handler}" not supported`, mayRun);
     this.#handlerOf.set(podUid, handler);
     return found;
   }
@@ -235,8 +241,10 @@ export class RoutedRuntime implements ContainerRuntime {
   }
 }
 
-/** Every verb fails with the reason. */
-function absent(name: string, why: string): ContainerRuntime {
+const gone = new Set<PropertyKey>(['endSandbox', 'removeSandbox', 'remove']);
+
+/** Every verb fails with the reason; but of a pod of which nothing can run there is nothing to be seen or removed. */
+function absent(name: string, why: string, mayRun = true): ContainerRuntime {
   const fail = () => Promise.reject(new Error(why));
   // biome-ignore lint/correctness/useYield: it fails before it has anything to give
   const failing = async function* (): AsyncGenerator<never> {
@@ -245,6 +253,8 @@ function absent(name: string, why: string): ContainerRuntime {
   return new Proxy({} as ContainerRuntime, {
     get(_target, verb) {
       if (verb === 'name') return name;
+      if (!mayRun && verb === 'observe') return async () => ({ sandboxes: [], containers: [] });
+      if (!mayRun && gone.has(verb)) return async () => {};
       if (verb === 'answers' || verb === 'leavesOut') return undefined;
       return verb === 'logs' || verb === 'changes' ? failing : fail;
     },

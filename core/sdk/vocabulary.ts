@@ -4,6 +4,7 @@ export { messageOf, randomUuid, Scope, timeText } from '#base';
 export type { Client, Informer, InformerFactory } from '#client';
 /** Words of net/backend.ts. */
 export type * as network from '#net/backend';
+export { canonicalCidr, canonicalIp, disjointCidrs } from '../../net/cidr.ts';
 export type {
   AllowRule,
   Direction,

@@ -1,4 +1,4 @@
-import { type Clock, type Exec, PintleError } from '#base';
+import { type Clock, type Exec, messageOf, PintleError } from '#base';
 import { readDevice, removeDevice, settleDevice, type WantedDevice } from '../link/device.ts';
 import { type DumpPeer, parseDump, type WireguardDump } from './dump.ts';
 import { type PeerChange, type PeerPlan, peerSections, planPeers, type WantedPeer } from './plan.ts';
@@ -53,7 +53,10 @@ export class WireguardDevice {
     this.#fresh = dump;
     const identified = dump.publicKey === identity.publicKey && dump.listenPort === identity.port;
     if (!identified) await this.#identify(identity);
-    return (await settleDevice(this.#exec, { ...wanted, name: this.name }, present!)) || !identified || !wasThere;
+    const settled = await settleDevice(this.#exec, { ...wanted, name: this.name }, present!).catch((error: unknown) => {
+      throw portTaken(messageOf(error), identity.port) ?? error; // the kernel's own binds its port when it goes up
+    });
+    return settled || !identified || !wasThere;
   }
 
   async #create({ type }: Implementation): Promise<void> {
@@ -71,12 +74,8 @@ export class WireguardDevice {
     const done = await this.#exec.run(['wg', 'addconf', this.name, '/dev/stdin'], { stdin: text });
     if (done.code === 0) return;
     const reason = lastLine(done.stderr);
-    if (/in use/i.test(reason))
-      throw new PintleError(
-        'WIREGUARD_PORT_TAKEN',
-        `UDP port ${port} of this host is taken: the overlay cannot listen there`,
-        'end the program that listens there (ss -lunp), or choose another port for the overlay',
-      );
+    const taken = portTaken(reason, port);
+    if (taken) throw taken;
     throw new Error(`cannot set up the WireGuard device ${this.name}: ${reason}`);
   }
 
@@ -146,6 +145,15 @@ export class WireguardDevice {
     }
   }
 }
+
+const portTaken = (reason: string, port: number): PintleError | undefined =>
+  /in use/i.test(reason)
+    ? new PintleError(
+        'WIREGUARD_PORT_TAKEN',
+        `UDP port ${port} of this host is taken: the overlay cannot listen there`,
+        'end the program that listens there (ss -lunp), or choose another port for the overlay',
+      )
+    : undefined;
 
 /** What a dump would say of a peer right after it was set. */
 const asSet = (peer: WantedPeer, nowS: number): DumpPeer => ({

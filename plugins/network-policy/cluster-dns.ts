@@ -1,4 +1,4 @@
-import type { EndpointSlice, KubeObject, Service } from '#sdk';
+import { canonicalIp, type EndpointSlice, type KubeObject, type Service } from '#sdk';
 import { type PodFacts, protocolOf } from './facts.ts';
 
 export const dnsPlace = { namespace: 'kube-system', name: 'kube-dns' } as const;
@@ -14,11 +14,14 @@ export function dnsFacts(
   const facts = new Map<string, PodFacts>();
   for (const { ports = [], endpoints = [] } of service ? slices : [])
     for (const { addresses, targetRef } of endpoints)
-      for (const ip of targetRef?.kind === 'Pod' ? [] : addresses) {
+      for (const text of targetRef?.kind === 'Pod' ? [] : addresses) {
+        const ip = canonicalIp(text);
+        if (ip === undefined) continue;
         const key = `${dnsPlace.namespace}/endpoint of ${dnsPlace.name} ${ip}`; // no name of a pod
         const translated = ports.flatMap(({ name, protocol, port: realPort }) => {
           const outer = service?.spec?.ports?.find((each) => (each.name ?? '') === (name ?? ''));
-          return outer && realPort ? [{ protocol: protocolOf(protocol), port: outer.port, realPort }] : [];
+          const real = protocolOf(protocol);
+          return outer && real && realPort ? [{ protocol: real, port: outer.port, realPort }] : [];
         });
         facts.set(key, {
           key,
@@ -26,9 +29,10 @@ export function dnsFacts(
           labels: service?.metadata.labels ?? {},
           ips: [ip],
           isLocal: false, // it is the host itself: nobody's policies are about it
-          ports: ports.flatMap(({ name, protocol, port }) =>
-            name && port ? [{ name, protocol: protocolOf(protocol), port }] : [],
-          ),
+          ports: ports.flatMap(({ name, protocol: text, port }) => {
+            const protocol = protocolOf(text);
+            return name && protocol && port ? [{ name, protocol, port }] : [];
+          }),
           translated: [...(facts.get(key)?.translated ?? []), ...translated],
         });
       }

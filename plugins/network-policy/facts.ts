@@ -1,4 +1,4 @@
-import type { KubeObject, Pod, Protocol } from '#sdk';
+import { canonicalIp, type KubeObject, type Pod, type Protocol } from '#sdk';
 
 /** What policies look at in a pod. */
 export interface PodFacts {
@@ -20,7 +20,9 @@ export interface NamedPort {
   readonly port: number;
 }
 
-export const protocolOf = (text: string | undefined): Protocol => (text ?? 'TCP').toLowerCase() as Protocol;
+const protocols: Readonly<Record<string, Protocol>> = { TCP: 'tcp', UDP: 'udp', SCTP: 'sctp' };
+/** Undefined for what has no ports. */
+export const protocolOf = (text: string | undefined): Protocol | undefined => protocols[text ?? 'TCP'];
 
 /** `announced`: addresses that the pod has been given and its status does not show yet. */
 export function podFactsOf(pod: Readonly<Pod & KubeObject>, nodeName: string, announced?: readonly string[]): PodFacts {
@@ -34,14 +36,14 @@ export function podFactsOf(pod: Readonly<Pod & KubeObject>, nodeName: string, an
     key: `${namespace}/${name}`,
     namespace,
     labels,
-    ips: [...new Set(ips.map(plainAddress))],
+    // Elements of sets are compared as text. What is no address was written by a node that is not to be trusted.
+    ips: [...new Set(ips.map(canonicalIp).filter((ip) => ip !== undefined))],
     isLocal: pod.spec?.nodeName === nodeName,
     ports: containers.flatMap(({ ports = [] }) =>
-      ports.flatMap(({ name: portName, protocol, containerPort }) =>
-        portName ? [{ name: portName, protocol: protocolOf(protocol), port: containerPort }] : [],
-      ),
+      ports.flatMap(({ name: portName, protocol: text, containerPort }) => {
+        const protocol = protocolOf(text);
+        return portName && protocol ? [{ name: portName, protocol, port: containerPort }] : [];
+      }),
     ),
   };
 }
-/** Elements are compared as text. */
-const plainAddress = (ip: string): string => ip.toLowerCase();

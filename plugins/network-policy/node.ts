@@ -73,7 +73,10 @@ class PolicyNode {
       await this.#apply();
       this.#isStarted();
       await this.#sleep();
-      if (!signal.aborted && !this.#isChanged) await this.filter.check();
+      if (!signal.aborted && !this.#isChanged) {
+        await this.filter.check();
+        await this.#sayWeakness();
+      }
     }
   }
 
@@ -194,18 +197,20 @@ class PolicyNode {
       this.#isChanged = false;
       try {
         await this.filter.apply(this.#state);
-        return await this.#sayWeakness();
+        if (this.#weakness === undefined) await this.#sayWeakness();
+        return;
       } catch (error) {
         log.error('network policies could not be applied; trying again', { error: messageOf(error), delayMs });
         await clock.sleep(delayMs, scope.signal);
       }
     }
   }
+  /** Whoever sets the kernel's switches back may do so at any time. Told when it changes. */
   async #sayWeakness(): Promise<void> {
-    if (this.#isStrong) return;
-    this.#isStrong = true; // told once
-    const weakness = await this.filter.weakness();
-    if (weakness) this.context.log.error('network policies are not enforced completely', { weakness });
+    const weakness = (await this.filter.weakness()) ?? '';
+    if (weakness && weakness !== this.#weakness)
+      this.context.log.error('network policies are not enforced completely', { weakness });
+    this.#weakness = weakness;
   }
-  #isStrong = false;
+  #weakness: string | undefined;
 }

@@ -1,7 +1,9 @@
 import type { api } from '#sdk';
 import {
   type AllowRule,
+  canonicalCidr,
   type Direction,
+  disjointCidrs,
   type Family,
   type FilterMatch,
   familyOf,
@@ -61,8 +63,13 @@ function peerMatches(
   const side = direction === 'in' ? 'saddr' : 'daddr';
   const { ipBlock, namespaceSelector, podSelector } = peer;
   if (ipBlock) {
-    const { cidr, except = [] } = ipBlock;
-    return [[{ type: 'block', side, family: familyOf(cidr), cidr, except }]];
+    // The API server let only ranges in; a text that is none must not become a part of a command, and means nobody.
+    const cidr = canonicalCidr(ipBlock.cidr);
+    if (cidr === undefined) return [];
+    const family = familyOf(cidr);
+    const valid = (ipBlock.except ?? []).map(canonicalCidr).filter((one) => one !== undefined);
+    const except = disjointCidrs(valid.filter((one) => familyOf(one) === family)); // nft refuses ranges that meet
+    return [[{ type: 'block', side, family, cidr, except }]];
   }
   if (!namespaceSelector && !podSelector) return []; // the API server refuses it; nobody is meant
   const spec: GroupSpec = { ...(namespaceSelector ? { namespaceSelector } : { namespace }), podSelector };
@@ -74,6 +81,7 @@ function portMatches(ports: readonly api.NetworkPolicyPort[], direction: Directi
   const found: FilterMatch[] = [];
   for (const { port, endPort, protocol: text } of ports) {
     const protocol = protocolOf(text);
+    if (!protocol) continue;
     if (typeof port === 'string')
       for (const family of names.families)
         found.push({ type: 'endpoint', family, set: names.named(port, protocol, family) });

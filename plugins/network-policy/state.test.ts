@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import ipaddr from 'ipaddr.js';
 import { type FilteredPacket, WalkedFilter } from '../../net/filter/walk.ts';
-import type { PodFacts } from './facts.ts';
+import { type PodFacts, podFactsOf } from './facts.ts';
 import { PolicyState } from './state.ts';
 
 type Spec = Parameters<PolicyState['setPolicy']>[2];
@@ -319,4 +319,24 @@ test('after any changes the table is what it would be, had it been made at once'
     expect(shown(table)).toEqual(shown(whole));
     expect(table.chainText()).toEqual(whole.chainText());
   }
+});
+
+test('what is no address, no range and no protocol means nobody, and gets into no command', () => {
+  const { state, policy, settle, table, can } = world();
+  const evil = '10.0.0.0/8; flush ruleset';
+  policy('p', {
+    podSelector: only('a'),
+    policyTypes: ['Ingress'],
+    ingress: [
+      { from: [{ ipBlock: { cidr: evil } }] },
+      { from: [{ ipBlock: { cidr: '10.0.2.9/24', except: [evil, '10.0.2.2/32', '10.0.2.3/31'] } }] },
+      { ports: [{ protocol: 'ICMP; drop', port: 80 }] },
+    ],
+  });
+  settle();
+  expect(names.filter((name) => can(name, 'x/a'))).toEqual(['x/a', 'y/a']);
+  const pod = (ips: string[]) => ({ status: { podIPs: ips.map((ip) => ({ ip })) }, metadata: { name: 'n' } }) as never;
+  expect(podFactsOf(pod([evil, 'FD00:0::1', '10.0.0.7', '10.0.0.7']), 'n1').ips).toEqual(['fd00::1', '10.0.0.7']);
+  state.setPod('x/new', undefined);
+  expect(JSON.stringify(table.chainText())).not.toContain('flush');
 });

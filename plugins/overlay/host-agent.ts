@@ -9,6 +9,7 @@ import {
   nodeKind,
   timeText,
 } from '#sdk';
+import { type Failure, hiddenState, readyState, rejectedState } from './host-states.ts';
 import {
   endpointAnnotation,
   type HostLease,
@@ -29,6 +30,7 @@ import { PresharedKey } from './preshared-key.ts';
 import { WayMtu } from './way-mtu.ts';
 
 const lookEveryMs = 30_000; // what somebody took away from the machine is put back
+const firstLookMs = 5_000; // while a peer is new and has not answered
 const gatherMs = 50;
 const pauseMs = 1_000; // between two looks: of many changes in a row the first is quick and the rest go together
 const retryMs = { first: 500, most: 30_000 };
@@ -43,10 +45,6 @@ interface Active {
   readonly peers: readonly network.Lease[];
   readonly mark: string;
   readonly rejected: readonly { readonly node: string; readonly reason: string }[];
-}
-interface Failure {
-  readonly reason: string;
-  readonly message: string;
 }
 
 /**
@@ -174,7 +172,8 @@ export class HostAgent {
     await this.#setMtu(active);
     await this.#report({ settings, lease, duties, active: done, failures, links });
     if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('; '));
-    return Math.min(lookEveryMs, ...done.map(({ report }) => report?.againAfterMs ?? lookEveryMs));
+    const quietMs = this.#health.isWaiting ? firstLookMs : lookEveryMs;
+    return Math.min(quietMs, ...done.map(({ report }) => report?.againAfterMs ?? lookEveryMs));
   }
 
   async #prepare(name: string, lease: Readonly<HostLease>): Promise<Active> {
@@ -201,6 +200,9 @@ export class HostAgent {
       this.#prepared.delete(name); // its device may be gone: from the beginning next time
       throw error;
     });
+    const known = this.#prepared.get(name);
+    // What is published before the next set is what was said last, or the peers would see keys come and go.
+    if (known) this.#prepared.set(name, { ...known, prepared: { ...known.prepared, data: report.data } });
     return { ...active, report, peers, rejected: report.rejected, mark: String(markOf(peers)) };
   }
 
@@ -303,7 +305,7 @@ export class HostAgent {
         ...(health?.peers ? { peers: health.peers } : {}),
         ...(health?.seen ? { seen: health.seen } : {}),
         rejected,
-        states: [readyState(duties, failures, sends), rejectedState(rejected), hiddenState(hidden)],
+        states: [readyState(duties, failures, sends?.prepared.chosen), rejectedState(rejected), hiddenState(hidden)],
       },
       now,
     );
@@ -392,38 +394,3 @@ const merged = (all: readonly Active[], newer: readonly Active[]): Active[] =>
 const uniqueByNode = <T extends { readonly node: string }>(list: readonly T[]): T[] => [
   ...new Map(list.map((one) => [one.node, one])).values(),
 ];
-
-function readyState(duties: Duties, failures: readonly Failure[], sends: Active | undefined) {
-  const [failure] = failures;
-  const type = 'Ready';
-  if (failure) {
-    const message = failures.map((one) => one.message).join('; ');
-    return { type, status: 'False' as const, reason: failure.reason, message: message.slice(0, 1_024) };
-  }
-  const message = sends?.prepared.chosen ?? `peers are served by ${duties.send}`;
-  return { type, status: 'True' as const, reason: 'PeersApplied', message };
-}
-function rejectedState(rejected: readonly { readonly node: string }[]) {
-  const type = 'PeersAccepted';
-  const names = rejected.slice(0, 10).map(({ node }) => node);
-  return rejected.length === 0
-    ? { type, status: 'True' as const, reason: 'AllServed', message: 'every host that is ready is served' }
-    : { type, status: 'False' as const, reason: 'PeersRejected', message: `not served: ${names.join(', ')}` };
-}
-function hiddenState(hidden: readonly string[]) {
-  const type = 'RangesFree';
-  const hint = 'pods hide these networks of the host; start the cluster with another --pod-cidr';
-  return hidden.length === 0
-    ? {
-        type,
-        status: 'True' as const,
-        reason: 'NoOverlap',
-        message: 'no network of this host lies in the range of the pods',
-      }
-    : {
-        type,
-        status: 'False' as const,
-        reason: 'HostNetworkHidden',
-        message: `${hidden.slice(0, 5).join(', ')}: ${hint}`,
-      };
-}

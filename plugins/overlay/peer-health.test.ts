@@ -15,10 +15,17 @@ const sight = (node: string, handshakeSeconds: number | undefined, receivedBytes
   ...(receivedBytes === undefined ? {} : { receivedBytes }),
 });
 
-test('a peer that never answers is given up after a minute', () => {
+test('a peer that has never answered is given up after 20 s, and looked for until then', () => {
   const health = new PeerHealth();
-  const look = (seconds: number) => health.judge([peer('a')], [sight('a', undefined, 0)], at(seconds));
-  expect([look(0), look(30), look(60), look(61)]).toEqual([[], [], [], ['a']]);
+  const look = (seconds: number) => [
+    health.judge([peer('a')], [sight('a', undefined, 0)], at(seconds)).join(),
+    health.isWaiting,
+  ];
+  expect([look(0), look(20), look(21)]).toEqual([
+    ['', true],
+    ['', true],
+    ['a', false],
+  ]);
 });
 
 test('silence counts long before the session ends; what comes afterwards counts at once', () => {
@@ -34,6 +41,7 @@ test('packets that come without a session are one way only', () => {
   const health = new PeerHealth();
   const look = (seconds: number) => health.judge([peer('a')], [sight('a', 0, 100 + seconds)], at(seconds));
   expect([look(0), look(100), look(199), look(230)]).toEqual([[], [], [], ['a']]);
+  expect(health.isWaiting).toBe(false);
 });
 
 test('a backend that knows handshakes alone, and one that knows nothing', () => {

@@ -2,6 +2,7 @@ import type { network } from '#sdk';
 
 const freshMs = 200_000; // a session lasts 180 s and is renewed after 120; and some for what is read late
 const silenceMs = 60_000; // two keepalives of 25 s, and the tries that follow a lost one
+const firstMs = 20_000; // handshakes are tried every 5 s: who has not answered once by then is behind something
 
 interface Known {
   readonly sinceMs: number;
@@ -55,7 +56,11 @@ export class PeerHealth {
     this.#known.set(node, known);
     const isLive = now.ms - lastHandshake <= freshMs && now.monotonicMs - known.heardMs <= silenceMs;
     if (isLive) this.#unreachable.delete(node);
-    else if (now.monotonicMs - known.sinceMs > silenceMs) this.#unreachable.add(node);
+    else if (now.monotonicMs - known.sinceMs > (known.heardMs < 0 ? firstMs : silenceMs)) this.#unreachable.add(node);
+  }
+  /** Of some peer nothing is known yet: it is worth looking again soon. */
+  get isWaiting(): boolean {
+    return [...this.#known].some(([node, { heardMs }]) => heardMs < 0 && !this.#unreachable.has(node));
   }
   #forget(node: string): void {
     this.#known.delete(node);

@@ -8,6 +8,7 @@ import { createVxlanBackend } from '../../net/backends/vxlan.ts';
 import { createWireguardBackend } from '../../net/backends/wireguard.ts';
 import { eventually } from '../fixtures/eventually.ts';
 import { makeOverlayHosts, type OverlayHost, type OverlayHosts } from '../fixtures/overlay-hosts.ts';
+import { rejection } from '../fixtures/rejection.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 /** Hosts with one backend each and leases that everybody sees, as the overlay plugin keeps them. */
@@ -182,6 +183,26 @@ else
       expect(JSON.stringify(data)).not.toContain(key.generations[0]!.privateKey);
       await listening.purge();
       expect(readdirSync(join(host.folder, 'listen'))).toEqual([]);
+    });
+
+    test('a port that is taken is named, and used once it is free', async () => {
+      const { exec, netns, local, folder } = world.hosts[0]!;
+      const port = 24_001;
+      const program = `require("node:dgram").createSocket("udp4").bind(${port}, "0.0.0.0", () => console.log("up"))`;
+      const rival = Bun.spawn(['nsenter', `--net=${netns}`, '--', process.execPath, '-e', program], { stdout: 'pipe' });
+      await rival.stdout.getReader().read();
+      const backend = createWireguardBackend({
+        ...{ clusterId: 'port', node: 'port', stateFolder: join(folder, 'port'), exec, clock, basePort: port },
+      });
+      const prepare = () => backend.prepare({ ...local, node: 'port', subnets: ['10.77.9.0/24'] });
+      expect(await rejection(prepare())).toMatchObject({
+        code: 'WIREGUARD_PORT_TAKEN',
+        message: `UDP port ${port} of this host is taken: the overlay cannot listen there`,
+      });
+      rival.kill();
+      await rival.exited;
+      expect((await prepare()).data['port.1']).toBe(String(port));
+      await backend.purge();
     });
 
     test('a live cluster moves from wireguard to vxlan to host-gw and back, host by host, and no connection drops', async () => {

@@ -1,4 +1,4 @@
-import { systemClock } from '#base';
+import { systemClock, systemExec } from '#base';
 import { createHostGatewayBackend } from '../../net/backends/host-gw.ts';
 import { deviceName } from '../../net/backends/names.ts';
 import { createVxlanBackend } from '../../net/backends/vxlan.ts';
@@ -37,6 +37,13 @@ else {
         {
           what: 'somebody deletes the device',
           argv: async (host) => ['ip', 'link', 'delete', 'dev', wireguard(host)],
+        },
+        {
+          what: 'wireguard-go is killed, where it serves',
+          async argv(host) {
+            const pids = (await systemExec.run(['pgrep', '-f', `^wireguard-go ${wireguard(host)}$`])).stdout.trim();
+            return pids ? ['kill', '-9', pids] : ['ip', 'link', 'delete', 'dev', wireguard(host)]; // the kernel's own has none
+          },
         },
         {
           what: 'somebody removes a peer',

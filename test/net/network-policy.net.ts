@@ -286,7 +286,18 @@ const rows: [string, (readonly [string, Spec])[], boolean][] = [
         {
           podSelector: {},
           policyTypes: ['Egress'],
-          egress: [{ to: [{ ipBlock: { cidr: '10.241.0.0/16', except: ['10.241.1.3/32'] } }] }],
+          egress: [
+            {
+              to: [
+                {
+                  ipBlock: {
+                    cidr: '10.241.0.0/16',
+                    except: ['10.241.1.3/32', '10.241.1.3/31', '10.241.1.3/32', 'fd00::/8'],
+                  },
+                },
+              ],
+            },
+          ],
         },
       ],
       [

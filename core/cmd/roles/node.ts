@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import type { JSONWebKeySet } from 'jose';
-import { MetricsPage, systemClock, systemExec, systemRandom } from '#base';
+import { type Log, MetricsPage, messageOf, systemClock, systemExec, systemRandom } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { ServiceProxy } from '#net/service-proxy';
 import { createKubeletTokenVerifier } from '../../apiserver/auth/kubelet-tokens.ts';
@@ -8,6 +8,7 @@ import { signingKeysOf } from '../../apiserver/auth/signing-keys.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import type { NodeContributions } from '../../host/carried/contributions.ts';
 import { createCarriedProxy } from '../../host/carried/proxy.ts';
+import { pluginKind } from '../../host/kind.ts';
 import { startKubelet } from '../../kubelet/kubelet.ts';
 import { measuredRuntime, podMetrics } from '../../kubelet/metrics.ts';
 import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/server/server.ts';
@@ -17,6 +18,7 @@ import { createCarried } from '../carried.ts';
 import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
+import type { PluginLinks } from '../plugin-links.ts';
 import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
@@ -89,10 +91,20 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
       startPartsOfPlugins(context, way, client, shared, { gates, filter, several, backends: carried.backends }),
     ),
-    startNodePluginHost(context, client, way, carried),
+    startNodePluginHost(context, client, way, carried).then(() => forgetGone(client, carried.links, log)),
   ]);
   scope.use(kubelet);
   log.info('the node runs', { runtime: parts.runtime.name, proxy: parts.proxy.name });
+}
+
+/** Plugins that were uninstalled while this process did not run. */
+async function forgetGone(client: Client, links: PluginLinks, log: Log): Promise<void> {
+  try {
+    const { items } = await client.list(pluginKind);
+    await links.purge(new Set(items.map(({ metadata }) => metadata.name ?? '')));
+  } catch (error) {
+    log.warn('the network of plugins that are gone was not removed', { error: messageOf(error) });
+  }
 }
 
 const servingPair = (home: Home) => ({

@@ -1,6 +1,6 @@
 import type { Client } from '#client';
 import type { Kind, KubeObject, ObjectKey } from '../../api/meta.ts';
-import type { Needs } from './needs.ts';
+import { type Needs, networkNeed } from './needs.ts';
 import { builtinResources, viewOf } from './resources.ts';
 
 /** The kind of a resource name. `plural.group` of somebody else's custom kinds must be among `others`. */
@@ -23,8 +23,11 @@ export function apiOf(
 ): Readonly<Record<string, unknown>> {
   const api: Record<string, unknown> = {};
   for (const [name, verbs] of Object.entries(needs)) {
+    if (name === networkNeed) continue;
     const all = methodsOf(kindOf(name), client, manager);
-    const names = (verbs ?? []).flatMap((verb) => (verb === 'patch' ? ['patch', 'apply'] : [verb]));
+    const names = ((verbs ?? []) as readonly string[]).flatMap((verb) =>
+      verb === 'patch' ? ['patch', 'apply'] : [verb],
+    );
     const allowed = Object.entries(all).filter(([method]) => names.includes(method));
     api[name] = Object.fromEntries(allowed);
   }

@@ -2,6 +2,7 @@ import { PintleError } from '#base';
 import type { Client } from '#client';
 import { isReason } from '../../api/index.ts';
 import type { Kind, KubeObject } from '../../api/meta.ts';
+import { networkNeed } from './needs.ts';
 import { builtinResources } from './resources.ts';
 
 /** Finds the kinds of these names, each `plural.group`. */
@@ -10,7 +11,10 @@ export type Discover = (names: readonly string[]) => Promise<readonly Kind<KubeO
 /** Names in needs that are neither built in nor the plugin's own. */
 export const foreignNames = (needs: object, own: readonly Kind<unknown>[]): string[] =>
   Object.keys(needs).filter(
-    (name) => !(name in builtinResources) && !own.some(({ plural, group }) => `${plural}.${group}` === name),
+    (name) =>
+      name !== networkNeed &&
+      !(name in builtinResources) &&
+      !own.some(({ plural, group }) => `${plural}.${group}` === name),
   );
 const split = (name: string): [plural: string, group: string] => {
   const at = name.indexOf('.');

@@ -18,7 +18,9 @@ export class LiveObjects<T extends KubeObject = KubeObject> {
   #oldest: number;
   #changed = Promise.withResolvers<void>();
 
+  readonly #time: () => string;
   constructor({ now, historyMax = historyMaxDefault }: { readonly now: () => number; readonly historyMax?: number }) {
+    this.#time = () => `${new Date(now()).toISOString().slice(0, 19)}Z`;
     this.#version = Math.floor(now()) * perMs;
     this.#oldest = this.#version;
     this.#historyMax = historyMax;
@@ -27,10 +29,11 @@ export class LiveObjects<T extends KubeObject = KubeObject> {
   /** Makes it, or puts it in the place of the one with its name. Returns it with its version. */
   put(object: T): T {
     const key = keyOf(object.metadata);
-    const isNew = !this.#objects.has(key);
-    const stored = this.#versioned(object);
+    const known = this.#objects.get(key);
+    const { creationTimestamp = known?.metadata.creationTimestamp ?? this.#time() } = object.metadata;
+    const stored = this.#versioned({ ...object, metadata: { ...object.metadata, creationTimestamp } });
     this.#objects.set(key, stored);
-    this.#tell({ type: isNew ? 'ADDED' : 'MODIFIED', object: stored });
+    this.#tell({ type: known ? 'MODIFIED' : 'ADDED', object: stored });
     return stored;
   }
   /** False: there was none. */

@@ -13,7 +13,12 @@ export type Verb = ApiVerb | HookVerb | GrantVerb;
 export const unhookedKinds = ['nodes', 'namespaces', 'events', 'serviceaccounts', 'secrets', 'bindings'] as const;
 export const isUnhookedGroup = (group: string): boolean => /(^|\.)(k8s\.io|pintle\.dev)$/.test(group);
 /** What a plugin may do: the types of its client, its role, what is shown at install. Anything else is a type error now and 403 later. */
-export type Needs = { readonly [R in ResourceName]?: readonly Verb[] };
+export type Needs = { readonly [R in ResourceName]?: readonly Verb[] } & {
+  /** No resource: the network of its host, outgoing. Without it a plugin reaches its API socket and nothing else. Dangerous. */
+  readonly net?: readonly 'outbound'[];
+};
+/** The need that is no resource of the API. */
+export const networkNeed = 'net';
 
 type Key = ObjectKey | { readonly metadata: { readonly name?: string; readonly namespace?: string } };
 interface Methods<T> {

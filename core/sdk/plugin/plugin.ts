@@ -136,7 +136,7 @@ export interface PluginDefinition<N, S> {
   readonly version: string;
   /** Range of SDK versions, such as ^1.0. */
   readonly sdk: string;
-  readonly needs?: N & { readonly [R in keyof N]: R extends ResourceName ? N[R] : never };
+  readonly needs?: N & { readonly [R in keyof N]: R extends ResourceName | 'net' ? N[R] : never };
   readonly config?: S;
   /**
    * Where it runs: once in the cluster (default), or as one instance on every node, or on those that the operator names in

@@ -88,6 +88,7 @@ test('writes in memory: a version is held against, dry runs change nothing', () 
   expect(reads.get(at)).toEqual(made);
   const next = writes.update(at, made) as KubeObject;
   expect(next.metadata.resourceVersion).not.toBe(made.metadata.resourceVersion);
+  expect([made, next].map(({ metadata }) => metadata.creationTimestamp)).toEqual(Array(2).fill('1970-01-01T00:00:00Z'));
   expect(() => writes.update(at, made)).toThrow('modified');
   writes.delete({ ...at, dryRun: true });
   writes.delete(at);
