@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,7 @@ import { createNodeTokens, signAssertion } from '../core/apiserver/enrollment/no
 import { enrollmentPaths } from '../core/apiserver/enrollment/paths.ts';
 import { createApiServer } from '../core/apiserver/server.ts';
 import { createClient } from '../core/client/http.ts';
+import { renewCertificate } from '../core/cmd/agent/certificate.ts';
 import { joinAt, pinnedAuthority, serverUrl } from '../core/cmd/agent/enroll.ts';
 import { NodeIdentityKeeper, nodeKey } from '../core/cmd/agent/identity.ts';
 import { clientOf, ServerWay } from '../core/cmd/agent/way.ts';
@@ -192,6 +193,21 @@ test('a host joins: its key is its own, its certificate names it, its identities
   expect(text).not.toContain(token.secret);
 });
 const codeOfStatus = async (work: Promise<unknown>) => ((await rejection(work)) as Error & { code?: number }).code;
+
+test('the certificate of a kubelet is renewed by the node itself, and by nobody else', async () => {
+  const home = newHome();
+  const { certificate } = await joinAt(url, ca.cert, await requestOf(home, await newToken(), 'aged'));
+  home.writeFile('pki/kubelet.crt', certificate);
+  const { node, proxy } = agentOf(home, 'aged');
+  const dayMs = 86_400_000;
+  expect(await renewCertificate(node, home, clock.now() + 180 * dayMs)).toBe(false);
+  expect(await codeOfStatus(renewCertificate(proxy, home, clock.now() + 190 * dayMs))).toBe(403);
+  expect(await renewCertificate(node, home, clock.now() + 190 * dayMs)).toBe(true);
+  const renewed = new X509Certificate(home.readFile('pki/kubelet.crt')!);
+  expect(renewed.fingerprint).not.toBe(new X509Certificate(certificate).fingerprint);
+  expect(renewed.checkHost('aged')).toBe('aged');
+  expect(renewed.checkPrivateKey(createPrivateKey(home.readFile('pki/kubelet.key')!))).toBe(true);
+});
 
 test('tokens: used, expired, unknown, of another cluster; one name, one host', async () => {
   const [home, other] = [newHome(), newHome()];

@@ -25,6 +25,7 @@ export const benches: Readonly<Record<string, string>> = {
   dns: '10,000 services: questions per second of one core, latency, a change; against CoreDNS when it is on PATH (2 minutes)',
   policy: '1,000 network policies over 1,000 pods: full sync, one pod, one policy (10 seconds)',
   overlay: 'pod to pod over two hosts by each backend against the same by hand; 500 peers (4 minutes)',
+  join: 'from `join` on a new home to a Ready node, overlay included (1 minute)',
   proxy: '10,000 services: full sync, one change, connection latency against no proxy (15 seconds)',
   api: 'API server over TLS against a bare handler on the same store; with --peer against another API server (15 minutes)',
   replication: 'one controller 0 to 1,000 to 0 over 100 nodes without containers (1 minute)',

@@ -207,7 +207,7 @@ function tools(program: Command, catalog: Catalog): void {
   program
     .command('bench')
     .description('benchmarks, each as a ratio against its baseline in the same run')
-    .argument('[name]', 'start pod idle store proxy api replication')
+    .argument('[name]', 'start pod idle store proxy api replication join …')
     .option('--json', 'one JSON object a line')
     .option('--peer <url>', 'with api: another API server, which gets the same load in turns with ours')
     .option('--token <token>', 'with --peer: the bearer token that it takes')

@@ -3,6 +3,7 @@ import { messageOf, systemClock } from '#base';
 import type { Client, Fetch } from '#client';
 import type { ClusterSettings } from '../../apiserver/enrollment/desk.ts';
 import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
+import { renewCertificate } from '../agent/certificate.ts';
 import { NodeIdentityKeeper } from '../agent/identity.ts';
 import { keepTunnel } from '../agent/tunnel.ts';
 import { clientOf, ServerWay } from '../agent/way.ts';
@@ -85,11 +86,36 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
     },
     ready: async () => {
       const stopped = new Promise<void>((resolve) => scope.signal.addEventListener('abort', () => resolve()));
-      await Promise.race([keeper.token('kubelet').then(() => refresh(client('node'), home)), stopped]).catch(
+      await Promise.race([keeper.token('kubelet').then(() => refreshAll(context, client('node'))), stopped]).catch(
         (error: unknown) => log.warn('settings of the cluster not read', { error: messageOf(error) }),
       );
     },
   };
+}
+
+async function refreshAll(context: RoleContext, client: Client): Promise<void> {
+  void keepCertificate(context, client);
+  await refresh(client, context.home);
+  await renewCertificate(client, context.home, systemClock.now());
+}
+
+const lookAtCertificateMs = 24 * 3_600_000;
+/** The kubelet's endpoint reads its certificate when it starts: with a new one this process ends, and is started anew. */
+async function keepCertificate({ home, log, scope }: RoleContext, client: Client): Promise<void> {
+  const { signal } = scope;
+  while (!signal.aborted) {
+    await systemClock.sleep(lookAtCertificateMs, signal);
+    if (signal.aborted) return;
+    try {
+      if (!(await renewCertificate(client, home, systemClock.now()))) continue;
+    } catch (error) {
+      log.warn('no new certificate for the node endpoint', { error: messageOf(error) });
+      continue;
+    }
+    log.info('a new certificate for the node endpoint; starting anew with it');
+    await scope[Symbol.asyncDispose]().catch(() => {});
+    process.exit(0);
+  }
 }
 
 /** What may have changed on the server since the last start; some of it counts from the next one on. */

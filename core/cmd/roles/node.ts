@@ -44,8 +44,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kubelet', host: config.nodeName }));
   mkdirSync(home.path('node', 'kubelet'), { recursive: true, mode: 0o711 });
-  const tls = servingPair(home);
   await way.ready();
+  const tls = servingPair(home);
   const verify = await verifierOf(home, config.nodeName);
   const several = parts.network instanceof HostNetwork ? parts.network : undefined;
   if (several) followSubnets(several, { home, nodeName: config.nodeName, informers, log });
