@@ -6,7 +6,7 @@ import { Turns } from './turns.ts';
 
 const requestsMax = 64;
 /** Of those, at the API server: whoever comes after a flood waits behind so many and no more. The others wait here. */
-const atOnce = { writes: 8, reads: 16, flood: 1 };
+const atOnce = { writes: 2, reads: 8, flood: 1 };
 /** In a flood each write is followed by a pause as long as it took: half of the server's time, however slow it is, is the others'. */
 const floodPauseMsMax = 1_000;
 /** A loop without an end must not fill the store, nor slow the others' writes. What is created stays in memory too. */
