@@ -6,7 +6,9 @@ import { Turns } from './turns.ts';
 
 const requestsMax = 64;
 /** Of those, at the API server: whoever comes after a flood waits behind so many and no more. The others wait here. */
-const atOnce = { writes: 8, reads: 16 };
+const atOnce = { writes: 2, reads: 8, flood: 1 };
+/** In a flood each write is followed by a pause as long as it took: half of the server's time, however slow it is, is the others'. */
+const floodPauseMsMax = 1_000;
 /** A loop without an end must not fill the store, nor slow the others' writes. What is created stays in memory too. */
 const limitsDefault = {
   writes: { burst: 2_000, perSecond: 500 },
@@ -55,7 +57,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   };
   const mayWrite = ({ method, url }: Request): boolean =>
     isEvents(url) ? rates.events.take() : rates.writes.take() && (method !== 'POST' || rates.creations.take());
-  const turns = { writes: new Turns(atOnce.writes), reads: new Turns(atOnce.reads) };
+  const turns = { writes: new Turns(atOnce.writes), reads: new Turns(atOnce.reads), flood: new Turns(atOnce.flood) };
+  const over = new AbortController();
   let running = 0;
   let epoch: Epoch = options.epoch;
   const writes = new Set<Promise<unknown>>();
@@ -69,7 +72,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       if (!reads && !mayWrite(request)) return refusal(429, 'TooManyRequests', 'too many writes; slow down', 1);
       if (running >= requestsMax) return refusal(429, 'TooManyRequests', `more than ${requestsMax} requests at once`);
       running++;
-      const done = await turns[reads ? 'reads' : 'writes'].take(request.signal);
+      const isFlood = !reads && rates.writes.isLow;
+      const done = await turns[isFlood ? 'flood' : reads ? 'reads' : 'writes'].take(request.signal);
+      const beganMs = clock.monotonicMs();
       const work = !reads && epoch !== 'active' ? Promise.resolve(stale(epoch)) : forward(request, options);
       if (!reads) writes.add(work);
       try {
@@ -78,7 +83,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
         return refusal(503, 'ServiceUnavailable', 'the API server does not answer');
       } finally {
         writes.delete(work);
-        done();
+        const pauseMs = isFlood ? Math.min(clock.monotonicMs() - beganMs, floodPauseMsMax) : 0;
+        if (pauseMs > 0) void clock.sleep(pauseMs, over.signal).then(done);
+        else done();
         running--;
       }
     },
@@ -93,6 +100,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       limit.abort();
     },
     async [Symbol.asyncDispose]() {
+      over.abort();
       await server.stop(true);
       await rm(options.path, { force: true });
     },

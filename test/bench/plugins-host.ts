@@ -5,7 +5,7 @@ import { reconcileInProcess } from './plugins/reconcile.ts';
 import { hookRoundTrip, idlePrivateBytes, reconcileSandboxed } from './plugins/sandboxed.ts';
 
 export interface HostBenchOptions extends BenchOptions {
-  /** Parts to run, all by default: cost, crashing, floods. */
+  /** Parts to run, all by default: cost, crashing, floods or one of them by its name. */
   readonly only?: readonly string[];
 }
 /** Figures `plugins`, the host's part: what a plugin costs the cluster that runs it, and what a bad one costs everybody else. */
@@ -14,7 +14,7 @@ export async function* run({ smoke = false, only = [] }: HostBenchOptions = {}):
   try {
     if (wanted('cost')) yield* cost(smoke);
     if (wanted('crashing')) yield* crashing(smoke);
-    if (wanted('floods')) for (const [name, bad] of floods) yield* flood(name, bad, smoke);
+    for (const [name, bad] of floods) if (wanted('floods') || only.includes(name)) yield* flood(name, bad, smoke);
   } finally {
     removePlace();
   }
