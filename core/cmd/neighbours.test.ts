@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, Home } from './home.ts';
@@ -15,6 +15,12 @@ test.skipIf(process.getuid?.() !== 0)('a stopped cluster is still a neighbour un
     register(home, config, registry);
     expect(neighbours(own, registry)).toContainEqual(config);
     expect(neighbours(home, registry)).not.toContainEqual(config);
+    const entry = join(registry, config.clusterId);
+    const text = readFileSync(entry, 'utf8');
+    writeFileSync(entry, text.replace(/\n.*/, '\nnet:[1]')); // a host of a lab, in a namespace of its own
+    expect(neighbours(own, registry)).not.toContainEqual(config);
+    writeFileSync(entry, home.folder); // as an earlier version wrote it
+    expect(neighbours(own, registry)).toContainEqual(config);
     rmSync(home.folder, { recursive: true });
     expect(neighbours(own, registry)).not.toContainEqual(config);
     expect(existsSync(join(registry, config.clusterId))).toBe(false);

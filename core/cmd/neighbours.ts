@@ -1,15 +1,35 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Config, Home, hostIdOf } from './home.ts';
 import { runningHomes, waitUntil } from './processes.ts';
 
-/** One file for each cluster of root, its name the host's id in it, its text the home: a stopped cluster keeps its ranges too. */
+/**
+ * One file for each cluster of root, its name the host's id in it: a stopped cluster keeps its ranges too. Its lines are the
+ * home, and the network namespace that it was started in.
+ */
 const registry = '/run/pintle/homes';
 
 export function register(home: Home, config: Config, folder = registry): void {
   if (process.getuid?.() !== 0) return; // others are seen by their processes and listeners alone
   mkdirSync(folder, { recursive: true, mode: 0o755 });
-  writeFileSync(join(folder, hostIdOf(config)), home.folder);
+  writeFileSync(join(folder, hostIdOf(config)), `${home.folder}\n${networkOf('self')}`);
+}
+/** Of a process; empty when it is another user's. */
+function networkOf(pid: number | 'self'): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return '';
+  }
 }
 
 export function unregister(hostId: string, folder = registry): void {
@@ -26,13 +46,16 @@ export function forgetBelow(below: string, folder = registry): void {
   try {
     names = readdirSync(folder);
   } catch {} // none was registered
-  for (const name of names)
-    if (readFileSync(join(folder, name), 'utf8').startsWith(`${below}/`)) unregister(name, folder);
+  for (const name of names) if (entryOf(join(folder, name)).home.startsWith(`${below}/`)) unregister(name, folder);
 }
 
-/** Configurations of all other clusters of this host, running or stopped. */
+/** Configurations of the other clusters, running or stopped, that share this network namespace: the others' ports and ranges are not ours. */
 export function neighbours(home: Home, folder = registry): Config[] {
-  const folders = new Set([...runningHomes().keys(), ...registered(folder)]);
+  const own = networkOf('self');
+  const isNear = (network: string) => network === '' || network === own;
+  const running = [...runningHomes()].filter(([, records]) => records.some(({ pid }) => isNear(networkOf(pid))));
+  const near = registered(folder).filter(({ network }) => isNear(network));
+  const folders = new Set([...running.map(([one]) => one), ...near.map((entry) => entry.home)]);
   folders.delete(home.folder);
   return [...folders].flatMap((one) => {
     try {
@@ -43,11 +66,20 @@ export function neighbours(home: Home, folder = registry): Config[] {
   });
 }
 
-function registered(folder: string): string[] {
+interface Entry {
+  readonly home: string;
+  /** Empty: not known. */
+  readonly network: string;
+}
+function entryOf(path: string): Entry {
+  const [home = '', network = ''] = readFileSync(path, 'utf8').split('\n');
+  return { home, network };
+}
+function registered(folder: string): Entry[] {
   try {
     return readdirSync(folder).flatMap((name) => {
-      const home = readFileSync(join(folder, name), 'utf8');
-      if (existsSync(home)) return [home];
+      const entry = entryOf(join(folder, name));
+      if (existsSync(entry.home)) return [entry];
       rmSync(join(folder, name), { force: true }); // its folder was removed by hand
       return [];
     });

@@ -75,6 +75,7 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   const metrics = options.page && new ProxyMetrics(options.page, clock, () => routes.size);
   const apply = async () => {
     work.hush();
+    changed.hush();
     for (const key of dirty) recompute(key);
     dirty.clear();
     const applied = metrics?.begin();

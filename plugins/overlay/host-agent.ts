@@ -292,6 +292,9 @@ export class HostAgent {
     const rejected = uniqueByNode(active.flatMap((one) => one.rejected));
     const hidden = hiddenNetworks(links, settings.spec.ranges, lease.spec.subnets);
     this.#tellRejected(lease, rejected);
+    if (hidden.join() && hidden.join() !== this.#toldHidden)
+      this.#events.event(lease, 'Warning', 'HostNetworkHidden', hiddenState(hidden).message);
+    this.#toldHidden = hidden.join();
     const rotation = this.#rotationState(settings, lease, active, now);
     const current = this.#leases.cache.get({ name: context.nodeName }) ?? lease;
     await this.#writer.report(
@@ -353,6 +356,7 @@ export class HostAgent {
     this.context.network.report(this.#wasInForce ? undefined : failure);
   }
   #wasInForce = false;
+  #toldHidden = '';
   #told = '';
   #tellRejected(lease: Readonly<HostLease>, rejected: readonly { node: string; reason: string }[]): void {
     const text = rejected

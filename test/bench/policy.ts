@@ -46,8 +46,11 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
         );
       return times;
     };
+    const before = process.cpuUsage();
     const replaced = await measure((index) => state.setPod(podOf(index).key, podOf(index, count + index), true));
     yield valueRow('policy.pod.p50', percentile(replaced, 0.5), 'ms', '<= 20');
+    const { user, system } = process.cpuUsage(before);
+    yield valueRow('policy.pod.own', (user + system) / 1_000 / rounds, 'ms of a core');
     yield valueRow('policy.pod.p99', percentile(replaced, 0.99), 'ms', '<= 20');
     const labelled = await measure((index) => {
       const pod = podOf(index, count + index);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { spawnDuplex } from '#base';
+import { spawnDuplex, systemExec } from '#base';
 import { lackingForLab, type PodProbe, TestLab } from '../fixtures/lab.ts';
 import { expectOk, until } from '../fixtures/pintle.ts';
 import { plainText, probePort, type StreamReport } from '../fixtures/probe.ts';
@@ -27,7 +27,7 @@ const pausePods = JSON.stringify({
 });
 interface Lease {
   readonly metadata: { readonly name: string };
-  readonly spec: { readonly data?: Record<string, string>; readonly backend?: string; readonly mtuBytes?: number };
+  readonly spec: { readonly data?: Record<string, string>; readonly endpoint?: string; readonly mtuBytes?: number };
   readonly status?: { readonly rotation?: { readonly request?: string } };
 }
 interface Network {
@@ -148,6 +148,22 @@ describe.skipIf(unfit !== '')('the overlay between three real hosts', () => {
         `h3 reaches ${from.node} with large packets`,
         async () => (await to.probe.tcp(from.ips[0]!, probePort, 50_000)) !== '',
       );
+    }
+  });
+
+  test('a host whose address changes is found again', async () => {
+    const { netns, address } = lab.lab.host('h2');
+    const moved = address.replace(/\d+$/, '92');
+    await systemExec.run(['ip', '-n', netns, '-batch', '-'], {
+      stdin: `address del ${address}/24 dev eth0\naddress add ${moved}/24 brd + dev eth0\nroute replace default via ${lab.lab.underlay.outside.address}\n`,
+    });
+    await until('the lease of h2 has the new address', async () =>
+      (await leases()).some(({ metadata, spec }) => metadata.name === 'h2' && spec.endpoint === moved),
+    );
+    const { probe, ips } = pods.find(({ node }) => node === 'h2')!;
+    for (const other of pods.filter((one) => one.probe !== probe)) {
+      await until(`${other.node} reaches h2`, async () => (await other.probe.tcp(ips[0]!)) === other.ips[0]!);
+      await until(`h2 reaches ${other.node}`, async () => (await probe.udp(other.ips[0]!)) === ips[0]!);
     }
   });
 });

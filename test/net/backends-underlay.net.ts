@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock, systemExec } from '#base';
 import type { Lease, NetworkBackend, Prepared } from '#net/backend';
+import { createHostGatewayBackend } from '../../net/backends/host-gw.ts';
 import { createVxlanBackend } from '../../net/backends/vxlan.ts';
 import { createWireguardBackend } from '../../net/backends/wireguard.ts';
 import { eventually } from '../fixtures/eventually.ts';
@@ -134,6 +135,34 @@ else
       await again.sync([leaseOf(1), leaseOf(2)]);
       await meshAnswers(world);
       await purge();
+    });
+
+    test('over an IPv6 underlay each backend carries both families', async () => {
+      await using world = await makeOverlayHosts(2);
+      const hosts = world.hosts.map((host, index) => ({
+        ...host,
+        local: { ...host.local, endpoint: `fd31:77::${index + 1}` },
+      }));
+      const { clusterId } = world;
+      const makers: readonly [number, (host: OverlayHost) => NetworkBackend][] = [
+        [1420, (host) => makeWireguard(world, host)],
+        [1430, ({ local, exec }) => createVxlanBackend({ clusterId, node: local.node, exec })],
+        [1500, ({ folder, exec }) => createHostGatewayBackend({ clusterId, stateFolder: folder, exec })],
+      ];
+      for (const [podMtuBytes, make] of makers) {
+        const { backends, prepared, leaseOf, purge } = await prepareAll({ ...world, hosts }, make);
+        expect(prepared[0]!.podMtuBytes).toBe(podMtuBytes);
+        for (const backend of backends) expect((await backend.sync([leaseOf(0), leaseOf(1)])).rejected).toEqual([]);
+        await eventually(
+          () => world.ask(hosts[0]!.podNetns, hosts[1]!.podIps),
+          (found) => Object.values(found).every(({ tcp, udp }) => tcp.startsWith('pod2') && udp.startsWith('pod2')),
+        );
+        for (const backend of backends) {
+          const { added, changed } = await backend.sync([leaseOf(0), leaseOf(1)]);
+          expect([added, changed]).toEqual([[], []]);
+        }
+        await purge();
+      }
     });
 
     test('the MTU of the way is measured, also where a switch drops without a word; a cut on a live link is noticed', async () => {

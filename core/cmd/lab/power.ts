@@ -2,6 +2,7 @@ import { readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PintleError, systemExec } from '#base';
 import { netnsInode } from '../../../net/netns/netns.ts';
+import { Home } from '../home.ts';
 import { signal, waitUntil } from '../processes.ts';
 import { allProcesses, belongings, type HostMarks, type ProcessFacts } from './belongings.ts';
 
@@ -13,7 +14,10 @@ export async function powerOff(hosts: readonly { readonly folder: string; readon
   });
   const killed = await killAll(marks);
   for (const { argv } of killed) removeTunnelSocket(argv);
-  removeCgroups(marks.flatMap((one) => one.containers));
+  removeCgroups(
+    marks.flatMap((one) => one.containers),
+    hosts.flatMap(({ folder }) => clusterOf(folder)),
+  );
   await unmountBelow(hosts.map(({ folder }) => folder));
 }
 
@@ -60,20 +64,30 @@ function removeTunnelSocket(argv: readonly string[]): void {
   if (name) rmSync(`/var/run/wireguard/${name}.sock`, { force: true });
 }
 
-/** Of containers whose shim could not take them away. */
-function removeCgroups(containers: readonly string[]): void {
+const clusterOf = (folder: string): string[] => {
+  const home = new Home(folder);
+  return home.exists() ? [home.read().clusterId] : [];
+};
+
+/** Of containers whose shim could not take them away, and of plugins; one that still is somebody's is not empty and stays. */
+function removeCgroups(containers: readonly string[], clusters: readonly string[]): void {
   const root = '/sys/fs/cgroup';
-  let hierarchies: string[];
-  try {
-    hierarchies = ['', ...readdirSync(root)];
-  } catch {
-    return;
-  }
-  for (const hierarchy of hierarchies)
-    for (const id of containers)
+  const foldersIn = (path: string): string[] => {
+    try {
+      return readdirSync(path);
+    } catch {
+      return [];
+    }
+  };
+  for (const hierarchy of ['', ...foldersIn(root)]) {
+    const plugins = foldersIn(join(root, hierarchy)).filter((name) =>
+      clusters.some((cluster) => name.startsWith(`pintle-${cluster}-`)),
+    );
+    for (const name of [...containers.map((id) => join('docker', id)), ...plugins])
       try {
-        rmdirSync(join(root, hierarchy, 'docker', id));
+        rmdirSync(join(root, hierarchy, name));
       } catch {} // not there, in this hierarchy or at all
+  }
 }
 
 /** What engines and kubelets had mounted, deepest first. */
