@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { leaseKind, type Node, nodeKind, podKind, type Secret, secretKind } from '#api';
+import { leaseKind, type Node, nodeKind, podKind, type Secret, secretKind, serviceAccountKind } from '#api';
 import { type Clock, seededRandom, silentLog, systemClock } from '#base';
 import type { Client } from '#client';
 import { createAuthenticator } from '../core/apiserver/auth/authenticator.ts';
@@ -247,7 +247,16 @@ test('a removed host is cut off at once, is told so, and may come back as anothe
   await joinAt(url, ca.cert, await requestOf(home, await newToken(), 'gone'));
   const { node, removed } = agentOf(home, 'gone');
   await node.create(nodeKind, nodeObject('gone'));
+  const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } };
+  await admin.create(serviceAccountKind, account);
+  await admin.create(podKind, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'left', namespace: 'default' },
+    spec: { nodeName: 'gone', containers: [{ name: 'c', image: 'demo:1' }] },
+  });
   await removeNode(admin, 'gone');
+  expect((await admin.list(podKind)).items).toEqual([]);
   expect(await codeOfStatus(node.get(nodeKind, { name: 'gone' }))).toBe(401);
   await eventually(
     () => removed,

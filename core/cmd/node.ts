@@ -58,8 +58,18 @@ export async function removeNode(client: Client, name: string): Promise<void> {
   await without(client.delete(leaseKind, { namespace: 'kube-node-lease', name }));
   // Kept for a host that may return; this one will not. Absent where nothing connects the hosts.
   await without(client.request('DELETE', `/apis/net.pintle.dev/v1/hostleases/${name}`));
+  await forgetPods(client, name);
   if (!known && !isThere)
     throw new PintleError('NODE_UNKNOWN', `the cluster has no node ${name}`, 'see kubectl get nodes');
+}
+
+/** Nobody is left who could say that they have ended; the collector of such pods would wait for the node to come back. */
+async function forgetPods(client: Client, nodeName: string): Promise<void> {
+  const { items } = await client.list(podKind, { fieldSelector: `spec.nodeName=${nodeName}` });
+  for (const { metadata } of items) {
+    const key = { namespace: metadata.namespace, name: metadata.name! };
+    await without(client.delete(podKind, key, { gracePeriodSeconds: 0, preconditions: { uid: metadata.uid } }));
+  }
 }
 
 /** Kept, marked as removed, so that its holder can be told, and nobody else. False: there is none. */
