@@ -52,7 +52,7 @@ export async function labUp(options: LabUpOptions): Promise<void> {
     lab = isNew ? await chooseLab(home, options) : withHosts(readLab(home), options);
     await bringUp(lab, progress);
   } catch (error) {
-    if (lab)
+    if (isLab(home))
       progress.note(`what was made stays, with its logs: lab up goes on, lab down --home ${home.folder} removes it`);
     else if (isNew && folderIsNew) rmSync(home.folder, { recursive: true, force: true }); // refused: nothing stays
     throw error;
