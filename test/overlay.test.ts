@@ -160,8 +160,9 @@ test('a host that returns in time keeps its subnet; later it is free for others'
   await cluster.addNode('a');
   await until(async () => (await podCidrs('a'))?.[0] === '10.44.0.0/24');
   await until(async () => !(await cluster.lease('a')).metadata.annotations?.['net.pintle.dev/node-gone-since']);
-  await cluster.settings({ returnGraceSeconds: 0 });
   await cluster.client.delete(nodeKind, { name: 'a' });
+  await until(async () => (await cluster.lease('a')).metadata.annotations?.['net.pintle.dev/node-gone-since']);
+  await cluster.settings({ returnGraceSeconds: 0 }); // holds for those that wait as well
   await untilSubnets({ b: ['10.44.1.0/24'] });
 }, 60_000);
 

@@ -178,7 +178,7 @@ export class NodePluginHost implements AsyncDisposable {
     await entry.draining; // it may hold the slot
     const slot: Slot = standby && entry.running?.slot === 0 ? 1 : 0;
     const onChange = () => {
-      this.options.contributions?.changed();
+      this.options.contributions?.changed(name);
       void this.#refresh(name, entry);
     };
     const host = { ...options, turns: this.#turns, node, clusterId: `${options.clusterId}-${node.name}` };

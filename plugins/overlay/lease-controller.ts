@@ -36,7 +36,7 @@ export const leaseController: ControllerSpec<NodeObject> = {
       kind: hostLeaseKind,
       keys: ({ metadata }: HostLease, informers) => [{ name: metadata.name! }, ...waiting(informers)],
     },
-    { kind: overlayNetworkKind, keys: (_: OverlayNetwork, informers) => waiting(informers) },
+    { kind: overlayNetworkKind, keys: (_: OverlayNetwork, informers) => [...waiting(informers), ...left(informers)] },
   ],
   workersMax: 1, // two allocations at once would choose the same subnet, and one of them be refused
   reconciler: {
@@ -64,6 +64,13 @@ const waiting = (informers: InformerFactory) => {
   return (informers.informer(nodeKind).cache.list() as Readonly<NodeObject>[])
     .map(({ metadata }) => ({ name: metadata.name! }))
     .filter((key) => !leases.get(key));
+};
+
+/** Leases of hosts that are gone: how long they are kept is a setting. */
+const left = (informers: InformerFactory) => {
+  const nodes = informers.informer(nodeKind).cache;
+  const leases = informers.informer(hostLeaseKind).cache.list() as Readonly<HostLease>[];
+  return leases.map(({ metadata }) => ({ name: metadata.name! })).filter((key) => !nodes.get(key));
 };
 
 async function give(node: Readonly<NodeObject>, network: Readonly<OverlayNetwork>, context: ReconcileContext) {

@@ -46,8 +46,9 @@ export class NodeContributions {
     this.changed();
     if (forGood) await Promise.all([...this.#leaving].map((leave) => leave(contributor)));
   }
-  /** An instance came up or went down. */
-  changed(): void {
+  /** An instance came up or went down; of a plugin that contributes nothing nobody is told. */
+  changed(plugin?: string): void {
+    if (plugin !== undefined && !this.#contributors.has(plugin)) return;
     for (const handler of this.#handlers) handler();
   }
   onChange(handler: () => void): Disposable {
