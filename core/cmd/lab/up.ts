@@ -14,7 +14,7 @@ import { overlaps, spanOf } from '../ranges.ts';
 import { startEngine } from './engines.ts';
 import { layUnderlay, startAgent, startServer } from './hosts.ts';
 import { isLab, Lab, type LabRecord, readLab } from './record.ts';
-import { forgetLostLabs, registerLab, removeLab } from './registry.ts';
+import { forgetLostLabs, registerLab } from './registry.ts';
 import { printStatus } from './status.ts';
 
 export interface LabUpOptions {
@@ -45,15 +45,16 @@ export async function labUp(options: LabUpOptions): Promise<void> {
   else checkSame(readLab(home), options);
   if (isNew) claimFolder(home);
   using _turn = await takeTurn(home, progress);
-  let lab: Lab | undefined;
+  let lab: Lab;
   try {
     if (isNew) await checkMachine(home, options, progress);
     await forgetLostLabs(progress);
     lab = isNew ? await chooseLab(home, options) : withHosts(readLab(home), options);
     await bringUp(lab, progress);
   } catch (error) {
-    if (isNew && lab) await removeLab(lab);
-    if (isNew && (lab || folderIsNew)) rmSync(home.folder, { recursive: true, force: true });
+    if (isLab(home))
+      progress.note(`what was made stays, with its logs: lab up goes on, lab down --home ${home.folder} removes it`);
+    else if (isNew && folderIsNew) rmSync(home.folder, { recursive: true, force: true }); // refused: nothing stays
     throw error;
   }
   await printStatus(lab);
