@@ -17,11 +17,11 @@ import { timeText } from '#base';
 import { type ControllerSpec, isTerminating, type ReconcileContext } from '#sdk';
 import { planSlices, planSubsets } from './plan-slices.ts';
 
-const serviceLabel = 'kubernetes.io/service-name';
-const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
+export const serviceLabel = 'kubernetes.io/service-name';
+export const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
 const managedBy = 'endpointslice-controller.k8s.io';
 const headlessLabel = 'service.kubernetes.io/headless';
-const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
+export const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 const managedFor = (name: string) => ({ [serviceLabel]: name, [managedByLabel]: managedBy });
 const endpointsManagedBy = 'endpoints.kubernetes.io/managed-by';
 const endpointsManager = 'endpoint-controller';

@@ -8,17 +8,13 @@ import {
   serviceKind,
 } from '#api';
 import { type ControllerSpec, isReason, isTerminating, type ReconcileContext } from '#sdk';
+import { managedByLabel, serviceLabel, triggerAnnotation } from './endpoints.ts';
 import { mirroredMax, planMirror } from './plan-mirror.ts';
 
-const serviceLabel = 'kubernetes.io/service-name';
-const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
 const managedBy = 'endpointslicemirroring-controller.k8s.io';
 const skipLabel = 'endpointslice.kubernetes.io/skip-mirror';
 const leaderAnnotation = 'control-plane.alpha.kubernetes.io/leader';
-const notMirrored = new Set([
-  'endpoints.kubernetes.io/last-change-trigger-time',
-  'kubectl.kubernetes.io/last-applied-configuration',
-]);
+const notMirrored = new Set([triggerAnnotation, 'kubectl.kubernetes.io/last-applied-configuration']);
 type TheEndpoints = Readonly<Endpoints & KubeObject>;
 
 /** Endpoints that somebody wrote for a Service without a selector, as EndpointSlices: proxies and DNS read these alone. */

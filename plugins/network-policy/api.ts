@@ -1,4 +1,11 @@
-import { type AnyKind, type AnyObject, type ApiPart, clusterRoleBindingKind, clusterRoleKind, isReason } from '#sdk';
+import {
+  type AnyKind,
+  type AnyObject,
+  type ApiPart,
+  clusterRoleBindingKind,
+  clusterRoleKind,
+  ensureObject,
+} from '#sdk';
 
 const rbac = 'rbac.authorization.k8s.io';
 const name = 'system:pintle:network-policy';
@@ -28,16 +35,7 @@ const rights: readonly [AnyKind, AnyObject][] = [
 
 export default {
   name: 'network-policy',
-  async start({ objects }) {
-    for (const [kind, wanted] of rights) {
-      await objects.create(kind, wanted).catch((error: unknown) => {
-        if (!isReason(error, 'AlreadyExists')) throw error;
-      });
-      await objects.update(kind, { name }, (draft) => {
-        const stale = ['rules', 'subjects'].filter((field) => !Bun.deepEquals(draft[field], wanted[field]));
-        for (const field of stale) draft[field] = wanted[field];
-        return stale.length > 0;
-      });
-    }
+  async start(context) {
+    for (const [kind, wanted] of rights) await ensureObject(context, kind, wanted);
   },
 } satisfies ApiPart;

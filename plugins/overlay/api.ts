@@ -5,6 +5,7 @@ import {
   isReason,
   type Kind,
   type KubeObject,
+  schemas,
   secretKind,
 } from '#sdk';
 import hostLeases from '../../crds/gen/hostleases.json';
@@ -14,15 +15,7 @@ import { hostLeaseKind, networkName, type OverlayNetwork, overlayNetworkKind, pr
 import { grantRights } from './rights.ts';
 
 type Definition = CustomResourceDefinition & KubeObject;
-const definitionKind: Kind<Definition> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  singular: 'customresourcedefinition',
-  namespaced: false,
-  type: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition',
-};
+const { definitionKind } = schemas;
 const fieldManager = 'pintle-overlay';
 const servedMsMax = 9_000; // a part has ten seconds to start
 const lookEveryMs = 10;

@@ -4,7 +4,7 @@ import {
   type ApiPartContext,
   clusterRoleBindingKind,
   clusterRoleKind,
-  isReason,
+  ensureObject,
   roleBindingKind,
   roleKind,
 } from '#sdk';
@@ -71,20 +71,5 @@ const rights: [AnyKind, object][] = [
 ];
 
 export async function grantRights(context: ApiPartContext): Promise<void> {
-  for (const [kind, object] of rights) await ensure(context, kind, object as AnyObject);
-}
-
-/** Creates it, or brings what it says of rights to what this version wants. */
-async function ensure({ objects, reader }: ApiPartContext, kind: AnyKind, wanted: AnyObject): Promise<void> {
-  const { name = '', namespace = '' } = wanted.metadata;
-  try {
-    if (!reader.get(kind, namespace, name)) return await objects.create(kind, wanted);
-  } catch (error) {
-    if (!isReason(error, 'AlreadyExists')) throw error; // another API server was faster
-  }
-  await objects.update(kind, { namespace, name }, (draft) => {
-    const stale = ['rules', 'subjects'].filter((field) => !Bun.deepEquals(draft[field], wanted[field]));
-    for (const field of stale) draft[field] = wanted[field];
-    return stale.length > 0;
-  });
+  for (const [kind, object] of rights) await ensureObject(context, kind, object as AnyObject);
 }
