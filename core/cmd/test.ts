@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { PintleError } from '#base';
 import { type Counts, type Failure, TestReport } from './test-report.ts';
@@ -67,7 +68,20 @@ async function runTier(tier: Tier, sums: Sums): Promise<void> {
   if (tier === 'integration') return runFiles(['./test/', './examples/'], ['--timeout', '120000'], true, sums);
   if (tier === 'sim') return runFiles(filesOf('test/sim', '.sim.ts'), ['--timeout', '300000'], false, sums);
   const files = filesOf(`test/${tier === 'bench' ? 'bench' : tier}`, tier === 'bench' ? '.bench.ts' : `.${tier}.ts`);
-  for (const file of files) await runFiles([file], ['--timeout', '240000'], true, sums);
+  const run = (file: string) => runFiles([file], ['--timeout', '240000'], true, sums, lanes > 1);
+  if (tier === 'bench')
+    for (const file of files) await run(file); // figures want the machine for themselves
+  else await inLanes(files, lanes, run);
+}
+
+/** Files that use real machines mostly wait: two at a time, each on clusters and namespaces of its own. */
+const lanes = Math.min(2, availableParallelism());
+async function inLanes(files: readonly string[], count: number, run: (file: string) => Promise<void>): Promise<void> {
+  const waiting = [...files];
+  const lane = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await run(file);
+  };
+  await Promise.all(Array.from({ length: count }, lane));
 }
 
 const filesOf = (folder: string, suffix: string): string[] => {
@@ -85,9 +99,15 @@ const filesOf = (folder: string, suffix: string): string[] => {
  * Runs `bun test` and adds what it counted. Where real machines and clocks are used (`again`), files that failed run once
  * more: the count stays that of the first run, and the report tells which failures are there every time.
  */
-async function runFiles(files: readonly string[], flags: readonly string[], again: boolean, sums: Sums): Promise<void> {
+async function runFiles(
+  files: readonly string[],
+  flags: readonly string[],
+  again: boolean,
+  sums: Sums,
+  whole = false,
+): Promise<void> {
   if (files.length === 0) return;
-  const { counts, failures } = await runOnce(files, flags);
+  const { counts, failures } = await runOnce(files, flags, whole);
   sums.passed += counts.passed;
   sums.skipped += counts.skipped;
   sums.failed += counts.failed;
@@ -98,7 +118,7 @@ async function runFiles(files: readonly string[], flags: readonly string[], agai
   }
   process.stdout.write(`\nfailed, and run once more for the report: ${failed.join(' ')}\n`);
   const paths = failed.map((file) => (file.startsWith('./') ? file : `./${file}`));
-  const second = new Set((await runOnce(paths, flags)).failures.map(({ file }) => file));
+  const second = new Set((await runOnce(paths, flags, whole)).failures.map(({ file }) => file));
   for (const failure of failures) {
     const outcome = second.has(failure.file) ? 'its file failed again' : 'its file passed when it ran again';
     sums.failures.push({ ...failure, lines: [...failure.lines, outcome] });
@@ -108,20 +128,29 @@ async function runFiles(files: readonly string[], flags: readonly string[], agai
 /** More files than this do not fail by chance. */
 const maxSecondRuns = 3;
 
-async function runOnce(files: readonly string[], flags: readonly string[]): Promise<TestReport> {
+/** `whole`: what it prints comes at its end, in one piece, since others print meanwhile. */
+async function runOnce(files: readonly string[], flags: readonly string[], whole: boolean): Promise<TestReport> {
   const child = Bun.spawn([process.execPath, 'test', ...flags, ...files], {
     cwd: root,
     env: { ...process.env }, // as it is now: PATH has grown by the tools of the tests
     stdin: 'ignore',
-    stdout: 'inherit',
+    stdout: whole ? 'pipe' : 'inherit',
     stderr: 'pipe',
   });
+  if (whole) process.stdout.write(`running ${files.join(' ')}\n`);
   const seen = new TestReport();
+  const said: Uint8Array[] = [];
+  const print = (chunk: Uint8Array) => void (whole ? said.push(chunk) : process.stderr.write(chunk));
   const decoder = new TextDecoder();
+  const others = (async () => {
+    if (child.stdout) for await (const chunk of child.stdout) print(chunk);
+  })();
   for await (const chunk of child.stderr) {
-    process.stderr.write(chunk);
+    print(chunk);
     seen.feed(decoder.decode(chunk, { stream: true }));
   }
+  await others;
   seen.end(await child.exited);
+  if (whole) process.stderr.write(Buffer.concat(said));
   return seen;
 }
