@@ -4,12 +4,13 @@ import { netnsInode, netnsPath } from '../../../net/netns/netns.ts';
 import { delayedPort } from '../../../net/underlay/cuts.ts';
 import { heldTap, holdBatch, releaseBatch } from '../../../net/underlay/delays.ts';
 import type { UnderlayHost } from '../../../net/underlay/plan.ts';
-import { end, type ProcessRecord } from '../processes.ts';
+import { end, type ProcessRecord, waitUntil } from '../processes.ts';
 import { allProcesses } from './belongings.ts';
 import type { Delay, Lab } from './record.ts';
 
 const relayProgram = join(import.meta.dir, 'delay-relay.ts');
 const delayMsMax = 60_000;
+const tapMsMax = 5_000;
 
 /** `50`, `50ms`, `1.5s` in milliseconds; `flag` says in whose name it is refused. */
 export function millisecondsOf(text: string, flag: string): number {
@@ -60,5 +61,9 @@ async function hold(lab: Lab, host: UnderlayHost, delay: Delay): Promise<void> {
 
 async function release(lab: Lab, host: UnderlayHost, relay: ProcessRecord): Promise<void> {
   await systemExec.run(['ip', '-netns', lab.underlay.middle, '-force', '-batch', '-'], { stdin: releaseBatch(host) });
-  await end([relay], 0); // its taps go with it
+  await end([relay], 0); // its taps go with it, a moment later: whoever holds packets back next wants their names
+  const isThere = async (tap: string) =>
+    (await systemExec.run(['ip', '-netns', lab.underlay.middle, 'link', 'show', 'dev', tap])).code === 0;
+  for (const tap of [heldTap(host), delayedPort(host.port)])
+    await waitUntil(async () => !(await isThere(tap)), tapMsMax);
 }
