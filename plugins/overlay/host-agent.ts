@@ -29,6 +29,7 @@ import { type RotationState, requestOf, rotationDue } from './plan-rotation.ts';
 import { PresharedKey } from './preshared-key.ts';
 import { WayMtu } from './way-mtu.ts';
 
+const addressesEveryMs = 2_000;
 const lookEveryMs = 30_000; // what somebody took away from the machine is put back
 const firstLookMs = 5_000; // while a peer is new and has not answered
 const gatherMs = 50;
@@ -101,12 +102,28 @@ export class HostAgent {
       this.#ways = new WayMtu(this.context, measure, changed);
       void this.#ways.run();
     }
+    void this.#followAddresses(changed);
     while (!signal.aborted) {
       this.#isChanged = false;
       const againMs = await this.#look();
       await clock.sleep(Math.min(againMs, pauseMs), signal);
       if (againMs > pauseMs) await this.#rest(againMs - pauseMs);
       if (this.#isChanged) await clock.sleep(gatherMs, signal);
+    }
+  }
+  /** A host that moves is found again within seconds. Addresses of links alone come and go with every pod. */
+  async #followAddresses(changed: () => void): Promise<void> {
+    const { clock, network, scope } = this.context;
+    const addresses = () =>
+      network
+        .ownAddresses()
+        .filter((address) => !address.startsWith('fe80:'))
+        .sort()
+        .join();
+    for (let former = addresses(); !scope.signal.aborted; await clock.sleep(addressesEveryMs, scope.signal)) {
+      const now = addresses();
+      if (now !== former) changed();
+      former = now;
     }
   }
   /** Until something changes, or for so long. */

@@ -52,7 +52,7 @@ class Hosts {
     const agent = new HostAgent({
       ...{ client, informers: this.#copy.informers, clock: w.clock, random: fork(w.seed, name), log: silentLog },
       ...{ scope, nodeName: name, folder: '/none', backends: this.fabric.of(name, ['wireguard', 'vxlan']) },
-      network: { setMtu: async () => {}, report: () => {} },
+      network: { setMtu: async () => {}, report: () => {}, ownAddresses: () => [nodeIp] },
       underlay: { nodeIp, links: async () => [{ link: 'eth0', cidr: `${nodeIp}/15`, mtuBytes: 1_500 }] },
     } as unknown as NodePartContext);
     void agent.run();
