@@ -48,6 +48,7 @@ const stateOf = (...commits: (readonly [string, object])[]): EndState =>
 const pod = (name: string, phase: string, uid: string) =>
   commit(`/registry/core/pods/default/${name}`, {
     metadata: { name, namespace: 'default', generateName: 'a-', uid, resourceVersion: '5' },
+    spec: { volumes: [{ name: `kube-api-access-${name.slice(-1).repeat(5)}` }] }, // of its token, named by chance
     status: { phase, startTime: '2030-01-01T00:00:00Z' },
   });
 test('states are compared without what chance and time gave', () => {

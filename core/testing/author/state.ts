@@ -24,6 +24,8 @@ const given = new Set([
   'pod-template-generation',
 ]);
 const time = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
+/** The volume of a pod's own token, which admission names. */
+const tokenVolume = /^kube-api-access-[a-z0-9]{5}$/;
 const uid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
 /** Of everything that lives now. Names that the server generated stand as `tick-*`. */
@@ -34,7 +36,9 @@ export function endState(history: Pick<History, 'current'>): EndState {
     const { name, generateName } = object.metadata as StoredObject['metadata'] & { generateName?: string };
     if (generateName && name.startsWith(generateName)) names.set(name, `${generateName}*`);
   }
-  const generic = (text: string): string => names.get(text) ?? text.replace(time, '<time>').replace(uid, '<uid>');
+  const generic = (text: string): string =>
+    names.get(text) ??
+    (tokenVolume.test(text) ? 'kube-api-access-*' : text.replace(time, '<time>').replace(uid, '<uid>'));
   const state = new Map<string, string[]>();
   for (const { key, object } of live) {
     const { name, namespace } = object.metadata;
