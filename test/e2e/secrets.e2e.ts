@@ -124,6 +124,7 @@ describe.skipIf(why !== '')('one host whose pods are processes', () => {
     expect((await exec).code).not.toBe(0);
     await until('the node serves again', async () => (await cluster.kubectl(['exec', pod, '--', 'true'])).code === 0);
     expect(await ok('get', 'pod', pod, '-o', 'jsonpath={.status.containerStatuses[0].restartCount}')).toBe('0');
+    await ok('exec', pod, '--', 'rm', '-f', '/tmp/there', '/tmp/begun'); // the machine's own folder
   });
 
   test('a namespace with running pods ends soon', async () => {
