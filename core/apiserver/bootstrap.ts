@@ -6,10 +6,12 @@ import {
   isReason,
   namespaceKind,
   priorityClassKind,
+  type ServiceCIDR,
   serviceCidrKind,
   serviceKind,
 } from '#api';
-import { firstAddress } from './allocate/range.ts';
+import { timeText } from '#base';
+import { familyOf, firstAddress, rangesOf } from './allocate/range.ts';
 import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { AnyKind, AnyObject } from './contract.ts';
 import type { Core } from './core.ts';
@@ -48,6 +50,7 @@ async function makeAll(core: Core): Promise<void> {
   await Promise.all([
     bootstrapRbac(core),
     bootstrapFlowControl(core),
+    ensureServiceCidr(core),
     ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body)),
   ]);
   const { advertise, serviceRange, frontProxy } = core.options;
@@ -91,7 +94,7 @@ async function makeAll(core: Core): Promise<void> {
     endpointSliceKind,
     {
       metadata: { name: 'kubernetes', namespace: 'default', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
-      addressType: 'IPv4',
+      addressType: familyOf(advertise.ip),
       endpoints: [{ addresses: [advertise.ip], conditions: { ready: true } }],
       ports: [port],
     },
@@ -151,11 +154,39 @@ function clusterObjects(core: Core): [kind: { readonly plural: string }, body: o
     priorityClassKind,
     { metadata: { name }, value, description },
   ]);
-  return [
-    ...services,
-    ...classes,
-    [serviceCidrKind, { metadata: { name: 'kubernetes' }, spec: { cidrs: [core.options.serviceRange] } }],
-  ];
+  return [...services, ...classes];
+}
+
+/** The ranges that the server was started with. A second one may join later; whatever else differs is for people. */
+async function ensureServiceCidr(core: Core): Promise<void> {
+  const kind = serviceCidrKind as AnyKind;
+  const name = 'kubernetes';
+  const cidrs = rangesOf(core.options.serviceRange).map(({ text }) => text);
+  await ensure(core, kind, { metadata: { name }, spec: { cidrs } });
+  const current = core.cache.cacheOf(kind)!.get('', name)?.object as Readonly<ServiceCIDR> | undefined;
+  if (!current || current.metadata.deletionTimestamp) return;
+  const held = current.spec?.cidrs ?? [];
+  if (held.length === 1 && cidrs.length === 2 && held[0] === cidrs[0])
+    await ensure(core, kind, { metadata: { name }, spec: { cidrs } }, 'spec');
+  else if (held.join() !== cidrs.join())
+    return core.log.warn('the ServiceCIDR kubernetes is not what this server was started with', { held, cidrs });
+  if (current.status?.conditions?.some(({ type }) => type === 'Ready')) return;
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: '',
+    message: 'Kubernetes default Service CIDR is ready',
+    lastTransitionTime: timeText(core.clock.now()),
+  };
+  try {
+    await updateObject(systemCall(core, kind, 'update', '', name), {
+      verb: 'update',
+      subresource: 'status',
+      build: (now) => ({ ...now.draft(), status: { conditions: [ready] } }) as AnyObject,
+    });
+  } catch (error) {
+    if (!isReason(error, 'Conflict')) throw error; // another apiserver was faster
+  }
 }
 
 /** Creates it, or brings the named fields of what is there to the wanted value. */
