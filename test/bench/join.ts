@@ -1,6 +1,5 @@
-import { join } from 'node:path';
 import { systemExec } from '#base';
-import { type BenchEngine, benchEngine, newHome, pintleIn, root } from './parts/cluster.ts';
+import { type BenchEngine, benchEngine, newHome, pintleIn } from './parts/cluster.ts';
 import { type BenchOptions, median, type Row, Skip, valueRow } from './parts/row.ts';
 
 /**
