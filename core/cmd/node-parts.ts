@@ -9,7 +9,7 @@ import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
+import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf, serviceRangesOf } from './home.ts';
 import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
@@ -90,7 +90,7 @@ function createNetwork(home: Home, config: Config, log: Log, isConnected: boolea
       bridge: config.bridge,
       subnets: subnets.length > 0 ? subnets : ranges,
       podRanges: ranges,
-      serviceRanges: [config.serviceCidr],
+      serviceRanges: serviceRangesOf(config),
       stateFolder: home.path('node', 'network'),
       exec: systemExec,
       tableName: config.podTable,
@@ -113,7 +113,7 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
     ? createNftablesProxy({
         tableName: config.serviceTable,
         exec: systemExec,
-        serviceRanges: [config.serviceCidr],
+        serviceRanges: serviceRangesOf(config),
         log,
       })
     : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });
