@@ -16,6 +16,7 @@ import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { createCarried } from '../carried.ts';
 import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
+import { hostAddresses, withSecondFamily } from '../host-addresses.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
@@ -57,7 +58,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       events,
       ...seams,
       nodeName: config.nodeName,
-      nodeIp: config.nodeIp,
+      nodeIp: config.podCidr6 ? withSecondFamily(config.nodeIp, await hostAddresses(systemExec)) : config.nodeIp,
       runtime,
       podNetwork: parts.network && gatedNetwork(parts.network, gates),
       volumeDrivers: carried.volumes,
