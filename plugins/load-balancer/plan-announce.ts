@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { EndpointSlice, Node, Service } from '#sdk';
 import type { AddressPool } from './kinds.ts';
 import { addressesOf, isServed } from './plan.ts';
@@ -47,7 +46,7 @@ function hostsOf({ metadata }: Readonly<Service>, slicesOf: Cluster['slicesOf'])
 
 /** By the highest hash: one host that comes or goes moves no more addresses than it must. */
 function chosen(ip: string, hosts: readonly string[]): string | undefined {
-  const weight = (host: string) => createHash('sha256').update(`${ip} ${host}`).digest('hex');
+  const weight = (host: string) => new Bun.CryptoHasher('sha256').update(`${ip} ${host}`).digest('hex');
   return hosts.map((host) => ({ host, weight: weight(host) })).sort((a, b) => (a.weight < b.weight ? 1 : -1))[0]?.host;
 }
 

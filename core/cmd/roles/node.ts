@@ -38,7 +38,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  const { filter } = parts;
+  const { filter, announcer } = parts;
   if (filter) scope.use(filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
@@ -49,6 +49,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const tls = servingPair(home);
   const verify = await verifierOf(home, config.nodeName);
   const several = parts.network instanceof HostNetwork ? parts.network : undefined;
+  const hostParts = { page, gates, filter, announcer, several, backends: carried.backends };
   if (several) followSubnets(several, { home, nodeName: config.nodeName, informers, log });
   const [kubelet] = await Promise.all([
     startKubelet({
@@ -90,10 +91,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
-      startPartsOfPlugins(context, way, client, shared, {
-        ...{ page, gates, filter, several, announcer: parts.announcer },
-        backends: carried.backends,
-      }),
+      startPartsOfPlugins(context, way, client, shared, hostParts),
     ),
     startNodePluginHost(context, client, way, carried).then(() => forgetGone(client, carried.links, log)),
   ]);
