@@ -24,7 +24,7 @@ const lookEveryMs = 10;
 export default {
   name: 'overlay',
   async start(context: ApiPartContext) {
-    context.admit(overlayAdmission(context.reader, context.clock));
+    context.admit(overlayAdmission(context.reader));
     await grantRights(context);
     for (const [kind, definition] of [
       [overlayNetworkKind, overlayNetworks],
