@@ -144,10 +144,11 @@ class Loop implements Kubelet {
         return worker && { uid: worker.uid, running: worker.observed.sandbox?.ready ?? false };
       },
       pods: () =>
-        [...this.#workers.values()].flatMap(({ uid, pod, status }) => {
+        [...this.#workers.values()].flatMap(({ uid, pod, status, observed }) => {
           if (!pod) return [];
           const startedAtMs = status.startTime ? Date.parse(status.startTime) : undefined;
-          return [{ uid, namespace: pod.metadata.namespace ?? '', name: pod.metadata.name ?? '', startedAtMs }];
+          const { namespace = '', name = '' } = pod.metadata;
+          return [{ uid, namespace, name, startedAtMs, running: observed.sandbox?.ready ?? false }];
         }),
     };
   }

@@ -90,7 +90,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
-      startPartsOfPlugins(context, way, client, shared, { gates, filter, several, backends: carried.backends }),
+      startPartsOfPlugins(context, way, client, shared, { page, gates, filter, several, backends: carried.backends }),
     ),
     startNodePluginHost(context, client, way, carried).then(() => forgetGone(client, carried.links, log)),
   ]);
