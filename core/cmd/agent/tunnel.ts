@@ -20,6 +20,10 @@ export async function keepTunnel(options: {
   /** The server that answers now, such as https://10.0.0.1:6443. */
   readonly server: () => string;
   readonly token: () => Promise<string>;
+  /** Aborts when this host is no longer where it is now: the tunnel is dialled anew at once. */
+  readonly place?: () => AbortSignal;
+  /** Nothing came for too long: other connections are dead as well. */
+  readonly onSilent?: () => void;
   /** PEM. */
   readonly ca: string;
   /** Where the node's endpoint listens on 127.0.0.1. */
@@ -45,6 +49,7 @@ export async function keepTunnel(options: {
 
 async function oneTunnel(options: Parameters<typeof keepTunnel>[0]): Promise<void> {
   const { ca, port, clock, signal } = options;
+  const place = options.place?.();
   const socket = new WebSocket(options.server().replace(/^https/, 'wss') + enrollmentPaths.tunnel, {
     headers: { authorization: `Bearer ${await options.token()}` },
     tls: { ca, serverName } as object,
@@ -86,6 +91,8 @@ async function oneTunnel(options: Parameters<typeof keepTunnel>[0]): Promise<voi
   });
   const limit = clock.sleep(openMsMax, AbortSignal.any([signal, stop.signal]));
   signal.addEventListener('abort', end, { once: true });
+  place?.addEventListener('abort', end, { once: true });
+  if (place?.aborted) end();
   try {
     await Promise.race([opened, over.promise, limit]);
     while (
@@ -96,8 +103,10 @@ async function oneTunnel(options: Parameters<typeof keepTunnel>[0]): Promise<voi
       socket.send(ping);
       await Promise.race([clock.sleep(pingEveryMs, stop.signal), over.promise]);
     }
+    if (!stop.signal.aborted && clock.monotonicMs() - heardMs >= silentMsMax) options.onSilent?.();
   } finally {
     signal.removeEventListener('abort', end);
+    place?.removeEventListener('abort', end);
     stop.abort();
     socket.terminate();
     mux.close();

@@ -48,6 +48,7 @@ import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
 import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
+import type { NodeAddress } from './node-address.ts';
 import type { NodeWay } from './node-way.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
@@ -249,6 +250,7 @@ const ownAddresses = (): string[] =>
 
 /** What node parts get beside the API. */
 export interface HostParts {
+  readonly address: Pick<NodeAddress, 'address'>;
   readonly gates: PodGates;
   readonly filter?: PacketFilter;
   readonly backends: NetworkBackends;
@@ -261,7 +263,7 @@ export function startNodeParts(
   client: Client,
   informers: InformerFactory,
   way: NodeWay,
-  { gates, filter, backends, host = {} }: HostParts,
+  { address, gates, filter, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
@@ -278,7 +280,9 @@ export function startNodeParts(
       filter,
     },
     underlay: {
-      nodeIp: config.nodeIp,
+      get nodeIp() {
+        return address.address;
+      },
       links: () => hostAddresses(systemExec),
       measureWays: (ways: readonly MeasuredWay[]) => measurePaths(ways, { clock: systemClock, random: systemRandom }),
     },
