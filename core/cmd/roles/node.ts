@@ -24,6 +24,7 @@ import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
 import { NodeAddress } from './node-address.ts';
 import { type NodeWay, openWay } from './node-way.ts';
+import { controlPlaneTaint } from './own-node.ts';
 import { type HostParts, startNodeParts, startNodePluginHost } from './plugins.ts';
 
 /** The node process: kubelet with its streaming endpoint, pod network and service proxy. */
@@ -50,7 +51,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const tls = servingPair(home);
   const verify = await verifierOf(home, config.nodeName);
   const several = parts.network instanceof HostNetwork ? parts.network : undefined;
-  const own = { address, gates, filter, several };
+  const own = { page, address, gates, filter, several };
   if (several) followSubnets(several, { home, nodeName: config.nodeName, informers, log });
   const [kubelet] = await Promise.all([
     startKubelet({
@@ -172,15 +173,8 @@ async function verifierOf(home: Home, nodeName: string): Promise<VerifyKubeletTo
 const isConnected = (catalog: RoleContext['catalog']): boolean =>
   catalog.some(({ enabled, connectsHosts }) => enabled && connectsHosts);
 
-const controlPlane = 'node-role.kubernetes.io/control-plane';
-/** The server's own node says what it is, and runs only what asks for that, unless it was told otherwise. */
 const ofServer = ({ role, schedulable }: Config) =>
-  role === 'server'
-    ? {
-        labels: { [controlPlane]: '' },
-        taints: schedulable ? [] : [{ key: controlPlane, effect: 'NoSchedule' }],
-      }
-    : {};
+  role === 'server' && !schedulable ? { taints: [controlPlaneTaint] } : {};
 
 /** Those of built-in plugins; with several hosts once this one has its subnets, which they work with. */
 async function startPartsOfPlugins(
