@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { spawnDuplex, systemExec } from '#base';
-import { lackingForLab, type PodProbe, TestLab } from '../fixtures/lab.ts';
+import { lackingForLab, type PodProbe, pausePods, TestLab } from '../fixtures/lab.ts';
 import { expectOk, until } from '../fixtures/pintle.ts';
 import { plainText, probePort, type StreamReport } from '../fixtures/probe.ts';
 import { skipped } from '../fixtures/skipped.ts';
@@ -9,22 +9,6 @@ import { skipped } from '../fixtures/skipped.ts';
 const unfit = lackingForLab() || (Bun.which('tcpdump') ? '' : 'tcpdump not found');
 if (unfit) skipped('e2e', 'the overlay between real hosts', unfit);
 
-const pausePods = JSON.stringify({
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'one' },
-  spec: {
-    replicas: 3,
-    selector: { matchLabels: { app: 'one' } },
-    template: {
-      metadata: { labels: { app: 'one' } },
-      spec: {
-        terminationGracePeriodSeconds: 0,
-        containers: [{ name: 'pause', image: 'pintle/pause:local', imagePullPolicy: 'Never' }],
-      },
-    },
-  },
-});
 interface Lease {
   readonly metadata: { readonly name: string };
   readonly spec: { readonly data?: Record<string, string>; readonly endpoint?: string; readonly mtuBytes?: number };
@@ -51,7 +35,7 @@ describe.skipIf(unfit !== '')('the overlay between three real hosts', () => {
   beforeAll(async () => {
     await lab.ok('up', '--hosts', '3');
     await lab.pauseImages();
-    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pausePods }));
+    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pausePods('one') }));
     expectOk(await lab.kubectl(['rollout', 'status', 'deployment/one', '--timeout=60s']));
     pods = await lab.podProbes('app=one');
   });
