@@ -49,6 +49,7 @@ import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
 import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
+import type { NodeAddress } from './node-address.ts';
 import type { NodeWay } from './node-way.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
@@ -250,6 +251,7 @@ const ownAddresses = (): string[] =>
 
 /** What node parts get beside the API. */
 export interface HostParts {
+  readonly address: Pick<NodeAddress, 'address'>;
   readonly page: MetricsPage;
   readonly gates: PodGates;
   readonly filter?: PacketFilter;
@@ -264,7 +266,7 @@ export function startNodeParts(
   client: Client,
   informers: InformerFactory,
   way: NodeWay,
-  { page, gates, filter, announcer, backends, host = {} }: HostParts,
+  { page, address, gates, filter, announcer, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
@@ -283,7 +285,9 @@ export function startNodeParts(
       announcer,
     },
     underlay: {
-      nodeIp: config.nodeIp,
+      get nodeIp() {
+        return address.address;
+      },
       links: () => hostAddresses(systemExec),
       measureWays: (ways: readonly MeasuredWay[]) => measurePaths(ways, { clock: systemClock, random: systemRandom }),
     },
