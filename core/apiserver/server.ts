@@ -3,7 +3,7 @@ import { Scope } from '#base';
 import { Aggregator } from './aggregation/aggregator.ts';
 import { ServiceAddresses } from './allocate/addresses.ts';
 import { rangesOf } from './allocate/range.ts';
-import { keepAddresses, repairAddresses } from './allocate/repair.ts';
+import { keepRepaired, repairAddresses } from './allocate/repair.ts';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type CachedObject, prefixOf } from './cached-object.ts';
@@ -21,6 +21,7 @@ import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
+import { keepAddresses, leave } from './peers.ts';
 import { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import { createSchemaEngine } from './schema/schema.ts';
@@ -39,7 +40,7 @@ const defaultNodePorts = [30_000, 32_767] as const;
 /** Loads the watch caches, makes what every cluster has, and serves. Disposal ends every watch and frees the port. */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const scope = new Scope();
-  const { clock, random, log, secretKeys } = options;
+  const { clock, random, log, secretKeys, nodePorts = defaultNodePorts } = options;
   const store = secretKeys ? new SealedStore(options.store, secretsPrefix, secretKeys) : options.store;
   const cache = scope.use(new WatchCache(store, clock, log));
   const builtin = servedBuiltins(options);
@@ -48,15 +49,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const reader = readerOf(cache);
   const holder: { core?: Core } = {};
   const addresses = addressesOf(cache, options);
-  const callWebhook = createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] });
+  const callWebhook = callerOf(options, reader);
   const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, callWebhook, [
-    createServiceAllocator({
-      core: () => holder.core!,
-      services: cache.cacheOf(serviceKind as AnyKind)!,
-      addresses,
-      random,
-      nodePorts: options.nodePorts ?? defaultNodePorts,
-    }),
+    createServiceAllocator({ core: () => holder.core!, addresses, random, nodePorts }),
     ...(options.admission ?? []),
   ]);
   const core: Core = {
@@ -83,8 +78,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await bootstrap(core);
   await repairAddresses(core, addresses);
   core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
-  void keepAddresses(core, addresses);
+  void keepRepaired(core, addresses);
   void sweepEvents(core);
+  void keepAddresses(core);
+  scope.defer(() => leave(core));
   void compactHistory(core, options.compactionIntervalMs);
   if (secretKeys) {
     const work = { store: options.store, prefix: secretsPrefix, keys: secretKeys, clock, log, signal: scope.signal };
@@ -107,6 +104,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
 }
+
+const callerOf = ({ random, clock, webhookRanges = [] }: ApiServerOptions, reader: Reader) =>
+  createWebhookCaller({ reader, random, clock, allowedRanges: webhookRanges });
 
 const addressesOf = (cache: WatchCache, { random, serviceRange }: ApiServerOptions): ServiceAddresses =>
   new ServiceAddresses({

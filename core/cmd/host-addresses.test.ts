@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { readAddresses, withSecondFamily } from './host-addresses.ts';
+import { readAddresses } from './host-addresses.ts';
 
 test('addresses with their links, without those that no other host can use', () => {
   const text = JSON.stringify([
@@ -20,16 +20,4 @@ test('addresses with their links, without those that no other host can use', () 
     { link: 'eth0', cidr: 'fe80::1/64', mtuBytes: 1_500 },
   ]);
   expect(readAddresses('')).toEqual([]);
-});
-
-test('a host’s address of the other family is one of the same link that others reach', () => {
-  const at = (link: string, ...cidrs: string[]) => cidrs.map((cidr) => ({ link, cidr, mtuBytes: 1_500 }));
-  const six = at('eth0', '192.0.2.7/24', 'fe80::1/64', '2001:db8::7/64');
-  expect(withSecondFamily('192.0.2.7', [...at('eth1', '2001:db8:1::7/64'), ...six])).toEqual([
-    '192.0.2.7',
-    '2001:db8::7',
-  ]);
-  expect(withSecondFamily('192.0.2.7', at('eth0', '192.0.2.7/24', 'fe80::1/64'))).toEqual(['192.0.2.7']);
-  expect(withSecondFamily('203.0.113.9', six)).toEqual(['203.0.113.9']);
-  expect(withSecondFamily('2001:db8::7', six)).toEqual(['2001:db8::7', '192.0.2.7']);
 });

@@ -24,12 +24,3 @@ export function readAddresses(text: string): readonly HostAddress[] {
     ),
   );
 }
-
-/** This host's addresses: the one it is known by, and one of the other family of the same link if it has one that others reach. Pure. */
-export function withSecondFamily(nodeIp: string, addresses: readonly HostAddress[]): readonly string[] {
-  const all = addresses.map(({ link, cidr }) => ({ link, ip: cidr.slice(0, cidr.indexOf('/')) }));
-  const own = all.find(({ ip }) => ip === nodeIp)?.link;
-  const isOther = (ip: string): boolean => ip.includes(':') !== nodeIp.includes(':') && !/^fe[89ab]/i.test(ip);
-  const second = all.find(({ link, ip }) => own !== undefined && link === own && isOther(ip))?.ip;
-  return second === undefined ? [nodeIp] : [nodeIp, second];
-}
