@@ -52,13 +52,14 @@ test('a host that moves is followed, and knows where it stands at its next start
   const options = {
     ...{ home, given: '10.0.0.1', clock, log: silentLog, signal: stop.signal },
     addresses: () => own,
+    announcingLink: 'pa1',
     onGone: (addresses: readonly string[]) => void gone.push(...addresses),
   };
   const node = new NodeAddress(options);
   const changed = new Promise<void>((resolve) => node.onChange(resolve));
   const kept = node.keep();
   expect(node.now()).toEqual(['10.0.0.1']);
-  own = at('eth0', '10.0.0.9');
+  own = at('eth0', '10.0.0.9'); // and what load balancers had is no loss
   await changed;
   stop.abort();
   await kept;

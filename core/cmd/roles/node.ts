@@ -15,7 +15,7 @@ import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/serv
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { createCarried } from '../carried.ts';
-import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
+import { announcingLinkOf, type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
@@ -145,6 +145,7 @@ function canServePort(port: number): boolean {
 function followAddress({ home, config, log, scope }: RoleContext, way: NodeWay): NodeAddress {
   const onGone = (gone: readonly string[]) => way.moved(`${gone.join(', ')} is no address of this host any more`);
   const address = new NodeAddress({
+    announcingLink: announcingLinkOf(config),
     ...{ home, given: config.nodeIp, clock: systemClock, log, signal: scope.signal, onGone },
   });
   void address.keep();
