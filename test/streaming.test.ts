@@ -75,7 +75,7 @@ beforeAll(async () => {
             ? { type: 'noPrevious' }
             : (containers[container] ?? { type: 'noContainer' }),
       findPod: (_namespace, pod) => (pod === 'p' ? { uid: 'u1', running: true } : undefined),
-      pods: () => [{ uid: 'u1', namespace: 'default', name: 'p' }],
+      pods: () => [{ uid: 'u1', namespace: 'default', name: 'p', running: true }],
     },
     runtime,
     verify: async (token, claim) =>

@@ -1,6 +1,7 @@
 export * from './channel.ts';
 export * from './clock.ts';
 export * from './converse.ts';
+export { durationText } from './duration.ts';
 export * from './errors.ts';
 export * from './exec.ts';
 export * from './files.ts';

@@ -128,7 +128,10 @@ export const controllersParts = (
 /** Parts of a node process. */
 export const nodeParts = (
   plugins: readonly BuiltinPlugin[],
-  node: Pick<NodePartContext, 'informers' | 'nodeName' | 'network' | 'backends' | 'underlay' | 'machine' | 'api'> & {
+  node: Pick<
+    NodePartContext,
+    'informers' | 'nodeName' | 'page' | 'network' | 'backends' | 'underlay' | 'machine' | 'api'
+  > & {
     readonly folderOf: (name: string) => string;
     readonly gateOf: (name: string) => NodePartContext['pods']['gate'];
   },

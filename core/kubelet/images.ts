@@ -1,7 +1,7 @@
 import type { Container } from '#api';
-import { type Clock, messageOf } from '#base';
+import { type Clock, durationText, messageOf } from '#base';
 import { type ContainerRuntime, ImageError, type ImageInfo } from '#sdk';
-import { Backoff, durationText } from './backoff.ts';
+import { Backoff } from './backoff.ts';
 
 export type ImageResult =
   | { readonly ok: true; readonly image: ImageInfo }

@@ -63,7 +63,6 @@ export interface KubeletOptions {
   readonly clusterDomain?: string;
   /** May mount and change owners; without it tmpfs and fsGroup are refused or left out. */
   readonly isRoot?: boolean;
-  readonly labels?: Readonly<Record<string, string>>;
   readonly taints?: readonly Taint[];
   /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
   readonly leaseSeconds?: number;
@@ -145,10 +144,11 @@ class Loop implements Kubelet {
         return worker && { uid: worker.uid, running: worker.observed.sandbox?.ready ?? false };
       },
       pods: () =>
-        [...this.#workers.values()].flatMap(({ uid, pod, status }) => {
+        [...this.#workers.values()].flatMap(({ uid, pod, status, observed }) => {
           if (!pod) return [];
           const startedAtMs = status.startTime ? Date.parse(status.startTime) : undefined;
-          return [{ uid, namespace: pod.metadata.namespace ?? '', name: pod.metadata.name ?? '', startedAtMs }];
+          const { namespace = '', name = '' } = pod.metadata;
+          return [{ uid, namespace, name, startedAtMs, running: observed.sandbox?.ready ?? false }];
         }),
     };
   }
@@ -239,7 +239,7 @@ class Loop implements Kubelet {
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };
-    const labels = nodeLabels(nodeName, machine.arch, options.labels);
+    const labels = nodeLabels(nodeName, machine.arch);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
     const { events, taints, leaseSeconds, networkState } = options;
     const shared = { client, clock, log, events, runtime, signal: scope.signal };

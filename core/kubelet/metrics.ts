@@ -62,7 +62,7 @@ export function measuredRuntime(runtime: ContainerRuntime, page: MetricsPage, cl
 /** What runs here, read when somebody looks. */
 export function podMetrics(page: MetricsPage, access: KubeletAccess): void {
   const name = page.gauge('kubelet_node_name', 'The name of the node; always 1.', ['node']);
-  const pods = page.gauge('kubelet_running_pods', 'Pods that this kubelet works for.');
+  const pods = page.gauge('kubelet_running_pods', 'Pods whose sandbox is up.');
   name.set([access.nodeName], 1);
-  page.beforePrint(() => pods.set([], access.pods().length));
+  page.beforePrint(() => pods.set([], access.pods().filter(({ running }) => running).length));
 }

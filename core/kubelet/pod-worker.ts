@@ -1,5 +1,5 @@
 import { isReason, type Pod, type PodStatus, podKind } from '#api';
-import { durationText } from './backoff.ts';
+import { durationText } from '#base';
 import { containersOf, fieldPathOf, podText } from './names.ts';
 import { type Action, type Observed, planPod } from './plan.ts';
 import { graceMinMs, PodKiller } from './pod-killer.ts';

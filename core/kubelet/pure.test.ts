@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { NodeSystemInfo, Pod, Service } from '#api';
-import { Backoff, durationText } from './backoff.ts';
+import { Backoff } from './backoff.ts';
 import { fieldValue, resourceValue } from './downward.ts';
 import { ConfigError, containerEnv } from './env.ts';
 import { expand, expandStrict } from './expansion.ts';
@@ -33,15 +33,6 @@ describe('back-off', () => {
     expect(backoff.untilMs('k', at + 700_000)).toBe(at + 700_000);
     backoff.next('k', at + 700_000);
     expect(backoff.delayMs('k')).toBe(10_000);
-  });
-  test.each([
-    [10_000, '10s'],
-    [80_000, '1m20s'],
-    [300_000, '5m0s'],
-    [120, '120ms'],
-    [1234, '1.234s'],
-  ])('%d is %s', (ms, text) => {
-    expect(durationText(ms)).toBe(text);
   });
 });
 

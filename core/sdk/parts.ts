@@ -1,5 +1,5 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
-import type { Clock, DuplexChild, Files, Log, Random, Scope } from '#base';
+import type { Clock, DuplexChild, Files, Log, MetricsPage, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { NetworkBackend } from '#net/backend';
 import type { PacketFilter } from '#net/packet-filter';
@@ -105,6 +105,8 @@ export interface NodePartContext extends PartContext {
   /** Shared with the service proxy, with its rights: services, endpoint slices and nodes are held once. */
   readonly informers: InformerFactory;
   readonly nodeName: string;
+  /** Metrics of the node process, read at the node's /metrics. */
+  readonly page: MetricsPage;
   readonly network: {
     /** An address of this host for its pods. It may come into being later than the part. */
     readonly ip: string;

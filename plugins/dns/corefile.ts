@@ -10,6 +10,7 @@ export interface CorefileOptions {
   readonly folder: string;
   readonly ttlSeconds: number;
 }
+const metricsPort = 9153; // CoreDNS' own; the address is this cluster's alone
 const zoneFileOf = (domain: string): string => `zone.${domain}`;
 export const hostsFile = 'hosts';
 
@@ -26,6 +27,7 @@ export function filesOf({ hosts, zoneFiles }: Settings): Map<string, string> {
 export function corefileOf(options: CorefileOptions): string {
   const { settings, listen, folder, kubeconfig, ttlSeconds } = options;
   const bind = `    bind ${listen.ip}`;
+  const metrics = `    prometheus ${listen.ip}:${metricsPort}`;
   const cache = (lines: string[] = []): string[] =>
     settings.cacheSecondsMax === 0
       ? []
@@ -41,7 +43,7 @@ export function corefileOf(options: CorefileOptions): string {
     return names.length === 0 ? [] : [`    forward . ${names.join(' ')}`];
   };
   const block = (zone: string, lines: readonly string[]): string =>
-    `${zone}:${listen.port} {\n${[bind, '    errors', ...lines].join('\n')}\n}\n`;
+    `${zone}:${listen.port} {\n${[bind, '    errors', metrics, ...lines].join('\n')}\n}\n`;
   const templates = settings.templates.flatMap(({ zone, type, match, answer }) => [
     `    template IN ${type} ${zone} {`,
     ...(match === undefined ? [] : [`        match "${match}"`]),

@@ -1,4 +1,5 @@
 import type { Clock, Log } from '#sdk';
+import type { DnsMetrics } from './dns-metrics.ts';
 import type { Encoded } from './encode.ts';
 import { aged, type ForeignAnswer } from './foreign.ts';
 import { codes } from './query.ts';
@@ -11,6 +12,13 @@ export interface ForwarderOptions {
   readonly signal: AbortSignal;
   /** No answer is kept for longer; 0 keeps none. */
   readonly cacheSecondsMax: () => number;
+  readonly metrics?: DnsMetrics;
+}
+/** Who waits for the answer: begun before others are asked, ended when it is there. */
+export interface Turn {
+  /** False: this one has too many questions under way. */
+  begin(): boolean;
+  end(): void;
 }
 interface Kept {
   readonly answer: ForeignAnswer;
@@ -37,20 +45,33 @@ export class Forwarder {
 
   constructor(private readonly options: ForwarderOptions) {}
 
-  /** Undefined: nobody gave an answer. A plain value when it was known. */
-  lookUp(question: Question, upstreams: readonly Upstream[]): Encoded | Promise<Encoded | undefined> {
-    const { clock } = this.options;
+  /** Undefined: nobody gave an answer. A plain value when it was known. `busy`: whoever asks has too many under way. */
+  lookUp(
+    question: Question,
+    upstreams: readonly Upstream[],
+    turn: Turn,
+  ): Encoded | 'busy' | Promise<Encoded | undefined> {
+    const { clock, metrics } = this.options;
     const id = `${question.dnssec ? 'd' : ''}${question.checkingDisabled ? 'c' : ''}|${question.key}`;
     const kept = this.#kept.get(id);
     const now = clock.monotonicMs();
-    if (kept && now < kept.keptMs + kept.ttlMs)
+    if (kept && now < kept.keptMs + kept.ttlMs) {
+      metrics?.hit(kept.answer.code);
       return aged(kept.answer.encoded, Math.floor((now - kept.keptMs) / 1000));
+    }
+    metrics?.missed();
     const isStale = kept !== undefined && now < kept.keptMs + kept.ttlMs + staleMaxMs;
-    const stale = () => aged(kept!.answer.encoded, 0xffffffff, staleTtlSeconds);
+    const stale = () => {
+      metrics?.servedStale();
+      return aged(kept!.answer.encoded, 0xffffffff, staleTtlSeconds);
+    };
     if (isStale && now < kept.retryAtMs) return stale();
+    if (!turn.begin()) return 'busy';
     const asked = this.#askOnce(id, question, upstreams);
-    if (!isStale) return asked.then((answer) => answer?.encoded);
-    return this.#orStale(asked, kept).then((answer) => answer?.encoded ?? stale());
+    const answer = isStale
+      ? this.#orStale(asked, kept).then((fresh) => fresh?.encoded ?? stale())
+      : asked.then((fresh) => fresh?.encoded);
+    return answer.finally(() => turn.end());
   }
 
   /** What was kept may be wrong under other settings. */
@@ -74,7 +95,10 @@ export class Forwarder {
   #askOnce(id: string, question: Question, upstreams: readonly Upstream[]): Promise<ForeignAnswer | undefined> {
     const running = this.#inFlight.get(id);
     if (running) return running; // the same question is under way: a flood of it costs one
-    if (this.#inFlight.size >= inFlightMax) return Promise.resolve(undefined);
+    if (this.#inFlight.size >= inFlightMax) {
+      this.options.metrics?.rejected();
+      return Promise.resolve(undefined);
+    }
     const asked = this.#askEach(question, upstreams)
       .then((answer) => {
         if (answer) this.#keep(id, answer);
@@ -87,13 +111,17 @@ export class Forwarder {
 
   /** In order, those that lately failed last; the first that answers has said it. */
   async #askEach(question: Question, upstreams: readonly Upstream[]): Promise<ForeignAnswer | undefined> {
-    const { ask, clock, signal, log } = this.options;
+    const { ask, clock, signal, log, metrics } = this.options;
     const now = clock.monotonicMs();
     const isBad = (one: Upstream) => (this.#badUntilMs.get(nameOf(one)) ?? 0) > now;
     let failure: ForeignAnswer | undefined;
     for (const upstream of [...upstreams.filter((one) => !isBad(one)), ...upstreams.filter(isBad)]) {
+      const askedMs = clock.monotonicMs();
       const answer = await ask(upstream, question, signal);
       if (signal.aborted) return undefined;
+      const { ip, port } = upstream;
+      const seconds = (clock.monotonicMs() - askedMs) / 1000;
+      metrics?.forwarded(ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`, answer?.code, seconds);
       if (answer && (answer.code === codes.ok || answer.code === codes.noName)) {
         this.#badUntilMs.delete(nameOf(upstream));
         return answer;

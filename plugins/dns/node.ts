@@ -9,8 +9,8 @@ import {
   type NodePartContext,
   nodeKind,
 } from '#sdk';
-import { createAskers } from './askers.ts';
 import { runCoreDns } from './coredns.ts';
+import { DnsMetrics } from './dns-metrics.ts';
 import { Forwarder } from './forwarder.ts';
 import { parseNameservers } from './node-servers.ts';
 import { clusterDomain, dnsName, dnsNamespace, endpointAnnotation, preferredPort } from './places.ts';
@@ -19,6 +19,7 @@ import { replyCode } from './reply.ts';
 import { Responder } from './responder.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { listenDns, type Place, type Respond } from './sockets.ts';
+import { createSources } from './sources.ts';
 import { askUpstream } from './upstream.ts';
 import { liveView } from './view.ts';
 
@@ -27,6 +28,7 @@ const askTimeoutMs = 2_000;
 const lookAgainMs = 30_000; // at the node's own servers, and at what was announced
 const bindRetryMs = { first: 100, most: 5_000 };
 const formerPortAttempts = 20;
+const floodToldEveryMs = 60_000;
 
 /** The DNS server of one node: it begins to listen when it knows the cluster, and says on its Node where. */
 export default {
@@ -56,7 +58,7 @@ class DnsNode {
   }
 
   async run(): Promise<void> {
-    const { informers, clock, network, scope } = this.context;
+    const { informers, clock, scope, page } = this.context;
     const { signal } = scope;
     const view = liveView(informers, clock);
     using _handlers = view;
@@ -68,17 +70,19 @@ class DnsNode {
     await Promise.race([Promise.all([view.synced, this.#settings.synced]), aborted]);
     const cacheSecondsMax = () => this.#current.cacheSecondsMax;
     const ask = askUpstream(clock, askTimeoutMs);
-    const forwarder = new Forwarder({ ask, clock, log: this.#log, signal, cacheSecondsMax });
+    const metrics = new DnsMetrics(page, clusterDomain);
+    const forwarder = new Forwarder({ ask, clock, log: this.#log, signal, cacheSecondsMax, metrics });
+    metrics.entries(() => forwarder.size);
     const responder = new Responder({
       view,
       zone: () => ({ domain: clusterDomain, ttlSeconds, serial: view.serial }),
       version: () => view.version * 2 ** 20 + this.#version,
       settings: () => this.#current,
       forwarder,
+      clock,
+      metrics,
     });
-    const mayAsk = createAskers(network.podRanges, clock, network.ownAddresses);
-    const respond: Respond = (packet, { address, stream }) =>
-      mayAsk(address) ? responder.respond(packet, { stream }) : refusal(packet);
+    const respond = this.#guarded(responder, metrics);
     let former = '';
     let running: (AsyncDisposable & { readonly place: Place }) | undefined;
     while (!signal.aborted) {
@@ -99,6 +103,23 @@ class DnsNode {
       await this.#sleep(signal);
     }
     await running?.[Symbol.asyncDispose]();
+  }
+
+  /** Strangers are refused, and who floods is answered up to a limit: beyond it its questions cost no more than their arrival. */
+  #guarded(responder: Responder, metrics: DnsMetrics): Respond {
+    const { network, clock } = this.context;
+    const sourceOf = createSources(network.podRanges, clock, network.ownAddresses);
+    let toldMs = Number.NEGATIVE_INFINITY;
+    return (packet, { address, stream }) => {
+      const source = sourceOf(address);
+      if (source?.admits()) return responder.respond(packet, { stream, address, turn: source });
+      metrics.dropped(source ? 'rate' : 'stranger');
+      if (!source) return refusal(packet);
+      if (clock.monotonicMs() - toldMs < floodToldEveryMs) return undefined;
+      toldMs = clock.monotonicMs();
+      this.#log.warn('more questions than are taken of one pod come from an address; the rest is dropped', { address });
+      return undefined;
+    };
   }
 
   /** Until the settings change, or for a while. */

@@ -1,14 +1,15 @@
 import { expect, test } from 'bun:test';
 import { decode, encode, RECURSION_DESIRED } from 'dns-packet';
 import type { EndpointSlice, KubeObject, Service } from '#api';
-import { type Clock, silentLog } from '#base';
-import { createAskers } from './askers.ts';
+import { type Clock, MetricsPage, silentLog } from '#base';
 import type { ClusterView } from './cluster-zone.ts';
+import { DnsMetrics } from './dns-metrics.ts';
 import { type ForeignAnswer, readForeign } from './foreign.ts';
 import { Forwarder } from './forwarder.ts';
 import { planEndpoints } from './plan-endpoints.ts';
 import { Responder } from './responder.ts';
 import { readSettings, type Settings } from './settings.ts';
+import { createSources, podLimits, Source } from './sources.ts';
 import type { Ask, Question } from './upstream.ts';
 
 /** Time that passes when the test says so. */
@@ -55,7 +56,11 @@ function setUp({ ask = async () => undefined, settings = {}, view = {} }: Setup 
   const server = { ip: '192.0.2.53', port: 53 };
   const all = { ...readSettings({}, 'cluster.local').settings, upstreams: [server], ...settings };
   const { signal } = new AbortController();
-  const forwarder = new Forwarder({ ask, clock, log: silentLog, signal, cacheSecondsMax: () => all.cacheSecondsMax });
+  const page = new MetricsPage(0);
+  const metrics = new DnsMetrics(page, 'cluster.local');
+  const cacheSecondsMax = () => all.cacheSecondsMax;
+  const forwarder = new Forwarder({ ask, clock, log: silentLog, signal, cacheSecondsMax, metrics });
+  metrics.entries(() => forwarder.size);
   let version = 0;
   const nobody: ClusterView = {
     hasNamespace: (name) => name === 'shop',
@@ -71,12 +76,17 @@ function setUp({ ask = async () => undefined, settings = {}, view = {} }: Setup 
     version: () => version,
     settings: () => all,
     forwarder,
+    clock,
+    metrics,
   });
+  const everybody = new Source(podLimits, clock);
   return {
     clock,
     forwarder,
     changed: () => version++,
-    ask: async (bytes: Uint8Array) => responder.respond(bytes, { stream: false }),
+    page,
+    ask: async (bytes: Uint8Array, turn = everybody) =>
+      responder.respond(bytes, { stream: false, address: '10.244.0.9', turn }),
   };
 }
 
@@ -210,13 +220,76 @@ test('an external name with a label that no packet can hold does not exist', asy
 test('who may ask: pods and this host, no strangers', () => {
   let own = ['192.0.2.7'];
   const clock = new HandClock();
-  const may = createAskers(['10.244.0.0/16'], clock, () => own);
-  const judged = (address: string) => may(address);
+  const sourceOf = createSources(['10.244.0.0/16'], clock, () => own);
+  const judged = (address: string) => sourceOf(address) !== undefined;
   expect(['10.244.3.4', '127.0.0.1', '127.99.0.1', '192.0.2.7', '::1'].map(judged)).not.toContain(false);
   expect(['192.0.2.8', '10.245.0.1', '2001:db8::1', ''].map(judged)).not.toContain(true);
   own = ['192.0.2.8'];
   void clock.pass(2_000);
   expect(judged('192.0.2.8')).toBe(true);
+});
+
+test('a pod that floods takes from itself: so many questions a second, and others have theirs', () => {
+  const clock = new HandClock();
+  const sourceOf = createSources(['10.244.0.0/16'], clock, () => []);
+  const taken = (address: string, count: number) =>
+    Array.from({ length: count }, () => sourceOf(address)!.admits()).filter(Boolean).length;
+  const { questionsPerSecondMax: most } = podLimits;
+  expect(taken('10.244.0.1', most + 500)).toBe(most);
+  expect(taken('10.244.0.2', 500)).toBe(500);
+  expect(taken('127.0.0.1', most + 500)).toBe(most + 500); // programs of the host are not told apart
+  void clock.pass(1_000);
+  expect(taken('10.244.0.1', 10)).toBe(10);
+});
+
+test('a pod whose questions wait for silent servers leaves room for those of others', async () => {
+  const gate = Promise.withResolvers<void>();
+  const { ask, clock, page } = setUp({
+    ask: async (_server, question) => {
+      await gate.promise;
+      return foreign(question, 10, '192.0.2.1');
+    },
+  });
+  const [greedy, other] = [new Source(podLimits, clock), new Source(podLimits, clock)];
+  const many = Array.from({ length: podLimits.waitingMax }, (_, index) => ask(packet(`n${index}.example`), greedy));
+  expect(await ask(packet('one-more.example'), greedy)).toBeUndefined();
+  const fair = ask(packet('www.example'), other);
+  gate.resolve();
+  expect(shown(await fair)).toEqual(['NOERROR', '192.0.2.1 10']);
+  await Promise.all(many);
+  expect(shown(await ask(packet('www.example'), greedy))).toEqual(['NOERROR', '192.0.2.1 10']);
+  expect(await ask(packet('later.example'), greedy)).toBeDefined();
+  expect(page.text()).toContain('pintle_dns_refused_total{reason="waiting"} 1\n');
+});
+
+test('what is asked, answered, known and passed on is counted under the names of CoreDNS', async () => {
+  let silent = false;
+  const { ask, clock, page } = setUp({
+    ask: async (_server, question) => (silent ? undefined : foreign(question, 10, '192.0.2.1')),
+  });
+  await ask(packet('nobody.shop.svc.cluster.local'));
+  await ask(packet('www.example'));
+  await ask(packet('www.example'));
+  silent = true;
+  await clock.pass(11_000);
+  await ask(packet('www.example'));
+  await ask(Uint8Array.from([0, 1, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0]));
+  const lines = page.text().split('\n');
+  for (const line of [
+    'coredns_dns_requests_total{server="dns://:53",zone="cluster.local.",proto="udp",family="1",type="A"} 1',
+    'coredns_dns_requests_total{server="dns://:53",zone=".",proto="udp",family="1",type="A"} 3',
+    'coredns_dns_requests_total{server="dns://:53",zone="dropped",proto="udp",family="1",type="other"} 1',
+    'coredns_dns_responses_total{server="dns://:53",zone="cluster.local.",rcode="NXDOMAIN"} 1',
+    'coredns_dns_responses_total{server="dns://:53",zone="dropped",rcode="FORMERR"} 1',
+    'coredns_dns_request_duration_seconds_count{server="dns://:53",zone="."} 3',
+    'coredns_cache_hits_total{server="dns://:53",type="success",zones="."} 1',
+    'coredns_cache_misses_total{server="dns://:53",zones="."} 2',
+    'coredns_cache_served_stale_total{server="dns://:53",zones="."} 1',
+    'coredns_cache_entries{server="dns://:53",zones="."} 1',
+    'coredns_proxy_request_duration_seconds_count{proxy_name="forward",to="192.0.2.53:53",rcode="NOERROR"} 1',
+    'coredns_proxy_request_duration_seconds_count{proxy_name="forward",to="192.0.2.53:53",rcode="timeout"} 1',
+  ])
+    expect(lines).toContain(line);
 });
 
 test('endpoints are made of what nodes say, if it is an address', () => {

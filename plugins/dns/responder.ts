@@ -1,9 +1,11 @@
+import type { Clock } from '#sdk';
 import { familyOf } from './address.ts';
 import { type ClusterView, type Found, isWithin, lookUp, lookUpAddress, type ZoneOptions } from './cluster-zone.ts';
+import type { DnsMetrics } from './dns-metrics.ts';
 import { type Encoded, encodeAnswer } from './encode.ts';
 import { recordsOf } from './foreign-records.ts';
-import type { Forwarder } from './forwarder.ts';
-import { classIn, codes, parseQuery, plainBytesMax, type Query, types } from './query.ts';
+import type { Forwarder, Turn } from './forwarder.ts';
+import { type BadQuery, classIn, codes, parseQuery, plainBytesMax, type Query, types } from './query.ts';
 import type { DnsRecord } from './records.ts';
 import { replyCode, replyTo, replyUnread } from './reply.ts';
 import { addressOfReverse } from './reverse-name.ts';
@@ -17,10 +19,15 @@ export interface ResponderOptions {
   readonly version: () => number;
   readonly settings: () => Settings;
   readonly forwarder: Forwarder;
+  readonly clock: Clock;
+  readonly metrics?: DnsMetrics;
 }
 export interface Asked {
   /** UDP: cut to what the client takes. */
   readonly stream: boolean;
+  readonly address: string;
+  /** Of whoever asks. */
+  readonly turn: Turn;
 }
 type Reply = Uint8Array | undefined | Promise<Uint8Array | undefined>;
 interface Remembered {
@@ -41,20 +48,33 @@ export class Responder {
 
   constructor(private readonly options: ResponderOptions) {}
 
-  respond(packet: Uint8Array, { stream }: Asked): Reply {
+  respond(packet: Uint8Array, asked: Asked): Reply {
+    const { clock, metrics } = this.options;
+    const beganMs = clock.monotonicMs();
     const query = parseQuery(packet);
+    const counted = (reply: Uint8Array | undefined) => {
+      const { stream, address } = asked;
+      const known = 'key' in query ? query : undefined;
+      if (reply) metrics?.answered(known, stream, address, reply, (clock.monotonicMs() - beganMs) / 1000);
+      return reply;
+    };
+    const reply = this.#reply(query, asked);
+    return reply instanceof Promise ? reply.then(counted) : counted(reply);
+  }
+
+  #reply(query: Query | BadQuery, { stream, turn }: Asked): Reply {
     if ('code' in query) return replyUnread(query.id, query.code);
     if (!('key' in query)) return undefined;
     if (query.edns && query.edns.version !== 0) return replyCode(query, codes.badVersion);
     if (query.class !== classIn) return replyCode(query, codes.refused);
     const bytesMax = stream ? tcpBytesMax : (query.edns?.bytesMax ?? plainBytesMax);
     const known = this.#known(query);
-    if (known === 'foreign') return this.#foreign(query, bytesMax);
+    if (known === 'foreign') return this.#foreign(query, bytesMax, turn);
     if ('variants' in known) {
       const { variants } = known;
       return replyTo(query, variants[known.next++ % variants.length]!, bytesMax);
     }
-    return this.#alias(query, known, bytesMax);
+    return this.#alias(query, known, bytesMax, turn);
   }
 
   #known(query: Query): Remembered | 'foreign' | (Found & { type: 'alias' }) {
@@ -84,21 +104,27 @@ export class Responder {
     return undefined;
   }
 
-  #foreign(query: Query, bytesMax: number): Reply {
+  #foreign(query: Query, bytesMax: number, turn: Turn): Reply {
     if (!query.recursionDesired) return replyCode(query, codes.refused);
     if (query.type === types.ANY || query.type === types.AXFR || query.type === types.IXFR)
       return replyCode(query, query.type === types.ANY ? codes.notImplemented : codes.refused);
     const upstreams = upstreamsFor(query.name, this.options.settings());
     const { key, checkingDisabled } = query;
     const question = { key, checkingDisabled, dnssec: query.edns?.dnssec ?? false };
-    const answer = this.options.forwarder.lookUp(question, upstreams);
+    const answer = this.options.forwarder.lookUp(question, upstreams, turn);
+    if (answer === 'busy') return this.#busy();
     const reply = (known: Encoded | undefined) =>
       known ? replyTo(query, known, bytesMax) : replyCode(query, codes.failure);
     return answer instanceof Promise ? answer.then(reply) : reply(answer);
   }
 
   /** An external name: the chain, and behind it what others say of its target. */
-  async #alias(query: Query, { chain, target }: Found & { type: 'alias' }, bytesMax: number): Promise<Uint8Array> {
+  async #alias(
+    query: Query,
+    { chain, target }: Found & { type: 'alias' },
+    bytesMax: number,
+    turn: Turn,
+  ): Promise<Uint8Array | undefined> {
     const answer = { authoritative: true, authority: [], additional: [] };
     const withCode = (code: number, more: readonly DnsRecord[] = []) =>
       replyTo(query, encodeAnswer(query.key, { ...answer, code, answers: [...chain, ...more] }), bytesMax);
@@ -107,9 +133,15 @@ export class Responder {
     if (hosts?.type === 'answer') return withCode(codes.ok, hosts.answer.answers);
     if (!query.recursionDesired) return withCode(codes.ok);
     const question = { key: keyOf(target, query.type), dnssec: false, checkingDisabled: false };
-    const foreign = await this.options.forwarder.lookUp(question, upstreamsFor(target, settings));
+    const foreign = await this.options.forwarder.lookUp(question, upstreamsFor(target, settings), turn);
+    if (foreign === 'busy') return this.#busy();
     if (!foreign) return withCode(codes.failure);
     return withCode(foreign.bytes[3]! & 15, recordsOf(foreign));
+  }
+
+  /** No reply, as from a full queue: resolvers ask again, and by then there may be room. */
+  #busy(): undefined {
+    this.options.metrics?.dropped('waiting');
   }
 }
 

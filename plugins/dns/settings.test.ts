@@ -91,6 +91,7 @@ test('a Corefile of everything', () => {
   expect(corefileOf(options)).toBe(`.:53 {
     bind 10.244.0.1
     errors
+    prometheus 10.244.0.1:9153
     cache 60 {
         disable success cluster.local
         disable denial cluster.local
@@ -118,12 +119,14 @@ test('a Corefile of everything', () => {
 static.example:53 {
     bind 10.244.0.1
     errors
+    prometheus 10.244.0.1:9153
     file /h/zone.static.example
 }
 
 corp.example:53 {
     bind 10.244.0.1
     errors
+    prometheus 10.244.0.1:9153
     cache 60 {
         serve_stale 1h
     }

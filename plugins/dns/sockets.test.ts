@@ -52,6 +52,31 @@ test('a handler that throws harms no other question', async () => {
   socket.close();
 });
 
+test('one that holds many connections leaves room for others, and may come again when it let go', async () => {
+  await using server = await listenDns(place, (packet) => packet, silentLog);
+  const connect = async () => {
+    const { promise, resolve } = Promise.withResolvers<'answered' | 'cut'>();
+    const handlers = {
+      data: () => resolve('answered'),
+      close: () => resolve('cut'),
+      error: () => resolve('cut'),
+    };
+    const to = { hostname: place.hostname, port: server.port };
+    const socket = await Bun.connect({ ...to, socket: handlers });
+    socket.write(framed('hello'));
+    return { outcome: await promise, socket };
+  };
+  const held = [];
+  for (let index = 0; index < 64; index++) held.push(await connect());
+  expect(new Set(held.map(({ outcome }) => outcome))).toEqual(new Set(['answered']));
+  expect((await connect()).outcome).toBe('cut');
+  for (const { socket } of held) socket.end();
+  const until = performance.now() + 20_000;
+  let again = '';
+  while (again !== 'answered' && performance.now() < until) again = (await connect()).outcome;
+  expect(again).toBe('answered');
+});
+
 test('a connection beyond the bounds is cut: a length that no question has, too many at once', async () => {
   const never = Promise.withResolvers<undefined>();
   await using server = await listenDns(place, () => never.promise, silentLog);

@@ -11,6 +11,7 @@ export interface Place {
 }
 const pendingMax = 1_000; // questions that wait for others; above it datagrams are dropped, as a full queue would
 const connectionsMax = 256;
+const connectionsOfOneMax = 64; // one that holds its own open leaves room for others
 const pipelinedMax = 32; // of one connection
 const idleSeconds = 10;
 const unreadBytesMax = 4_096; // a query is some dozens of bytes
@@ -64,6 +65,7 @@ async function listenUdp(place: Place, respond: Respond, log: Log, scope: Scope)
 }
 
 interface Connection {
+  readonly address: string;
   unread: Uint8Array;
   unsent: Uint8Array[];
   asked: number;
@@ -72,13 +74,14 @@ interface Connection {
 }
 function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void {
   let open = 0;
+  const openOf = new Map<string, number>();
   const send = (socket: Bun.Socket<Connection>, reply: Uint8Array) => {
     socket.data.unsent.push(Uint8Array.from([reply.length >> 8, reply.length & 255]), reply);
     flush(socket);
   };
   const answer = async (socket: Bun.Socket<Connection>, packet: Uint8Array) => {
     try {
-      const reply = await respond(packet, { address: socket.remoteAddress, stream: true });
+      const reply = await respond(packet, { address: socket.data.address, stream: true });
       if (reply) send(socket, reply);
       else socket.end();
     } catch (error) {
@@ -93,8 +96,11 @@ function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void
     allowHalfOpen: true,
     socket: {
       open(socket) {
-        socket.data = { unread: new Uint8Array(), unsent: [], asked: 0, ended: false };
-        if (++open > connectionsMax) socket.terminate();
+        const address = socket.remoteAddress;
+        socket.data = { address, unread: new Uint8Array(), unsent: [], asked: 0, ended: false };
+        const own = (openOf.get(address) ?? 0) + 1;
+        openOf.set(address, own);
+        if (++open > connectionsMax || own > connectionsOfOneMax) socket.terminate();
         socket.timeout(idleSeconds);
       },
       data(socket, bytes) {
@@ -116,7 +122,12 @@ function listenTcp(place: Place, respond: Respond, log: Log, scope: Scope): void
         endIfDone(socket);
       },
       timeout: (socket) => void socket.terminate(),
-      close: () => void open--,
+      close({ data: { address } }) {
+        open--;
+        const own = (openOf.get(address) ?? 1) - 1;
+        if (own > 0) openOf.set(address, own);
+        else openOf.delete(address);
+      },
       error: (socket) => void socket.terminate(),
     },
   });

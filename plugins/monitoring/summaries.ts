@@ -6,7 +6,7 @@ export interface Summary {
   readonly pods: readonly PodFigures[];
 }
 export interface Figures {
-  readonly cpu?: { readonly time: string; readonly usageNanoCores?: number };
+  readonly cpu?: { readonly time: string; readonly usageNanoCores?: number; readonly windowMs?: number };
   readonly memory?: { readonly workingSetBytes?: number };
 }
 export interface PodFigures {

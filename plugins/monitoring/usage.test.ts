@@ -3,12 +3,12 @@ import type { KubeObject, Pod } from '#sdk';
 import { pageOf } from './state/family.ts';
 import { podFamilies } from './state/pods.ts';
 import { Summaries, type Summary } from './summaries.ts';
-import { podMetrics } from './usage.ts';
+import { nodeMetrics, podMetrics } from './usage.ts';
 
 const time = '2026-01-01T00:00:00Z';
-const figures = (name: string, nanoCores?: number) => ({
+const figures = (name: string, nanoCores?: number, windowMs = 15_040) => ({
   name,
-  cpu: { time, ...(nanoCores !== undefined && { usageNanoCores: nanoCores }) },
+  cpu: { time, ...(nanoCores !== undefined && { usageNanoCores: nanoCores, windowMs }) },
   memory: { workingSetBytes: 1025 },
 });
 const podWith = (phase: string, containers: readonly string[], more: object = {}) =>
@@ -42,6 +42,13 @@ test.each([
   const found = podMetrics(pod, given);
   expect(found?.containers.map(({ name, usage }) => [name, usage.cpu, usage.memory])).toEqual(wanted as never);
   if (found) expect(found).toMatchObject({ timestamp: time, metadata: { labels: { a: 'b' } } });
+});
+
+test('the window is the time that the rate covers, as Go writes durations', () => {
+  const pod = podWith('Running', ['c', 'd']);
+  expect(podMetrics(pod, measured(figures('c', 5, 1_004), figures('d', 5, 62_500)))?.window).toBe('1m2.5s');
+  const node = { metadata: { name: 'h' } } as never;
+  expect(nodeMetrics(node, { node: { ...figures('h', 7), nodeName: 'h' }, pods: [] })?.window).toBe('15.04s');
 });
 
 test('kubelets are asked once at a time, and one that is silent hides nobody', async () => {

@@ -1,4 +1,4 @@
-import type { KubeObject, Node, Pod } from '#sdk';
+import { durationText, type KubeObject, type Node, type Pod } from '#sdk';
 import type { Figures, PodFigures, Summary } from './summaries.ts';
 
 /** Objects of metrics.k8s.io/v1beta1, as kubectl top and autoscalers read them. */
@@ -16,8 +16,9 @@ export interface PodMetrics extends KubeObject {
   readonly window: string;
   readonly containers: readonly { readonly name: string; readonly usage: Usage }[];
 }
-/** The kubelet tells a rate and not over which time; it is never longer than this. */
-const window = '15s';
+/** As metrics-server says it: the time that the rates cover, the longest where they differ. */
+const windowOf = (figures: readonly (Figures | undefined)[]): string =>
+  durationText(Math.max(...figures.map((one) => one?.cpu?.windowMs ?? 0)));
 
 /** Undefined while there is no rate yet. */
 function usageOf({ cpu, memory }: Figures): Usage | undefined {
@@ -29,6 +30,7 @@ export function nodeMetrics(node: Readonly<Node & KubeObject>, { node: figures }
   const usage = usageOf(figures);
   if (!usage) return undefined;
   const timestamp = figures.cpu!.time;
+  const window = windowOf([figures]);
   const { name, labels } = node.metadata;
   return { metadata: { name, creationTimestamp: timestamp, ...(labels && { labels }) }, timestamp, window, usage };
 }
@@ -49,6 +51,7 @@ export function podMetrics(pod: Readonly<Pod & KubeObject>, figures: PodFigures 
     containers.push({ name, usage });
   }
   const timestamp = measured.get(running[0]!)!.cpu!.time;
+  const window = windowOf([...running, ...sidecars].map((one) => measured.get(one)));
   const { name, namespace, labels } = pod.metadata;
   const metadata = { name, namespace, creationTimestamp: timestamp, ...(labels && { labels }) };
   return { metadata, timestamp, window, containers };

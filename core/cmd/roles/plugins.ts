@@ -249,6 +249,7 @@ const ownAddresses = (): string[] =>
 
 /** What node parts get beside the API. */
 export interface HostParts {
+  readonly page: MetricsPage;
   readonly gates: PodGates;
   readonly filter?: PacketFilter;
   readonly backends: NetworkBackends;
@@ -261,12 +262,13 @@ export function startNodeParts(
   client: Client,
   informers: InformerFactory,
   way: NodeWay,
-  { gates, filter, backends, host = {} }: HostParts,
+  { page, gates, filter, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
     informers,
     nodeName: config.nodeName,
+    page,
     backends,
     network: {
       ip: nthAddress(host.subnets?.[0] ?? config.podCidr, 1),

@@ -29,12 +29,14 @@ export interface KubeletAccess {
   findContainer(namespace: string, pod: string, container: string, previous?: boolean): FoundContainer;
   /** Undefined: no such pod here. `running`: its sandbox is up, so that ports can be reached. */
   findPod(namespace: string, pod: string): { readonly uid: string; readonly running: boolean } | undefined;
-  /** Pods that run here, for /stats/summary. */
+  /** Pods that this kubelet works for, those that have ended included. */
   pods(): readonly {
     readonly uid: string;
     readonly namespace: string;
     readonly name: string;
     readonly startedAtMs?: number;
+    /** Its sandbox is up. */
+    readonly running: boolean;
   }[];
   readonly nodeName: string;
 }

@@ -23,14 +23,19 @@ export function together(containers: readonly ContainerUsed[], nowMs: number): U
     timeMs: containers.reduce((least, { timeMs }) => Math.min(least, timeMs), nowMs),
     cpuUsageNs: sum((one) => one.cpuUsageNs),
     memoryWorkingSetBytes: sum((one) => one.memoryWorkingSetBytes),
-    ...(containers.some(({ nanoCores }) => nanoCores !== undefined) && { nanoCores: sum((one) => one.nanoCores ?? 0) }),
+    ...(containers.some(({ nanoCores }) => nanoCores !== undefined) && {
+      nanoCores: sum((one) => one.nanoCores ?? 0),
+      windowMs: Math.max(...containers.map(({ windowMs = 0 }) => windowMs)),
+    }),
   };
 }
 
-function figures({ timeMs, cpuUsageNs, nanoCores, memoryWorkingSetBytes }: Used) {
+/** `windowMs` is ours: upstream's summary has a rate and not over which time. */
+function figures({ timeMs, cpuUsageNs, nanoCores, windowMs, memoryWorkingSetBytes }: Used) {
   const time = timeText(timeMs);
+  const rate = nanoCores !== undefined && { usageNanoCores: nanoCores, windowMs };
   return {
-    cpu: { time, ...(nanoCores !== undefined && { usageNanoCores: nanoCores }), usageCoreNanoSeconds: cpuUsageNs },
+    cpu: { time, ...rate, usageCoreNanoSeconds: cpuUsageNs },
     memory: { time, workingSetBytes: memoryWorkingSetBytes },
   };
 }

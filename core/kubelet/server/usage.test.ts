@@ -10,6 +10,7 @@ const container = (name: string, timeMs: number, cpuUsageNs: number) => ({
   memoryWorkingSetBytes: 7,
 });
 const rates = ({ containers }: ReturnType<typeof usageBetween>) => containers.map(({ nanoCores }) => nanoCores);
+const windows = ({ containers }: ReturnType<typeof usageBetween>) => containers.map(({ windowMs }) => windowMs);
 
 test.each([
   ['half a core for two seconds', [container('a', 1_000, 0)], [container('a', 3_000, 1e9)], [5e8]],
@@ -17,7 +18,9 @@ test.each([
   ['one that was restarted', [container('a', 1_000, 5e9)], [container('a', 3_000, 1e9)], [undefined]],
   ['the same moment twice', [container('a', 1_000, 0)], [container('a', 1_000, 5)], [undefined]],
 ])('a rate lies between two looks: %s', (_, former, latest, wanted) => {
-  expect(rates(usageBetween({ containers: former }, { containers: latest }))).toEqual(wanted);
+  const found = usageBetween({ containers: former }, { containers: latest });
+  expect(rates(found)).toEqual(wanted);
+  expect(windows(found)).toEqual(wanted.map((one) => (one === undefined ? undefined : 2_000)));
 });
 
 test('the node’s own use is read from /proc', () => {

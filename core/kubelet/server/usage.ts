@@ -7,6 +7,8 @@ export interface Used {
   readonly cpuUsageNs: number;
   /** Thousand-millionths of a core, over the time between two looks. Absent: seen once only. */
   readonly nanoCores?: number;
+  /** The time between those looks. There with nanoCores. */
+  readonly windowMs?: number;
   readonly memoryWorkingSetBytes: number;
 }
 export interface ContainerUsed extends Used {
@@ -24,7 +26,7 @@ export interface Usage {
 }
 /** A look: counters as they stand. */
 export interface Look {
-  readonly node?: Omit<NodeUsed, 'nanoCores'>;
+  readonly node?: Omit<NodeUsed, 'nanoCores' | 'windowMs'>;
   readonly containers: readonly ContainerStats[];
 }
 
@@ -77,15 +79,16 @@ export class UsageSampler {
 export function usageBetween(former: Look, latest: Look): Usage {
   const before = new Map(former.containers.map((one) => [keyOf(one), one]));
   return {
-    node: latest.node && { ...latest.node, nanoCores: rate(former.node, latest.node) },
-    containers: latest.containers.map((one) => ({ ...one, nanoCores: rate(before.get(keyOf(one)), one) })),
+    node: latest.node && { ...latest.node, ...rate(former.node, latest.node) },
+    containers: latest.containers.map((one) => ({ ...one, ...rate(before.get(keyOf(one)), one) })),
   };
 }
 type Counted = Pick<Used, 'timeMs' | 'cpuUsageNs'>;
 const keyOf = ({ podUid, container }: ContainerStats): string => `${podUid}/${container}`;
-function rate(former: Counted | undefined, { timeMs, cpuUsageNs }: Counted): number | undefined {
-  if (!former || timeMs <= former.timeMs || cpuUsageNs < former.cpuUsageNs) return undefined;
-  return Math.round(((cpuUsageNs - former.cpuUsageNs) * 1000) / (timeMs - former.timeMs));
+function rate(former: Counted | undefined, { timeMs, cpuUsageNs }: Counted): Pick<Used, 'nanoCores' | 'windowMs'> {
+  if (!former || timeMs <= former.timeMs || cpuUsageNs < former.cpuUsageNs) return {};
+  const windowMs = timeMs - former.timeMs;
+  return { nanoCores: Math.round(((cpuUsageNs - former.cpuUsageNs) * 1000) / windowMs), windowMs };
 }
 
 /** The whole machine, from the texts of /proc/stat and /proc/meminfo. Undefined: they do not say. Pure. */

@@ -34,6 +34,14 @@ const records: readonly Record[] = [
     record: 'verb:apiserver_request_duration_seconds:p99_5m',
     expr: 'histogram_quantile(0.99, sum by (verb, le) (rate(apiserver_request_duration_seconds_bucket{verb!~"WATCH|CONNECT"}[5m])))',
   },
+  {
+    record: 'node:coredns_dns_responses:failure_ratio5m',
+    expr: 'sum by (node) (rate(coredns_dns_responses_total{rcode="SERVFAIL"}[5m])) / sum by (node) (rate(coredns_dns_responses_total[5m]))',
+  },
+  {
+    record: 'node:coredns_dns_request_duration_seconds:p99_5m',
+    expr: 'histogram_quantile(0.99, sum by (node, le) (rate(coredns_dns_request_duration_seconds_bucket{zone="cluster.local."}[5m])))',
+  },
   { record: 'node:cpu_usage:cores5m', expr: 'sum by (node) (rate(node_cpu_usage_seconds_total[5m]))' },
   {
     record: 'node:cpu_usage:ratio5m',
@@ -158,6 +166,30 @@ const alerts: readonly Alert[] = [
     'increase(kubeproxy_sync_proxy_rules_failures_total[5m]) > 0',
     'service rules are not accepted by a host',
     'services may lead to old pods on {{ $labels.node }}: `./pintle logs node` there.',
+  ),
+  alert(
+    'DnsFailing',
+    'warning',
+    '5m',
+    'node:coredns_dns_responses:failure_ratio5m > 0.05',
+    'names cannot be looked up',
+    '{{ $value | humanizePercentage }} of questions on {{ $labels.node }} fail: are the name servers of that host reachable? `./pintle logs node` there names those that are silent.',
+  ),
+  alert(
+    'DnsSlow',
+    'warning',
+    '10m',
+    'node:coredns_dns_request_duration_seconds:p99_5m > 0.1',
+    'names of the cluster are looked up slowly',
+    'one in a hundred questions on {{ $labels.node }} takes more than {{ $value | humanizeDuration }}: that host is overloaded.',
+  ),
+  alert(
+    'DnsFlooded',
+    'warning',
+    '5m',
+    'sum by (node) (rate(pintle_dns_refused_total{reason!="stranger"}[5m])) > 10',
+    'a pod asks for more names than are answered',
+    'questions are dropped on {{ $labels.node }}: `./pintle logs node` there names the address they come from.',
   ),
 ];
 

@@ -1,7 +1,7 @@
 // The DNS plugin's node part, or a CoreDNS as it would start it, in a process of its own:
 // argv = embedded|coredns, IP, URL of the API, its authority's file, a token's file, a folder. Listens on port 10053.
 import { readFileSync } from 'node:fs';
-import { Scope, silentLog, systemClock, systemRandom } from '#base';
+import { MetricsPage, Scope, silentLog, systemClock, systemRandom } from '#base';
 import { createInformers } from '../../../core/client/cache-informer.ts';
 import { createClient } from '../../../core/client/http.ts';
 import { runCoreDns } from '../../../plugins/dns/coredns.ts';
@@ -41,7 +41,7 @@ if (driver === 'coredns') {
     ownAddresses: () => [],
   };
   const pods = { gate: () => ({ [Symbol.dispose]() {} }) };
-  const own = { client: connect('node'), informers, nodeName: 'n1' };
+  const own = { client: connect('node'), informers, nodeName: 'n1', page: new MetricsPage(0) };
   node.start({ ...seams, ...own, network, pods, backends: noBackends, machine, api, folder, scope });
 }
 // Goes with who started it.
