@@ -22,7 +22,9 @@ export interface RequestHead {
   readonly hopNames: readonly string[];
 }
 /** What follows the head. */
-export type Framing = { readonly type: 'none' | 'chunked' | 'close' } | { readonly type: 'length'; readonly bytes: number };
+export type Framing =
+  | { readonly type: 'none' | 'chunked' | 'close' }
+  | { readonly type: 'length'; readonly bytes: number };
 
 export interface ResponseHead {
   readonly status: number;
@@ -138,7 +140,8 @@ function parseHeaders(lines: readonly string[]): Headers | Refusal {
     if (name === 'content-length') special.lengths.push(value);
     else if (name === 'transfer-encoding') special.codings.push(value);
     else if (name === 'connection') special.connection += `,${value}`;
-    else if (name === 'upgrade') special.upgrade = special.upgrade === undefined ? value : `${special.upgrade},${value}`;
+    else if (name === 'upgrade')
+      special.upgrade = special.upgrade === undefined ? value : `${special.upgrade},${value}`;
     else if (name === 'expect') special.expect = value;
   }
   return { list, special };
@@ -166,7 +169,13 @@ const isBlank = (code: number): boolean => code === 32 || code === 9;
 
 const noTokens: readonly string[] = [];
 const tokensOf = (value: string): readonly string[] =>
-  value === '' ? noTokens : value.toLowerCase().split(',').map((one) => one.trim()).filter(Boolean);
+  value === ''
+    ? noTokens
+    : value
+        .toLowerCase()
+        .split(',')
+        .map((one) => one.trim())
+        .filter(Boolean);
 
 /** One way to say how long a body is, or none. */
 function framingOf({ lengths, codings }: Special, isHttp10: boolean): Framing | Refusal {
