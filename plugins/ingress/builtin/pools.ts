@@ -15,6 +15,8 @@ interface Place {
   readonly idle: Http1Backend[];
   http2: Http2Backend | undefined;
   suspectUntilMs: number;
+  /** In no backend any more. */
+  isGone: boolean;
 }
 /** How a request goes to a backend. */
 export interface Outgoing {
@@ -28,19 +30,21 @@ export interface Outgoing {
 /** The connections to all endpoints. */
 export class Pools {
   readonly #places = new Map<string, Place>();
+  /** The same by the objects of the routing in force: no text is made for a look-up. */
+  readonly #byObject = new WeakMap<Endpoint, Place>();
   readonly #open = new Set<Http1Backend>();
   readonly #turns = new Map<string, number>();
-  #wanted = new Set<string>();
 
   constructor(private readonly clock: Clock) {}
 
   /** Endpoints that are in no backend any more get no new requests; those under way end in peace. */
   keep(backends: readonly Backend[]): void {
-    this.#wanted = new Set(backends.flatMap(({ endpoints }) => endpoints.map(keyOf)));
+    const wanted = new Set(backends.flatMap(({ endpoints }) => endpoints.map(keyOf)));
     for (const [key, place] of this.#places) {
-      if (this.#wanted.has(key)) continue;
+      if (wanted.has(key)) continue;
       for (const connection of place.idle.splice(0)) connection.retire();
       place.http2?.retire();
+      place.isGone = true;
       this.#places.delete(key);
     }
     const ids = new Set(backends.map(({ id }) => id));
@@ -109,17 +113,19 @@ export class Pools {
   }
 
   #placeOf(endpoint: Endpoint): Place {
+    const known = this.#byObject.get(endpoint);
+    if (known && !known.isGone) return known;
     const key = keyOf(endpoint);
     let place = this.#places.get(key);
     if (!place) {
-      place = { endpoint, idle: [], http2: undefined, suspectUntilMs: 0 };
+      place = { endpoint, idle: [], http2: undefined, suspectUntilMs: 0, isGone: false };
       this.#places.set(key, place);
     }
+    this.#byObject.set(endpoint, place);
     return place;
   }
   #free(place: Place, connection: Http1Backend): void {
-    const isWanted = this.#places.get(keyOf(place.endpoint)) === place && this.#wanted.has(keyOf(place.endpoint));
-    if (!isWanted || place.idle.length >= idlePerEndpointMax) {
+    if (place.isGone || place.idle.length >= idlePerEndpointMax) {
       connection.retire();
       return;
     }
