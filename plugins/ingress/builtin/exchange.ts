@@ -24,6 +24,8 @@ export interface Asked {
 
 /** The client's side of an exchange. After `end` or `abort` every call is void. */
 export interface Replier {
+  /** An answer has begun. */
+  readonly hasBegun: boolean;
   /** 101 makes it a tunnel: bytes in both directions as they are. `bodyBytes` as in Asked. */
   head(status: number, reason: string, headers: HeaderList, bodyBytes: number | undefined): void;
   /** False: wait for `wantReply`. */

@@ -152,7 +152,12 @@ export class Http1Backend implements WireUser, Forwarded {
     this.#keepsAlive = head.keepAlive && head.framing.type !== 'close' && request.upgrade === undefined;
     this.#reader = readerOf(head.framing);
     const length = lengthOf(head.headers);
-    const bodyBytes = head.framing.type === 'length' ? head.framing.bytes : head.framing.type === 'none' ? (length ?? 0) : undefined;
+    const bodyBytes =
+      head.framing.type === 'length'
+        ? head.framing.bytes
+        : head.framing.type === 'none'
+          ? (length ?? (request.method === 'HEAD' ? undefined : 0))
+          : undefined;
     this.#user.replyHead(head.status, head.reason, responseHeaders(head.headers, head.hopNames), bodyBytes);
     return false;
   }
@@ -214,7 +219,8 @@ export class Http1Backend implements WireUser, Forwarded {
   closed(): void {
     this.isClosed = true;
     this.deadlineMs = Infinity;
-    if (this.#request) this.#fail(this.#pending.length === 0 && !this.#reader && this.#served > 0 ? 'unanswered' : 'broken');
+    if (this.#request)
+      this.#fail(this.#pending.length === 0 && !this.#reader && this.#served > 0 ? 'unanswered' : 'broken');
     this.onClosed(this);
   }
   expire(): void {

@@ -59,6 +59,9 @@ export class Http1Front implements WireUser, Replier {
     wire.user = this;
   }
 
+  get hasBegun(): boolean {
+    return this.#isReplying;
+  }
   get isIdle(): boolean {
     return this.#state === 'head' && this.#pending.length === 0;
   }
@@ -164,7 +167,8 @@ export class Http1Front implements WireUser, Replier {
     this.#sawEnd();
   }
   #sawEnd(): void {
-    if (this.#state === 'serving' && this.#isBodyDone) this.#keepsAlive = false; // it may still read the answer
+    if (this.#state === 'serving' && this.#isBodyDone)
+      this.#keepsAlive = false; // it may still read the answer
     else if (this.#state === 'tunnel') this.#forwarded.end();
     else if (this.#state !== 'closed' && !(this.#state === 'serving' && this.#pending.length > 0)) this.wire.destroy();
   }
@@ -184,6 +188,9 @@ export class Http1Front implements WireUser, Replier {
       this.#forwarded.abort();
       this.#refuse(408);
     } else this.wire.destroy();
+  }
+  cut(): void {
+    this.wire.destroy();
   }
   /** The server ends: at once when nothing is under way. */
   retire(): void {

@@ -22,7 +22,9 @@ export interface RequestHead {
   readonly hopNames: readonly string[];
 }
 /** What follows the head. */
-export type Framing = { readonly type: 'none' | 'chunked' | 'close' } | { readonly type: 'length'; readonly bytes: number };
+export type Framing =
+  | { readonly type: 'none' | 'chunked' | 'close' }
+  | { readonly type: 'length'; readonly bytes: number };
 
 export interface ResponseHead {
   readonly status: number;
@@ -38,7 +40,6 @@ export interface Refusal {
   readonly why: string;
 }
 
-const badCharacters = /[\x00-\x08\x0a-\x1f\x7f]/; // in a line: HTAB is the only control character
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const targetPattern = /^[\x21\x22\x24-\x7e]+$/; // printable, no '#'
 const authorityPattern = /^([A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{0,5}))?$/;
@@ -48,10 +49,13 @@ const namesKeptMax = 1_000;
 const methodBytesMax = 32;
 
 export function parseRequest(head: string, headersMax: number): RequestHead | Refusal {
+  if (hasBadCharacters(head)) return refuse(400, 'a control character');
   const lines = head.split('\r\n');
-  const [method = '', target = '', version = '', ...more] = lines[0]!.split(' ');
-  if (more.length > 0 || !/^HTTP\/1\.[01]$/.test(version)) {
-    const isOther = more.length === 0 && /^HTTP\/\d\.\d$/.test(version);
+  const line = lines[0]!;
+  const [first, last] = [line.indexOf(' '), line.lastIndexOf(' ')];
+  const [method, target, version] = [line.slice(0, first), line.slice(first + 1, last), line.slice(last + 1)];
+  if (first < 1 || last <= first || (version !== 'HTTP/1.1' && version !== 'HTTP/1.0')) {
+    const isOther = /^\S+ \S+ HTTP\/\d\.\d$/.test(line);
     return isOther ? refuse(505, 'HTTP/1.0 and HTTP/1.1 are spoken here') : refuse(400, 'no request line');
   }
   if (method.length > methodBytesMax || !tokenPattern.test(method)) return refuse(400, 'no method');
@@ -92,13 +96,14 @@ function finish(
 }
 
 export function parseResponse(head: string, request: { readonly method: string }): ResponseHead | Refusal {
+  if (hasBadCharacters(head)) return refuse(502, 'a control character');
   const lines = head.split('\r\n');
-  const found = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: (.*))?$/.exec(lines[0]!);
-  if (!found || badCharacters.test(lines[0]!)) return refuse(502, 'no status line');
+  const found = statusLineOf(lines[0]!);
+  if (!found) return refuse(502, 'no status line');
   const headers = parseHeaders(lines);
   if ('refused' in headers) return refuse(502, headers.why);
   const { special } = headers;
-  const [isHttp10, status] = [found[1] === '0', Number(found[2])];
+  const { isHttp10, status, reason } = found;
   const framing = framingOf(special, isHttp10);
   if ('refused' in framing) return refuse(502, framing.why);
   const isBare = request.method === 'HEAD' || status < 200 || status === 204 || status === 304;
@@ -106,12 +111,41 @@ export function parseResponse(head: string, request: { readonly method: string }
   const connection = tokensOf(special.connection);
   return {
     status,
-    reason: found[3] ?? '',
+    reason,
     headers: headers.list,
     framing: isBare ? { type: 'none' } : isOpen ? { type: 'close' } : framing,
     keepAlive: isHttp10 ? connection.includes('keep-alive') : !connection.includes('close'),
     hopNames: connection,
   };
+}
+
+/** In a head, lines and all: HTAB is the only control character, and CR and LF come in pairs alone. A loop: a pattern is slower. */
+function hasBadCharacters(head: string): boolean {
+  for (let at = 0; at < head.length; at++) {
+    const code = head.charCodeAt(at);
+    if (code >= 32 ? code !== 127 : code === 9) continue;
+    if (code !== 13 || head.charCodeAt(at + 1) !== 10) return true;
+    at++;
+  }
+  return false;
+}
+
+interface StatusLine {
+  readonly isHttp10: boolean;
+  readonly status: number;
+  readonly reason: string;
+}
+/** As with names: a server says the same few lines. */
+const statusLines = new Map<string, StatusLine>();
+function statusLineOf(line: string): StatusLine | undefined {
+  const kept = statusLines.get(line);
+  if (kept) return kept;
+  const found = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: (.*))?$/.exec(line);
+  if (!found) return undefined;
+  const read = { isHttp10: found[1] === '0', status: Number(found[2]), reason: found[3] ?? '' };
+  if (statusLines.size >= namesKeptMax) statusLines.clear();
+  statusLines.set(line, read);
+  return read;
 }
 
 interface Special {
@@ -132,13 +166,14 @@ function parseHeaders(lines: readonly string[]): Headers | Refusal {
     const line = lines[index]!;
     const colon = line.indexOf(':');
     const name = colon < 1 ? undefined : nameOf(line.slice(0, colon));
-    if (name === undefined || badCharacters.test(line)) return refuse(400, 'a malformed header');
+    if (name === undefined) return refuse(400, 'a malformed header');
     const value = trimmed(line, colon + 1);
     list.push(name, value);
     if (name === 'content-length') special.lengths.push(value);
     else if (name === 'transfer-encoding') special.codings.push(value);
     else if (name === 'connection') special.connection += `,${value}`;
-    else if (name === 'upgrade') special.upgrade = special.upgrade === undefined ? value : `${special.upgrade},${value}`;
+    else if (name === 'upgrade')
+      special.upgrade = special.upgrade === undefined ? value : `${special.upgrade},${value}`;
     else if (name === 'expect') special.expect = value;
   }
   return { list, special };
@@ -166,7 +201,13 @@ const isBlank = (code: number): boolean => code === 32 || code === 9;
 
 const noTokens: readonly string[] = [];
 const tokensOf = (value: string): readonly string[] =>
-  value === '' ? noTokens : value.toLowerCase().split(',').map((one) => one.trim()).filter(Boolean);
+  value === ''
+    ? noTokens
+    : value
+        .toLowerCase()
+        .split(',')
+        .map((one) => one.trim())
+        .filter(Boolean);
 
 /** One way to say how long a body is, or none. */
 function framingOf({ lengths, codings }: Special, isHttp10: boolean): Framing | Refusal {
@@ -209,10 +250,18 @@ function placeOf(
 
 /** `A.Example.:80` → `a.example`; undefined for what is no host. */
 export function hostOf(authority: string): string | undefined {
+  const kept = hosts.get(authority);
+  if (kept !== undefined) return kept;
+  if (authority.length > authorityBytesMax) return undefined;
   const found = authorityPattern.exec(authority);
-  if (!found || authority.length > 260 || Number(found[2] || 0) > 65_535) return undefined;
-  const host = found[1]!.toLowerCase();
-  return host.endsWith('.') ? host.slice(0, -1) : host;
+  if (!found || Number(found[2] || 0) > 65_535) return undefined;
+  const lower = found[1]!.toLowerCase();
+  const host = lower.endsWith('.') ? lower.slice(0, -1) : lower;
+  if (hosts.size >= namesKeptMax) hosts.clear();
+  hosts.set(authority, host);
+  return host;
 }
+const hosts = new Map<string, string>();
+const authorityBytesMax = 260;
 
 const refuse = (refused: number, why: string): Refusal => ({ refused, why });

@@ -1,4 +1,4 @@
-import type { Action, Condition, Forward, PathRoutes, Route, Routing } from '../model.ts';
+import type { Action, Backend, Condition, Forward, PathRoutes, Route, Routing } from '../model.ts';
 
 /** A routing made ready for look-ups: the cost of one depends on the request's own length, not on how many routes there are. */
 export interface Table {
@@ -6,6 +6,7 @@ export interface Table {
   find(host: string, path: string, has: (condition: Condition) => boolean): Route | undefined;
   /** Which of its targets is next, by weight; undefined when none of them has endpoints. */
   next(action: Forward): string | undefined;
+  backendOf(id: string): Backend | undefined;
 }
 interface Paths {
   readonly exact: ReadonlyMap<string, readonly Route[]>;
@@ -15,6 +16,7 @@ interface Paths {
 
 export function compile(routing: Routing): Table {
   const hosts = new Map(routing.hosts.map(({ host, paths }) => [host, pathsOf(paths)]));
+  const backends = new Map(routing.backends.map((backend) => [backend.id, backend]));
   const served = new Set(routing.backends.filter(({ endpoints }) => endpoints.length > 0).map(({ id }) => id));
   const turns = new Map<Forward, Turns>();
   for (const action of actionsOf(routing)) if (action.type === 'forward') turns.set(action, turnsOf(action, served));
@@ -29,6 +31,7 @@ export function compile(routing: Routing): Table {
       const own = turns.get(action);
       return own && takeTurn(own);
     },
+    backendOf: (id) => backends.get(id),
   };
 }
 
