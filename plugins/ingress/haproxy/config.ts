@@ -143,6 +143,8 @@ function frontendOf(protocol: Listener['protocol'], listeners: readonly Listener
       `return status 413 content-type text/plain string "413 Content Too Large\\n" if { req.hdr_val(content-length) gt ${defaultBodyBytesMax} } !{ var(txn.l) -m found }`,
       ...forwardedRules(protocol, limits),
     ]),
+    '  http-response del-header keep-alive',
+    '  http-response lua.hop if { res.fhdr(connection) -m found }',
     ...(isSecure
       ? ['  http-after-response set-header Strict-Transport-Security %[var(txn.hsts)] if { var(txn.hsts) -m found }']
       : []),

@@ -47,7 +47,7 @@ export async function startGeneration(
 ): Promise<Generation> {
   const { machine, clock, log, folder, program } = doors;
   const setsid = machine.findProgram('setsid'); // a signal for the terminal's programs is not for it
-  const handOver = former ? ['-x', `unix@${socketName(former.number)}`, '-sf', String(former.pid)] : [];
+  const handOver = former ? ['-x', socketName(former.number), '-sf', String(former.pid)] : [];
   const argv = [...(setsid ? [setsid] : []), program, '-db', '-f', configName(number), ...handOver];
   const child = machine.spawn(argv, { cwd: folder });
   void child.stdin.end();

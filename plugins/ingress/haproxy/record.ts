@@ -20,16 +20,12 @@ const encode = encodeURIComponent;
 const recordBytesMax = 6_000; // with its key it has to fit into one payload of the runtime socket
 
 /** Text of the map, or why there is none. */
-export function recordOf(
-  routes: readonly Route[],
-  matched: string,
-  world: RecordWorld,
-): { value: string } | { problem: string } {
+export function recordOf(routes: readonly Route[], world: RecordWorld): { value: string } | { problem: string } {
   const problem = routes.map(problemOf).find((one) => one !== undefined);
   if (problem) return { problem };
   const plain = plainPlace(routes, world);
   if (plain !== undefined && routes[0]!.httpsRedirect === undefined) return { value: plain };
-  const record = `~${routes.map((route) => alternativeOf(route, matched, world)).join('|')}`;
+  const record = `~${routes.map((route) => alternativeOf(route, world)).join('|')}`;
   if (record.length > recordBytesMax)
     return { problem: `its conditions and targets take more than ${recordBytesMax} characters` };
   return { value: (plain ?? '') + record };
@@ -37,7 +33,7 @@ export function recordOf(
 
 /** As the record of one route without a condition. */
 export const fallbackRecord = (action: Action, world: RecordWorld): { value: string } | { problem: string } =>
-  recordOf([{ id: 'fallback', action, requestBodyBytesMax: world.usualBodyBytesMax }], '/', world);
+  recordOf([{ id: 'fallback', action, requestBodyBytesMax: world.usualBodyBytesMax }], world);
 
 /** The place, where over TLS nothing but forwarding is to be done. */
 function plainPlace(routes: readonly Route[], world: RecordWorld): string | undefined {
@@ -49,7 +45,7 @@ function plainPlace(routes: readonly Route[], world: RecordWorld): string | unde
   return places.length === 1 ? places[0] : undefined;
 }
 
-function alternativeOf(route: Route, matched: string, world: RecordWorld): string {
+function alternativeOf(route: Route, world: RecordWorld): string {
   const options: string[] = [`b=${route.requestBodyBytesMax}`];
   if (route.httpsRedirect) options.push(`s=${route.httpsRedirect}`);
   if (route.hsts) {
@@ -57,8 +53,8 @@ function alternativeOf(route: Route, matched: string, world: RecordWorld): strin
     options.push(`t=${encode(`max-age=${maxAgeSeconds}${includeSubdomains ? '; includeSubDomains' : ''}`)}`);
   }
   if (route.action.type === 'forward' && route.action.replacePrefix !== undefined) {
-    const strip = matched === '/' ? 0 : matched.length;
-    options.push(`p=${strip}`, `n=${encode(route.action.replacePrefix === '/' ? '' : route.action.replacePrefix)}`);
+    const { from, to } = route.action.replacePrefix;
+    options.push(`p=${from === '/' ? 0 : from.length}`, `n=${encode(to === '/' ? '' : to)}`);
   }
   const conditions = (route.conditions ?? []).map(conditionText).join(',');
   return [conditions, actionText(route.action, world), options.join(',')].join(';');
@@ -103,7 +99,7 @@ function problemOf({ action, conditions = [], requestBodyBytesMax, httpsRedirect
   if (action.type === 'answer' && !(action.status >= 200 && action.status <= 599))
     return 'its answer has no proper status';
   if (action.type !== 'forward') return undefined;
-  if (!locationPattern.test(action.replacePrefix ?? '')) return 'its new prefix has characters that no path holds';
+  if (!locationPattern.test(action.replacePrefix?.to ?? '')) return 'its new prefix has characters that no path holds';
   return action.targets.every(({ weight }) => Number.isSafeInteger(weight) && weight >= 1)
     ? undefined
     : 'a weight is no number from 1';

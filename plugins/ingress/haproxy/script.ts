@@ -268,4 +268,16 @@ core.register_action('odd', { 'http-req' }, function(txn, bytesMax, headersMax)
     end
   end
 end, 2)
+
+core.register_action('hop', { 'http-res' }, function(txn)
+  local headers = txn.http:res_get_headers()
+  if headers['upgrade'] then return end
+  for _, line in ipairs(values(headers, 'connection')) do
+    for _, token in ipairs(split(line:lower(), ',')) do
+      local name = trim(token)
+      if headers[name] and not kept[name] then txn.http:res_del_header(name) end
+    end
+  end
+  txn.http:res_del_header('connection')
+end, 0)
 `;

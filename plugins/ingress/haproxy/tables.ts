@@ -70,7 +70,7 @@ function pathsOf(routing: Routing, world: RecordWorld, rejected: Rejected[]): { 
     for (const name of namesOf(host)) exact.set(name, key);
     for (const { match, routes } of paths) {
       const found = isPath(match.value)
-        ? recordOf(routes, match.value, world)
+        ? recordOf(routes, world)
         : { problem: 'its path holds characters that no request has' };
       if ('problem' in found) {
         for (const { id } of routes) rejected.push({ id, reason: found.problem });
