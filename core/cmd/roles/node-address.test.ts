@@ -45,7 +45,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test('a host that moves is followed, and knows where it stands at its next start', async () => {
   const home = new Home(folder);
   mkdirSync(home.path('node'));
-  let own: LinkAddress[] = at('eth0', '10.0.0.1');
+  let own: LinkAddress[] = [...at('eth0', '10.0.0.1'), ...at('pa1', '192.0.2.64')];
   const stop = new AbortController();
   const gone: string[] = [];
   const clock: Clock = { ...systemClock, sleep: () => systemClock.soon() };
