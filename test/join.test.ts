@@ -31,6 +31,7 @@ import { clientOf, ServerWay } from '../core/cmd/agent/way.ts';
 import { Home } from '../core/cmd/home.ts';
 import { checkRanges } from '../core/cmd/join.ts';
 import { removeNode } from '../core/cmd/node.ts';
+import { keepControlPlaneLabel } from '../core/cmd/roles/own-node.ts';
 import { createMemoryStore } from '../core/store/memory.ts';
 import { createAuthority, issueServing, type KeyPair, requestCertificate } from '../core/wire/pki.ts';
 import { eventually } from './fixtures/eventually.ts';
@@ -193,6 +194,20 @@ test('a host joins: its key is its own, its certificate names it, its identities
   expect(text).not.toContain(token.secret);
 });
 const codeOfStatus = async (work: Promise<unknown>) => ((await rejection(work)) as Error & { code?: number }).code;
+
+test('no node gives itself a role; the server says what its own node is', async () => {
+  const [home, role] = [newHome(), 'node-role.kubernetes.io/control-plane'];
+  await joinAt(url, ca.cert, await requestOf(home, await newToken(), 'own'));
+  const { node } = agentOf(home, 'own');
+  const named = { ...nodeObject('own'), metadata: { name: 'own', labels: { [role]: '' } } };
+  expect(await codeOfStatus(node.create(nodeKind, named))).toBe(403);
+  keepControlPlaneLabel('own', server.reader, admin, silentLog);
+  await node.create(nodeKind, nodeObject('own'));
+  const labelsOf = async () => (await admin.get(nodeKind, { name: 'own' })).metadata.labels ?? {};
+  await eventually(labelsOf, (labels) => labels[role] === '');
+  const body = { metadata: { labels: { [role]: null } } };
+  expect(await codeOfStatus(node.patch(nodeKind, { name: 'own' }, { type: 'merge', body }))).toBe(403);
+});
 
 test('the certificate of a kubelet is renewed by the node itself, and by nobody else', async () => {
   const home = newHome();

@@ -1,4 +1,5 @@
 // What installed plugins contribute to a node, with real processes: crash, hang, upgrade, pause, uninstall, two of one kind.
+
 import { afterAll, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { NodeContributions } from '../core/host/carried/contributions.ts';
 import { createCarriedProxy } from '../core/host/carried/proxy.ts';
 import { CarriedRuntimes } from '../core/host/carried/runtimes.ts';
 import { pluginKind } from '../core/host/kind.ts';
+import { containerSpec } from './fixtures/container-spec.ts';
 import {
   built,
   cluster,
@@ -170,28 +172,14 @@ test(
     const image = await runtime.ensureImage('demo:1', 'IfNotPresent', signal);
     const pod = { podUid: 'u1', podName: 'p', podNamespace: 'default' };
     await runtime.ensureSandbox({ ...pod, hostname: 'p', network: 'pod', attempt: 0 });
-    const id = await runtime.create({
-      ...pod,
-      name: 'c',
-      attempt: 0,
-      imageId: image.id,
-      image: 'demo:1',
-      command: ['sh', '-c', 'echo out; echo err >&2; exit 3'],
-      env: [],
-      mounts: [],
-      tty: false,
-      stdin: false,
-      stdinOnce: false,
-      security: {
-        privileged: false,
-        readOnlyRoot: false,
-        noNewPrivileges: false,
-        capabilitiesAdd: [],
-        capabilitiesDrop: [],
-      },
-      resources: {},
-      specHash: 'h',
-    });
+    const id = await runtime.create(
+      containerSpec({
+        ...pod,
+        imageId: image.id,
+        image: 'demo:1',
+        command: ['sh', '-c', 'echo out; echo err >&2; exit 3'],
+      }),
+    );
     await runtime.start(id);
     const lines: string[] = [];
     for await (const { stream, bytes } of runtime.logs(id, { follow: true }, signal))

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { PintleError, systemFiles } from '#base';
 import { type Bundle, readBundle, sha256Of } from '../host/bundle.ts';
 import { type Isolation, manifestFile, type PluginManifest, satisfies, sdkVersion } from '../host/manifest.ts';
 import { bundleSource } from './plugin-bundle.ts';
-import { buildForeign, foreignManifest } from './plugin-foreign.ts';
+import { buildForeign, foreignManifest, putBundle } from './plugin-foreign.ts';
 import { type RecordOptions, recordPlugin } from './plugin-record.ts';
 
 const sdkPath = resolve(import.meta.dir, '../sdk/index.ts');
@@ -63,10 +63,7 @@ export async function buildPlugin(
     };
     await writeFile(join(work, manifestFile), `${JSON.stringify(manifest, undefined, 2)}\n`);
     await readBundle(work, systemFiles);
-    await rm(out, { recursive: true, force: true });
-    await mkdir(resolve(out, '..'), { recursive: true });
-    await rename(work, out).catch(() => cp(work, out, { recursive: true })); // another file system
-    return await readBundle(out, systemFiles);
+    return await putBundle(work, out);
   } finally {
     await rm(work, { recursive: true, force: true });
   }

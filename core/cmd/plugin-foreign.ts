@@ -43,13 +43,17 @@ export async function buildForeign(source: string, out: string): Promise<Bundle>
     await readBundle(work, systemFiles).catch((error: unknown) => {
       throw failed(messageOf(error).replace(manifestFile, foreignManifest));
     });
-    await rm(out, { recursive: true, force: true });
-    await mkdir(resolve(out, '..'), { recursive: true });
-    await rename(work, out).catch(() => cp(work, out, { recursive: true })); // another file system
-    return await readBundle(out, systemFiles);
+    return await putBundle(work, out);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+/** In place of what was in OUT. */
+export async function putBundle(work: string, out: string): Promise<Bundle> {
+  await rm(out, { recursive: true, force: true });
+  await mkdir(resolve(out, '..'), { recursive: true });
+  await rename(work, out).catch(() => cp(work, out, { recursive: true })); // another file system
+  return readBundle(out, systemFiles);
 }
 const failed = (message: string): PintleError =>
   new PintleError(

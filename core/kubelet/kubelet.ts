@@ -63,7 +63,6 @@ export interface KubeletOptions {
   readonly clusterDomain?: string;
   /** May mount and change owners; without it tmpfs and fsGroup are refused or left out. */
   readonly isRoot?: boolean;
-  readonly labels?: Readonly<Record<string, string>>;
   readonly taints?: readonly Taint[];
   /** Of the node's Lease, which is renewed four times in it; must not be longer than the controllers' grace. Default 40. */
   readonly leaseSeconds?: number;
@@ -240,7 +239,7 @@ class Loop implements Kubelet {
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };
-    const labels = nodeLabels(nodeName, machine.arch, options.labels);
+    const labels = nodeLabels(nodeName, machine.arch);
     const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
     const { events, taints, leaseSeconds, networkState } = options;
     const shared = { client, clock, log, events, runtime, signal: scope.signal };

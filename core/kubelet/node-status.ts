@@ -62,9 +62,8 @@ export function sameStatus(there: Node['status'], ours: NonNullable<Node['status
   return Bun.deepEquals(bare(there), bare(ours), false);
 }
 
-export const nodeLabels = (name: string, arch: string, extra: Readonly<Record<string, string>> = {}) => ({
+export const nodeLabels = (name: string, arch: string) => ({
   'kubernetes.io/hostname': name,
   'kubernetes.io/os': 'linux',
   'kubernetes.io/arch': arch,
-  ...extra,
 });

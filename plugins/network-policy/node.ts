@@ -162,7 +162,7 @@ class PolicyNode {
       const pod = this.#pods.cache.get({ namespace, name });
       return pod?.metadata.uid === uid ? pod : undefined;
     };
-    if (find()) return find();
+    if (find() || signal.aborted) return find();
     return new Promise<Readonly<Pod & KubeObject> | undefined>((resolve) => {
       const end = () => {
         handler[Symbol.dispose]();

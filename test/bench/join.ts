@@ -1,6 +1,5 @@
-import { join } from 'node:path';
 import { systemExec } from '#base';
-import { type BenchEngine, benchEngine, newHome, root } from './parts/cluster.ts';
+import { type BenchEngine, benchEngine, newHome, pintleIn } from './parts/cluster.ts';
 import { type BenchOptions, median, type Row, Skip, valueRow } from './parts/row.ts';
 
 /**
@@ -13,9 +12,9 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
   await using hosts = await twoHosts();
   const server = newHome().folder;
   try {
-    await on(
-      engine,
+    await pintleIn(
       hosts.first,
+      engine,
       'server',
       '--yes',
       '--detach',
@@ -34,19 +33,19 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
     }
     yield valueRow('join.ready', median(found), 'ms', '<= 3000');
   } finally {
-    await on(engine, hosts.first, 'down', '--purge', '--yes', '--home', server);
+    await pintleIn(hosts.first, engine, 'down', '--purge', '--yes', '--home', server);
   }
 }
 
 async function once(engine: BenchEngine, hosts: Hosts, server: string, name: string): Promise<number> {
-  const made = await on(engine, hosts.first, 'token', 'create', '--json', '--home', server);
+  const made = await pintleIn(hosts.first, engine, 'token', 'create', '--json', '--home', server);
   const { token, server: url } = JSON.parse(made) as { token: string; server: string };
   const { folder } = newHome();
   try {
     const beganMs = performance.now();
-    await on(
-      engine,
+    await pintleIn(
       hosts.second,
+      engine,
       'join',
       url,
       '--token',
@@ -60,8 +59,8 @@ async function once(engine: BenchEngine, hosts: Hosts, server: string, name: str
     );
     return performance.now() - beganMs;
   } finally {
-    await on(engine, hosts.second, 'down', '--purge', '--yes', '--home', folder);
-    await on(engine, hosts.first, 'node', 'remove', name, '--yes', '--home', server);
+    await pintleIn(hosts.second, engine, 'down', '--purge', '--yes', '--home', folder);
+    await pintleIn(hosts.first, engine, 'node', 'remove', name, '--yes', '--home', server);
   }
 }
 
@@ -90,18 +89,4 @@ async function twoHosts(): Promise<Hosts> {
       for (const name of [first, second]) await systemExec.run(['ip', 'netns', 'del', name]);
     },
   };
-}
-
-/** The command line in a network namespace. Throws with its output when it fails. */
-async function on(engine: BenchEngine, netns: string, ...words: string[]): Promise<string> {
-  const child = Bun.spawn(['nsenter', `--net=/run/netns/${netns}`, join(root, 'pintle'), ...words], {
-    cwd: root,
-    env: { ...process.env, DOCKER_HOST: `unix://${engine.socketPath}` },
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  });
-  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (code !== 0) throw new Error(`pintle ${words.join(' ')} ended with code ${code}: ${out}${err}`);
-  return out;
 }

@@ -7,6 +7,7 @@ import type { ContainerSpec, Mount } from '#sdk';
 import { createProcessRuntime } from '../../core/kubelet/runtimes/process.ts';
 import { imageFolder } from '../../core/kubelet/runtimes/process-images.ts';
 import { probeNamespaces } from '../../core/kubelet/runtimes/process-namespaces.ts';
+import { containerSpec } from '../fixtures/container-spec.ts';
 import { skipped } from '../fixtures/skipped.ts';
 import { runtimeContract } from './runtime.ts';
 
@@ -37,31 +38,11 @@ for (const namespaces of able ? [true, false] : [false])
     };
   });
 
-const spec = (command: string[], mounts: Mount[], more: Partial<ContainerSpec['security']> = {}): ContainerSpec => ({
-  podUid: 'u',
-  podName: 'p',
-  podNamespace: 'n',
-  name: 'main',
-  attempt: 0,
-  imageId: image,
-  image,
-  command,
-  env: [],
-  mounts,
-  tty: false,
-  stdin: false,
-  stdinOnce: false,
-  security: {
-    privileged: false,
-    readOnlyRoot: false,
-    noNewPrivileges: true,
-    capabilitiesAdd: [],
-    capabilitiesDrop: [],
-    ...more,
-  },
-  resources: {},
-  specHash: 'h',
-});
+const spec = (command: string[], mounts: Mount[], more: Partial<ContainerSpec['security']> = {}): ContainerSpec =>
+  containerSpec(
+    { podUid: 'u', podNamespace: 'n', name: 'main', imageId: image, image, command, mounts },
+    { noNewPrivileges: true, ...more },
+  );
 
 if (able)
   test('a container has started when it is in its root: what is executed beside it at once runs there, too', async () => {

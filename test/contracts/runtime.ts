@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { ContainerRuntime, ContainerSpec, ContainerState, SandboxSpec, Session } from '#sdk';
+import { containerSpec } from '../fixtures/container-spec.ts';
 import { waitMsMax } from '../fixtures/eventually.ts';
 import { readUntil } from '../fixtures/read-until.ts';
 import { rejection } from '../fixtures/rejection.ts';
@@ -49,32 +50,20 @@ export function runtimeContract(name: string, start: () => Promise<RuntimeHarnes
       await runtime.ensureSandbox(spec);
       return spec;
     };
-    const container = (pod: SandboxSpec, command: readonly string[], more: Partial<ContainerSpec> = {}) => ({
-      podUid: pod.podUid,
-      podName: pod.podName,
-      podNamespace: pod.podNamespace,
-      name: 'main',
-      attempt: 0,
-      imageId,
-      image: harness.image,
-      command,
-      env: [['GREETING', 'hello']] as const,
-      mounts: [],
-      tty: false,
-      stdin: false,
-      stdinOnce: false,
-      security: {
-        privileged: false,
-        readOnlyRoot: false,
-        noNewPrivileges: false,
-        capabilitiesAdd: [],
-        capabilitiesDrop: [],
-      },
-      resources: {},
-      specHash: 'hash-1',
-      annotations: { kept: 'yes' },
-      ...more,
-    });
+    const container = (pod: SandboxSpec, command: readonly string[], more: Partial<ContainerSpec> = {}) =>
+      containerSpec({
+        podUid: pod.podUid,
+        podName: pod.podName,
+        podNamespace: pod.podNamespace,
+        name: 'main',
+        imageId,
+        image: harness.image,
+        command,
+        env: [['GREETING', 'hello']],
+        specHash: 'hash-1',
+        annotations: { kept: 'yes' },
+        ...more,
+      });
     const run = async (pod: SandboxSpec, command: readonly string[], more: Partial<ContainerSpec> = {}) => {
       const id = await runtime.create(container(pod, command, more));
       await runtime.start(id);

@@ -5,6 +5,7 @@ import type { ContainerSpec } from '#sdk';
 import { createDockerRuntime } from '../../core/kubelet/runtimes/docker.ts';
 import { DockerEngine, inspectContainer } from '../../core/kubelet/runtimes/docker-engine.ts';
 import { engineContract, makeTestImage } from '../contracts/runtime-engine.ts';
+import { containerSpec } from '../fixtures/container-spec.ts';
 import { type PodmanEngine, podmanEngine } from '../fixtures/podman-engine.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
@@ -70,26 +71,10 @@ function restartTest(podman: PodmanEngine, program: string): void {
   });
 }
 
-function sleeper(of: { podUid: string; podName: string; podNamespace: string; name: string }): ContainerSpec {
-  return {
+const sleeper = (of: { podUid: string; podName: string; podNamespace: string; name: string }): ContainerSpec =>
+  containerSpec({
     ...of,
-    attempt: 0,
     imageId: 'pintle/test:local',
     image: 'pintle/test:local',
     command: ['sleep', '1000'],
-    env: [],
-    mounts: [],
-    tty: false,
-    stdin: false,
-    stdinOnce: false,
-    security: {
-      privileged: false,
-      readOnlyRoot: false,
-      noNewPrivileges: false,
-      capabilitiesAdd: [],
-      capabilitiesDrop: [],
-    },
-    resources: {},
-    specHash: 'h',
-  };
-}
+  });

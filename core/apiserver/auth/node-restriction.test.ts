@@ -37,7 +37,53 @@ const table: [resource: string, operation: NodeWrite['operation'], change: Parti
     'nodes/status',
     'UPDATE',
     { name: 'n1', object: node('n1', { labels: { 'a.node-restriction.kubernetes.io/x': '1' } }), current: node('n1') },
-    'nodes "n1" is forbidden: is not allowed to modify labels of the node-restriction.kubernetes.io prefix',
+    'nodes "n1" is forbidden: is not allowed to modify labels: a.node-restriction.kubernetes.io/x',
+  ],
+  [
+    'nodes',
+    'UPDATE',
+    {
+      name: 'n1',
+      object: node('n1', { labels: { 'node-role.kubernetes.io/control-plane': '', 'a.k8s.io/b': '1', zone: 'a' } }),
+      current: node('n1', { labels: { 'kubernetes.io/role': 'x', 'beta.kubernetes.io/os': 'linux' } }),
+    },
+    'nodes "n1" is forbidden: is not allowed to modify labels: a.k8s.io/b, kubernetes.io/role, node-role.kubernetes.io/control-plane',
+  ],
+  [
+    'nodes',
+    'UPDATE',
+    {
+      name: 'n1',
+      object: node('n1', { labels: { 'x.node.kubernetes.io/a': '1', 'kubelet.kubernetes.io/b': '', 'k8s.io': '' } }),
+      current: node('n1', { labels: { 'node-role.kubernetes.io/worker': '' } }),
+    },
+    'nodes "n1" is forbidden: is not allowed to modify labels: node-role.kubernetes.io/worker',
+  ],
+  [
+    'nodes',
+    'CREATE',
+    {
+      object: node('n1', {
+        labels: {
+          'kubernetes.io/hostname': 'n1',
+          'node-role.kubernetes.io/x': '',
+          'node-restriction.kubernetes.io/y': '',
+        },
+      }),
+    },
+    'nodes "n1" is forbidden: node "n1" is not allowed to set the following labels: node-restriction.kubernetes.io/y, node-role.kubernetes.io/x',
+  ],
+  [
+    'nodes',
+    'CREATE',
+    { object: node('n1', { labels: { 'topology.kubernetes.io/zone': 'a' } }, { taints: [{}] }) },
+    'allowed',
+  ],
+  [
+    'nodes',
+    'CREATE',
+    { object: node('n1', {}, { configSource: {} }) },
+    'nodes "n1" is forbidden: node "n1" is not allowed to create pods with a non-nil configSource',
   ],
   [
     'nodes',

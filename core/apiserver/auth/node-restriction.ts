@@ -78,18 +78,49 @@ const same = (left: unknown, right: unknown): boolean => JSON.stringify(left ?? 
 /** A node that could change these would move pods to itself, leave its quarantine, or have itself collected. */
 function nodeChange(nodeName: string, object?: KubeObject, current?: Readonly<KubeObject>): string | undefined {
   if (!object || !current) return undefined;
-  const guarded = (labels: Readonly<Record<string, string>> = {}) =>
-    Object.entries(labels)
-      .filter(([key]) => /(^|\.)node-restriction\.kubernetes\.io\//.test(key))
-      .sort();
-  if (!same(guarded(object.metadata.labels), guarded(current.metadata.labels)))
-    return `is not allowed to modify labels of the node-restriction.kubernetes.io prefix`;
+  const spec = (node: Readonly<KubeObject>) => (node as { spec?: NodeSpec }).spec ?? {};
+  const { configSource, taints } = spec(object);
+  if (configSource && !same(configSource, spec(current).configSource))
+    return `node "${nodeName}" is not allowed to update configSource to a new non-nil configSource`;
+  if (!same(taints, spec(current).taints)) return `node "${nodeName}" is not allowed to modify taints`;
   if (!same(object.metadata.ownerReferences, current.metadata.ownerReferences))
     return `node "${nodeName}" is not allowed to modify ownerReferences`;
-  if (!same(podRanges(object), podRanges(current))) return rangesRefused(nodeName);
-  const taints = (node: Readonly<KubeObject>) => (node as { spec?: { taints?: unknown } }).spec?.taints;
-  return same(taints(object), taints(current)) ? undefined : `node "${nodeName}" is not allowed to modify taints`;
+  const labels = forbiddenLabels(object.metadata.labels, current.metadata.labels);
+  if (labels.length > 0) return `is not allowed to modify labels: ${labels.join(', ')}`;
+  return same(podRanges(object), podRanges(current)) ? undefined : rangesRefused(nodeName);
 }
+interface NodeSpec {
+  readonly taints?: unknown;
+  readonly configSource?: unknown;
+}
+
+type Labels = Readonly<Record<string, string>>;
+/** Those that differ and are not a node's own to set: with a role, or with what others select by, it would draw pods to itself. */
+function forbiddenLabels(next: Labels = {}, current: Labels = {}): string[] {
+  const keys = Object.keys({ ...next, ...current }).filter((key) => next[key] !== current[key]);
+  return keys.filter((key) => isKubernetesLabel(key) && !isKubeletLabel(key)).sort();
+}
+const isOf = (key: string, domain: string): boolean => {
+  const [namespace = '', name] = key.split('/', 2);
+  return name !== undefined && (namespace === domain || namespace.endsWith(`.${domain}`));
+};
+const isKubernetesLabel = (key: string): boolean => isOf(key, 'kubernetes.io') || isOf(key, 'k8s.io');
+/** What upstream's kubelets say of their machine. */
+const kubeletLabels: ReadonlySet<string> = new Set([
+  'kubernetes.io/hostname',
+  'kubernetes.io/os',
+  'kubernetes.io/arch',
+  'beta.kubernetes.io/os',
+  'beta.kubernetes.io/arch',
+  'beta.kubernetes.io/instance-type',
+  'node.kubernetes.io/instance-type',
+  'topology.kubernetes.io/zone',
+  'topology.kubernetes.io/region',
+  'failure-domain.beta.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+]);
+const isKubeletLabel = (key: string): boolean =>
+  kubeletLabels.has(key) || isOf(key, 'kubelet.kubernetes.io') || isOf(key, 'node.kubernetes.io');
 
 type PodRanges = { spec?: { podCIDR?: string; podCIDRs?: string[] } } | undefined;
 /** Which addresses a node's pods have is for the cluster to say: it could take another's. */
@@ -98,8 +129,14 @@ const podRanges = (node?: Readonly<KubeObject>) => {
   return podCIDRs.length > 0 ? podCIDRs : podCIDR ? [podCIDR] : [];
 };
 const rangesRefused = (nodeName: string) => `node "${nodeName}" is not allowed to set its own podCIDRs`;
-const nodeCreation = (nodeName: string, operation: string, object?: KubeObject): string | undefined =>
-  operation === 'CREATE' && podRanges(object).length > 0 ? rangesRefused(nodeName) : undefined;
+function nodeCreation(nodeName: string, operation: string, object?: KubeObject): string | undefined {
+  if (operation !== 'CREATE' || !object) return undefined;
+  if ((object as { spec?: NodeSpec }).spec?.configSource)
+    return `node "${nodeName}" is not allowed to create pods with a non-nil configSource`;
+  const labels = forbiddenLabels(object.metadata.labels);
+  if (labels.length > 0) return `node "${nodeName}" is not allowed to set the following labels: ${labels.join(', ')}`;
+  return podRanges(object).length > 0 ? rangesRefused(nodeName) : undefined;
+}
 
 function podChange(nodeName: string, object?: KubeObject, current?: Readonly<KubeObject>): string | undefined {
   const nodeOf = (pod?: Readonly<KubeObject>) => (pod as { spec?: { nodeName?: string } } | undefined)?.spec?.nodeName;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog, systemClock } from '#base';
+import { containerSpec } from '../../../test/fixtures/container-spec.ts';
 import { createProcessRuntime } from '../../kubelet/runtimes/process.ts';
 import { demoImage, makeDemoImage } from './demo.ts';
 import { parseLdd } from './host-files.ts';
@@ -23,27 +24,7 @@ test('the demo image runs as a process: its name, its readiness, its environment
     await makeDemoImage({ home, log: silentLog });
     const { id: imageId } = await runtime.ensureImage(demoImage, 'IfNotPresent', new AbortController().signal);
     const sandbox = await runtime.ensureSandbox({ ...pod, hostname: 'web-1', network: 'pod', attempt: 0 });
-    const id = await runtime.create({
-      ...pod,
-      name: 'web',
-      attempt: 0,
-      imageId,
-      image: demoImage,
-      env: [['COLOR', 'green']],
-      mounts: [],
-      tty: false,
-      stdin: false,
-      stdinOnce: false,
-      security: {
-        privileged: false,
-        readOnlyRoot: false,
-        noNewPrivileges: false,
-        capabilitiesAdd: [],
-        capabilitiesDrop: [],
-      },
-      resources: {},
-      specHash: 'h',
-    });
+    const id = await runtime.create(containerSpec({ ...pod, imageId, image: demoImage, env: [['COLOR', 'green']] }));
     await runtime.start(id);
     for await (const line of runtime.logs(id, { follow: true }, AbortSignal.timeout(10_000)))
       if (new TextDecoder().decode(line.bytes).includes('listens')) break;

@@ -97,6 +97,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     extraPaths: door.pages,
   });
   holder.server = scope.use(server);
+  desk.start();
   await startApiParts(context, server, { schema, token: itself.token, door });
   await server.listen({ hostname: loopback ? '127.0.0.1' : '0.0.0.0', port: config.port, tls: servingPair(home) });
   log.info('serving', { port: config.port });

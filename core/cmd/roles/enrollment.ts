@@ -13,14 +13,17 @@ import { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { createClient } from '../../client/http.ts';
 import { type Config, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { keepControlPlaneLabel } from './own-node.ts';
 
 export interface Desk {
   readonly paths: Readonly<Record<string, ExtraPath>>;
   readonly userOf: (token: string) => Promise<UserInfo | undefined>;
   /** Of nodes that joined. */
   readonly tunnels?: Tunnels;
+  /** The API server answers from now on. */
+  start(): void;
 }
-const nobody: Desk = { paths: {}, userOf: async () => undefined };
+const nobody: Desk = { paths: {}, userOf: async () => undefined, start: () => {} };
 
 /** Where hosts join a server. A cluster of one host has none: nobody can join it, and no such token means anything there. */
 export function openDesk(
@@ -79,7 +82,12 @@ export function openDesk(
         void tellWay(client, name, way).catch((error) => log.warn('way not noted', { name, error })),
     }),
   );
-  return { paths: { ...paths, [enrollmentPaths.tunnel]: tunnels.path }, userOf: tokens.userOf, tunnels };
+  return {
+    paths: { ...paths, [enrollmentPaths.tunnel]: tunnels.path },
+    userOf: tokens.userOf,
+    tunnels,
+    start: () => keepControlPlaneLabel(config.nodeName, api.reader(), client, log),
+  };
 }
 
 /** How the API server reaches the kubelet of a node that joined: `direct` or `tunnel`. */

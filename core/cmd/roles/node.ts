@@ -23,6 +23,7 @@ import { gatedNetwork, PodGates } from '../pod-gates.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
 import { type NodeWay, openWay } from './node-way.ts';
+import { controlPlaneTaint } from './own-node.ts';
 import { type HostParts, startNodeParts, startNodePluginHost } from './plugins.ts';
 
 /** The node process: kubelet with its streaming endpoint, pod network and service proxy. */
@@ -165,15 +166,8 @@ async function verifierOf(home: Home, nodeName: string): Promise<VerifyKubeletTo
 const isConnected = (catalog: RoleContext['catalog']): boolean =>
   catalog.some(({ enabled, connectsHosts }) => enabled && connectsHosts);
 
-const controlPlane = 'node-role.kubernetes.io/control-plane';
-/** The server's own node says what it is, and runs only what asks for that, unless it was told otherwise. */
 const ofServer = ({ role, schedulable }: Config) =>
-  role === 'server'
-    ? {
-        labels: { [controlPlane]: '' },
-        taints: schedulable ? [] : [{ key: controlPlane, effect: 'NoSchedule' }],
-      }
-    : {};
+  role === 'server' && !schedulable ? { taints: [controlPlaneTaint] } : {};
 
 /** Those of built-in plugins; with several hosts once this one has its subnets, which they work with. */
 async function startPartsOfPlugins(

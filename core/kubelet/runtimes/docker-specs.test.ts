@@ -1,32 +1,19 @@
 import { expect, test } from 'bun:test';
 import type { ContainerSpec } from '#sdk';
+import { containerSpec } from '../../../test/fixtures/container-spec.ts';
 import { containerBody, sandboxBody } from './docker-specs.ts';
 import { containerState } from './docker-states.ts';
 
 const join = { id: 'S', network: 'pod', pid: 'container', ipc: 'pod' } as const;
-const spec: ContainerSpec = {
+const spec = containerSpec({
   podUid: 'u',
-  podName: 'p',
   podNamespace: 'n',
-  name: 'c',
   attempt: 2,
   imageId: 'sha256:i',
   image: 'i:1',
   env: [['A', 'x=y']],
-  mounts: [],
-  tty: false,
-  stdin: false,
   stdinOnce: true,
-  security: {
-    privileged: false,
-    readOnlyRoot: false,
-    noNewPrivileges: false,
-    capabilitiesAdd: [],
-    capabilitiesDrop: [],
-  },
-  resources: {},
-  specHash: 'h',
-};
+});
 const body = (more: Partial<ContainerSpec>, to = {}, imageUser?: string) =>
   containerBody('k', { ...spec, ...more }, { ...join, ...to }, 0, imageUser) as unknown as Record<string, unknown> & {
     HostConfig: Record<string, unknown>;

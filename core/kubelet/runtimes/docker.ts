@@ -1,4 +1,4 @@
-import { type Clock, type Log, messageOf, ownArch } from '#base';
+import { type Clock, type Log, ownArch } from '#base';
 import {
   ContainerError,
   type ContainerRuntime,
@@ -11,10 +11,9 @@ import {
   type SandboxState,
   type Session,
 } from '#sdk';
-import { ChangeFeed } from './change-feed.ts';
 import { dialThroughChild } from './dial.ts';
 import { type Dialect, dialectOf, endedName, FailedStarts, isEndedName } from './docker-dialect.ts';
-import { DockerEngine, type InspectedContainer, inspectContainer } from './docker-engine.ts';
+import { DockerEngine, inspectContainer } from './docker-engine.ts';
 import { HeldAttachments } from './docker-held.ts';
 import { engineMessage, ensureDockerImage, ensurePauseImage, inspectImage, isStatus } from './docker-images.ts';
 import { dockerLogs } from './docker-logs.ts';
@@ -29,8 +28,9 @@ import {
   sandboxBody,
   sandboxName,
 } from './docker-specs.ts';
-import { containerState, type ListedContainer, rowOf, sandboxState } from './docker-states.ts';
+import { containerState, type ListedContainer, sandboxState } from './docker-states.ts';
 import { dockerStats } from './docker-stats.ts';
+import { DockerView, eachAtMost, inspectionsAtOnceMax } from './docker-view.ts';
 import { probeOomScoreFloor } from './oom-score.ts';
 
 export interface DockerRuntimeOptions {
@@ -42,11 +42,6 @@ export interface DockerRuntimeOptions {
   /** The lowest oom_score_adj to ask for; probed when absent. */
   readonly oomScoreFloor?: number;
 }
-// Nobody but us creates what has our labels. Podman filters by the last two and tells the first `die`.
-const changeActions = ['start', 'die', 'oom', 'destroy', 'died', 'remove'];
-const lagLookMs = 20;
-const lagLooksMax = 5; // 620 ms together
-const inspectionsAtOnceMax = 16;
 
 /** Containers by any engine that serves Docker's API. */
 export async function createDockerRuntime(options: DockerRuntimeOptions): Promise<ContainerRuntime> {
@@ -60,8 +55,8 @@ class DockerRuntime implements ContainerRuntime {
   readonly name: string;
   readonly #joins = new Map<string, SandboxJoin>();
   readonly #memory = new DockerMemory();
-  readonly #feed = new ChangeFeed();
   readonly #failedStarts = new FailedStarts();
+  readonly #view: DockerView;
   readonly #held: HeldAttachments | undefined;
   #pause: Promise<string> | undefined;
 
@@ -72,6 +67,7 @@ class DockerRuntime implements ContainerRuntime {
     readonly dialect: Dialect,
   ) {
     this.name = dialect.product.toLowerCase();
+    this.#view = new DockerView(engine, options, this.#memory, this.#failedStarts);
     this.#held = dialect.endsInputWithReader ? new HeldAttachments() : undefined;
   }
 
@@ -126,7 +122,7 @@ class DockerRuntime implements ContainerRuntime {
 
   /** What still runs in them cannot reach the pod's new network any more; their containers' logs stay. */
   async #removeFormerSandboxes(spec: SandboxSpec): Promise<void> {
-    for (const row of await this.#list(spec.podUid))
+    for (const row of await this.#view.list(spec.podUid))
       if (isSandbox(row) && Number(row.Labels[labels.attempt]) < spec.attempt) await this.#end(row);
   }
 
@@ -168,13 +164,13 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async endSandbox(podUid: string) {
-    const sandboxes = (await this.#list(podUid)).filter(isSandbox);
+    const sandboxes = (await this.#view.list(podUid)).filter(isSandbox);
     await Promise.all(sandboxes.map((row) => this.#end(row)));
     this.#joins.delete(podUid);
   }
 
   async removeSandbox(podUid: string) {
-    const rows = await this.#list(podUid);
+    const rows = await this.#view.list(podUid);
     await Promise.all(rows.filter((row) => !isSandbox(row)).map((row) => this.remove(row.Id)));
     await Promise.all(rows.filter(isSandbox).map((row) => this.remove(row.Id)));
     this.#joins.delete(podUid);
@@ -198,7 +194,7 @@ class DockerRuntime implements ContainerRuntime {
   async #joinOf(podUid: string): Promise<SandboxJoin | undefined> {
     const known = this.#joins.get(podUid);
     if (known) return known;
-    const row = (await this.#list(podUid)).find(
+    const row = (await this.#view.list(podUid)).find(
       (each) => each.Labels[labels.type] === 'sandbox' && each.State === 'running',
     );
     if (!row) return undefined;
@@ -237,101 +233,21 @@ class DockerRuntime implements ContainerRuntime {
     this.#failedStarts.forget(containerId);
   }
 
-  async #list(podUid?: string): Promise<ListedContainer[]> {
-    const wanted = [`${labels.cluster}=${this.options.clusterId}`, ...(podUid ? [`${labels.podUid}=${podUid}`] : [])];
-    return this.engine.call<ListedContainer[]>('GET', '/containers/json', {
-      query: { all: true, filters: { label: wanted } },
-    });
-  }
-
   async observe(podUid?: string): Promise<Observation> {
-    const known = podUid === undefined ? undefined : this.#memory.idsOf(podUid);
-    const rows = known ? await this.#rowsOf(known) : await this.#listed(podUid);
-    const details = (row: ListedContainer) => this.#found.get(row);
-    // Dead and removing containers are on their way out; one that the inspection did not find is gone.
-    const present = rows.filter((row) => row.State !== 'removing' && details(row) && !isEnded(row));
-    const sandboxes = present.filter(isSandbox).map((row) => sandboxState(row, details(row)));
-    for (const sandbox of sandboxes) {
-      const row = present.find((each) => each.Id === sandbox.id)!;
-      if (sandbox.ready) this.#joins.set(sandbox.podUid, joinOf(row.Id, row.Labels));
-      else if (this.#joins.get(sandbox.podUid)?.id === row.Id) this.#joins.delete(sandbox.podUid);
-    }
-    return {
-      sandboxes,
-      containers: present.filter((row) => !isSandbox(row)).map((row) => containerState(row, details(row))),
-    };
-  }
-  readonly #found = new WeakMap<ListedContainer, InspectedContainer>();
-
-  /** While the engine's events come in, a pod's containers are those that we made: no list, and only what changed is inspected. */
-  async #rowsOf(ids: readonly string[]): Promise<ListedContainer[]> {
-    const all = await Promise.all(ids.map((id) => this.#memory.detailsOf(id) ?? this.#inspect(id)));
-    return all.flatMap((details) => {
-      if (!details) return [];
-      const row = rowOf(details);
-      this.#found.set(row, details);
-      return [row];
+    const present = (await this.#view.rows(podUid)).filter(({ row }) => !isEnded(row));
+    const sandboxes = present.filter(({ row }) => isSandbox(row));
+    const states = sandboxes.map(({ row, details }) => {
+      const state = sandboxState(row, details);
+      if (state.ready) this.#joins.set(state.podUid, joinOf(row.Id, row.Labels));
+      else if (this.#joins.get(state.podUid)?.id === row.Id) this.#joins.delete(state.podUid);
+      return state;
     });
-  }
-
-  async #listed(podUid: string | undefined): Promise<ListedContainer[]> {
-    const asked = this.#memory.mark();
-    const rows = await this.#list(podUid);
-    await eachAtMost(inspectionsAtOnceMax, rows, async (row) => {
-      const kept = this.#memory.detailsOf(row.Id);
-      const details = kept?.State.Status === row.State ? kept : await this.#inspect(row.Id);
-      if (details) this.#found.set(row, details);
-    });
-    this.#memory.listed(podUid, rows, asked);
-    return rows;
-  }
-
-  async #inspect(id: string): Promise<InspectedContainer | undefined> {
-    try {
-      let details = await inspectContainer(this.engine, id);
-      for (let tries = 0; this.#memory.lags(details) && tries < lagLooksMax; tries++) {
-        await this.options.clock.sleep(lagLookMs * 2 ** tries); // else it would be taken for running until the next list
-        details = await inspectContainer(this.engine, id);
-      }
-      details = this.#failedStarts.shown(details);
-      this.#memory.keep(details);
-      return details;
-    } catch (error) {
-      if (!isStatus(error, 404)) throw error;
-      this.#memory.forget(id);
-      return undefined;
-    }
+    const containers = present.filter(({ row }) => !isSandbox(row));
+    return { sandboxes: states, containers: containers.map(({ row, details }) => containerState(row, details)) };
   }
 
   changes(signal: AbortSignal): AsyncIterable<{ podUid: string }> {
-    const lost = new AbortController();
-    const hints = this.#feed.subscribe(AbortSignal.any([signal, lost.signal]));
-    void this.#readEvents(signal).finally(() => lost.abort());
-    return hints;
-  }
-
-  async #readEvents(signal: AbortSignal): Promise<void> {
-    const { engine, options } = this;
-    const filters = { type: ['container'], event: changeActions, label: [`${labels.cluster}=${options.clusterId}`] };
-    try {
-      const lines = engine.lines('/events', { query: { filters }, signal }, () => this.#memory.sighted());
-      for await (const line of lines) this.#onEvent(line);
-    } catch (error) {
-      if (!signal.aborted)
-        options.log.warn('the container engine closed its event stream', { error: messageOf(error) });
-    }
-    this.#memory.blind(); // whatever happens from here on goes unseen
-  }
-
-  #onEvent(line: string): void {
-    if (line.trim() === '') return;
-    const event = JSON.parse(line) as {
-      Action?: string;
-      Actor?: { ID?: string; Attributes?: Record<string, string> };
-    };
-    const podUid = event.Actor?.Attributes?.[labels.podUid];
-    if (event.Actor?.ID && this.#memory.onEvent(event.Actor.ID, event.Action ?? '') && podUid)
-      this.#feed.publish(podUid);
+    return this.#view.changes(signal);
   }
 
   logs(containerId: string, options: LogOptions, signal: AbortSignal): AsyncIterable<LogLine> {
@@ -359,7 +275,7 @@ class DockerRuntime implements ContainerRuntime {
   }
 
   async stats(): Promise<ContainerStats[]> {
-    const rows = (await this.#list()).filter(
+    const rows = (await this.#view.list()).filter(
       (row) => row.State === 'running' && row.Labels[labels.type] === 'container',
     );
     const found: ContainerStats[] = [];
@@ -390,12 +306,4 @@ async function ignoring(codes: readonly number[], work: Promise<unknown>): Promi
   } catch (error) {
     if (!isStatus(error, ...codes)) throw error;
   }
-}
-
-async function eachAtMost<T>(limit: number, items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  const worker = async () => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { seededRandom, systemClock } from '#base';
+import { containerSpec } from '../../../test/fixtures/container-spec.ts';
 import { rejection } from '../../../test/fixtures/rejection.ts';
 import { createFakeRuntime } from './fake.ts';
 
@@ -11,29 +12,7 @@ const sandbox = {
   network: 'pod',
   attempt: 0,
 } as const;
-const spec = {
-  podUid: 'u1',
-  podName: 'p',
-  podNamespace: 'default',
-  name: 'c',
-  attempt: 0,
-  imageId: 'i',
-  image: 'i',
-  env: [],
-  mounts: [],
-  tty: false,
-  stdin: false,
-  stdinOnce: false,
-  security: {
-    privileged: false,
-    readOnlyRoot: false,
-    noNewPrivileges: false,
-    capabilitiesAdd: [],
-    capabilitiesDrop: [],
-  },
-  resources: {},
-  specHash: 'h',
-};
+const spec = containerSpec();
 
 test('a scripted container prints, exits with its code, and the change is hinted', async () => {
   await using runtime = createFakeRuntime({

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { containerSpec } from '../../../test/fixtures/container-spec.ts';
 import {
   type Ability,
   commandOf,
@@ -36,29 +37,10 @@ test.each([
   [{ workingDir: '/no/folder' }, 'chdir to cwd ("/no/folder"): no such file or directory'],
 ])('%o is refused with %s', (spec, text) => expect(commandOf({ env: [], ...spec }, image, given)).toBe(text));
 
-const plain = {
-  podUid: 'u',
-  podName: 'p',
-  podNamespace: 'n',
-  name: 'c',
-  attempt: 0,
-  imageId: 'i',
-  image: 'i',
-  env: [],
-  mounts: [{ hostPath: '/x', containerPath: '/etc/hosts', readOnly: true }],
-  tty: false,
-  stdin: false,
-  stdinOnce: false,
-  security: {
-    privileged: false,
-    readOnlyRoot: false,
-    noNewPrivileges: true,
-    capabilitiesAdd: [],
-    capabilitiesDrop: ['ALL'],
-  },
-  resources: { cpuShares: 2 },
-  specHash: 'h',
-};
+const plain = containerSpec(
+  { mounts: [{ hostPath: '/x', containerPath: '/etc/hosts', readOnly: true }], resources: { cpuShares: 2 } },
+  { noNewPrivileges: true, capabilitiesDrop: ['ALL'] },
+);
 const user: Ability = { userId: 1000, groupIds: [1000, 27], ownRoot: false, setpriv: true };
 const root: Ability = { userId: 0, groupIds: [0], ownRoot: true, setpriv: true };
 const much = {

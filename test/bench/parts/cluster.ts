@@ -32,8 +32,13 @@ export function newHome(): Home {
 }
 
 /** Runs the command line as a user does. Throws with its output when it fails. */
-export async function pintle(engine: BenchEngine, ...args: string[]): Promise<string> {
-  const child = Bun.spawn([join(root, 'pintle'), ...args], {
+export const pintle = (engine: BenchEngine, ...words: string[]): Promise<string> => run(engine, [], words);
+/** In a network namespace. */
+export const pintleIn = (netns: string, engine: BenchEngine, ...words: string[]): Promise<string> =>
+  run(engine, ['nsenter', `--net=/run/netns/${netns}`], words);
+
+async function run(engine: BenchEngine, before: readonly string[], words: readonly string[]): Promise<string> {
+  const child = Bun.spawn([...before, join(root, 'pintle'), ...words], {
     cwd: root,
     env: { ...process.env, DOCKER_HOST: `unix://${engine.socketPath}` },
     stdin: 'ignore',
@@ -41,7 +46,7 @@ export async function pintle(engine: BenchEngine, ...args: string[]): Promise<st
     stderr: 'pipe',
   });
   const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (code !== 0) throw new Error(`pintle ${args.join(' ')} ended with code ${code}: ${out}${err}`);
+  if (code !== 0) throw new Error(`pintle ${words.join(' ')} ended with code ${code}: ${out}${err}`);
   return out;
 }
 
