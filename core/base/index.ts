@@ -15,3 +15,4 @@ export * from './random.ts';
 export type { RootStep } from './root.ts';
 export * from './scope.ts';
 export { tableOf } from './table.ts';
+export * from './tracing.ts';

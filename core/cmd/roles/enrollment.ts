@@ -64,6 +64,7 @@ export function openDesk(
       nodeGraceSeconds: nodeGraceSecondsOf(config),
       servers: serversOf(config),
       plugins: config.plugins ?? {},
+      otlpEndpoint: config.otlpEndpoint,
       jwks: api.keys.jwks,
     },
     tokens,

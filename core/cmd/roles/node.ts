@@ -20,6 +20,7 @@ import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
 import { gatedNetwork, PodGates } from '../pod-gates.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
 import { type NodeWay, openWay } from './node-way.ts';
@@ -38,8 +39,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  const { filter } = parts;
-  if (filter) scope.use(filter);
+  const filter = parts.filter && scope.use(parts.filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -70,6 +70,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
       runtimeHandlers: carried.runtimes,
+      tracer: (await openTracing(context, 'node'))?.('kubelet'),
       server: async (access, runtime) => {
         podMetrics(page, access);
         const server = await createKubeletServer({
