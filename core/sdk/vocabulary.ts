@@ -19,6 +19,8 @@ export type {
   SetKind,
 } from '../../net/packet-filter.ts';
 export { familyOf, floodedRanges, standingNames } from '../../net/packet-filter.ts';
+/** Ranges of addresses as whole numbers: counted, compared, cut. */
+export * as ranges from '../../net/ranges.ts';
 export * from '../api/facts.ts';
 /** Every type of the API, for the rarer ones: `api.Container`. */
 export type * as api from '../api/gen/types.ts';

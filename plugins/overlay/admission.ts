@@ -8,11 +8,14 @@ import {
   invalidObject,
   nodeKind,
   type Reader,
+  ranges,
   type UserInfo,
 } from '#sdk';
 import { holderOf, subnetMistakes } from './allocate.ts';
-import { type Cidr, holdsAddress, isReachableAddress, overlaps, parseCidr } from './cidr.ts';
 import { type HostLease, hostLeaseKind, networkName, type OverlayNetwork, overlayNetworkKind } from './kinds.ts';
+
+const { holdsAddress, isReachableAddress, overlaps, parseCidr } = ranges;
+type Cidr = ranges.Cidr;
 
 const group = hostLeaseKind.group;
 /** A write that takes longer than this has failed; what it reserved is free. */
