@@ -142,10 +142,8 @@ describe.skipIf(why !== '')('monitoring', () => {
       await server?.exited;
     });
 
-    test('promtool accepts what was generated, and alerts come when they should', async () => {
+    test('promtool accepts what was generated', async () => {
       expectOk(await runProgram(['promtool', 'check', 'config', 'prometheus.yml'], { cwd: folder() }));
-      writeFileSync(join(folder(), 'alerts.yml'), JSON.stringify(alertTests));
-      expectOk(await runProgram(['promtool', 'test', 'rules', 'alerts.yml'], { cwd: folder() }));
     });
 
     test('it finds every process and the pods that ask for it, and all answer', async () => {
@@ -182,53 +180,3 @@ async function untilEqual(look: () => Promise<string[]>, wanted: readonly string
   const holds = async () => `${(last = await look())}` === `${wanted}`;
   await until('all targets answer', holds).catch(() => expect(last).toEqual([...wanted]));
 }
-
-const series = (name: string, values: string) => ({ series: name, values });
-const alertOf = (alertname: string, labels: Record<string, string>) => ({
-  exp_labels: { severity: 'warning', ...labels },
-  alertname,
-});
-const firing = ({ alertname, exp_labels }: ReturnType<typeof alertOf>, at: string, fires: boolean) => ({
-  eval_time: at,
-  expr: `count(ALERTS{alertname="${alertname}",alertstate="firing"${Object.entries(exp_labels)
-    .filter(([key]) => key !== 'severity')
-    .map(([key, value]) => `,${key}="${value}"`)
-    .join('')}}) or vector(0)`,
-  exp_samples: [{ labels: '{}', value: fires ? 1 : 0 }],
-});
-const crash = alertOf('PodCrashLooping', { pod: 'p' });
-const down = alertOf('TargetDown', { job: 'kubelet' });
-const node = alertOf('NodeNotReady', { node: 'n' });
-/** For `promtool test rules`: series made up, one value a minute. */
-const alertTests = {
-  rule_files: ['rules.yml'],
-  evaluation_interval: '1m',
-  tests: [
-    {
-      interval: '1m',
-      input_series: [
-        series(
-          'kube_pod_container_status_waiting_reason{namespace="d",pod="p",container="c",reason="CrashLoopBackOff"}',
-          '1x30',
-        ),
-        series(
-          'kube_pod_container_status_waiting_reason{namespace="d",pod="q",container="c",reason="ContainerCreating"}',
-          '1x30',
-        ),
-        series('up{job="kubelet",instance="n"}', '1 1 0x28'),
-        series('up{job="apiserver",instance="apiserver"}', '1x30'),
-        series('kube_node_status_condition{node="n",condition="Ready",status="true"}', '1x10 0x20'),
-      ],
-      promql_expr_test: [
-        firing(crash, '2m', false),
-        firing(crash, '8m', true),
-        firing(alertOf('PodCrashLooping', { pod: 'q' }), '20m', false),
-        firing(down, '3m', false),
-        firing(down, '6m', true),
-        firing(alertOf('TargetDown', { job: 'apiserver' }), '20m', false),
-        firing(node, '9m', false),
-        firing(node, '14m', true),
-      ],
-    },
-  ],
-};
