@@ -47,6 +47,8 @@ export interface Config {
   readonly joinedAt?: string;
   /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
   readonly hostId?: string;
+  /** Where traces of pods' starts are sent: a collector's OTLP over HTTP. Absent: nowhere. */
+  readonly otlpEndpoint?: string;
 }
 /** The command that starts a home like this one. */
 export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';

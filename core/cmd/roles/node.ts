@@ -20,6 +20,7 @@ import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
 import { gatedNetwork, PodGates } from '../pod-gates.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
 import { NodeAddress } from './node-address.ts';
@@ -39,8 +40,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  const { filter, announcer } = parts;
-  if (filter) scope.use(filter);
+  const filter = parts.filter && scope.use(parts.filter);
+  const { announcer } = parts;
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -73,6 +74,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
       runtimeHandlers: carried.runtimes,
+      tracer: (await openTracing(context, 'node'))?.('kubelet'),
       server: async (access, runtime) => {
         podMetrics(page, access);
         const server = await createKubeletServer({
