@@ -67,7 +67,7 @@ export async function startProxy(options: ProxyOptions): Promise<AsyncDisposable
   const recompute = (key: string) => {
     const [namespace, name] = key.split('/') as [string, string];
     const service = services.cache.get({ namespace, name });
-    const next = service ? routesOf(service, slices.cache.byIndex('service', key), options.nodeName) : [];
+    const next = service ? routesOf(service, slices.cache.byIndex('service', key), { name: options.nodeName }) : [];
     const former = routes.get(key);
     if (next.length === 0) routes.delete(key);
     else if (!former || !Bun.deepEquals(former, next)) routes.set(key, next); // unchanged ones stay the same objects: the proxy skips them
