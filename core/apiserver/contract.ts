@@ -1,5 +1,5 @@
 import type { Field, PolicyRule, RoleRef } from '#api';
-import type { Clock, Log, Random } from '#base';
+import type { Clock, Log, Random, Tracer } from '#base';
 import type {
   AdmissionHook,
   AnyStrategy,
@@ -193,6 +193,8 @@ export interface ApiServerOptions {
   readonly advertise?: {
     readonly ip: string;
     readonly port: number;
+    /** Where hosts outside reach it, such as https://10.0.0.1:6443. Told to those who ask any API server of the store. */
+    readonly urls?: readonly string[];
     /** Of the `kubernetes` service. Default 443, which needs a proxy that may serve ports below 1024. */
     readonly servicePort?: number;
   };
@@ -206,6 +208,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Absent: nobody asked for traces. */
+  readonly tracer?: Tracer;
   /** Absent: everything is done on the loop. */
   readonly heavy?: HeavyWork;
   /**

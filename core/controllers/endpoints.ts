@@ -16,6 +16,7 @@ import {
 import { timeText } from '#base';
 import { type ControllerSpec, isTerminating, type ReconcileContext } from '#sdk';
 import { planSlices, planSubsets } from './plan-slices.ts';
+import { traceEndpoints } from './trace-endpoints.ts';
 
 export const serviceLabel = 'kubernetes.io/service-name';
 export const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
@@ -108,6 +109,7 @@ async function writeSlices(
   }
   const plan = planSlices(service, pods, zones, existing);
   const { name, namespace, uid } = service.metadata;
+  const fromMs = clock.now();
   const annotations = { [triggerAnnotation]: timeText(clock.now()) };
   const labels = { ...managedFor(name!), ...(service.spec?.clusterIP === 'None' && { [headlessLabel]: '' }) };
   // New ones first: an endpoint that moves must not be missing for a moment.
@@ -130,6 +132,7 @@ async function writeSlices(
     const metadata = { ...slice.metadata, annotations: { ...slice.metadata.annotations, ...annotations } };
     await client.update(endpointSliceKind, { ...slice, metadata, endpoints });
   }
+  traceEndpoints(context, { name: name!, fromMs }, existing, [...plan.create, ...plan.update]);
   for (const slice of plan.remove) await gone(client.delete(endpointSliceKind, keyOf(slice as KubeObject)));
 }
 

@@ -1,5 +1,6 @@
-import { isReason } from '#api';
+import { type CustomResourceDefinition, isReason, type KubeObject } from '#api';
 import type { ApiPartContext } from './parts.ts';
+import { definitionKind } from './schema/index.ts';
 import type { AnyKind, AnyObject } from './serving.ts';
 
 /**
@@ -24,4 +25,28 @@ export async function ensureObject(
     for (const field of stale) draft[field] = wanted[field];
     return stale.length > 0;
   });
+}
+
+const servedMsMax = 9_000; // a part has ten seconds to start
+const lookEveryMs = 10;
+
+/** A custom kind that a part of the API server brings along: resolves once it is served. Needs the plugin `crd`. */
+export async function serveDefinition(
+  { client, kinds, clock, scope, reader }: ApiPartContext,
+  kind: AnyKind,
+  definition: CustomResourceDefinition & KubeObject,
+  fieldManager: string,
+): Promise<void> {
+  await client.apply(definitionKind, definition, { fieldManager, force: true });
+  const endMs = clock.monotonicMs() + servedMsMax;
+  const isServed = () =>
+    kinds.all().some(({ kind: one }) => one.type === kind.type) &&
+    reader
+      .get(definitionKind, '', definition.metadata.name!)
+      ?.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True');
+  while (!isServed()) {
+    if (clock.monotonicMs() > endMs || scope.signal.aborted)
+      throw new Error(`${definition.metadata.name} is not served after ${servedMsMax} ms; see its conditions`);
+    await clock.sleep(lookEveryMs, scope.signal);
+  }
 }

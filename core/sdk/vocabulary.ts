@@ -1,10 +1,10 @@
 // The words of the Kubernetes API that plugins need, so that they import one door alone.
-export type { Clock, DuplexChild, Files, Log, MetricsPage, Random } from '#base';
-export { durationText, messageOf, randomUuid, Scope, timeText } from '#base';
+export type { Clock, DuplexChild, Files, Log, Random } from '#base';
+export { durationText, MetricsPage, messageOf, randomUuid, Scope, systemClock, timeText } from '#base';
 export type { Client, Informer, InformerFactory } from '#client';
 /** Words of net/backend.ts. */
 export type * as network from '#net/backend';
-export { canonicalCidr, canonicalIp, disjointCidrs } from '../../net/cidr.ts';
+export { canonicalCidr, canonicalIp, cidrContains, disjointCidrs } from '../../net/cidr.ts';
 export type {
   AllowRule,
   Direction,
@@ -19,6 +19,8 @@ export type {
   SetKind,
 } from '../../net/packet-filter.ts';
 export { familyOf, floodedRanges, standingNames } from '../../net/packet-filter.ts';
+/** Ranges of addresses as whole numbers: counted, compared, cut. */
+export * as ranges from '../../net/ranges.ts';
 export * from '../api/facts.ts';
 /** Every type of the API, for the rarer ones: `api.Container`. */
 export type * as api from '../api/gen/types.ts';

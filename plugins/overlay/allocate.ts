@@ -1,4 +1,7 @@
-import { type Cidr, cidrText, contains, overlaps, parseCidr, sizeOf } from './cidr.ts';
+import { ranges } from '#sdk';
+
+const { cidrText, contains, overlaps, parseCidr, sizeOf } = ranges;
+type Cidr = ranges.Cidr;
 
 export interface Ranges {
   /** Of the cluster: one CIDR for each family. */

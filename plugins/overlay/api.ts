@@ -1,12 +1,13 @@
 import {
+  type AnyKind,
   type ApiPart,
   type ApiPartContext,
   type CustomResourceDefinition,
   isReason,
   type Kind,
   type KubeObject,
-  schemas,
   secretKind,
+  serveDefinition,
 } from '#sdk';
 import hostLeases from '../../crds/gen/hostleases.json';
 import overlayNetworks from '../../crds/gen/overlaynetworks.json';
@@ -15,42 +16,23 @@ import { hostLeaseKind, networkName, type OverlayNetwork, overlayNetworkKind, pr
 import { grantRights } from './rights.ts';
 
 type Definition = CustomResourceDefinition & KubeObject;
-const { definitionKind } = schemas;
 const fieldManager = 'pintle-overlay';
-const servedMsMax = 9_000; // a part has ten seconds to start
-const lookEveryMs = 10;
 
 /** The two kinds, what holds for them, who may do what, and the one OverlayNetwork. */
 export default {
   name: 'overlay',
   async start(context: ApiPartContext) {
-    context.admit(overlayAdmission(context.reader, context.clock));
+    context.admit(overlayAdmission(context.reader));
     await grantRights(context);
     for (const [kind, definition] of [
       [overlayNetworkKind, overlayNetworks],
       [hostLeaseKind, hostLeases],
     ] as const)
-      await serve(context, kind as unknown as Kind<KubeObject>, definition as unknown as Definition);
+      await serveDefinition(context, kind as AnyKind, definition as unknown as Definition, fieldManager);
     await ensureNetwork(context);
     keepPresharedKey(context);
   },
 } satisfies ApiPart;
-
-async function serve(context: ApiPartContext, kind: Kind<KubeObject>, definition: Definition): Promise<void> {
-  const { client, kinds, clock, scope, reader } = context;
-  await client.apply(definitionKind, definition, { fieldManager, force: true });
-  const endMs = clock.monotonicMs() + servedMsMax;
-  const isServed = () =>
-    kinds.all().some(({ kind: one }) => one.type === kind.type) &&
-    reader
-      .get(definitionKind, '', definition.metadata.name!)
-      ?.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True');
-  while (!isServed()) {
-    if (clock.monotonicMs() > endMs || scope.signal.aborted)
-      throw new Error(`${definition.metadata.name} is not served after ${servedMsMax} ms; see its conditions`);
-    await clock.sleep(lookEveryMs, scope.signal);
-  }
-}
 
 /** With the cluster's own ranges, once. Whoever changes its settings keeps them. */
 async function ensureNetwork({ cluster, objects, reader, log }: ApiPartContext): Promise<void> {

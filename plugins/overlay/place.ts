@@ -1,5 +1,6 @@
-import type { HostAddress } from '#sdk';
-import { contains, isReachableAddress, networkOf, overlaps, parseCidr } from './cidr.ts';
+import { type HostAddress, ranges } from '#sdk';
+
+const { contains, isReachableAddress, networkOf, overlaps, parseCidr } = ranges;
 
 export interface Place {
   /** Of this host on the network between the hosts. */

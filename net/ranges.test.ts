@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { cidrText, contains, holdsAddress, isReachableAddress, networkOf, overlaps, parseCidr } from './cidr.ts';
+import { cidrText, contains, holdsAddress, isReachableAddress, networkOf, overlaps, parseCidr } from './ranges.ts';
 
 test.each([
   ['10.1.0.0/16', '10.1.0.0/16'],
