@@ -15,7 +15,7 @@ import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/serv
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { createCarried } from '../carried.ts';
-import { announcingLinkOf, type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
+import { announcingLinkOf, type Config, type Home, nodeGraceSecondsOf, podRangesOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
@@ -123,11 +123,11 @@ async function startServiceProxy(
   const seams = { clock: systemClock, random: systemRandom, log };
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
-  const { nodeName, podCidr } = config;
+  const { nodeName } = config;
   const { clock } = seams;
   const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
   const onChange = (handler: () => void) => contributions.onChange(handler);
-  const shared = { client, informers, nodeName, podRanges: [podCidr], clock, log, events, page };
+  const shared = { client, informers, nodeName, podRanges: podRangesOf(config), clock, log, events, page };
   scope.use(await startProxy({ ...shared, proxy, onChange }));
   return informers;
 }
