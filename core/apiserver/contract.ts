@@ -1,5 +1,5 @@
 import type { Field, PolicyRule, RoleRef } from '#api';
-import type { Clock, Log, Random } from '#base';
+import type { Clock, Log, Random, Tracer } from '#base';
 import type {
   AdmissionHook,
   AnyStrategy,
@@ -208,6 +208,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Absent: nobody asked for traces. */
+  readonly tracer?: Tracer;
   /** Absent: everything is done on the loop. */
   readonly heavy?: HeavyWork;
   /**

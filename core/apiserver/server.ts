@@ -21,7 +21,7 @@ import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
-import { keepAddresses, leave } from './peers.ts';
+import { keepEndpoints, leave } from './peers.ts';
 import { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import { createSchemaEngine } from './schema/schema.ts';
@@ -80,7 +80,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
   void keepRepaired(core, addresses);
   void sweepEvents(core);
-  void keepAddresses(core);
+  void keepEndpoints(core);
   scope.defer(() => leave(core));
   void compactHistory(core, options.compactionIntervalMs);
   if (secretKeys) {

@@ -64,6 +64,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     nodeIp: decision.loopback ? '127.0.0.1' : (options.nodeIp ?? primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
     store: options.store ?? 'sqlite',
     ...severalHosts(options, decision),
+    ...(options.otlpEndpoint && options.otlpEndpoint !== 'none' && { otlpEndpoint: options.otlpEndpoint }),
   };
 }
 

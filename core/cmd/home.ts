@@ -48,6 +48,8 @@ export interface Config {
   readonly joinedAt?: string;
   /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
   readonly hostId?: string;
+  /** Where traces of pods' starts are sent: a collector's OTLP over HTTP. Absent: nowhere. */
+  readonly otlpEndpoint?: string;
 }
 /** The command that starts a home like this one. */
 export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';
@@ -58,6 +60,8 @@ export const podRangesOf = ({ podCidr, podCidr6 }: Pick<Config, 'podCidr' | 'pod
   podCidr6 ? [podCidr, podCidr6] : [podCidr];
 /** Names the bridge, the tables and the labels of containers of one host. */
 export const hostIdOf = (config: Config): string => config.hostId ?? config.clusterId;
+/** Has the addresses that this host answers for beside its own. */
+export const announcingLinkOf = (config: Config): string => `pa${hostIdOf(config)}`;
 /** Pods of other hosts are reached through an overlay, and every host has a subnet of its own. */
 export const isSeveralHosts = (config: Config): boolean => config.role !== undefined;
 /** The lease lasts as long and is renewed four times in it, so that one lost renewal is no reason for alarm. */

@@ -141,6 +141,7 @@ async function agentConfig(
     nodePorts: settings.nodePorts,
     nodeGraceSeconds: settings.nodeGraceSeconds,
     plugins: settings.plugins,
+    ...(settings.otlpEndpoint && { otlpEndpoint: settings.otlpEndpoint }),
     bridge: `pin${hostId}`,
     podTable: `pintle_pods_${hostId}`,
     serviceTable: `pintle_services_${hostId}`,

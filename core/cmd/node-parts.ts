@@ -11,7 +11,15 @@ import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf, serviceRangesOf } from './home.ts';
+import {
+  announcingLinkOf,
+  type Config,
+  type Home,
+  hostIdOf,
+  isSeveralHosts,
+  podRangesOf,
+  serviceRangesOf,
+} from './home.ts';
 import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
@@ -44,8 +52,7 @@ export async function createNodeParts(
   const network = config.runtime === 'docker' ? createNetwork(home, config, log, isConnected) : undefined;
   const proxy = createProxy(config, log);
   const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
-  const announcer =
-    filter && createAnnouncer({ device: `pa${hostIdOf(config)}`, nodeIp: config.nodeIp, exec: systemExec, log });
+  const announcer = filter && createAnnouncer({ device: announcingLinkOf(config), exec: systemExec, log });
   const backends = networkBackends(home, config);
   const purgeAll = async (): Promise<void> => {
     await purge(runtime, network, proxy, filter);

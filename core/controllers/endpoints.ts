@@ -25,6 +25,7 @@ import {
   sliceLabels,
 } from './plan-slices.ts';
 import { planSubsets } from './plan-subsets.ts';
+import { traceEndpoints } from './trace-endpoints.ts';
 
 export const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 const overCapacityAnnotation = 'endpoints.kubernetes.io/over-capacity';
@@ -85,7 +86,10 @@ export const endpointsController: ControllerSpec<Service & KubeObject> = {
         .filter((pod) => matchesSet(selector, pod.metadata.labels));
       const zones = zonesOf(context);
       try {
-        await writeSlices(service, planSlices(service, pods, zones, slices), context);
+        const plan = planSlices(service, pods, zones, slices);
+        const fromMs = context.clock.now();
+        await writeSlices(service, plan, context);
+        traceEndpoints(context, { name: key.name, fromMs }, slices, [...plan.create, ...plan.update]);
         await writeEndpoints(service, planSubsets(service, pods), context);
       } catch (error) {
         if (!isTerminating(error)) throw error;

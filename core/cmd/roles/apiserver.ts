@@ -30,6 +30,7 @@ import { type Config, evictAfterSecondsOf, type Home, serviceRangesOf } from '..
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { openDesk, serversOf } from './enrollment.ts';
 import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
@@ -42,6 +43,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     openTokenFile({ path: home.path('credentials', 'tokens.json'), clock: systemClock }),
   ]);
   scope.use(store);
+  const tracer = (await openTracing(context, 'apiserver'))?.('apiserver');
   const holder: { server?: ApiServer } = {};
   const reader = (): Reader => {
     if (!holder.server) throw new Error('the API server is still starting');
@@ -80,6 +82,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     authorizer: door.guarded(createAuthorizer({ nodeUses })),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
+    tracer,
     schema,
     patches,
     openApi,

@@ -25,12 +25,10 @@ export function nodeAddressOf(given: string, note: Note | undefined, own: readon
   return found ?? note ?? { address: given };
 }
 
-/** That address, and beside it one of the other family of the same link, if it has one that others reach. Pure. */
-export function withSecondFamily(nodeIp: string, own: readonly LinkAddress[]): readonly string[] {
-  const link = own.find(({ address }) => address === nodeIp)?.link;
-  const isOther = (ip: string): boolean => ip.includes(':') !== nodeIp.includes(':') && !/^fe[89ab]/i.test(ip);
-  const second = own.find((one) => link !== undefined && one.link === link && isOther(one.address))?.address;
-  return second === undefined ? [nodeIp] : [nodeIp, second];
+/** A host's address of the other family: one of the same link that others reach. Pure. */
+export function secondAddressOf({ address, link }: Note, own: readonly LinkAddress[]): string | undefined {
+  const isOther = (ip: string): boolean => ip.includes(':') !== address.includes(':') && !/^fe[89ab]/i.test(ip);
+  return own.find((one) => link !== undefined && one.link === link && isOther(one.address))?.address;
 }
 
 /** What was there and is no more, those of links alone left out: they come and go with every pod. Pure. */
@@ -53,13 +51,14 @@ export class NodeAddress {
     private readonly options: {
       readonly home: Home;
       readonly given: string;
-      /** Pods have addresses of both families: so has the node, where its link has them. */
-      readonly isDual?: boolean;
       readonly clock: Clock;
       readonly log: Log;
       readonly signal: AbortSignal;
       /** Addresses of this host are gone: what was connected from there is dead without a sign. */
       readonly onGone: (addresses: readonly string[]) => void;
+      /** Whose addresses come and go with what load balancers have; nothing is connected from there. */
+      readonly announcingLink: string;
+      readonly bothFamilies?: boolean;
       readonly addresses?: () => readonly LinkAddress[];
     },
   ) {
@@ -69,7 +68,11 @@ export class NodeAddress {
   get address(): string {
     return this.#note.address;
   }
-  now = (): readonly string[] => (this.options.isDual ? withSecondFamily(this.address, this.#own) : [this.address]);
+  /** The primary one first. */
+  now = (): readonly string[] => {
+    const second = this.options.bothFamilies ? secondAddressOf(this.#note, this.#own) : undefined;
+    return second === undefined ? [this.address] : [this.address, second];
+  };
   onChange = (handler: () => void): void => void this.#handlers.add(handler);
 
   /** Until the signal aborts. */
@@ -78,19 +81,20 @@ export class NodeAddress {
     for (;;) {
       await clock.sleep(lookEveryMs, signal);
       if (signal.aborted) return;
-      const former = { own: this.#own, addresses: this.now() };
+      const former = { own: this.#own, now: this.now().join(', ') };
       this.#own = this.#look();
       this.#note = this.#placed(this.#note);
       const gone = goneAddresses(former.own, this.#own);
       if (gone.length > 0) onGone(gone);
-      if (this.now().join() === former.addresses.join()) continue;
-      log.info('this node has other addresses', { addresses: this.now(), former: former.addresses });
+      const now = this.now().join(', ');
+      if (now === former.now) continue;
+      log.info('this node has another address', { address: now, former: former.now });
       for (const handler of this.#handlers) handler();
     }
   }
 
   #look(): readonly LinkAddress[] {
-    return (this.options.addresses ?? addressesOfHost)();
+    return (this.options.addresses ?? addressesOfHost)().filter(({ link }) => link !== this.options.announcingLink);
   }
   #placed(known: Note | undefined): Note {
     const { home, given, log } = this.options;
