@@ -1,8 +1,6 @@
 import {
   apiServiceKind,
   configMapKind,
-  endpointSliceKind,
-  endpointsKind,
   isReason,
   namespaceKind,
   priorityClassKind,
@@ -11,12 +9,11 @@ import {
 } from '#api';
 import { firstAddress } from './allocate/range.ts';
 import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
-import type { AnyKind, AnyObject } from './contract.ts';
 import type { Core } from './core.ts';
+import { ensure } from './ensure.ts';
 import { bootstrapFlowControl } from './flow-control/flow-control.ts';
+import { tellAddresses } from './peers.ts';
 import { systemPriorityClasses } from './strategies/classes.ts';
-import { systemCall, systemCreate } from './system-call.ts';
-import { updateObject } from './update-object.ts';
 
 const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 const httpsPort = 443;
@@ -71,33 +68,7 @@ async function makeAll(core: Core): Promise<void> {
       sessionAffinity: 'None',
     },
   });
-  if (!advertise) return;
-  const port = { name: 'https', port: advertise.port, protocol: 'TCP' };
-  await ensure(
-    core,
-    endpointsKind,
-    {
-      metadata: {
-        name: 'kubernetes',
-        namespace: 'default',
-        labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' },
-      },
-      subsets: [{ addresses: [{ ip: advertise.ip }], ports: [port] }],
-    },
-    'subsets',
-  );
-  await ensure(
-    core,
-    endpointSliceKind,
-    {
-      metadata: { name: 'kubernetes', namespace: 'default', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
-      addressType: 'IPv4',
-      endpoints: [{ addresses: [advertise.ip], conditions: { ready: true } }],
-      ports: [port],
-    },
-    'endpoints',
-    'ports',
-  );
+  await tellAddresses(core);
 }
 
 /** What aggregated servers read to know whom this server may name. */
@@ -156,23 +127,4 @@ function clusterObjects(core: Core): [kind: { readonly plural: string }, body: o
     ...classes,
     [serviceCidrKind, { metadata: { name: 'kubernetes' }, spec: { cidrs: [core.options.serviceRange] } }],
   ];
-}
-
-/** Creates it, or brings the named fields of what is there to the wanted value. */
-async function ensure(core: Core, kind: { readonly plural: string }, body: object, ...fields: string[]): Promise<void> {
-  const object = body as AnyObject;
-  const { name = '', namespace = '' } = object.metadata;
-  const current = core.cache.cacheOf(kind as AnyKind)?.get(namespace, name);
-  try {
-    if (!current) await systemCreate(core, kind as AnyKind, object);
-    else if (fields.some((field) => JSON.stringify(current.object[field]) !== JSON.stringify(object[field]))) {
-      await updateObject(systemCall(core, kind as AnyKind, 'update', namespace, name), {
-        verb: 'update',
-        build: (now) =>
-          ({ ...now.draft(), ...Object.fromEntries(fields.map((field) => [field, object[field]])) }) as AnyObject,
-      });
-    }
-  } catch (error) {
-    if (!isReason(error, 'AlreadyExists', 'Conflict')) throw error; // another apiserver was faster
-  }
 }

@@ -193,6 +193,8 @@ export interface ApiServerOptions {
   readonly advertise?: {
     readonly ip: string;
     readonly port: number;
+    /** Where hosts outside reach it, such as https://10.0.0.1:6443. Told to those who ask any API server of the store. */
+    readonly urls?: readonly string[];
     /** Of the `kubernetes` service. Default 443, which needs a proxy that may serve ports below 1024. */
     readonly servicePort?: number;
   };

@@ -18,6 +18,7 @@ import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
+import { keepAddresses, leave } from './peers.ts';
 import { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import { createSchemaEngine } from './schema/schema.ts';
@@ -78,6 +79,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await bootstrap(core);
   core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
   void sweepEvents(core);
+  void keepAddresses(core);
+  scope.defer(() => leave(core));
   void compactHistory(core, options.compactionIntervalMs);
   if (secretKeys) {
     const work = { store: options.store, prefix: secretsPrefix, keys: secretKeys, clock, log, signal: scope.signal };

@@ -30,7 +30,7 @@ import { type Config, evictAfterSecondsOf, type Home } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
-import { openDesk } from './enrollment.ts';
+import { openDesk, serversOf } from './enrollment.ts';
 import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
 /** The apiserver process: store, authentication, the API, and the way to kubelets. */
@@ -125,6 +125,7 @@ const rangeOf = (text: string): [from: number, to: number] => {
 const advertised = (config: Config) => ({
   ip: config.advertise?.find((one) => isIP(one) !== 0) ?? config.nodeIp,
   port: config.port,
+  urls: serversOf(config),
   ...(isLoopback(config) && process.getuid?.() !== 0 ? { servicePort: config.port } : {}),
 });
 

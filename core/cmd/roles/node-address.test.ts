@@ -45,20 +45,21 @@ afterAll(() => rmSync(folder, { recursive: true }));
 test('a host that moves is followed, and knows where it stands at its next start', async () => {
   const home = new Home(folder);
   mkdirSync(home.path('node'));
-  let own: LinkAddress[] = at('eth0', '10.0.0.1');
+  let own: LinkAddress[] = [...at('eth0', '10.0.0.1'), ...at('pa1', '192.0.2.64')];
   const stop = new AbortController();
   const gone: string[] = [];
   const clock: Clock = { ...systemClock, sleep: () => systemClock.soon() };
   const options = {
     ...{ home, given: '10.0.0.1', clock, log: silentLog, signal: stop.signal },
     addresses: () => own,
+    announcingLink: 'pa1',
     onGone: (addresses: readonly string[]) => void gone.push(...addresses),
   };
   const node = new NodeAddress(options);
   const changed = new Promise<void>((resolve) => node.onChange(resolve));
   const kept = node.keep();
   expect(node.now()).toEqual(['10.0.0.1']);
-  own = at('eth0', '10.0.0.9');
+  own = at('eth0', '10.0.0.9'); // and what load balancers had is no loss
   await changed;
   stop.abort();
   await kept;

@@ -50,6 +50,8 @@ export class NodeAddress {
       readonly signal: AbortSignal;
       /** Addresses of this host are gone: what was connected from there is dead without a sign. */
       readonly onGone: (addresses: readonly string[]) => void;
+      /** Whose addresses come and go with what load balancers have; nothing is connected from there. */
+      readonly announcingLink: string;
       readonly addresses?: () => readonly LinkAddress[];
     },
   ) {
@@ -80,7 +82,7 @@ export class NodeAddress {
   }
 
   #look(): readonly LinkAddress[] {
-    return (this.options.addresses ?? addressesOfHost)();
+    return (this.options.addresses ?? addressesOfHost)().filter(({ link }) => link !== this.options.announcingLink);
   }
   #placed(known: Note | undefined): Note {
     const { home, given, log } = this.options;

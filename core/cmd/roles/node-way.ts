@@ -5,7 +5,7 @@ import type { ClusterSettings } from '../../apiserver/enrollment/desk.ts';
 import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
 import { renewCertificate } from '../agent/certificate.ts';
 import { NodeIdentityKeeper } from '../agent/identity.ts';
-import { keepTunnel } from '../agent/tunnel.ts';
+import { keepTunnels } from '../agent/tunnel.ts';
 import { clientOf, ServerWay } from '../agent/way.ts';
 import { apiListens, connect } from '../connect.ts';
 import type { Home } from '../home.ts';
@@ -83,11 +83,12 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
     client,
     silentMs: way.silentMs,
     offer: (port) => {
-      const server = () => way.server;
+      const servers = () => home.read().servers ?? [];
       const token = () => keeper.token('kubelet');
       const { place, moved } = way;
       const onSilent = () => moved('the tunnel is silent');
-      void keepTunnel({ server, token, ca, port, clock: systemClock, log, signal: scope.signal, place, onSilent });
+      const seams = { clock: systemClock, log, signal: scope.signal };
+      void keepTunnels({ servers, token, ca, port, ...seams, place, onSilent });
     },
     moved: way.moved,
     ready: async () => {
@@ -101,8 +102,22 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
 
 async function refreshAll(context: RoleContext, client: Client): Promise<void> {
   void keepCertificate(context, client);
+  void keepSettings(context, client);
   await refresh(client, context.home);
   await renewCertificate(client, context.home, systemClock.now());
+}
+
+const lookAtSettingsMs = 30_000;
+/** An API server that came, went or moved is known soon; what else changed counts from the next start on. */
+async function keepSettings({ home, log, scope }: RoleContext, client: Client): Promise<void> {
+  const { signal } = scope;
+  while (!signal.aborted) {
+    await systemClock.sleep(lookAtSettingsMs, signal);
+    if (signal.aborted) return;
+    await refresh(client, home).catch((error: unknown) =>
+      log.debug('settings of the cluster not read', { error: messageOf(error) }),
+    );
+  }
 }
 
 const lookAtCertificateMs = 24 * 3_600_000;
@@ -130,7 +145,8 @@ async function refresh(client: Client, home: Home): Promise<void> {
   const settings = await client.request<ClusterSettings>('GET', enrollmentPaths.settings, undefined, { signal });
   const { nodeGraceSeconds, plugins, jwks } = settings;
   const config = home.read();
-  const servers = [...new Set([...(config.servers ?? []).slice(0, 1), ...settings.servers, ...(config.servers ?? [])])];
+  // The first is what a person named, perhaps an address that the server does not know of itself.
+  const servers = [...new Set([...(config.servers ?? []).slice(0, 1), ...settings.servers])];
   const next = { ...config, nodeGraceSeconds, plugins, servers: servers.slice(0, serversMax) };
   if (JSON.stringify(next) !== JSON.stringify(config)) home.write(next);
   home.writeFile('pki/sa.jwks', JSON.stringify(jwks), 0o644);

@@ -15,7 +15,7 @@ import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/serv
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { createCarried } from '../carried.ts';
-import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
+import { announcingLinkOf, type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
@@ -39,7 +39,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  const { filter } = parts;
+  const { filter, announcer } = parts;
   if (filter) scope.use(filter);
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
@@ -51,7 +51,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const tls = servingPair(home);
   const verify = await verifierOf(home, config.nodeName);
   const several = parts.network instanceof HostNetwork ? parts.network : undefined;
-  const own = { page, address, gates, filter, several };
+  const hostParts = { page, address, gates, filter, announcer, several, backends: carried.backends };
   if (several) followSubnets(several, { home, nodeName: config.nodeName, informers, log });
   const [kubelet] = await Promise.all([
     startKubelet({
@@ -87,7 +87,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
-      startPartsOfPlugins(context, way, client, shared, { ...own, backends: carried.backends }),
+      startPartsOfPlugins(context, way, client, shared, hostParts),
     ),
     startNodePluginHost(context, client, way, carried).then(() => forgetGone(client, carried.links, log)),
   ]);
@@ -145,6 +145,7 @@ function canServePort(port: number): boolean {
 function followAddress({ home, config, log, scope }: RoleContext, way: NodeWay): NodeAddress {
   const onGone = (gone: readonly string[]) => way.moved(`${gone.join(', ')} is no address of this host any more`);
   const address = new NodeAddress({
+    announcingLink: announcingLinkOf(config),
     ...{ home, given: config.nodeIp, clock: systemClock, log, signal: scope.signal, onGone },
   });
   void address.keep();

@@ -17,6 +17,7 @@ import {
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
 import type { ApiPartContext, MeasuredWay, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import type { AddressAnnouncer } from '../../../net/announcer.ts';
 import { measurePaths } from '../../../net/mtu/path-mtu.ts';
 import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
@@ -254,6 +255,7 @@ export interface HostParts {
   readonly page: MetricsPage;
   readonly gates: PodGates;
   readonly filter?: PacketFilter;
+  readonly announcer?: AddressAnnouncer;
   readonly backends: NetworkBackends;
   /** Of one host of several. */
   readonly host?: Partial<Pick<NodePartContext['network'], 'subnets' | 'report' | 'setMtu'>>;
@@ -264,7 +266,7 @@ export function startNodeParts(
   client: Client,
   informers: InformerFactory,
   way: NodeWay,
-  { page, address, gates, filter, backends, host = {} }: HostParts,
+  { page, address, gates, filter, announcer, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
@@ -280,6 +282,7 @@ export function startNodeParts(
       setMtu: host.setMtu ?? (async () => {}),
       ownAddresses,
       filter,
+      announcer,
     },
     underlay: {
       get nodeIp() {
