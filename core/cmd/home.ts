@@ -55,6 +55,8 @@ export const podRangesOf = ({ podCidr, podCidr6 }: Pick<Config, 'podCidr' | 'pod
   podCidr6 ? [podCidr, podCidr6] : [podCidr];
 /** Names the bridge, the tables and the labels of containers of one host. */
 export const hostIdOf = (config: Config): string => config.hostId ?? config.clusterId;
+/** Has the addresses that this host answers for beside its own. */
+export const announcingLinkOf = (config: Config): string => `pa${hostIdOf(config)}`;
 /** Pods of other hosts are reached through an overlay, and every host has a subnet of its own. */
 export const isSeveralHosts = (config: Config): boolean => config.role !== undefined;
 /** The lease lasts as long and is renewed four times in it, so that one lost renewal is no reason for alarm. */

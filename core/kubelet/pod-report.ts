@@ -28,7 +28,7 @@ export class PodReport {
     const previous = { ...known, conditions: mergedConditions(pod, known) };
     this.#last = podStatus(pod, memory.observed, previous, {
       nowMs: clock.now(),
-      hostIps: nodeIps,
+      hostIps: nodeIps(),
       podIps: memory.ips,
       runtimeName: runtime.name,
       isReady: (id, container) => probes.isReady(id, container),

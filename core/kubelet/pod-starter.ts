@@ -34,7 +34,7 @@ export class PodStarter {
   ) {}
 
   facts(podIps: readonly string[]) {
-    return { podIps, hostIps: this.context.nodeIps, allocatable: this.context.allocatable };
+    return { podIps, hostIps: this.context.nodeIps(), allocatable: this.context.allocatable };
   }
 
   /** The sandbox and its addresses. Throws what the engine or the network said. */
@@ -60,9 +60,9 @@ export class PodStarter {
 
   async addresses(pod: Readonly<Pod>, sandbox: SandboxState): Promise<readonly string[]> {
     const { podNetwork, nodeIps } = this.context;
-    if (pod.spec?.hostNetwork) return nodeIps;
+    if (pod.spec?.hostNetwork) return nodeIps();
     if (sandbox.ips) return sandbox.ips;
-    if (!podNetwork || !sandbox.netnsPath) return nodeIps;
+    if (!podNetwork || !sandbox.netnsPath) return nodeIps();
     const { uid, name, namespace } = pod.metadata;
     const wanted = { hostPorts: hostPortsOf(pod), bandwidth: bandwidthOf(pod) };
     return (await podNetwork.attach({ uid: uid!, netnsPath: sandbox.netnsPath, name, namespace, ...wanted })).ips;

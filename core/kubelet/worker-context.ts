@@ -26,7 +26,8 @@ export interface WorkerContext {
   /** Bounds how many pods the engine works for at once. */
   readonly gate: Gate;
   readonly nodeName: string;
-  readonly nodeIps: readonly string[];
+  /** As they are now: a host may move. */
+  readonly nodeIps: () => readonly string[];
   readonly allocatable: Readonly<Record<string, string>>;
   readonly memoryCapacityBytes: number;
   readonly seLinux: boolean;

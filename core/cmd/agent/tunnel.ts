@@ -16,6 +16,10 @@ interface TunnelOptions {
   /** Such as https://10.0.0.1:6443. */
   readonly server: string;
   readonly token: () => Promise<string>;
+  /** Aborts when this host is no longer where it is now: the tunnel is dialled anew at once. */
+  readonly place?: () => AbortSignal;
+  /** Nothing came for too long: other connections are dead as well. */
+  readonly onSilent?: () => void;
   /** PEM. */
   readonly ca: string;
   /** Where the node's endpoint listens on 127.0.0.1. */
@@ -75,6 +79,7 @@ export async function keepTunnel(options: TunnelOptions): Promise<void> {
 
 async function oneTunnel(options: TunnelOptions): Promise<void> {
   const { server, ca, port, clock, signal } = options;
+  const place = options.place?.();
   const socket = new WebSocket(server.replace(/^https/, 'wss') + enrollmentPaths.tunnel, {
     headers: { authorization: `Bearer ${await options.token()}`, [dialledHeader]: server },
     tls: { ca, serverName } as object,
@@ -116,6 +121,8 @@ async function oneTunnel(options: TunnelOptions): Promise<void> {
   });
   const limit = clock.sleep(openMsMax, AbortSignal.any([signal, stop.signal]));
   signal.addEventListener('abort', end, { once: true });
+  place?.addEventListener('abort', end, { once: true });
+  if (place?.aborted) end();
   try {
     await Promise.race([opened, over.promise, limit]);
     while (
@@ -126,8 +133,10 @@ async function oneTunnel(options: TunnelOptions): Promise<void> {
       socket.send(ping);
       await Promise.race([clock.sleep(pingEveryMs, stop.signal), over.promise]);
     }
+    if (!stop.signal.aborted && clock.monotonicMs() - heardMs >= silentMsMax) options.onSilent?.();
   } finally {
     signal.removeEventListener('abort', end);
+    place?.removeEventListener('abort', end);
     stop.abort();
     socket.terminate();
     mux.close();

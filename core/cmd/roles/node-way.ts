@@ -28,6 +28,8 @@ export interface NodeWay {
   ready(): Promise<void>;
   /** For how long no server has been heard of, in milliseconds. Absent: the API server is of this home. */
   readonly silentMs?: () => number;
+  /** An address of this host is gone: connections from there are given up. */
+  readonly moved: (why: string) => void;
 }
 
 export async function openWay(context: RoleContext): Promise<NodeWay> {
@@ -44,6 +46,7 @@ function wayOfOwnServer({ home, config, scope }: RoleContext): NodeWay {
     client: (name) => connect(home, config, name),
     offer: () => {}, // by the node's own address
     ready: () => apiListens(config, scope.signal),
+    moved: () => {}, // over loopback
   };
 }
 
@@ -82,8 +85,12 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
     offer: (port) => {
       const servers = () => home.read().servers ?? [];
       const token = () => keeper.token('kubelet');
-      void keepTunnels({ servers, token, ca, port, clock: systemClock, log, signal: scope.signal });
+      const { place, moved } = way;
+      const onSilent = () => moved('the tunnel is silent');
+      const seams = { clock: systemClock, log, signal: scope.signal };
+      void keepTunnels({ servers, token, ca, port, ...seams, place, onSilent });
     },
+    moved: way.moved,
     ready: async () => {
       const stopped = new Promise<void>((resolve) => scope.signal.addEventListener('abort', () => resolve()));
       await Promise.race([keeper.token('kubelet').then(() => refreshAll(context, client('node'))), stopped]).catch(
