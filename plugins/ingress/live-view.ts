@@ -19,7 +19,13 @@ import { isForbidden } from './endpoints.ts';
 import type { Certificate, Listener, Routing } from './model.ts';
 import { defaultLimits } from './model.ts';
 import { certificateSecrets, defaultCertificateSecret, ingressName, ingressNamespace } from './places.ts';
-import { type CheckedCertificate, type IngressClassObject, type IngressObject, planRouting } from './plan-routing.ts';
+import {
+  type CheckedCertificate,
+  type IngressClassObject,
+  type IngressObject,
+  isOurs,
+  planRouting,
+} from './plan-routing.ts';
 import { readSettings, runsOn, type Settings } from './settings.ts';
 
 const sliceIndex = 'ingress-service';
@@ -75,6 +81,12 @@ export class LiveView implements Disposable {
   /** Whether a data plane is to run on this node. */
   isWanted(nodeName: string): boolean {
     return runsOn(this.settings().settings, this.#nodes.cache.get({ name: nodeName })?.metadata.labels);
+  }
+  /** Something is to be answered at all. */
+  get hasRoutes(): boolean {
+    const classes = this.#classes.cache.list() as IngressClassObject[];
+    const isServed = (ingress: unknown) => isOurs(ingress as IngressObject, classes);
+    return this.settings().settings.defaultBackend !== undefined || this.#ingresses.cache.list().some(isServed);
   }
   /** Undefined without a default certificate: there is nothing to answer TLS with. */
   routing(listeners: readonly Listener[]): Routing | undefined {

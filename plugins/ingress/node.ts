@@ -68,6 +68,8 @@ class IngressNode {
       await this.#announce(null);
       return lookAgainMs;
     }
+    // Without a route there is nothing to listen for, and a process less to keep.
+    if (!this.#driver && !this.#view.hasRoutes) return lookAgainMs;
     this.#driver ??= this.#createDriver();
     const isServing = await this.#apply(this.#driver);
     await this.#readMetrics(this.#driver);

@@ -76,7 +76,7 @@ class Passes implements Disposable {
   readonly #secrets: Of<api.Secret>;
   readonly #settings: Of<ConfigMap>;
   /** What was said last of each Ingress, so that it is not said again. */
-  readonly #told = new Map<string, string>();
+  readonly #told = new Map<string, { readonly version: string; readonly texts: ReadonlySet<string> }>();
   readonly #checked = new Map<string, { readonly version: string; readonly known: KnownCertificate }>();
 
   constructor(private readonly context: ReconcileContext) {
@@ -205,17 +205,20 @@ class Passes implements Disposable {
     this.#stored.set(name, text);
   }
 
+  /** What is new since the last pass, and once that all is well. */
   #tell(ingress: IngressObject, findings: readonly Finding[]): void {
     const { events } = this.context;
     const key = keyOfIngress(ingress);
-    const text = JSON.stringify([ingress.metadata.uid, ingress.metadata.generation, findings]);
+    const version = `${ingress.metadata.uid} ${ingress.metadata.generation}`;
     const former = this.#told.get(key);
-    if (former === text) return;
-    this.#told.set(key, text);
-    const about = { ...ingress, apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' };
-    for (const { reason, message } of findings) events.event(about as never, 'Warning', reason, message);
-    if (findings.length === 0)
-      events.event(about as never, 'Normal', 'Sync', 'the routes of this Ingress are in force');
+    const isSame = former?.version === version;
+    const texts = new Set(findings.map(({ reason, message }) => `${reason} ${message}`));
+    this.#told.set(key, { version, texts });
+    const about = { ...ingress, apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' } as never;
+    for (const { reason, message } of findings)
+      if (!isSame || !former.texts.has(`${reason} ${message}`)) events.event(about, 'Warning', reason, message);
+    if (findings.length === 0 && (!isSame || former.texts.size > 0))
+      events.event(about, 'Normal', 'Sync', 'the routes of this Ingress are in force');
   }
 
   async #bringStatus(ingress: IngressObject, addresses: readonly { ip?: string; hostname?: string }[]): Promise<void> {
