@@ -52,11 +52,12 @@ const unreachable = [
   'ff00::/8',
 ].map((text) => parseCidr(text)!);
 
-interface Address {
+export interface Address {
   readonly family: 4 | 6;
   readonly value: bigint;
 }
-function parseAddress(text: string): Address | undefined {
+/** Undefined for what is no address. */
+export function parseAddress(text: string): Address | undefined {
   if (!text.includes(':')) {
     const value = fourBytes(text);
     return value === undefined ? undefined : { family: 4, value };
@@ -78,7 +79,7 @@ function eightGroups(text: string): bigint | undefined {
   if (!groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined;
   return BigInt(`0x${groups.map((group) => group.padStart(4, '0')).join('')}`);
 }
-function addressText(family: 4 | 6, value: bigint): string {
+export function addressText(family: 4 | 6, value: bigint): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');
   const groups = Array.from({ length: 8 }, (_, index) =>
     ((value >> BigInt(112 - 16 * index)) & 65_535n).toString(16),

@@ -77,7 +77,7 @@ beforeAll(async () => {
   const desk = createEnrollmentDesk({
     ca: ca.cert,
     kubeletAuthority: kubelets,
-    settings,
+    settings: () => settings,
     tokens,
     reader,
     client,

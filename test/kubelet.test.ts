@@ -35,6 +35,21 @@ test('the lease says how long to wait for a sign, and is renewed four times in i
   );
 });
 
+test('a node that moves says so at once, and so do its pods', async () => {
+  let address = '192.0.2.7';
+  const handlers: (() => void)[] = [];
+  kubelet = await node.start({ nodeIp: { now: () => [address], onChange: (handler) => void handlers.push(handler) } });
+  await node.create('web');
+  await node.until('web', ready);
+  address = '192.0.2.9';
+  for (const handler of handlers) handler();
+  await eventually(
+    async () => (await node.client.get(nodeKind, { name: 'n1' })).status?.addresses?.[0]?.address,
+    (found) => found === address,
+  );
+  await node.until('web', (pod) => pod.status?.hostIP === address);
+});
+
 describe('a pod', () => {
   test('runs, becomes ready and goes away without a trace', async () => {
     kubelet = await node.start();

@@ -56,7 +56,8 @@ test.each(sandboxed ? ['process', 'sandbox'] : ['process'])(
     const to = await cluster(scope);
     const trying = `void (async () => { ${note('mine', 'config.word')} let text = "allowed"; try { await api.configmaps.get({ namespace: "default", name: "kube-root-ca.crt" }); } catch (e) { text = String(e.reason); }
     const answer = await fetch("http://localhost/api/v1/secrets", { unix: apiSocket, headers: { authorization: "Bearer admin", "impersonate-user": "admin" } }); ${note('secrets', 'String(answer.status)')} })();`;
-    const socket = level === 'sandbox' ? '"/api/api.sock"' : `"${join(to.run, 'noter', 'api', 'api.sock')}"`;
+    const own = sandboxed ? '/tmp/pintle/api' : join(to.run, 'noter', 'api');
+    const socket = JSON.stringify(`${level === 'sandbox' ? '/api' : own}/api.sock`);
     const bundle = await built('noter', `const apiSocket = ${socket}; ${trying}`, mayNote, '1.0.0', level);
     await install(to, bundle, { config: { word: 'hello' } });
     const status = await phase(to, 'noter', 'Active');

@@ -1,13 +1,15 @@
 // Levels of isolation: what a host cannot give is refused with the reason, and what status.sandbox lists is in force.
 import { afterAll, expect, test } from 'bun:test';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { landlockVersion, Scope, spawnDuplex } from '#base';
 import { sha256Of } from '../core/host/bundle.ts';
 import { type MachineProbe, mustGive, thisMachine } from '../core/host/levels.ts';
+import type { Isolation } from '../core/host/manifest.ts';
 import { dangerous, rulesOf } from '../core/host/rbac.ts';
 import type { StepError } from '../core/host/status.ts';
+import { attemptsAsProcess, attemptsAsProcessCount } from './fixtures/escape-attempts.ts';
 import { built, cluster, install, joinNode, phase, removePlace, sandboxed, until } from './fixtures/hook-cluster.ts';
 import { rejection } from './fixtures/rejection.ts';
 
@@ -20,7 +22,7 @@ const without = (name: string) =>
 const refusing: typeof spawnDuplex = () =>
   spawnDuplex(['/bin/sh', '-c', 'echo "unshare failed: Operation not permitted" >&2; exit 1']);
 
-test.each<[string, 'sandbox' | 'container', Partial<Parameters<typeof mustGive>[1]>, string]>([
+test.each<[string, Isolation, Partial<Parameters<typeof mustGive>[1]>, string]>([
   ['no engine', 'container', {}, 'this host has no container engine'],
   ['no Landlock', 'sandbox', { machine: machine({ landlockVersion: () => 0 }) }, 'this kernel has no Landlock'],
   ['no unshare', 'sandbox', { machine: without('unshare') }, 'no program unshare'],
@@ -30,13 +32,17 @@ test.each<[string, 'sandbox' | 'container', Partial<Parameters<typeof mustGive>[
     { spawn: refusing },
     'gives no namespaces, which the sandbox needs: unshare failed: Operation not permitted',
   ],
+  ['no unshare', 'process', { machine: without('unshare') }, 'which a process with a user of its own needs'],
+  ['no mounts', 'process', { spawn: refusing }, 'gives no namespaces, which a process with a user of its own needs'],
 ])('a host with %s refuses %s', async (_what, level, more, why) => {
-  const refused = (await rejection(mustGive(level, { spawn: spawnDuplex, ...more }))) as StepError;
+  const { machine: probe = machine({}), ...rest } = more;
+  const asRoot = { ...probe, isRoot: () => true };
+  const refused = (await rejection(mustGive(level, { spawn: spawnDuplex, machine: asRoot, ...rest }))) as StepError;
   expect(refused).toMatchObject({ step: 'Loaded', reason: 'IsolationImpossible' });
   expect(refused.message).toContain(why);
 });
-test('a host gives the process without a question', () =>
-  mustGive('process', { spawn: refusing, machine: machine({ landlockVersion: () => 0 }) }));
+test('a host that is not root gives the process without a question', () =>
+  mustGive('process', { spawn: refusing, machine: machine({ landlockVersion: () => 0, isRoot: () => false }) }));
 
 test(
   'a refusal is in the status, nothing was started, and what it runs on nodes says it there',
@@ -96,6 +102,8 @@ interface InForce {
   readonly status: string;
   readonly limits: string;
   readonly cgroup: string;
+  readonly environment: string;
+  readonly mounts: string;
   readonly interfaces: string;
   readonly namespaces: readonly string[];
   readonly memory?: number;
@@ -104,7 +112,12 @@ interface InForce {
 }
 const waiting = 'console.log("on"); setInterval(() => {}, 1000);';
 /** As this user, or as nobody. */
-async function inForce(as: readonly string[], needs: object = {}, code = waiting): Promise<InForce> {
+async function inForce(
+  as: readonly string[],
+  needs: object = {},
+  code = waiting,
+  level: 'sandbox' | 'process' = 'sandbox',
+): Promise<InForce> {
   const folder = mkdtempSync(join(tmpdir(), 'pintle-facts-'));
   chmodSync(folder, 0o777);
   try {
@@ -117,10 +130,14 @@ async function inForce(as: readonly string[], needs: object = {}, code = waiting
     const files = { 'plugin.js': sha256Of(code) };
     writeFileSync(
       join(bundle, 'plugin.json'),
-      JSON.stringify({ ...facts, ...rest, isolation: 'sandbox', entry: 'plugin.js', files }),
+      JSON.stringify({ ...facts, ...rest, isolation: level, entry: 'plugin.js', files }),
     );
     const script = join(import.meta.dir, 'fixtures/launch-facts.ts');
-    const child = Bun.spawn([...as, process.execPath, script, folder], { stdout: 'pipe', stderr: 'pipe', cwd: '/' });
+    const child = Bun.spawn([...as, process.execPath, script, folder, level], {
+      stdout: 'pipe',
+      stderr: 'pipe',
+      cwd: '/',
+    });
     const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
     if (!out) throw new Error(err);
     return JSON.parse(out) as InForce;
@@ -129,40 +146,61 @@ async function inForce(as: readonly string[], needs: object = {}, code = waiting
   }
 }
 const field = (text: string, name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(text)?.[1] ?? '';
-function sameForAll({ facts, status, limits, interfaces, namespaces }: InForce): void {
+function sameForAll({ facts, status, limits }: InForce): void {
   expect(facts).toContain('no_new_privs');
   expect(field(status, 'NoNewPrivs')).toBe('1');
   expect(facts).toContain('no capabilities');
-  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) expect(field(status, set)).toMatch(/^0+$/);
+  for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) expect(field(status, set)).toMatch(/^0+$/);
+  expect(facts).toContain('open files 512');
+  expect(limits).toMatch(/^Max open files\s+512\s+512/m);
+  expect(limits).toMatch(/^Max core file size\s+0\s+0/m);
+}
+function asSandboxes(found: InForce): void {
+  sameForAll(found);
+  const { facts, status, interfaces, namespaces } = found;
+  expect(field(status, 'CapBnd')).toMatch(/^0+$/);
   expect(facts).toContain('network namespace without interfaces');
   expect(namespaces).toContain('net');
   const links = interfaces.split('\n').flatMap((line) => /^\s*([\w.-]+):/.exec(line)?.[1] ?? []);
   expect(links.filter((name) => name !== 'lo')).toEqual([]);
   expect(facts.join()).toContain('own root');
   expect(namespaces).toContain('mnt');
-  expect(facts).toContain('open files 512');
-  expect(limits).toMatch(/^Max open files\s+512\s+512/m);
-  expect(limits).toMatch(/^Max core file size\s+0\s+0/m);
   expect(facts.join()).toMatch(/Landlock [1-9]/);
+}
+/** Its user, and its group with limits. */
+function asRoots({ facts, status, cgroup, memory }: InForce): void {
+  const uid = /uid (\d+)/.exec(facts.join())![1]!;
+  expect(Number(uid)).toBeGreaterThanOrEqual(700_000_000);
+  expect(field(status, 'Uid').split(/\s+/)).toEqual([uid, uid, uid, uid]);
+  expect(field(status, 'Gid').split(/\s+/)).toEqual([uid, uid, uid, uid]);
+  expect(field(status, 'Groups').trim()).toBe('');
+  expect(facts.join()).toContain('memory 256 MiB and 64 tasks');
+  const version = /cgroup (v\d)/.exec(facts.join())![1];
+  const lines = cgroup.split('\n').filter((line) => line.endsWith('/pintle-facts-facts'));
+  expect(lines.length).toBe(version === 'v2' ? 1 : 2);
+  expect(memory).toBeGreaterThan(0);
+  expect(existsSync('/sys/fs/cgroup/memory/pintle-facts-facts')).toBe(false);
+  expect(existsSync('/sys/fs/cgroup/pintle-facts-facts')).toBe(false);
+}
+/** A process without namespaces of its own but what its root gives it. */
+function asProcesses(found: InForce): void {
+  sameForAll(found);
+  const { facts, environment, namespaces } = found;
+  expect(facts).toContain('own process');
+  expect(facts).toContain('clean environment');
+  const names = environment.split('\0').flatMap((word) => word.split('=')[0] || []);
+  expect(names.sort()).toEqual(['HOME', 'PATH', 'TMPDIR']);
+  expect(facts).toContain('network of the host');
+  expect(namespaces).not.toContain('net');
+  expect(facts.join()).not.toMatch(/Landlock|own root/);
 }
 
 test.skipIf(!sandboxed)(
   'as root: what is listed is what /proc shows',
   async () => {
     const found = await inForce([]);
-    sameForAll(found);
-    const { facts, status, cgroup } = found;
-    const uid = /uid (\d+)/.exec(facts.join())![1]!;
-    expect(Number(uid)).toBeGreaterThanOrEqual(700_000_000);
-    expect(field(status, 'Uid').split(/\s+/)).toEqual([uid, uid, uid, uid]);
-    expect(field(status, 'Gid').split(/\s+/)).toEqual([uid, uid, uid, uid]);
-    expect(field(status, 'Groups').trim()).toBe('');
-    expect(facts.join()).toContain('memory 256 MiB and 64 tasks');
-    const version = /cgroup (v\d)/.exec(facts.join())![1];
-    const lines = cgroup.split('\n').filter((line) => line.endsWith('/pintle-facts-facts'));
-    expect(lines.length).toBe(version === 'v2' ? 1 : 2);
-    expect(found.memory).toBeGreaterThan(0);
-    expect(existsSync('/sys/fs/cgroup/memory/pintle-facts-facts')).toBe(false);
+    asSandboxes(found);
+    asRoots(found);
   },
   limitMs,
 );
@@ -174,7 +212,7 @@ test.skipIf(!rootless)(
   'without root: a user namespace, and what is missing is said',
   async () => {
     const found = await inForce(asNobody);
-    sameForAll(found);
+    asSandboxes(found);
     const { facts, status, namespaces } = found;
     expect(facts).toContain('user namespace');
     expect(namespaces).toContain('user');
@@ -182,6 +220,73 @@ test.skipIf(!rootless)(
     expect(facts.join()).not.toContain('uid ');
     expect(facts).toContain('no memory limit: that needs root');
     expect(found.memory).toBeUndefined();
+  },
+  limitMs,
+);
+
+test.skipIf(!sandboxed)(
+  'a process as root: what is listed is what /proc shows, and what is mounted for it is its own',
+  async () => {
+    const says =
+      'console.log(JSON.stringify([process.cwd(), import.meta.dir, process.env.HOME, require("fs").readdirSync("/tmp")])); setInterval(() => {}, 1000);';
+    const found = await inForce([], {}, says, 'process');
+    asProcesses(found);
+    asRoots(found);
+    expect(field(found.status, 'CapBnd')).toMatch(/^0+$/);
+    expect(found.facts).toContain('own /tmp: bundle read-only, state writable');
+    expect(found.namespaces).toEqual(['mnt']);
+    const state = '/tmp/pintle/state';
+    expect(JSON.parse(found.said)).toEqual([state, '/tmp/pintle/plugin', state, ['pintle']]);
+    const mounts = found.mounts.split('\n').map((line) => line.split(' '));
+    const optionsOf = (path: string) => mounts.findLast((words) => words[4] === path)?.[5] ?? '';
+    for (const name of ['plugin', 'bin/bun']) expect(optionsOf(`/tmp/pintle/${name}`)).toMatch(/\bro\b/);
+    expect(optionsOf(state)).toMatch(/\brw\b/);
+    const passedOn = mounts.filter((words) => words.some((word) => word.startsWith('shared:')));
+    expect(passedOn).toEqual([]); // what it mounts stays its own
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain('/tmp/pintle');
+  },
+  limitMs,
+);
+test.skipIf(!rootless)(
+  'a process without root: the user of the host, and what is missing is said',
+  async () => {
+    const found = await inForce(asNobody, {}, waiting, 'process');
+    asProcesses(found);
+    const { facts, status, namespaces, memory } = found;
+    expect(namespaces).toEqual([]);
+    expect(facts).toContain('user of the host: one of its own needs root');
+    expect(field(status, 'Uid').split(/\s+/)[0]).toBe('65534');
+    expect(facts).toContain('no memory limit: that needs root');
+    expect(memory).toBeUndefined();
+  },
+  limitMs,
+);
+test.skipIf(!sandboxed)(
+  `${attemptsAsProcessCount + 1} attempts of a process at the machine and at others, none succeeds`,
+  async () => {
+    const home = mkdtempSync('/var/tmp/pintle-home-'); // not in /tmp, which the plugin does not see;
+    const other = Bun.spawn(['setpriv', '--reuid=799999998', '--regid=799999998', '--clear-groups', 'sleep', '300']);
+    try {
+      const mark = join(home, 'key');
+      writeFileSync(mark, 'the treasure', { mode: 0o644 }); // what keeps it is the folder
+      mkdirSync(join(home, 'other', 'state'), { recursive: true });
+      writeFileSync(join(home, 'other', 'state', 'secret'), 'the treasure');
+      const socket = join(home, 'docker.sock');
+      using _unix = Bun.listen({ unix: socket, socket: { data() {} } });
+      chmodSync(socket, 0o777);
+      const inGroups = (...names: string[]) =>
+        ['memory/', 'pids/', ''].flatMap((one) => names.map((name) => `/sys/fs/cgroup/${one}${name}`));
+      const own = ['memory.max', 'memory.limit_in_bytes', 'pids.max'].map((name) => `pintle-facts-facts/${name}`);
+      const machine = { home, other: other.pid, groups: inGroups('cgroup.procs'), limits: inGroups(...own) };
+      const text = attemptsAsProcess('/tmp/pintle', mark, machine);
+      const found = await inForce([], {}, text.replace('SOCKET', JSON.stringify(socket)), 'process');
+      expect(JSON.parse(found.said)).toEqual({});
+      expect(other.exitCode).toBeNull();
+      expect(existsSync(mark)).toBe(true);
+    } finally {
+      other.kill('SIGKILL');
+      rmSync(home, { recursive: true, force: true });
+    }
   },
   limitMs,
 );

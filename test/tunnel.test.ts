@@ -96,7 +96,7 @@ afterAll(async () => {
 function dial(name: string, signal = stop.signal): void {
   const token = async () => name;
   void keepTunnel({
-    server: () => url,
+    server: url,
     token,
     ca: ca.cert,
     port: kubelet.port!,

@@ -1,9 +1,12 @@
+import { assert } from '#base';
+import type { Turn } from '../store/store.ts';
 import type { AdmissionRequest, AnyKind, AnyObject, JsonObject } from './contract.ts';
 import type { Call } from './core.ts';
 
 /** The chain around one write. `rollBack` undoes what hooks reserved when the write did not happen. */
 export class AdmissionRun {
   readonly #undo: (() => void)[] = [];
+  #turn: Turn | undefined;
   constructor(
     private readonly call: Call,
     private readonly operation: AdmissionRequest['operation'],
@@ -34,14 +37,28 @@ export class AdmissionRun {
     for (const hook of this.call.core.admission) await hook.connect?.(request);
   }
   async validate(object: AnyObject | undefined, current?: Readonly<AnyObject>): Promise<void> {
+    this.#turn = undefined;
     const request = this.#request(object, current);
     for (const hook of this.call.core.admission) {
       const pending = hook.validate?.(request);
       if (pending) await pending;
     }
   }
-  rollBack(): void {
-    for (const undo of this.#undo.splice(0).reverse()) undo();
+  /** What the last validation was judged on, where it depends on others' creations. */
+  get turn(): Turn | undefined {
+    return this.#turn;
+  }
+  /** How much `rollBack` would undo: what is reserved later can be undone by itself. */
+  get reserved(): number {
+    return this.#undo.length;
+  }
+  rollBack(to = 0): void {
+    for (const undo of this.#undo.splice(to).reverse()) undo();
+  }
+  #inTurn(name: string): void {
+    const { cache } = this.call.core;
+    assert(!this.#turn || this.#turn.name === name, `a creation is in one turn: ${this.#turn?.name}, ${name}`);
+    this.#turn ??= { name, since: cache.reached };
   }
 
   #request(object: AnyObject | undefined, current: Readonly<AnyObject> | undefined): AdmissionRequest {
@@ -60,6 +77,7 @@ export class AdmissionRun {
       options: this.options,
       nowMs: call.nowMs,
       warn: (text) => void call.warnings.add(text),
+      inTurn: (name) => this.#inTurn(name),
       onRollback: (undo) => void this.#undo.push(undo),
     };
   }

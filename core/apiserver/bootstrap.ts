@@ -1,21 +1,23 @@
 import {
   apiServiceKind,
   configMapKind,
-  endpointSliceKind,
-  endpointsKind,
   isReason,
   namespaceKind,
   priorityClassKind,
+  type ServiceCIDR,
   serviceCidrKind,
   serviceKind,
 } from '#api';
-import { firstAddress } from './allocate/range.ts';
+import { timeText } from '#base';
+import { firstAddress, rangesOf } from './allocate/range.ts';
 import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { AnyKind, AnyObject } from './contract.ts';
 import type { Core } from './core.ts';
+import { ensure } from './ensure.ts';
 import { bootstrapFlowControl } from './flow-control/flow-control.ts';
+import { tellAddresses } from './peers.ts';
 import { systemPriorityClasses } from './strategies/classes.ts';
-import { systemCall, systemCreate } from './system-call.ts';
+import { systemCall } from './system-call.ts';
 import { updateObject } from './update-object.ts';
 
 const namespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
@@ -48,6 +50,7 @@ async function makeAll(core: Core): Promise<void> {
   await Promise.all([
     bootstrapRbac(core),
     bootstrapFlowControl(core),
+    ensureServiceCidr(core),
     ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body)),
   ]);
   const { advertise, serviceRange, frontProxy } = core.options;
@@ -71,33 +74,7 @@ async function makeAll(core: Core): Promise<void> {
       sessionAffinity: 'None',
     },
   });
-  if (!advertise) return;
-  const port = { name: 'https', port: advertise.port, protocol: 'TCP' };
-  await ensure(
-    core,
-    endpointsKind,
-    {
-      metadata: {
-        name: 'kubernetes',
-        namespace: 'default',
-        labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' },
-      },
-      subsets: [{ addresses: [{ ip: advertise.ip }], ports: [port] }],
-    },
-    'subsets',
-  );
-  await ensure(
-    core,
-    endpointSliceKind,
-    {
-      metadata: { name: 'kubernetes', namespace: 'default', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
-      addressType: 'IPv4',
-      endpoints: [{ addresses: [advertise.ip], conditions: { ready: true } }],
-      ports: [port],
-    },
-    'endpoints',
-    'ports',
-  );
+  await tellAddresses(core);
 }
 
 /** What aggregated servers read to know whom this server may name. */
@@ -151,28 +128,37 @@ function clusterObjects(core: Core): [kind: { readonly plural: string }, body: o
     priorityClassKind,
     { metadata: { name }, value, description },
   ]);
-  return [
-    ...services,
-    ...classes,
-    [serviceCidrKind, { metadata: { name: 'kubernetes' }, spec: { cidrs: [core.options.serviceRange] } }],
-  ];
+  return [...services, ...classes];
 }
 
-/** Creates it, or brings the named fields of what is there to the wanted value. */
-async function ensure(core: Core, kind: { readonly plural: string }, body: object, ...fields: string[]): Promise<void> {
-  const object = body as AnyObject;
-  const { name = '', namespace = '' } = object.metadata;
-  const current = core.cache.cacheOf(kind as AnyKind)?.get(namespace, name);
+/** The ranges that the server was started with. A second one may join later; whatever else differs is for people. */
+async function ensureServiceCidr(core: Core): Promise<void> {
+  const kind = serviceCidrKind as AnyKind;
+  const name = 'kubernetes';
+  const cidrs = rangesOf(core.options.serviceRange).map(({ text }) => text);
+  await ensure(core, kind, { metadata: { name }, spec: { cidrs } });
+  const current = core.cache.cacheOf(kind)!.get('', name)?.object as Readonly<ServiceCIDR> | undefined;
+  if (!current || current.metadata.deletionTimestamp) return;
+  const held = current.spec?.cidrs ?? [];
+  if (held.length === 1 && cidrs.length === 2 && held[0] === cidrs[0])
+    await ensure(core, kind, { metadata: { name }, spec: { cidrs } }, 'spec');
+  else if (held.join() !== cidrs.join())
+    return core.log.warn('the ServiceCIDR kubernetes is not what this server was started with', { held, cidrs });
+  if (current.status?.conditions?.some(({ type }) => type === 'Ready')) return;
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: '',
+    message: 'Kubernetes default Service CIDR is ready',
+    lastTransitionTime: timeText(core.clock.now()),
+  };
   try {
-    if (!current) await systemCreate(core, kind as AnyKind, object);
-    else if (fields.some((field) => JSON.stringify(current.object[field]) !== JSON.stringify(object[field]))) {
-      await updateObject(systemCall(core, kind as AnyKind, 'update', namespace, name), {
-        verb: 'update',
-        build: (now) =>
-          ({ ...now.draft(), ...Object.fromEntries(fields.map((field) => [field, object[field]])) }) as AnyObject,
-      });
-    }
+    await updateObject(systemCall(core, kind, 'update', '', name), {
+      verb: 'update',
+      subresource: 'status',
+      build: (now) => ({ ...now.draft(), status: { conditions: [ready] } }) as AnyObject,
+    });
   } catch (error) {
-    if (!isReason(error, 'AlreadyExists', 'Conflict')) throw error; // another apiserver was faster
+    if (!isReason(error, 'Conflict')) throw error; // another apiserver was faster
   }
 }

@@ -1,14 +1,18 @@
 import { errors, fieldErrors, invalidObject, isReason, type ResourceVersion } from '#api';
 import { randomSuffix, randomUuid, timeText } from '#base';
+import type { Turn } from '../store/store.ts';
 import { AdmissionRun } from './admit.ts';
 import { CachedObject, encodeConverted, storeKey } from './cached-object.ts';
 import type { AnyObject } from './contract.ts';
 import { type Call, managerOf, resourceText, turn } from './core.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 import { checkMetadata } from './strategies/rules/metadata.ts';
+import { traceCreation } from './trace-creation.ts';
 
 /** Attempts for a generated name before AlreadyExists reaches the client, as upstream. */
 const generateAttemptsMax = 8;
+/** Of a creation that others' keep coming before, each on another API server. */
+const turnAttemptsMax = 16;
 const generateBaseLength = 58; // 63 of a DNS label less the 5 of the suffix
 
 /** The whole life of a creation, from a decoded object to its stored state. */
@@ -33,11 +37,10 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
       if (generated) {
         object.metadata.name = object.metadata.generateName!.slice(0, generateBaseLength) + randomSuffix(core.random);
       }
-      validateObject(call, object);
-      await admission.validate(object);
-      await turn(call);
       try {
-        return await store(call, object);
+        const created = await judgeAndStore(call, object, admission);
+        if (!call.dryRun) traceCreation(call, object);
+        return created;
       } catch (error) {
         if (!isReason(error, 'AlreadyExists')) throw error;
         if (!generated || attempt >= generateAttemptsMax)
@@ -52,7 +55,26 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
   }
 }
 
-async function store(call: Call, object: AnyObject): Promise<CachedObject> {
+/** What others created in the same turn meanwhile is seen first, and the hooks judge again. */
+async function judgeAndStore(call: Call, object: AnyObject, admission: AdmissionRun): Promise<CachedObject> {
+  const { core } = call;
+  const { reserved } = admission;
+  for (let attempt = 1; ; attempt++) {
+    validateObject(call, object);
+    await admission.validate(object);
+    await turn(call);
+    try {
+      return await store(call, object, admission.turn);
+    } catch (error) {
+      if (!admission.turn || !isReason(error, 'Conflict')) throw error;
+      if (attempt >= turnAttemptsMax) throw errors.tooManyRequests('too many are created at the same time', 1);
+    }
+    admission.rollBack(reserved);
+    await core.cache.waitFor(await core.store.version());
+  }
+}
+
+async function store(call: Call, object: AnyObject, turn?: Turn): Promise<CachedObject> {
   const { core, served } = call;
   const key = storeKey(served.kind, object.metadata.namespace ?? '', object.metadata.name!);
   const bytes = await encodeConverted(served, object);
@@ -64,7 +86,7 @@ async function store(call: Call, object: AnyObject): Promise<CachedObject> {
   }
   const settled = call.resources.expect(key, bytes, object, false);
   try {
-    const entry = await core.store.create(key, bytes);
+    const entry = await core.store.create(key, bytes, turn);
     await core.cache.waitFor(entry.version);
     return await converted(call.resources.written(entry)); // before `settled`
   } finally {

@@ -13,5 +13,7 @@ export * from './metrics-page.ts';
 export * from './mounts.ts';
 export * from './random.ts';
 export type { RootStep } from './root.ts';
+export type { SandboxRun } from './sandbox.ts';
 export * from './scope.ts';
 export { tableOf } from './table.ts';
+export * from './tracing.ts';

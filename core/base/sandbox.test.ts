@@ -8,7 +8,7 @@ const unshare = Bun.which('unshare');
 const isRoot = process.getuid?.() === 0;
 const able =
   unshare !== null &&
-  Bun.spawnSync([unshare, ...(isRoot ? [] : ['-U', '-r']), '-m', '-n', '--propagation', 'private', 'true']).success;
+  Bun.spawnSync([unshare, ...(isRoot ? [] : ['-U', '-r']), '-m', '-n', '--propagation', 'slave', 'true']).success;
 if (!able) console.log('skipped: the sandbox; this host gives no namespaces');
 
 let place: string;
@@ -32,6 +32,7 @@ test.skipIf(!able)(
     const uid = isRoot ? 799_999_999 : undefined;
     if (uid) chownSync(join(place, 'state'), uid, uid);
     const run = {
+      level: 'sandbox',
       root: join(place, 'root'),
       bundle: join(place, 'bundle'),
       state: join(place, 'state'),
@@ -44,7 +45,7 @@ test.skipIf(!able)(
       processesMax: 0,
     };
     const user = isRoot ? [] : ['-U', '-r'];
-    const words = [unshare!, ...user, '-m', '-n', '--propagation', 'private', '--', process.execPath];
+    const words = [unshare!, ...user, '-m', '-n', '--propagation', 'slave', '--', process.execPath];
     const child = Bun.spawn([...words, join(import.meta.dir, 'sandbox.ts'), JSON.stringify(run)], {
       env: { PATH: '/usr/bin:/bin', KUBECONFIG: 'secret', PINTLE_HOME: 'secret' },
       stdout: 'pipe',
@@ -61,6 +62,7 @@ test.skipIf(!able)(
 
 test.skipIf(!able)('a step that the kernel refuses ends it with the reason', async () => {
   const run = {
+    level: 'sandbox',
     root: '/nowhere',
     bundle: '/',
     state: '/',

@@ -9,9 +9,13 @@ import { join } from 'node:path';
 import { buildRoot, type RootStep } from './root.ts';
 
 export interface SandboxRun {
-  /** An empty folder that becomes the root. */
+  /** `process`: no root, network namespace or Landlock of its own. */
+  readonly level: 'sandbox' | 'process';
+  /** Of `process` with a user of its own: a folder in /tmp, which every machine has, that holds what is its own. */
+  readonly place?: string;
+  /** An empty folder that becomes the root, or what `process` has in place of the machine's /tmp. */
   readonly root: string;
-  /** Bound read-only at /plugin. */
+  /** Bound read-only at /plugin; for `process` this one and the next three below `place`. */
   readonly bundle: string;
   /** Bound writable at /state. */
   readonly state: string;
@@ -20,7 +24,7 @@ export interface SandboxRun {
   /** Bound at /bin/bun. */
   readonly program: string;
   readonly arguments: readonly string[];
-  /** Absent without root: the user namespace has mapped us already. */
+  /** Absent without root: the user namespace has mapped us already, and a `process` stays this user, without mounts. */
   readonly uid?: number;
   /** Files that take this process in: cgroup.procs of each hierarchy. */
   readonly cgroups: readonly string[];
@@ -88,10 +92,14 @@ class Lock {
     throw new Error(`${what}: ${words === null ? 'refused' : new CString(words).toString()}`);
   }
 
+  /** What it mounts stays here; what the machine unmounts goes here too, or it would stay busy as long as the plugin runs. */
+  #ownMounts(): void {
+    const slaveRecursive = (1n << 19n) | 0x4000n; // MS_SLAVE | MS_REC
+    this.must('own mounts', this.libc.mount(bytesOf('none'), bytesOf('/'), null, slaveRecursive, null));
+  }
   root(run: SandboxRun): void {
-    const privateRecursive = (1n << 18n) | 0x4000n; // MS_PRIVATE | MS_REC
     const { libc } = this;
-    this.must('make mounts private', libc.mount(bytesOf('none'), bytesOf('/'), null, privateRecursive, null));
+    this.#ownMounts();
     buildRoot(run.root, rootSteps(run));
     chmodSync(join(run.root, 'tmp'), 0o777); // Bun makes a folder there when it starts; in memory
     this.must('enter the root', libc.chroot(bytesOf(run.root)));
@@ -100,6 +108,18 @@ class Lock {
       'own root: bundle and libraries read-only, state writable',
       run.network ? 'network of the host' : 'network namespace without interfaces',
     );
+  }
+
+  /** The folders of a home are closed to other users: what is the plugin's is bound where it can get at it, and nothing copied. */
+  place(run: SandboxRun, place: string): void {
+    this.#ownMounts();
+    const within = place.slice('/tmp'.length);
+    buildRoot(run.root, [{ type: 'memory', path: '/' }, ...ownSteps(run, within)]);
+    chmodSync(run.root, 0o1777); // as any /tmp; what root made in it stays root's
+    const bind = 0x1000n | 0x4000n; // MS_BIND | MS_REC
+    this.must('own /tmp', this.libc.mount(bytesOf(run.root), bytesOf('/tmp'), null, bind, null));
+    this.must('enter the state folder', this.libc.chdir(bytesOf(`${place}/state`)));
+    this.facts.push('own /tmp: bundle read-only, state writable');
   }
 
   limits(run: SandboxRun): void {
@@ -113,7 +133,7 @@ class Lock {
     this.facts.push(`open files ${run.openFilesMax}`);
   }
 
-  identity(uid: number | undefined): void {
+  identity({ uid, level }: SandboxRun): void {
     const { libc } = this;
     for (let capability = 0n; capability <= 63n; capability++)
       if (libc.prctl(prDropBound!, capability, 0n, 0n, 0n) !== 0) break; // the last one that this kernel knows
@@ -126,7 +146,8 @@ class Lock {
     this.must('drop capabilities', libc.capset(ptr(header), ptr(new Uint32Array(6))));
     this.must('no_new_privs', libc.prctl(prNoNewPrivileges!, 1n, 0n, 0n, 0n));
     this.must('end with the host', libc.prctl(prParentDeath!, 9n, 0n, 0n, 0n));
-    this.facts.push(uid === undefined ? 'user namespace' : `uid ${uid}`, 'no capabilities', 'no_new_privs');
+    const whose = level === 'sandbox' ? 'user namespace' : 'user of the host: one of its own needs root';
+    this.facts.push(uid === undefined ? whose : `uid ${uid}`, 'no capabilities', 'no_new_privs');
   }
 
   landlock(network: boolean): void {
@@ -188,26 +209,52 @@ function rootSteps(run: SandboxRun): RootStep[] {
   for (const path of ['/dev/null', '/dev/urandom']) steps.push(file(path), ...bind(path, path));
   // Only what it may know of itself: JavaScriptCore asks there where its stack is.
   steps.push(folder('/proc/self'), ...bind('/proc/self', '/proc/self'));
-  steps.push(file('/bin/bun'), ...bind(run.program, '/bin/bun'), closed('/bin/bun'));
-  for (const [from, path] of [
-    [run.bundle, '/plugin'],
-    [run.api, '/api'],
-    [run.state, '/state'],
-  ] as const)
-    steps.push(folder(path), ...bind(from, path));
-  return [...steps, closed('/plugin'), folder('/tmp')];
+  return [...steps, ...ownSteps(run, ''), folder('/tmp')];
+}
+/** What every plugin has, below a folder. */
+function ownSteps({ program, bundle, api, state }: SandboxRun, within: string): RootStep[] {
+  const own = (from: string, name: string, file = false): RootStep[] => [
+    { type: 'point', path: `${within}${name}`, file },
+    { type: 'bind', from, path: `${within}${name}` },
+  ];
+  const closed = (name: string): RootStep => ({ type: 'access', path: `${within}${name}`, readOnly: true });
+  return [
+    ...own(program, '/bin/bun', true),
+    closed('/bin/bun'),
+    ...own(bundle, '/plugin'),
+    closed('/plugin'),
+    ...own(api, '/api'),
+    ...own(state, '/state'),
+  ];
 }
 
 function main(run: SandboxRun): void {
   for (const path of run.cgroups) writeFileSync(path, '0');
   const lock = new Lock(openLibc());
+  const [bun, state, path] = run.level === 'process' ? asProcess(run, lock) : asSandbox(run, lock);
+  writeSync(1, `${JSON.stringify({ type: 'sandbox', facts: lock.facts })}\n`);
+  const env = { HOME: state, TMPDIR: state, PATH: path };
+  lock.become(bun, [bun, ...run.arguments], env, run.channel ? 4n : 3n);
+}
+/** Where its Bun, its state and its programs are then. */
+type Places = readonly [bun: string, state: string, path: string];
+
+function asSandbox(run: SandboxRun, lock: Lock): Places {
   lock.root(run);
   lock.limits(run);
-  lock.identity(run.uid);
+  lock.identity(run);
   lock.landlock(run.network ?? false);
-  writeSync(1, `${JSON.stringify({ type: 'sandbox', facts: lock.facts })}\n`);
-  const env = { HOME: '/state', TMPDIR: '/state', PATH: '/bin' };
-  lock.become('/bin/bun', ['/bin/bun', ...run.arguments], env, run.channel ? 4n : 3n);
+  return ['/bin/bun', '/state', '/bin'];
+}
+function asProcess(run: SandboxRun, lock: Lock): Places {
+  lock.facts.push('own process', 'clean environment', 'network of the host');
+  const { place } = run;
+  if (place === undefined) process.chdir(run.state);
+  else lock.place(run, place);
+  lock.limits(run);
+  lock.identity(run);
+  const [bun, state] = place === undefined ? [run.program, run.state] : [`${place}/bin/bun`, `${place}/state`];
+  return [bun, state, '/usr/bin:/bin'];
 }
 
 if (import.meta.main) {

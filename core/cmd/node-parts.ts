@@ -1,6 +1,8 @@
 import { type Log, silentLog, systemClock, systemExec } from '#base';
 import type { NetworkBackend } from '#net/backend';
 import type { ContainerRuntime } from '#sdk';
+import { createAnnouncer } from '../../net/announce/device.ts';
+import type { AddressAnnouncer } from '../../net/announcer.ts';
 import { createNftablesFilter } from '../../net/filter/nftables.ts';
 import type { PacketFilter } from '../../net/packet-filter.ts';
 import type { PodNetwork } from '../../net/pod.ts';
@@ -9,7 +11,15 @@ import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
+import {
+  announcingLinkOf,
+  type Config,
+  type Home,
+  hostIdOf,
+  isSeveralHosts,
+  podRangesOf,
+  serviceRangesOf,
+} from './home.ts';
 import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
@@ -23,6 +33,8 @@ export interface NodeParts {
   readonly proxy: ServiceProxy;
   /** Of the pods that `network` attaches; nothing is in it until a part asks for it. */
   readonly filter?: PacketFilter;
+  /** Of addresses that the host answers for beside its own. */
+  readonly announcer?: AddressAnnouncer;
   /** The platform's own ways to other hosts. */
   readonly backends: readonly NetworkBackend[];
   /** Removes every container, link and rule of this cluster from the host. */
@@ -40,13 +52,15 @@ export async function createNodeParts(
   const network = config.runtime === 'docker' ? createNetwork(home, config, log, isConnected) : undefined;
   const proxy = createProxy(config, log);
   const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
+  const announcer = filter && createAnnouncer({ device: announcingLinkOf(config), exec: systemExec, log });
   const backends = networkBackends(home, config);
   const purgeAll = async (): Promise<void> => {
     await purge(runtime, network, proxy, filter);
+    await announcer?.purge();
     for (const backend of backends) await backend.purge();
     await new PluginLinks(home, config).purge();
   };
-  return { runtime, network, proxy, filter, backends, purge: purgeAll };
+  return { runtime, network, proxy, filter, announcer, backends, purge: purgeAll };
 }
 
 async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {
@@ -90,7 +104,7 @@ function createNetwork(home: Home, config: Config, log: Log, isConnected: boolea
       bridge: config.bridge,
       subnets: subnets.length > 0 ? subnets : ranges,
       podRanges: ranges,
-      serviceRanges: [config.serviceCidr],
+      serviceRanges: serviceRangesOf(config),
       stateFolder: home.path('node', 'network'),
       exec: systemExec,
       tableName: config.podTable,
@@ -113,7 +127,7 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
     ? createNftablesProxy({
         tableName: config.serviceTable,
         exec: systemExec,
-        serviceRanges: [config.serviceCidr],
+        serviceRanges: serviceRangesOf(config),
         log,
       })
     : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });

@@ -10,6 +10,7 @@ import {
   ownUserId,
   PintleError,
   programPath,
+  type SandboxRun,
   type spawnDuplex,
 } from '#base';
 import { networkNeed } from '#sdk';
@@ -61,6 +62,8 @@ export interface LaunchOptions {
 const sandboxProgram = join(import.meta.dir, '../base/sandbox.ts');
 export const socketName = 'api.sock';
 const hooksSocketName = 'hooks.sock';
+/** Of a `process` with a user of its own, to whom the home's folders are closed. */
+const processPlace = '/tmp/pintle';
 const openFilesMax = 512;
 const processesMax = 64;
 
@@ -77,21 +80,8 @@ export async function launchPlugin(
 ): Promise<Launched> {
   const { files } = options;
   for (const folder of Object.values(places)) await files.mkdir(folder, { recursive: true, mode: 0o700 });
-  const channel = hasHooks(bundle.manifest.provides);
   if (isolation === 'container') return launchContainer(bundle, places, options);
-  if (isolation === 'process') {
-    const entry = join(bundle.folder, entryOf(bundle));
-    const env = { HOME: places.state, TMPDIR: places.state, PATH: '/usr/bin:/bin' };
-    const child = options.spawn([ownProgram(), entry], { cwd: places.state, env, onlyThisEnv: true, channel });
-    return {
-      child,
-      apiSocket: join(places.api, socketName),
-      facts: ['own process', 'clean environment'],
-      memoryBytes: async () => undefined,
-      clear: async () => {},
-    };
-  }
-  return launchSandbox(bundle, places, options);
+  return launchLocked(bundle, isolation, places, options);
 }
 
 function entryOf({ manifest: { name, entry } }: Bundle): string {
@@ -174,19 +164,19 @@ async function engineAnswers(engine: ContainerEngine, clock: Clock, signal?: Abo
   }
 }
 
-async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOptions): Promise<Launched> {
-  const unshare = programPath('unshare');
-  if (!unshare)
-    throw new PintleError(
-      'SANDBOX_IMPOSSIBLE',
-      'this host has no program unshare, which the sandbox needs',
-      'install util-linux',
-    );
+/** By the launcher of our own, which makes the process what its level says before it is the plugin's program. */
+async function launchLocked(
+  bundle: Bundle,
+  level: 'sandbox' | 'process',
+  places: Places,
+  options: LaunchOptions,
+): Promise<Launched> {
   const { manifest } = bundle;
   const channel = hasHooks(manifest.provides);
   const isRoot = ownUserId() === 0;
   const { group, uid: ofPlugin } = ownNames(bundle, options);
   const uid = isRoot ? ofPlugin : undefined;
+  const namespaces = namespacesOf(level, isRoot, options.recording, usesNetwork(manifest));
   if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
   const cgroup = isRoot
     ? await prepareCgroup(options.files, group, {
@@ -194,13 +184,19 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
         processesMax,
       })
     : undefined;
-  const run = {
+  const within = level === 'sandbox' ? '' : isRoot ? processPlace : undefined;
+  const run: SandboxRun = {
+    level,
+    ...(within ? { place: within } : {}),
     root: places.root,
     bundle: bundle.folder,
     state: places.state,
     api: places.api,
     program: ownProgram(),
-    arguments: [`/plugin/${entryOf(bundle)}`, ...(options.recording ? ['--record'] : [])],
+    arguments: [
+      `${within === undefined ? bundle.folder : `${within}/plugin`}/${entryOf(bundle)}`,
+      ...(options.recording ? ['--record'] : []),
+    ],
     ...(uid === undefined ? {} : { uid }),
     cgroups: cgroup?.joins ?? [],
     openFilesMax,
@@ -208,28 +204,34 @@ async function launchSandbox(bundle: Bundle, places: Places, options: LaunchOpti
     channel,
     network: usesNetwork(manifest),
   };
-  const user = [...(isRoot ? [] : ['-U', '-r']), ...(options.recording ? ['-p', '-f', '--kill-child'] : [])];
-  const child = options.spawn(
-    [
-      unshare,
-      ...user,
-      '-m',
-      ...(run.network ? [] : ['-n']),
-      '--propagation',
-      'private',
-      '--',
-      ownProgram(),
-      sandboxProgram,
-      JSON.stringify(run),
-    ],
-    { cwd: '/', env: { PATH: '/usr/bin:/bin' }, onlyThisEnv: true, channel },
-  );
+  const child = options.spawn([...namespaces, ownProgram(), sandboxProgram, JSON.stringify(run)], {
+    cwd: '/',
+    env: { PATH: '/usr/bin:/bin' },
+    onlyThisEnv: true,
+    channel,
+  });
   return {
     child,
     announces: true,
-    apiSocket: `/api/${socketName}`,
+    apiSocket: `${within === undefined ? places.api : `${within}/api`}/${socketName}`,
     facts: cgroup?.facts ?? ['no memory limit: that needs root'],
     memoryBytes: async () => cgroup?.memoryBytes(),
     clear: async () => void (cgroup && (await removeCgroup(options.files, options.clock, group))),
   };
+}
+
+/** The words in front of the launcher: a `process` of a host that is not root has no namespaces. */
+function namespacesOf(level: 'sandbox' | 'process', isRoot: boolean, recording = false, network = false): string[] {
+  if (level === 'process' && !isRoot) return [];
+  const unshare = programPath('unshare');
+  if (!unshare)
+    throw new PintleError(
+      'SANDBOX_IMPOSSIBLE',
+      `this host has no program unshare, which isolation ${level} needs`,
+      'install util-linux',
+    );
+  const user = isRoot ? [] : ['-U', '-r'];
+  const ends = recording ? ['-p', '-f', '--kill-child'] : [];
+  const net = level === 'process' || network ? [] : ['-n'];
+  return [unshare, ...user, ...ends, '-m', ...net, '--propagation', 'slave', '--'];
 }

@@ -9,7 +9,7 @@ import {
   type Taint,
   wholeOf,
 } from '#api';
-import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles } from '#base';
+import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles, type Tracer } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers, RuntimeHandlers } from '#sdk';
@@ -20,7 +20,7 @@ import { keepFenced } from './fencing.ts';
 import { Images } from './images.ts';
 import { readMachine } from './machine.ts';
 import { NetworkKeeper } from './network-keeper.ts';
-import { type NetworkState, NodeAgent } from './node-agent.ts';
+import { addressesOf, type GivenAddresses, type NetworkState, NodeAgent } from './node-agent.ts';
 import { nodeLabels } from './node-status.ts';
 import { statusOf } from './pod-memory.ts';
 import { PodWorker } from './pod-worker.ts';
@@ -40,7 +40,7 @@ export interface KubeletOptions {
   readonly events: EventRecorder;
   readonly nodeName: string;
   /** The node's address, or several with the primary one first. */
-  readonly nodeIp: string | readonly string[];
+  readonly nodeIp: GivenAddresses;
   readonly runtime: ContainerRuntime;
   /** Of plugins, for pods with a RuntimeClass. Absent: such pods are refused. */
   readonly runtimeHandlers?: RuntimeHandlers;
@@ -74,6 +74,7 @@ export interface KubeletOptions {
   readonly nodeInfo?: Partial<NodeSystemInfo>;
   /** Such as v1.37.1+pintle. */
   readonly version?: string;
+  readonly tracer?: Tracer;
   /** Where this node's streaming endpoint listens. With `server` its answer is used. */
   readonly port?: number;
   /** Starts the streaming endpoint before the node is registered. */
@@ -181,7 +182,7 @@ class Loop implements Kubelet {
     const { options, scope } = this;
     const { client, informers, clock, log, nodeName } = options;
     const runtime = this.#runtime;
-    const nodeIps = typeof options.nodeIp === 'string' ? [options.nodeIp] : options.nodeIp;
+    const addresses = addressesOf(options.nodeIp);
     const version = options.version ?? 'v1.37.1+pintle';
     const runtimeVersion = `${runtime.name}://${await runtime.version().catch(() => 'unknown')}`;
     const machine = await readMachine({
@@ -225,7 +226,7 @@ class Loop implements Kubelet {
       },
       gate: new Gate(engineVerbsMax),
       nodeName,
-      nodeIps,
+      nodeIps: addresses.now,
       allocatable,
       memoryCapacityBytes: wholeOf(capacity.memory) || machine.memoryBytes,
       seLinux: machine.seLinux,
@@ -234,17 +235,19 @@ class Loop implements Kubelet {
       agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,
       clock,
       random: options.random,
+      tracer: options.tracer,
       log,
       signal: scope.signal,
       onGone: (uid) => this.#onGone(uid),
     };
     const info = { ...machine.info, ...options.nodeInfo };
     const labels = nodeLabels(nodeName, machine.arch);
-    const facts = { name: nodeName, ips: nodeIps, labels, capacity, allocatable, info, port };
+    const facts = { name: nodeName, labels, capacity, allocatable, info, port };
     const { events, taints, leaseSeconds, networkState } = options;
     const shared = { client, clock, log, events, runtime, signal: scope.signal };
-    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, networkState, facts });
+    this.#agent = new NodeAgent({ ...shared, taints, leaseSeconds, networkState, addresses, facts });
     this.#agent.onReady = () => this.#workers.forEach((worker) => worker.reassert());
+    addresses.onChange(() => this.#workers.forEach((worker) => worker.wake()));
   }
 
   /** Once both the engine and the API have been read: adopt, start, and end what nobody wants any more. */

@@ -17,6 +17,18 @@ export interface NetworkState {
   onChange(handler: () => void): void;
 }
 
+/** Addresses of this node, the first for preference. */
+export interface NodeAddresses {
+  readonly now: () => readonly string[];
+  onChange(handler: () => void): void;
+}
+export type GivenAddresses = string | readonly string[] | NodeAddresses;
+export function addressesOf(given: GivenAddresses): NodeAddresses {
+  if (typeof given === 'object' && 'now' in given) return given;
+  const fixed = typeof given === 'string' ? [given] : given;
+  return { now: () => fixed, onChange: () => {} };
+}
+
 export interface NodeAgentOptions {
   readonly client: Client;
   readonly clock: Clock;
@@ -28,7 +40,8 @@ export interface NodeAgentOptions {
   /** How long others may take us for alive without a sign; renewed four times in it. Default 40. */
   readonly leaseSeconds?: number;
   readonly networkState?: NetworkState;
-  readonly facts: Omit<NodeFacts, 'images' | 'notReady'>;
+  readonly addresses: NodeAddresses;
+  readonly facts: Omit<NodeFacts, 'ips' | 'images' | 'notReady'>;
 }
 
 /** Keeps our Node object and its Lease. */
@@ -59,12 +72,15 @@ export class NodeAgent {
     }
     if (this.node) events.event(this.ref(), 'Normal', 'Starting', 'Starting kubelet.');
     const leaseEveryMs = (this.#leaseSeconds * 1000) / renewalsPerLease;
-    const { networkState } = this.options;
-    networkState?.onChange(() => this.#poke.resolve());
-    const early = networkState && (() => this.#poke.promise);
+    const { networkState, addresses } = this.options;
+    for (const each of [networkState, addresses]) each?.onChange(() => this.#poke.resolve());
     this.#loops = [
       this.#every(leaseEveryMs, () => this.#lease()),
-      this.#every(lookEveryMs, () => this.#status(), early),
+      this.#every(
+        lookEveryMs,
+        () => this.#status(),
+        () => this.#poke.promise,
+      ),
     ];
     this.#poke.resolve(); // what changed while the node was registered
   }
@@ -130,7 +146,7 @@ export class NodeAgent {
   }
 
   async #status(): Promise<void> {
-    const { client, clock, runtime, facts, events } = this.options;
+    const { client, clock, runtime, facts, addresses, events } = this.options;
     this.#poke = Promise.withResolvers(); // a change from here on is looked at anew
     const network = this.options.networkState?.notReady();
     let notReady = network && networkNotReady(network);
@@ -141,7 +157,7 @@ export class NodeAgent {
     // The API's own state, not our memory of it: the node controller writes there as well when it has not heard of us.
     this.node = await this.#ensureNode();
     const previous = this.node.status;
-    const status = nodeStatus({ ...facts, images, notReady }, previous, clock.now());
+    const status = nodeStatus({ ...facts, ips: addresses.now(), images, notReady }, previous, clock.now());
     if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return this.#told();
     const body = { status: { ...status } };
     this.node = await client.patch(

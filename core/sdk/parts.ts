@@ -1,6 +1,7 @@
 import type { FieldError, KubeObject, TypeFacts } from '#api';
 import type { Clock, DuplexChild, Files, Log, MetricsPage, Random, Scope } from '#base';
 import type { Client, InformerFactory } from '#client';
+import type { AddressAnnouncer } from '#net/announcer';
 import type { NetworkBackend } from '#net/backend';
 import type { PacketFilter } from '#net/packet-filter';
 import type { Plugin } from './plugin/plugin.ts';
@@ -124,6 +125,8 @@ export interface NodePartContext extends PartContext {
     ownAddresses(): readonly string[];
     /** For one part, which does not dispose of it. Absent where pods have no addresses of their own. */
     readonly filter?: PacketFilter;
+    /** For one part. Absent where the host cannot take addresses: without root, or where pods have none of their own. */
+    readonly announcer?: AddressAnnouncer;
   };
   readonly pods: {
     /** Until it is disposed of, every pod that comes passes this gate. Several gates are passed at the same time. */

@@ -66,6 +66,11 @@ export interface AdmissionRequest {
   readonly nowMs: number;
   /** Sent as Warning headers. */
   warn(text: string): void;
+  /**
+   * Of a creation that must fit to what others created (no address twice), called before the hook looks at them: what is created
+   * in the same turn meanwhile, by any API server, makes the hooks' validation run again. `name`: a constant of the hook.
+   */
+  inTurn(name: string): void;
   /** Runs when the write did not happen after all (an address that was taken is given back). */
   onRollback(undo: () => void): void;
 }

@@ -7,7 +7,7 @@ import { type EtcdChange, watchEtcd } from './etcd-watch.ts';
 import { checkKey, checkValue } from './key.ts';
 import { expired, refusals, tooNew } from './refusal.ts';
 import { listenForSilence } from './silence.ts';
-import type { Entry, Page, Store, StoreEvent } from './store.ts';
+import type { Entry, Page, Store, StoreEvent, Turn } from './store.ts';
 import { epochSize, nextEpoch, versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub } from './watch-hub.ts';
 
@@ -53,6 +53,7 @@ export async function openEtcdStore(options: EtcdStoreOptions): Promise<Store> {
 /** Keys of ours that no caller can name, since a store key holds no NUL. Under the root, so that the watch sees them. */
 const touchKey = '\0touch';
 const epochKey = '\0epoch';
+const turnKey = (name: string): string => `\0turn/${name}`;
 
 class EtcdStore implements Store {
   readonly shared = true;
@@ -80,12 +81,19 @@ class EtcdStore implements Store {
     this.#follow(revision + 1);
   }
 
-  async create(key: string, value: Uint8Array): Promise<Entry> {
+  async create(key: string, value: Uint8Array, turn?: Turn): Promise<Entry> {
     this.#check(key, value);
     const path = this.#root + key;
     const put = this.client.put(path).value(Buffer.from(value));
-    const answer = await this.#call('write', () => this.client.if(path, 'Create', '==', 0).then(put).commit());
-    if (!answer.succeeded) throw refusals.AlreadyExists(key);
+    const answer = await this.#call('write', () => {
+      const isNew = this.client.if(path, 'Create', '==', 0);
+      if (!turn) return isNew.then(put).commit();
+      const turnPath = this.#root + turnKey(turn.name);
+      const since = Math.max(0, versionNumber(turn.since) - this.#base); // of an epoch that has ended: nothing counts
+      const inTurn = isNew.and(turnPath, 'Mod', '<', since + 1);
+      return inTurn.then(put, this.client.put(turnPath).value('')).else(this.client.get(path)).commit();
+    });
+    if (!answer.succeeded) throw isThere(answer, !turn) ? refusals.AlreadyExists(key) : refusals.Conflict(key);
     return { key, value, version: this.#versionOf(answer) };
   }
 
@@ -122,8 +130,7 @@ class EtcdStore implements Store {
       revision === undefined ? this.client.if(path, 'Create', '>', 0) : this.client.if(path, 'Mod', '==', revision);
     const answer = await this.#call('write', () => condition.then(action).else(this.client.get(path)).commit());
     if (answer.succeeded) return answer;
-    const present = answer.responses[0]?.response_range.kvs.length ?? 0;
-    throw present > 0 ? refusals.Conflict(key) : refusals.NotFound(key);
+    throw isThere(answer) ? refusals.Conflict(key) : refusals.NotFound(key);
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -372,6 +379,10 @@ class EtcdStore implements Store {
     if (this.#closed) throw closedError();
   }
 }
+
+/** What an `else` found that reads the key; `otherwise` where there was none. */
+const isThere = ({ responses }: ITxnResponse, otherwise = false): boolean =>
+  (responses[0]?.response_range.kvs.length ?? Number(otherwise)) > 0;
 
 function checkEndpoints({ endpoints, tls, plaintext }: EtcdStoreOptions): void {
   const remote = endpoints.filter(

@@ -1,7 +1,8 @@
 import type { ResourceVersion } from '../api/meta.ts';
 import { checkKey, checkValue, compareKeys } from './key.ts';
 import { expired, refusals, refuse, tooNew } from './refusal.ts';
-import type { Entry, Page, Store, StoreEvent } from './store.ts';
+import type { Entry, Page, Store, StoreEvent, Turn } from './store.ts';
+import { Turns } from './turns.ts';
 import { nextEpoch, versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub } from './watch-hub.ts';
 
@@ -23,6 +24,7 @@ class MemoryStore implements Store {
   readonly shared = false;
   readonly #entries = new Map<string, Entry>();
   readonly #keys: string[] = [];
+  readonly #turns = new Turns();
   readonly #logEventsMax: number;
   #log: LogRow[] = [];
   #version = 0;
@@ -34,8 +36,9 @@ class MemoryStore implements Store {
     this.#logEventsMax = options.logEventsMax ?? 100_000;
   }
 
-  async create(key: string, value: Uint8Array): Promise<Entry> {
-    return this.#write('create', key, value, undefined);
+  async create(key: string, value: Uint8Array, turn?: Turn): Promise<Entry> {
+    const write = async () => this.#write('create', key, value, undefined);
+    return turn ? this.#turns.take(turn, key, write) : write();
   }
   async update(key: string, value: Uint8Array, expected: ResourceVersion | undefined): Promise<Entry> {
     return this.#write('update', key, value, expected);

@@ -8,7 +8,8 @@ import type { WriteOperation, WriteResult } from './sqlite-database.ts';
 import { unpackRows } from './sqlite-message.ts';
 import type { Row } from './sqlite-row.ts';
 import { SqliteThread } from './sqlite-thread.ts';
-import type { Entry, Page, Store, StoreEvent } from './store.ts';
+import type { Entry, Page, Store, StoreEvent, Turn } from './store.ts';
+import { Turns } from './turns.ts';
 import { versionNumber, versionText } from './version.ts';
 import { closedError, WatchHub, watchBufferBytesMax } from './watch-hub.ts';
 
@@ -44,6 +45,7 @@ class SqliteStore implements Store {
   readonly shared = false;
   readonly #thread: SqliteThread;
   readonly #hub: WatchHub;
+  readonly #turns = new Turns();
   #queue: Queued[] = [];
   #queuedBytes = 0;
   #writing: Promise<void> | undefined;
@@ -68,8 +70,9 @@ class SqliteStore implements Store {
     }
   }
 
-  create(key: string, value: Uint8Array): Promise<Entry> {
-    return this.#write('create', key, value, undefined);
+  create(key: string, value: Uint8Array, turn?: Turn): Promise<Entry> {
+    const write = () => this.#write('create', key, value, undefined);
+    return turn ? this.#turns.take(turn, key, write) : write();
   }
   update(key: string, value: Uint8Array, expected: ResourceVersion | undefined): Promise<Entry> {
     return this.#write('update', key, value, expected);

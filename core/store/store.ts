@@ -20,6 +20,15 @@ export interface Page {
 }
 
 /**
+ * Of a creation that depends on what others have created, such as that no address is given twice: it was judged on the state
+ * at `since`, and happens only where nothing was created in the same turn afterwards, by whatever process.
+ */
+export interface Turn {
+  readonly name: string;
+  readonly since: ResourceVersion;
+}
+
+/**
  * The one seam to persistence. Every write is durable before its promise resolves (memory excepted).
  * `expected` undefined means: whatever is there. Throws StatusError with reason AlreadyExists, NotFound, Conflict, Expired,
  * RequestEntityTooLarge (value above 1.5 MiB), InsufficientStorage (507: the disk is full, nothing was written) or ServiceUnavailable (the backend cannot write now; nothing was written, or it is
@@ -28,7 +37,8 @@ export interface Page {
 export interface Store extends AsyncDisposable {
   /** Other processes may write to the same data; then only `version` tells how far a reader must have come to be up to date. */
   readonly shared: boolean;
-  create(key: string, value: Uint8Array): Promise<Entry>;
+  /** Conflict: something was created in this turn after its `since`; nothing was written. */
+  create(key: string, value: Uint8Array, turn?: Turn): Promise<Entry>;
   update(key: string, value: Uint8Array, expected: ResourceVersion | undefined): Promise<Entry>;
   /** Resolves to the entry as it was; its `version` is the version of the deletion. */
   delete(key: string, expected: ResourceVersion | undefined): Promise<Entry>;

@@ -120,7 +120,7 @@ export class SimDisk {
     ) => owner.guard(this.#write(owner, type, key, expected, run));
     return {
       shared: inner.shared,
-      create: (key, value) => write('put', key, '0' as ResourceVersion, () => inner.create(key, value)),
+      create: (key, value, turn) => write('put', key, '0' as ResourceVersion, () => inner.create(key, value, turn)),
       update: (key, value, expected) => write('put', key, expected, () => inner.update(key, value, expected)),
       delete: (key, expected) => write('delete', key, expected, () => inner.delete(key, expected)),
       get: (key) => owner.guard(inner.get(key)),

@@ -1,6 +1,7 @@
-import { dlopen, FFIType, ptr } from 'bun:ffi';
+import { ptr } from 'bun:ffi';
 import ipaddr from 'ipaddr.js';
 import { PintleError } from '#base';
+import { openSockets } from '../link/libc.ts';
 import { type Family, familyOf } from './echo.ts';
 
 /** Echo messages in and out, never fragmented, whatever the kernel believes of the way. Opened in the namespace of its process. */
@@ -20,22 +21,6 @@ const discover = { 4: [0, 10], 6: [41, 23] } as const;
 const probing = 3;
 const packetBytesMax = 65_536;
 
-function open() {
-  const { i32, ptr: pointer, i64, u64 } = FFIType;
-  const address = [pointer, i32] as const;
-  for (const name of ['libc.so.6', 'libc.so', `ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`])
-    try {
-      return dlopen(name, {
-        socket: { args: [i32, i32, i32], returns: i32 },
-        setsockopt: { args: [i32, i32, i32, pointer, i32], returns: i32 },
-        sendto: { args: [i32, pointer, u64, i32, ...address], returns: i64 },
-        recvfrom: { args: [i32, pointer, u64, i32, pointer, pointer], returns: i64 },
-        close: { args: [i32], returns: i32 },
-      }).symbols;
-    } catch {} // another C library
-  throw new Error('no C library with sockets was found');
-}
-
 /** struct sockaddr_in or sockaddr_in6. */
 function socketAddress(address: string): Uint8Array {
   const bytes = new Uint8Array(familyOf(address) === 4 ? 16 : 28);
@@ -45,7 +30,7 @@ function socketAddress(address: string): Uint8Array {
 }
 
 export const openEchoSocket: OpenEchoSocket = (family) => {
-  const c = open();
+  const c = openSockets();
   const socket = c.socket(domain[family], rawNonBlocking, protocol[family]);
   if (socket < 0)
     throw new PintleError(

@@ -1,7 +1,6 @@
 import {
   type AdmissionHook,
   type AdmissionRequest,
-  type Clock,
   errors,
   type FieldError,
   fieldErrors,
@@ -18,24 +17,14 @@ const { holdsAddress, isReachableAddress, overlaps, parseCidr } = ranges;
 type Cidr = ranges.Cidr;
 
 const group = hostLeaseKind.group;
-/** A write that takes longer than this has failed; what it reserved is free. */
-const reservedMsMax = 60_000;
+/** Creations of leases come one after the other, whichever API server takes them. */
+const turnOfLeases = 'overlay-leases';
 
 /**
- * What holds for leases and for the network's settings, whoever writes. Subnets stay unique here and nowhere else: those
- * of a creation that is not in the cache yet are held until it is, or has failed.
+ * What holds for leases and for the network's settings, whoever writes. Subnets stay unique here and nowhere else: what is
+ * judged is what is stored, or else it is judged again.
  */
-export function overlayAdmission(reader: Reader, clock: Clock): AdmissionHook {
-  const reserved = new Map<string, { readonly subnets: readonly string[]; readonly atMs: number }>();
-  const held = function* (but: string): Generator<readonly [string, readonly string[]]> {
-    for (const lease of reader.list(hostLeaseKind))
-      if (lease.metadata.name !== but) yield [lease.metadata.name!, lease.spec.subnets];
-    for (const [name, { subnets, atMs }] of reserved) {
-      const isOver = reader.get(hostLeaseKind, '', name) || clock.monotonicMs() - atMs > reservedMsMax;
-      if (isOver) reserved.delete(name);
-      else if (name !== but) yield [name, subnets];
-    }
-  };
+export function overlayAdmission(reader: Reader): AdmissionHook {
   return {
     name: 'OverlayNetwork',
     validate(request) {
@@ -43,14 +32,11 @@ export function overlayAdmission(reader: Reader, clock: Clock): AdmissionHook {
       if (type === overlayNetworkKind.type) return checkNetwork(request, reader);
       if (type !== hostLeaseKind.type) return;
       checkWriter(request);
-      if (request.operation === 'DELETE') reserved.delete(request.name); // it was there, and will not be
       const next = request.object as HostLease | undefined;
       if (!next || request.subresource !== '') return;
-      const found = leaseMistakes(next, request.current as HostLease | undefined, reader, held);
+      if (!request.current) request.inTurn(turnOfLeases);
+      const found = leaseMistakes(next, request.current as HostLease | undefined, reader);
       if (found.length > 0) throw invalidObject('HostLease', group, next.metadata.name ?? '', found);
-      if (request.current) return;
-      reserved.set(request.name, { subnets: next.spec.subnets, atMs: clock.monotonicMs() });
-      request.onRollback(() => reserved.delete(request.name));
     },
   };
 }
@@ -79,7 +65,6 @@ function leaseMistakes(
   { metadata, spec }: Readonly<HostLease>,
   current: Readonly<HostLease> | undefined,
   reader: Reader,
-  held: (but: string) => Iterable<readonly [string, readonly string[]]>,
 ): FieldError[] {
   const found: FieldError[] = [];
   const name = metadata.name ?? '';
@@ -88,7 +73,7 @@ function leaseMistakes(
     if (!reader.get(nodeKind, '', name)) found.push(fieldErrors.notFound('metadata.name', name));
     for (const mistake of subnetMistakes(spec.subnets, ranges))
       found.push(fieldErrors.invalid('spec.subnets', spec.subnets, mistake));
-    const holder = holderOf(spec.subnets, held(name));
+    const holder = holderOf(spec.subnets, others(name, reader));
     if (holder) {
       const why = `${holder.subnet} belongs to host ${holder.name}`;
       found.push(fieldErrors.invalid('spec.subnets', spec.subnets, why));
@@ -103,6 +88,12 @@ function leaseMistakes(
   for (const [field, endpoint] of places) found.push(...endpointMistakes(field, endpoint, ranges));
   return found;
 }
+
+const others = (name: string, reader: Reader): [string, readonly string[]][] =>
+  reader
+    .list(hostLeaseKind)
+    .filter(({ metadata }) => metadata.name !== name)
+    .map(({ metadata, spec }) => [metadata.name!, spec.subnets]);
 
 /** An endpoint in the pod range would lead packets of the tunnel into the tunnel. */
 function endpointMistakes(field: string, endpoint: string | undefined, ranges: readonly string[]): FieldError[] {

@@ -22,7 +22,7 @@ const fieldManager = 'pintle-overlay';
 export default {
   name: 'overlay',
   async start(context: ApiPartContext) {
-    context.admit(overlayAdmission(context.reader, context.clock));
+    context.admit(overlayAdmission(context.reader));
     await grantRights(context);
     for (const [kind, definition] of [
       [overlayNetworkKind, overlayNetworks],

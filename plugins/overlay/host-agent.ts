@@ -1,52 +1,29 @@
-import {
-  createEventRecorder,
-  type EventRecorder,
-  type HostAddress,
-  type Informer,
-  messageOf,
-  type NodePartContext,
-  type network,
-  nodeKind,
-  timeText,
-} from '#sdk';
-import { type Failure, hiddenState, readyState, rejectedState } from './host-states.ts';
+import { type Informer, messageOf, type NodePartContext, nodeKind } from '#sdk';
+import type { Active } from './active.ts';
+import { concernsPeers, concernsUs, followAddresses } from './changes.ts';
+import { HostReport } from './host-report.ts';
+import type { Failure } from './host-states.ts';
 import {
   endpointAnnotation,
   type HostLease,
   hostLeaseKind,
-  type LeaseStatus,
   networkName,
   type OverlayNetwork,
   overlayNetworkKind,
 } from './kinds.ts';
 import { LeaseWriter, type Published } from './lease-writer.ts';
-import { tellNode } from './node-condition.ts';
-import { PeerHealth, seenElsewhere } from './peer-health.ts';
-import { hiddenNetworks, type Place, placeOf } from './place.ts';
+import { type Place, placeOf } from './place.ts';
 import { type Duties, dutiesOf } from './plan-migration.ts';
 import { factsOf, markOf, peerMtusBytes, planPeers } from './plan-peers.ts';
-import { type RotationState, requestOf, rotationDue } from './plan-rotation.ts';
+import { rotationDue } from './plan-rotation.ts';
 import { PresharedKey } from './preshared-key.ts';
 import { WayMtu } from './way-mtu.ts';
 
-const addressesEveryMs = 2_000;
 const lookEveryMs = 30_000; // what somebody took away from the machine is put back
 const firstLookMs = 5_000; // while a peer is new and has not answered
 const gatherMs = 50;
 const pauseMs = 1_000; // between two looks: of many changes in a row the first is quick and the rest go together
 const retryMs = { first: 500, most: 30_000 };
-
-/** One backend on this host, as far as it is known to this process. */
-interface Active {
-  readonly name: string;
-  readonly backend: network.NetworkBackend;
-  readonly prepared: network.Prepared;
-  readonly report?: network.SyncReport;
-  /** That it was told of, and their mark. */
-  readonly peers: readonly network.Lease[];
-  readonly mark: string;
-  readonly rejected: readonly { readonly node: string; readonly reason: string }[];
-}
 
 /**
  * Keeps this host's side of the overlay: looks at all leases, has its backends serve the whole set of its peers, and says
@@ -57,26 +34,29 @@ export class HostAgent {
   readonly #networks: Informer<OverlayNetwork>;
   readonly #nodes;
   readonly #writer: LeaseWriter;
-  readonly #events: EventRecorder;
-  readonly #health = new PeerHealth();
+  readonly #report: HostReport;
   readonly #key: PresharedKey;
-  readonly #prepared = new Map<string, { readonly local: string; readonly prepared: network.Prepared }>();
+  readonly #prepared = new Map<string, { readonly local: string; readonly prepared: Active['prepared'] }>();
   #ways: WayMtu | undefined;
   #place: Place | undefined;
   #podMtuBytes = 0;
   #isChanged = true;
   #failures = 0;
-  #hasRemembered = false;
   #wake = () => {};
 
   constructor(private readonly context: NodePartContext) {
-    const { informers, nodeName: host, scope } = context;
+    const { informers } = context;
     this.#leases = informers.informer(hostLeaseKind);
     this.#networks = informers.informer(overlayNetworkKind);
     this.#nodes = informers.informer(nodeKind);
     this.#writer = new LeaseWriter(context);
-    this.#events = scope.use(createEventRecorder({ ...context, component: 'overlay', host }));
     this.#key = new PresharedKey(context);
+    this.#report = new HostReport(context, {
+      leases: this.#leases,
+      nodes: this.#nodes,
+      writer: this.#writer,
+      key: this.#key,
+    });
   }
 
   async run(): Promise<void> {
@@ -102,28 +82,13 @@ export class HostAgent {
       this.#ways = new WayMtu(this.context, measure, changed);
       void this.#ways.run();
     }
-    void this.#followAddresses(changed);
+    void followAddresses(this.context, changed);
     while (!signal.aborted) {
       this.#isChanged = false;
       const againMs = await this.#look();
       await clock.sleep(Math.min(againMs, pauseMs), signal);
       if (againMs > pauseMs) await this.#rest(againMs - pauseMs);
       if (this.#isChanged) await clock.sleep(gatherMs, signal);
-    }
-  }
-  /** A host that moves is found again within seconds. Addresses of links alone come and go with every pod. */
-  async #followAddresses(changed: () => void): Promise<void> {
-    const { clock, network, scope } = this.context;
-    const addresses = () =>
-      network
-        .ownAddresses()
-        .filter((address) => !address.startsWith('fe80:'))
-        .sort()
-        .join();
-    for (let former = addresses(); !scope.signal.aborted; await clock.sleep(addressesEveryMs, scope.signal)) {
-      const now = addresses();
-      if (now !== former) changed();
-      former = now;
     }
   }
   /** Until something changes, or for so long. */
@@ -142,7 +107,7 @@ export class HostAgent {
     const lease = this.#leases.cache.get({ name: nodeName });
     const duties = settings && dutiesOf(settings.status ?? {});
     if (!settings || !lease || !duties) {
-      this.#say('the controllers have not given this host a lease yet');
+      this.#report.say('the controllers have not given this host a lease yet');
       return lookEveryMs;
     }
     try {
@@ -187,9 +152,10 @@ export class HostAgent {
     await this.#publish(this.#leases.cache.get({ name: context.nodeName }) ?? lease, duties, merged(active, done));
     await this.#purgeOthers(lease, duties);
     await this.#setMtu(active);
-    await this.#report({ settings, lease, duties, active: done, failures, links });
+    await this.#report.tell({ settings, lease, duties, active: done, failures, links, keysChanged: this.#keysChanged });
+    this.#keysChanged = false;
     if (failures.length > 0) throw new Error(failures.map(({ message }) => message).join('; '));
-    const quietMs = this.#health.isWaiting ? firstLookMs : lookEveryMs;
+    const quietMs = this.#report.isWaiting ? firstLookMs : lookEveryMs;
     return Math.min(quietMs, ...done.map(({ report }) => report?.againAfterMs ?? lookEveryMs));
   }
 
@@ -291,127 +257,7 @@ export class HostAgent {
     this.#podMtuBytes = mtuBytes;
     log.info('the MTU of pods', { mtuBytes });
   }
-
-  async #report(found: {
-    readonly settings: Readonly<OverlayNetwork>;
-    readonly lease: Readonly<HostLease>;
-    readonly duties: Duties;
-    readonly active: readonly Active[];
-    readonly failures: readonly Failure[];
-    readonly links: readonly HostAddress[];
-  }): Promise<void> {
-    const { context } = this;
-    const { settings, lease, duties, active, failures, links } = found;
-    const now = timeText(context.clock.now());
-    this.#say(failures.map(({ message }) => message).join('; ') || undefined);
-    const sends = active.find(({ name }) => name === duties.send);
-    const health = sends ? await this.#judge(sends, lease) : lease.status; // what is not served now is not judged
-    const rejected = uniqueByNode(active.flatMap((one) => one.rejected));
-    const hidden = hiddenNetworks(links, settings.spec.ranges, lease.spec.subnets);
-    this.#tellRejected(lease, rejected);
-    if (hidden.join() && hidden.join() !== this.#toldHidden)
-      this.#events.event(lease, 'Warning', 'HostNetworkHidden', hiddenState(hidden).message);
-    this.#toldHidden = hidden.join();
-    const rotation = this.#rotationState(settings, lease, active, now);
-    const current = this.#leases.cache.get({ name: context.nodeName }) ?? lease;
-    await this.#writer.report(
-      current,
-      {
-        observedGeneration: current.metadata.generation ?? 0,
-        ...(sends?.prepared.chosen ? { implementation: sends.prepared.chosen } : {}),
-        applied: active.map(({ name, mark }) => ({ backend: name, peersMark: mark, sends: name === duties.send })),
-        ...this.#key.status(),
-        rotation,
-        ...(health?.peers ? { peers: health.peers } : {}),
-        ...(health?.seen ? { seen: health.seen } : {}),
-        rejected,
-        states: [readyState(duties, failures, sends?.prepared.chosen), rejectedState(rejected), hiddenState(hidden)],
-      },
-      now,
-    );
-    this.#keysChanged = false;
-    if (sends) await this.#tellNode(sends);
-  }
-
-  async #judge({ backend, peers }: Active, lease: Readonly<HostLease>): Promise<Pick<LeaseStatus, 'peers' | 'seen'>> {
-    const { clock } = this.context;
-    const sights = await backend.sights?.().catch(() => undefined);
-    if (!this.#hasRemembered) this.#health.remember(lease.status?.peers?.unreachable ?? []);
-    this.#hasRemembered = true;
-    const silent = this.#health.judge(peers, sights, { ms: clock.now(), monotonicMs: clock.monotonicMs() });
-    const unreachable = silent.filter((name) => this.#isHeardOf(name)).slice(0, 64);
-    return {
-      peers: { wanted: peers.length, reachable: peers.length - unreachable.length, unreachable },
-      ...(sights ? { seen: seenElsewhere(peers, sights) } : {}),
-    };
-  }
-
-  #rotationState(
-    settings: Readonly<OverlayNetwork>,
-    lease: Readonly<HostLease>,
-    active: readonly Active[],
-    now: string,
-  ): RotationState & { phase: 'Idle' | 'Announced' } {
-    const former = lease.status?.rotation;
-    const isUnderWay = active.some(({ report }) => report?.againAfterMs !== undefined);
-    return {
-      lastTime: !former?.lastTime || this.#keysChanged ? now : former.lastTime,
-      request: requestOf(settings, lease),
-      phase: isUnderWay ? 'Announced' : 'Idle',
-    };
-  }
-
-  /** A host that is down is nobody's business here: that all others tell it would only be a storm. */
-  #isHeardOf(name: string): boolean {
-    const node = this.#nodes.cache.get({ name });
-    const ready = node?.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
-    return node !== undefined && ready !== 'Unknown';
-  }
-  /** A host whose overlay was never in force takes no pods; later failures leave what is in force as it is. */
-  #say(failure: string | undefined): void {
-    if (failure === undefined) this.#wasInForce = true;
-    this.context.network.report(this.#wasInForce ? undefined : failure);
-  }
-  #wasInForce = false;
-  #toldHidden = '';
-  #told = '';
-  #tellRejected(lease: Readonly<HostLease>, rejected: readonly { node: string; reason: string }[]): void {
-    const text = rejected
-      .slice(0, 5)
-      .map(({ node, reason }) => `${node}: ${reason}`)
-      .join('; ');
-    if (text && text !== this.#told)
-      this.#events.event(lease, 'Warning', 'PeersRejected', `${rejected.length} hosts cannot be served: ${text}`);
-    this.#told = text;
-  }
-  /** Pods may come: until the first time the node is not open for them. */
-  async #tellNode(sends: Active): Promise<void> {
-    const node = this.#nodes.cache.get({ name: this.context.nodeName });
-    if (!node) return;
-    const message = `pods reach those of other hosts by ${sends.name}`;
-    await tellNode(
-      node,
-      { status: 'False', reason: 'OverlayReady', message },
-      { ...this.context, events: this.#events },
-    );
-  }
 }
-
-/** Counts and times in another host's status are none of ours; whom it cannot reach is, for relays. */
-const concernsPeers = (now: Readonly<HostLease>, before: Readonly<HostLease>): boolean =>
-  !Bun.deepEquals(now.spec, before.spec) ||
-  !Bun.deepEquals(now.metadata.annotations, before.metadata.annotations) ||
-  !Bun.deepEquals(now.status?.peers?.unreachable ?? [], before.status?.peers?.unreachable ?? []) ||
-  now.status?.secretMark !== before.status?.secretMark;
-
-/** What others say in our lease; the rest we have written ourselves. */
-const concernsUs = (now: Readonly<HostLease>, before: Readonly<HostLease>): boolean =>
-  now.spec.relayVia !== before.spec.relayVia ||
-  !Bun.deepEquals(now.spec.subnets, before.spec.subnets) ||
-  !Bun.deepEquals(now.metadata.annotations, before.metadata.annotations);
 
 const merged = (all: readonly Active[], newer: readonly Active[]): Active[] =>
   all.map((one) => newer.find(({ name }) => name === one.name) ?? one);
-const uniqueByNode = <T extends { readonly node: string }>(list: readonly T[]): T[] => [
-  ...new Map(list.map((one) => [one.node, one])).values(),
-];

@@ -40,4 +40,12 @@ export const catalog: Catalog = [
     api: () => import('../network-policy/api.ts'),
     node: () => import('../network-policy/node.ts'),
   },
+  {
+    name: 'load-balancer',
+    enabled: true,
+    requires: ['crd'],
+    api: () => import('../load-balancer/api.ts'),
+    controllers: () => import('../load-balancer/plugin.ts'),
+    node: () => import('../load-balancer/node.ts'),
+  },
 ];

@@ -66,6 +66,26 @@ function writes(make: () => Promise<StoreFixture>): void {
     expect(decode((await store.get('/counter'))!.value)).toBe('8');
   });
 
+  test('in one turn a creation is refused that was judged before another', async () => {
+    await using fixture = await make();
+    const { store } = fixture;
+    const since = await store.version();
+    const create = (key: string, name: string, at = since) => store.create(key, encode(key), { name, since: at });
+    const reasons = await Promise.all(
+      Array.from({ length: 16 }, (_, index) => reasonOf(create(`/turn/${index}`, 'addresses'))),
+    );
+    expect(reasons.filter((reason) => reason === 'none')).toHaveLength(1);
+    expect(reasons.filter((reason) => reason === 'Conflict')).toHaveLength(15);
+    const { entries, version } = await store.list('/turn/');
+    expect(entries).toHaveLength(1); // what was refused is not there
+    expect(await reasonOf(create('/other', 'ports'))).toBe('none');
+    await store.create('/free', encode('in no turn'));
+    expect(await reasonOf(create('/turn/late', 'addresses'))).toBe('Conflict');
+    expect(await reasonOf(create('/turn/late', 'addresses', version))).toBe('none'); // others' turns do not count
+    expect(await reasonOf(create(entries[0]!.key, 'addresses', await store.version()))).toBe('AlreadyExists');
+    expect((await store.list('/')).entries).toHaveLength(4); // and nothing else can be seen
+  });
+
   test('an empty value and 1.5 MiB are kept exactly; one byte more is refused', async () => {
     await using fixture = await make();
     const { store } = fixture;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { spawnDuplex, systemExec } from '#base';
-import { lackingForLab, type PodProbe, TestLab } from '../fixtures/lab.ts';
+import { lackingForLab, type PodProbe, pausePods, TestLab } from '../fixtures/lab.ts';
 import { expectOk, until } from '../fixtures/pintle.ts';
 import { plainText, probePort, type StreamReport } from '../fixtures/probe.ts';
 import { skipped } from '../fixtures/skipped.ts';
@@ -9,22 +9,6 @@ import { skipped } from '../fixtures/skipped.ts';
 const unfit = lackingForLab() || (Bun.which('tcpdump') ? '' : 'tcpdump not found');
 if (unfit) skipped('e2e', 'the overlay between real hosts', unfit);
 
-const pausePods = JSON.stringify({
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'one' },
-  spec: {
-    replicas: 3,
-    selector: { matchLabels: { app: 'one' } },
-    template: {
-      metadata: { labels: { app: 'one' } },
-      spec: {
-        terminationGracePeriodSeconds: 0,
-        containers: [{ name: 'pause', image: 'pintle/pause:local', imagePullPolicy: 'Never' }],
-      },
-    },
-  },
-});
 interface Lease {
   readonly metadata: { readonly name: string };
   readonly spec: { readonly data?: Record<string, string>; readonly endpoint?: string; readonly mtuBytes?: number };
@@ -33,6 +17,11 @@ interface Lease {
 interface Network {
   readonly status: { readonly backend?: string; readonly phase?: string };
 }
+interface NodeLike {
+  readonly status: { readonly addresses: readonly { readonly type: string; readonly address: string }[] };
+}
+/** What docs/networking.md promises; it takes two or three seconds on a quiet machine. */
+const foundMsMax = 10_000;
 /** Longer than TCP takes to send again what was lost once or twice; a connection that is cut off never answers. */
 const gapMsMax = 5_000;
 
@@ -46,7 +35,7 @@ describe.skipIf(unfit !== '')('the overlay between three real hosts', () => {
   beforeAll(async () => {
     await lab.ok('up', '--hosts', '3');
     await lab.pauseImages();
-    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pausePods }));
+    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pausePods('one') }));
     expectOk(await lab.kubectl(['rollout', 'status', 'deployment/one', '--timeout=60s']));
     pods = await lab.podProbes('app=one');
   });
@@ -151,19 +140,28 @@ describe.skipIf(unfit !== '')('the overlay between three real hosts', () => {
     }
   });
 
-  test('a host whose address changes is found again', async () => {
+  test('a host whose address changes is found again within seconds, by pods and by the API server', async () => {
     const { netns, address } = lab.lab.host('h2');
     const moved = address.replace(/\d+$/, '92');
+    const own = pods.find(({ node }) => node === 'h2')!;
+    const start = performance.now();
     await systemExec.run(['ip', '-n', netns, '-batch', '-'], {
       stdin: `address del ${address}/24 dev eth0\naddress add ${moved}/24 brd + dev eth0\nroute replace default via ${lab.lab.underlay.outside.address}\n`,
     });
     await until('the lease of h2 has the new address', async () =>
       (await leases()).some(({ metadata, spec }) => metadata.name === 'h2' && spec.endpoint === moved),
     );
-    const { probe, ips } = pods.find(({ node }) => node === 'h2')!;
-    for (const other of pods.filter((one) => one.probe !== probe)) {
-      await until(`${other.node} reaches h2`, async () => (await other.probe.tcp(ips[0]!)) === other.ips[0]!);
-      await until(`h2 reaches ${other.node}`, async () => (await probe.udp(other.ips[0]!)) === ips[0]!);
+    await until('the node h2 has the new address', async () => {
+      const { status } = await lab.json<NodeLike>('/api/v1/nodes/h2');
+      return status.addresses.some((one) => one.type === 'InternalIP' && one.address === moved);
+    });
+    for (const other of pods.filter((one) => one !== own)) {
+      await until(`${other.node} reaches h2`, async () => (await other.probe.tcp(own.ips[0]!)) === other.ips[0]!);
+      await until(`h2 reaches ${other.node}`, async () => (await own.probe.udp(other.ips[0]!)) === own.ips[0]!);
     }
+    const foundMs = performance.now() - start;
+    console.log(`another address: found again after ${foundMs | 0} ms`);
+    expect(foundMs).toBeLessThan(foundMsMax);
+    await until('logs of a pod on h2', async () => (await lab.kubectl(['logs', own.name])).code === 0);
   });
 });

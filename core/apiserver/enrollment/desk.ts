@@ -13,7 +13,7 @@ import {
   type NodePublicKey,
   publicKeyOf,
 } from './identity.ts';
-import { enrollmentNamespace, joinTokenName, judgeJoinToken, usedBy } from './join-token.ts';
+import { enrollmentNamespace, isJoinTokenId, joinTokenName, judgeJoinToken, usedBy } from './join-token.ts';
 import { checkSkew, type NodeTokens, thumbprintOf } from './node-tokens.ts';
 import { enrollmentPaths } from './paths.ts';
 
@@ -29,6 +29,8 @@ export interface ClusterSettings {
   readonly servers: readonly string[];
   /** What --enable and --disable said of built-in plugins, by name. */
   readonly plugins: Readonly<Record<string, boolean>>;
+  /** Where traces go; absent: nowhere. */
+  readonly otlpEndpoint?: string;
   /** Public keys that sign what the API server asks of kubelets. */
   readonly jwks: object;
 }
@@ -66,7 +68,7 @@ export interface DeskOptions {
   readonly ca: string;
   /** Signs for kubelets, and for nothing else: what it signed must not pass for an API server. */
   readonly kubeletAuthority: KeyPair;
-  readonly settings: ClusterSettings;
+  readonly settings: () => ClusterSettings;
   readonly tokens: NodeTokens;
   readonly reader: () => Reader;
   readonly client: () => Client;
@@ -86,7 +88,7 @@ export function createEnrollmentDesk(options: DeskOptions): Readonly<Record<stri
       options.log.debug('tokens given', { node: name });
       return Response.json({ ...issued, nowMs: clock.now() } satisfies TokenAnswer);
     },
-    [enrollmentPaths.settings]: () => Response.json(settings),
+    [enrollmentPaths.settings]: () => Response.json(settings()),
     [enrollmentPaths.certificate]: async (request, { user }) => {
       const name = nodeNameOf(user);
       if (!name) throw errors.badRequest('only a node asks for the certificate of its endpoint');
@@ -109,25 +111,35 @@ async function bodyOf<T>(request: Request): Promise<Partial<T>> {
 }
 
 async function join(request: Partial<JoinRequest>, options: DeskOptions): Promise<JoinAnswer> {
-  const { clock, client, reader, log, settings } = options;
+  const { clock, client, reader, log } = options;
   const nowMs = clock.now();
   const key = publicKeyOf(request.publicKey);
   const name = typeof request.nodeName === 'string' ? request.nodeName : '';
   const [id = '', secret = ''] = typeof request.token === 'string' ? request.token.split('.') : [];
   if (!key) throw errors.badRequest('the public key of the node is missing or not of P-256');
   const identity: NodeIdentity = { nodeName: name, key, thumbprint: await thumbprintOf(key) };
-  const found = reader().get(secretKind, enrollmentNamespace, joinTokenName(id));
-  refuseToken(judgeJoinToken(found, secret, identity, nowMs));
+  refuseToken(judgeJoinToken(await tokenOf(id, client()), secret, identity, nowMs));
   checkSkew(Number(request.nowMs), nowMs);
   if (name.length > nodeNameMax || !nodeName.test(name))
     throw new StatusError(422, 'NodeNameInvalid', `${JSON.stringify(name)} is no name for a node`);
   refuseTaken(identity, reader());
-  if (request.dryRun === true) return { settings, certificate: '' };
+  if (request.dryRun === true) return { settings: options.settings(), certificate: '' };
   const certificate = await certify(request.certificateRequest, name, options);
   await redeem(id, secret, identity, options);
   await remember(identity, client(), nowMs);
   log.info('a host joined', { node: name, token: id });
-  return { settings, certificate };
+  return { settings: options.settings(), certificate };
+}
+
+/** Read as of now, since another API server may have made it a moment ago; our cache has what that has, too. */
+async function tokenOf(id: string, client: Client): Promise<Secret | undefined> {
+  if (!isJoinTokenId(id)) return undefined; // it becomes part of a path
+  try {
+    return await client.get(secretKind, { namespace: enrollmentNamespace, name: joinTokenName(id) });
+  } catch (error) {
+    if (isReason(error, 'NotFound')) return undefined;
+    throw error;
+  }
 }
 
 function refuseToken(verdict: ReturnType<typeof judgeJoinToken>): void {

@@ -13,6 +13,7 @@ export interface JoinToken {
 }
 export const joinTokenType = 'pintle.dev/join-token';
 export const enrollmentNamespace = 'kube-system';
+export const isJoinTokenId = (text: string): boolean => /^[a-z0-9]{6}$/.test(text);
 export const joinTokenName = (id: string): string => `join-token-${id}`;
 
 const shape = /^pintle\.([a-z0-9]{6})\.([0-9a-f]{32})\.([0-9a-f]{64})$/;

@@ -7,3 +7,5 @@ export const enrollmentPaths = {
   certificate: '/pintle/v1/node-certificate',
   tunnel: '/pintle/v1/tunnel',
 } as const;
+/** With a tunnel: the address under which the node knows this server. */
+export const dialledHeader = 'x-pintle-dialled';

@@ -1,5 +1,5 @@
 import type { ResourceVersion } from '#api';
-import type { Entry, Page, Store, StoreEvent } from '../../store/store.ts';
+import type { Entry, Page, Store, StoreEvent, Turn } from '../../store/store.ts';
 import type { RootKeys } from './root-keys.ts';
 import { seal, sealedWith, unseal } from './seal.ts';
 
@@ -17,8 +17,8 @@ export class SealedStore implements Store {
   ) {
     this.shared = inner.shared;
   }
-  async create(key: string, value: Uint8Array): Promise<Entry> {
-    return this.#open(await this.inner.create(key, this.#seal(key, value)));
+  async create(key: string, value: Uint8Array, turn?: Turn): Promise<Entry> {
+    return this.#open(await this.inner.create(key, this.#seal(key, value), turn));
   }
   async update(key: string, value: Uint8Array, expected: ResourceVersion | undefined): Promise<Entry> {
     return this.#open(await this.inner.update(key, this.#seal(key, value), expected));

@@ -4,12 +4,14 @@ import { type Clock, type Log, messageOf } from '#base';
 import { Mux, pipe } from '../../wire/mux.ts';
 import { nodeNameOf } from '../auth/attributes.ts';
 import type { ExtraPath, Reader, StreamSession, StreamSocket } from '../contract.ts';
+import { dialledHeader } from '../enrollment/paths.ts';
 import { tlsOf } from './fetch-direct.ts';
 import { kubeletAddress } from './pod-target.ts';
 import { isWebSocket } from './upgrade.ts';
 
 export type KubeletWay = 'direct' | 'tunnel';
 const streamsMax = 128;
+const perNodeMax = 4; // one server has few addresses
 /** Unsent to one node: one that stops reading is cut. Below the 16 MiB at which Bun drops messages without a word. */
 const unsentBytesMax = 12 * 1024 * 1024;
 const probeMsMax = 2_000;
@@ -29,11 +31,16 @@ export interface TunnelsOptions {
   onWay?(nodeName: string, way: KubeletWay): Promise<unknown> | undefined;
 }
 
+const dialledMax = 256;
+const dialledBy = ({ headers }: Request): string => (headers.get(dialledHeader) ?? '').slice(0, dialledMax);
+
 interface Tunnel {
   readonly mux: Mux;
   /** On 127.0.0.1: what is connected there comes out at the node's own endpoint, which asks for its token as always. */
   readonly server: Server;
   readonly stop: AbortController;
+  /** As what the node dialled this server. */
+  readonly dialled: string;
   way: KubeletWay;
   heardMs: number;
 }
@@ -43,30 +50,32 @@ interface Tunnel {
  * behind NAT or a firewall, is reached through them; whether it can is looked at again and again.
  */
 export class Tunnels implements AsyncDisposable {
-  readonly #tunnels = new Map<string, Tunnel>();
+  /** Those of a node, the newest last: one for each address under which it knows this server. */
+  readonly #tunnels = new Map<string, readonly Tunnel[]>();
   constructor(private readonly options: TunnelsOptions) {}
 
   /** `127.0.0.1:PORT` where a node is reached through its tunnel. Undefined: by its own address. */
   hostOf(nodeName: string): string | undefined {
-    const tunnel = this.#tunnels.get(nodeName);
+    const tunnel = this.#tunnels.get(nodeName)?.findLast(({ way }) => way === 'tunnel');
     const address = tunnel?.server.address();
-    return tunnel?.way === 'tunnel' && typeof address === 'object' && address ? `127.0.0.1:${address.port}` : undefined;
+    return typeof address === 'object' && address ? `127.0.0.1:${address.port}` : undefined;
   }
 
-  /** GET, upgraded to a WebSocket, by a node for itself. A new one takes the place of the old. */
+  /** GET, upgraded to a WebSocket, by a node for itself. A new one takes the place of the old that was dialled alike. */
   readonly path: ExtraPath = async (request, { user, upgrade }) => {
     const nodeName = nodeNameOf(user);
     if (!nodeName) throw errors.badRequest('only a node keeps a tunnel');
     if (!isWebSocket(request)) throw new StatusError(426, 'BadRequest', 'the tunnel is a WebSocket');
-    if (!upgrade(await this.#session(nodeName))) throw errors.badRequest('this request cannot be upgraded');
+    if (!upgrade(await this.#session(nodeName, dialledBy(request))))
+      throw errors.badRequest('this request cannot be upgraded');
     return undefined;
   };
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const [name, tunnel] of this.#tunnels) this.#close(name, tunnel);
+    for (const [name, tunnels] of this.#tunnels) for (const tunnel of tunnels) this.#close(name, tunnel);
   }
 
-  async #session(nodeName: string): Promise<StreamSession> {
+  async #session(nodeName: string, dialled: string): Promise<StreamSession> {
     const { clock, log } = this.options;
     let socket: StreamSocket | undefined;
     const mux = new Mux({
@@ -83,13 +92,15 @@ export class Tunnels implements AsyncDisposable {
     });
     server.on('error', (error) => log.warn('tunnel', { node: nodeName, error: messageOf(error) }));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const tunnel: Tunnel = { mux, server, stop: new AbortController(), way: 'tunnel', heardMs: clock.monotonicMs() };
+    const stop = new AbortController();
+    const tunnel: Tunnel = { mux, server, stop, dialled, way: 'tunnel', heardMs: clock.monotonicMs() };
     return {
       open: (opened) => {
         socket = opened;
-        const old = this.#tunnels.get(nodeName);
+        const known = this.#tunnels.get(nodeName) ?? [];
+        const old = known.find((one) => one.dialled === dialled) ?? (known.length >= perNodeMax ? known[0] : undefined);
         if (old) this.#close(nodeName, old);
-        this.#tunnels.set(nodeName, tunnel);
+        this.#tunnels.set(nodeName, [...(this.#tunnels.get(nodeName) ?? []), tunnel]);
         void this.#watch(nodeName, tunnel, () => opened.close(1001, 'nothing was heard'));
       },
       message: (opened, data) => {
@@ -153,7 +164,9 @@ export class Tunnels implements AsyncDisposable {
   }
 
   #close(nodeName: string, tunnel: Tunnel): void {
-    if (this.#tunnels.get(nodeName) === tunnel) this.#tunnels.delete(nodeName);
+    const left = (this.#tunnels.get(nodeName) ?? []).filter((one) => one !== tunnel);
+    if (left.length > 0) this.#tunnels.set(nodeName, left);
+    else this.#tunnels.delete(nodeName);
     tunnel.stop.abort();
     tunnel.server.close();
     tunnel.mux.close();

@@ -1,6 +1,6 @@
 import { createConnection } from 'node:net';
 import { type Clock, type Log, messageOf } from '#base';
-import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
+import { dialledHeader, enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
 import { Mux, pipe } from '../../wire/mux.ts';
 import { serverName } from './way.ts';
 
@@ -12,14 +12,14 @@ const unsentBytesMax = 48 * 1024 * 1024;
 const retryMs = { first: 500, most: 5_000 };
 const ping = Uint8Array.of(0);
 
-/**
- * Keeps a connection to the API server through which it reaches this node's endpoint when it cannot by our address: we dial,
- * so that NAT and firewalls in front of us do not matter. Until the signal aborts.
- */
-export async function keepTunnel(options: {
-  /** The server that answers now, such as https://10.0.0.1:6443. */
-  readonly server: () => string;
+interface TunnelOptions {
+  /** Such as https://10.0.0.1:6443. */
+  readonly server: string;
   readonly token: () => Promise<string>;
+  /** Aborts when this host is no longer where it is now: the tunnel is dialled anew at once. */
+  readonly place?: () => AbortSignal;
+  /** Nothing came for too long: other connections are dead as well. */
+  readonly onSilent?: () => void;
   /** PEM. */
   readonly ca: string;
   /** Where the node's endpoint listens on 127.0.0.1. */
@@ -27,7 +27,41 @@ export async function keepTunnel(options: {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-}): Promise<void> {
+}
+
+const lookEveryMs = 1_000;
+/**
+ * A tunnel to each API server, since a request about this node may come to any of them. `servers`: the list as it is now, which
+ * is followed. Until the signal aborts.
+ */
+export async function keepTunnels({
+  servers,
+  ...options
+}: Omit<TunnelOptions, 'server'> & { readonly servers: () => readonly string[] }): Promise<void> {
+  const { clock, signal } = options;
+  const kept = new Map<string, AbortController>();
+  while (!signal.aborted) {
+    const wanted = new Set(servers());
+    for (const [server, stop] of kept)
+      if (!wanted.has(server)) {
+        stop.abort();
+        kept.delete(server);
+      }
+    for (const server of wanted)
+      if (!kept.has(server)) {
+        const stop = new AbortController();
+        kept.set(server, stop);
+        void keepTunnel({ ...options, server, signal: AbortSignal.any([signal, stop.signal]) });
+      }
+    await clock.sleep(lookEveryMs, signal);
+  }
+}
+
+/**
+ * Keeps a connection to an API server through which it reaches this node's endpoint when it cannot by our address: we dial,
+ * so that NAT and firewalls in front of us do not matter. Until the signal aborts.
+ */
+export async function keepTunnel(options: TunnelOptions): Promise<void> {
   const { clock, log, signal } = options;
   let waitMs = retryMs.first;
   while (!signal.aborted) {
@@ -43,10 +77,11 @@ export async function keepTunnel(options: {
   }
 }
 
-async function oneTunnel(options: Parameters<typeof keepTunnel>[0]): Promise<void> {
-  const { ca, port, clock, signal } = options;
-  const socket = new WebSocket(options.server().replace(/^https/, 'wss') + enrollmentPaths.tunnel, {
-    headers: { authorization: `Bearer ${await options.token()}` },
+async function oneTunnel(options: TunnelOptions): Promise<void> {
+  const { server, ca, port, clock, signal } = options;
+  const place = options.place?.();
+  const socket = new WebSocket(server.replace(/^https/, 'wss') + enrollmentPaths.tunnel, {
+    headers: { authorization: `Bearer ${await options.token()}`, [dialledHeader]: server },
     tls: { ca, serverName } as object,
     perMessageDeflate: false,
   });
@@ -86,6 +121,8 @@ async function oneTunnel(options: Parameters<typeof keepTunnel>[0]): Promise<voi
   });
   const limit = clock.sleep(openMsMax, AbortSignal.any([signal, stop.signal]));
   signal.addEventListener('abort', end, { once: true });
+  place?.addEventListener('abort', end, { once: true });
+  if (place?.aborted) end();
   try {
     await Promise.race([opened, over.promise, limit]);
     while (
@@ -96,8 +133,10 @@ async function oneTunnel(options: Parameters<typeof keepTunnel>[0]): Promise<voi
       socket.send(ping);
       await Promise.race([clock.sleep(pingEveryMs, stop.signal), over.promise]);
     }
+    if (!stop.signal.aborted && clock.monotonicMs() - heardMs >= silentMsMax) options.onSilent?.();
   } finally {
     signal.removeEventListener('abort', end);
+    place?.removeEventListener('abort', end);
     stop.abort();
     socket.terminate();
     mux.close();

@@ -9,6 +9,7 @@ import { identityName, identityOf } from '../../apiserver/enrollment/identity.ts
 import { enrollmentNamespace } from '../../apiserver/enrollment/join-token.ts';
 import { createNodeTokens } from '../../apiserver/enrollment/node-tokens.ts';
 import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
+import { peerUrls } from '../../apiserver/peers.ts';
 import { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { createClient } from '../../client/http.ts';
 import { type Config, nodeGraceSecondsOf } from '../home.ts';
@@ -55,17 +56,18 @@ export function openDesk(
       cert: home.readFile('pki/kubelet-ca.crt') ?? '',
       key: home.readFile('pki/kubelet-ca.key') ?? '',
     },
-    settings: {
+    settings: () => ({
       clusterId: config.clusterId,
       podCidr: config.podCidr,
       podCidr6: config.podCidr6,
       serviceCidr: config.serviceCidr,
       nodePorts: config.nodePorts,
       nodeGraceSeconds: nodeGraceSecondsOf(config),
-      servers: serversOf(config),
+      servers: [...new Set([...serversOf(config), ...peerUrls(api.reader())])],
       plugins: config.plugins ?? {},
+      otlpEndpoint: config.otlpEndpoint,
       jwks: api.keys.jwks,
-    },
+    }),
     tokens,
     reader: api.reader,
     client: () => client,

@@ -5,7 +5,7 @@ import type { ClusterSettings } from '../../apiserver/enrollment/desk.ts';
 import { enrollmentPaths } from '../../apiserver/enrollment/paths.ts';
 import { renewCertificate } from '../agent/certificate.ts';
 import { NodeIdentityKeeper } from '../agent/identity.ts';
-import { keepTunnel } from '../agent/tunnel.ts';
+import { keepTunnels } from '../agent/tunnel.ts';
 import { clientOf, ServerWay } from '../agent/way.ts';
 import { apiListens, connect } from '../connect.ts';
 import type { Home } from '../home.ts';
@@ -28,6 +28,8 @@ export interface NodeWay {
   ready(): Promise<void>;
   /** For how long no server has been heard of, in milliseconds. Absent: the API server is of this home. */
   readonly silentMs?: () => number;
+  /** An address of this host is gone: connections from there are given up. */
+  readonly moved: (why: string) => void;
 }
 
 export async function openWay(context: RoleContext): Promise<NodeWay> {
@@ -44,6 +46,7 @@ function wayOfOwnServer({ home, config, scope }: RoleContext): NodeWay {
     client: (name) => connect(home, config, name),
     offer: () => {}, // by the node's own address
     ready: () => apiListens(config, scope.signal),
+    moved: () => {}, // over loopback
   };
 }
 
@@ -80,10 +83,14 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
     client,
     silentMs: way.silentMs,
     offer: (port) => {
-      const server = () => way.server;
+      const servers = () => home.read().servers ?? [];
       const token = () => keeper.token('kubelet');
-      void keepTunnel({ server, token, ca, port, clock: systemClock, log, signal: scope.signal });
+      const { place, moved } = way;
+      const onSilent = () => moved('the tunnel is silent');
+      const seams = { clock: systemClock, log, signal: scope.signal };
+      void keepTunnels({ servers, token, ca, port, ...seams, place, onSilent });
     },
+    moved: way.moved,
     ready: async () => {
       const stopped = new Promise<void>((resolve) => scope.signal.addEventListener('abort', () => resolve()));
       await Promise.race([keeper.token('kubelet').then(() => refreshAll(context, client('node'))), stopped]).catch(
@@ -95,8 +102,22 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
 
 async function refreshAll(context: RoleContext, client: Client): Promise<void> {
   void keepCertificate(context, client);
+  void keepSettings(context, client);
   await refresh(client, context.home);
   await renewCertificate(client, context.home, systemClock.now());
+}
+
+const lookAtSettingsMs = 30_000;
+/** An API server that came, went or moved is known soon; what else changed counts from the next start on. */
+async function keepSettings({ home, log, scope }: RoleContext, client: Client): Promise<void> {
+  const { signal } = scope;
+  while (!signal.aborted) {
+    await systemClock.sleep(lookAtSettingsMs, signal);
+    if (signal.aborted) return;
+    await refresh(client, home).catch((error: unknown) =>
+      log.debug('settings of the cluster not read', { error: messageOf(error) }),
+    );
+  }
 }
 
 const lookAtCertificateMs = 24 * 3_600_000;
@@ -122,10 +143,11 @@ async function keepCertificate({ home, log, scope }: RoleContext, client: Client
 async function refresh(client: Client, home: Home): Promise<void> {
   const signal = AbortSignal.timeout(settingsMsMax);
   const settings = await client.request<ClusterSettings>('GET', enrollmentPaths.settings, undefined, { signal });
-  const { nodeGraceSeconds, plugins, jwks } = settings;
+  const { nodeGraceSeconds, plugins, jwks, otlpEndpoint } = settings;
   const config = home.read();
-  const servers = [...new Set([...(config.servers ?? []).slice(0, 1), ...settings.servers, ...(config.servers ?? [])])];
-  const next = { ...config, nodeGraceSeconds, plugins, servers: servers.slice(0, serversMax) };
+  // The first is what a person named, perhaps an address that the server does not know of itself.
+  const servers = [...new Set([...(config.servers ?? []).slice(0, 1), ...settings.servers])];
+  const next = { ...config, nodeGraceSeconds, plugins, otlpEndpoint, servers: servers.slice(0, serversMax) };
   if (JSON.stringify(next) !== JSON.stringify(config)) home.write(next);
   home.writeFile('pki/sa.jwks', JSON.stringify(jwks), 0o644);
 }

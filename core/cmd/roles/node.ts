@@ -15,13 +15,15 @@ import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/serv
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { createCarried } from '../carried.ts';
-import { type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
+import { announcingLinkOf, type Config, type Home, nodeGraceSecondsOf, podRangesOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
 import { gatedNetwork, PodGates } from '../pod-gates.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
+import { NodeAddress } from './node-address.ts';
 import { type NodeWay, openWay } from './node-way.ts';
 import { controlPlaneTaint } from './own-node.ts';
 import { type HostParts, startNodeParts, startNodePluginHost } from './plugins.ts';
@@ -38,17 +40,19 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  const { filter } = parts;
-  if (filter) scope.use(filter);
+  const filter = parts.filter && scope.use(parts.filter);
+  const { announcer } = parts;
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kubelet', host: config.nodeName }));
   mkdirSync(home.path('node', 'kubelet'), { recursive: true, mode: 0o711 });
+  const address = followAddress(context, way);
   await way.ready();
   const tls = servingPair(home);
   const verify = await verifierOf(home, config.nodeName);
   const several = parts.network instanceof HostNetwork ? parts.network : undefined;
+  const hostParts = { page, address, gates, filter, announcer, several, backends: carried.backends };
   if (several) followSubnets(several, { home, nodeName: config.nodeName, informers, log });
   const [kubelet] = await Promise.all([
     startKubelet({
@@ -57,7 +61,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       events,
       ...seams,
       nodeName: config.nodeName,
-      nodeIp: config.nodeIp,
+      nodeIp: address,
       runtime,
       podNetwork: parts.network && gatedNetwork(parts.network, gates),
       volumeDrivers: carried.volumes,
@@ -70,18 +74,13 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
       runtimeHandlers: carried.runtimes,
+      tracer: (await openTracing(context, 'node'))?.('kubelet'),
       server: async (access, runtime) => {
         podMetrics(page, access);
         const server = await createKubeletServer({
-          access,
-          runtime,
+          ...{ access, runtime, verify, tls, port: config.kubeletPort, clock: systemClock, log },
           metrics: () => page.text(),
-          verify,
-          tls,
           hostname: config.podCidr.startsWith('127.') ? '127.0.0.1' : '0.0.0.0',
-          port: config.kubeletPort,
-          clock: systemClock,
-          log,
           pluginMetrics: () => carried.host.metricsText?.() ?? '',
         });
         way.offer(server.port);
@@ -90,7 +89,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
     }),
     // Parts of plugins do not wait for the engine, which may be slow to answer: pods that run need their names.
     startServiceProxy(context, way, parts.proxy, { page, contributions: carried.contributions }).then((shared) =>
-      startPartsOfPlugins(context, way, client, shared, { page, gates, filter, several, backends: carried.backends }),
+      startPartsOfPlugins(context, way, client, shared, hostParts),
     ),
     startNodePluginHost(context, client, way, carried).then(() => forgetGone(client, carried.links, log)),
   ]);
@@ -124,11 +123,11 @@ async function startServiceProxy(
   const seams = { clock: systemClock, random: systemRandom, log };
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
-  const { nodeName, podCidr } = config;
+  const { nodeName } = config;
   const { clock } = seams;
   const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
   const onChange = (handler: () => void) => contributions.onChange(handler);
-  const shared = { client, informers, nodeName, podRanges: [podCidr], clock, log, events, page };
+  const shared = { client, informers, nodeName, podRanges: podRangesOf(config), clock, log, events, page };
   scope.use(await startProxy({ ...shared, proxy, onChange }));
   return informers;
 }
@@ -142,6 +141,18 @@ function canServePort(port: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** A host may get another address while it runs, or while it is off. */
+function followAddress({ home, config, log, scope }: RoleContext, way: NodeWay): NodeAddress {
+  const onGone = (gone: readonly string[]) => way.moved(`${gone.join(', ')} is no address of this host any more`);
+  const address = new NodeAddress({
+    announcingLink: announcingLinkOf(config),
+    bothFamilies: config.podCidr6 !== undefined,
+    ...{ home, given: config.nodeIp, clock: systemClock, log, signal: scope.signal, onGone },
+  });
+  void address.keep();
+  return address;
 }
 
 /** Of the cluster's public keys; where the API server runs in the same home, from the key that signs. */

@@ -17,6 +17,7 @@ import {
 import type { Client, InformerFactory } from '#client';
 import type { PacketFilter } from '#net/packet-filter';
 import type { ApiPartContext, MeasuredWay, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
+import type { AddressAnnouncer } from '../../../net/announcer.ts';
 import { measurePaths } from '../../../net/mtu/path-mtu.ts';
 import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
@@ -49,6 +50,7 @@ import { pluginContainers } from '../plugin-containers.ts';
 import { noteParts } from '../plugin-reports.ts';
 import type { PodGates } from '../pod-gates.ts';
 import { nthAddress } from '../ranges.ts';
+import type { NodeAddress } from './node-address.ts';
 import type { NodeWay } from './node-way.ts';
 
 /** A user of this process alone: its token is made at the start and never written down. */
@@ -258,9 +260,11 @@ const ownAddresses = (): string[] =>
 
 /** What node parts get beside the API. */
 export interface HostParts {
+  readonly address: Pick<NodeAddress, 'address'>;
   readonly page: MetricsPage;
   readonly gates: PodGates;
   readonly filter?: PacketFilter;
+  readonly announcer?: AddressAnnouncer;
   readonly backends: NetworkBackends;
   /** Of one host of several. */
   readonly host?: Partial<Pick<NodePartContext['network'], 'subnets' | 'report' | 'setMtu'>>;
@@ -271,7 +275,7 @@ export function startNodeParts(
   client: Client,
   informers: InformerFactory,
   way: NodeWay,
-  { page, gates, filter, backends, host = {} }: HostParts,
+  { page, address, gates, filter, announcer, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
@@ -287,9 +291,12 @@ export function startNodeParts(
       setMtu: host.setMtu ?? (async () => {}),
       ownAddresses,
       filter,
+      announcer,
     },
     underlay: {
-      nodeIp: config.nodeIp,
+      get nodeIp() {
+        return address.address;
+      },
       links: () => hostAddresses(systemExec),
       measureWays: (ways: readonly MeasuredWay[]) => measurePaths(ways, { clock: systemClock, random: systemRandom }),
     },
