@@ -99,6 +99,10 @@ const packagesAllowed: Record<string, string> = {
       'builtin/http2-front.ts → node:http2',
       'builtin/http2-front.ts → node:stream',
       'check-certificate.ts → node:crypto',
+      'haproxy/certificates.ts → node:crypto',
+      'haproxy/names.ts → node:net',
+      'haproxy/config.ts → node:net',
+      'haproxy/runtime-socket.ts → node:net',
     ].map((line) => [
       `plugins/ingress/${line}`,
       'the data plane is TLS and HTTP/2, and certificates are read (2026-11)',

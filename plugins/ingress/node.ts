@@ -1,15 +1,19 @@
 import { isReason, type Log, messageOf, type NodePart, type NodePartContext, nodeKind, ownProgram } from '#sdk';
 import { createBuiltinProcess } from './builtin/process.ts';
 import type { IngressDriver } from './driver.ts';
+import { createHaproxyDriver } from './haproxy/driver.ts';
+import { findHaproxy } from './haproxy/program.ts';
 import { LiveView } from './live-view.ts';
 import type { Listener } from './model.ts';
-import { endpointAnnotation, ingressName, ingressNamespace, preferredPorts } from './places.ts';
+import { driverAnnotation, endpointAnnotation, ingressName, ingressNamespace, preferredPorts } from './places.ts';
 import { readPlace } from './service.ts';
 
 const gapMs = 20; // a burst of changes is one routing
 const bindRetryMs = 200;
 const patientAttempts = 25; // who had the ports may take a moment to let them go
 const lookAgainMs = 30_000;
+const haproxyThreadsMax = 8;
+const nobody = { uid: 65_534, gid: 65_534 };
 
 /** The data plane of one node: it serves what the Ingresses say, and says on its Node where it listens. */
 export default {
@@ -27,6 +31,7 @@ class IngressNode {
   #isChanged = false;
   #wake = () => {};
   #driver: IngressDriver | undefined;
+  #chosen = '';
   #ports: { http: number; https: number } = { ...preferredPorts };
   #attempts = 0;
   #applied = '';
@@ -62,17 +67,15 @@ class IngressNode {
     const { nodeName } = this.context;
     for (const problem of this.#view.settings().problems) this.#complain(problem);
     if (!this.#view.isWanted(nodeName)) {
-      await this.#driver?.[Symbol.asyncDispose]();
-      this.#driver = undefined;
-      this.#applied = '';
+      await this.#stop();
       await this.#announce(null);
       return lookAgainMs;
     }
     // Without a route there is nothing to listen for, and a process less to keep.
     if (!this.#driver && !this.#view.hasRoutes) return lookAgainMs;
-    this.#driver ??= this.#createDriver();
-    const isServing = await this.#apply(this.#driver);
-    await this.#readMetrics(this.#driver);
+    await this.#chooseDriver();
+    const isServing = await this.#apply(this.#driver!);
+    await this.#readMetrics(this.#driver!);
     return isServing ? lookAgainMs : bindRetryMs;
   }
   async #apply(driver: IngressDriver): Promise<boolean> {
@@ -115,10 +118,35 @@ class IngressNode {
     this.#ports = isPatient ? { ...preferredPorts } : { http: 0, https: 0 };
     return false;
   }
-  #createDriver(): IngressDriver {
+  /** The driver that the settings want, where this host can have it. Another one takes over the ports of the former. */
+  async #chooseDriver(): Promise<void> {
+    const { driver } = this.#view.settings().settings;
+    if (this.#driver && driver === this.#chosen) return;
+    await this.#stop();
+    this.#chosen = driver;
+    this.#driver = driver === 'builtin' ? this.#builtin() : ((await this.#haproxy(driver)) ?? this.#builtin());
+    this.#log.info('the data plane of the ingress', { driver: this.#driver.name });
+  }
+  async #stop(): Promise<void> {
+    await this.#driver?.[Symbol.asyncDispose]();
+    this.#driver = undefined;
+    this.#applied = '';
+  }
+  #builtin(): IngressDriver {
     const { clock, log, machine, folder } = this.context;
     const words = ['ingress-data-plane', '--folder', folder];
     return createBuiltinProcess({ clock, log, spawn: machine.spawn, program: ownProgram(), words });
+  }
+  async #haproxy(wanted: 'haproxy' | 'auto'): Promise<IngressDriver | undefined> {
+    const { clock, log, machine, folder } = this.context;
+    const found = await findHaproxy(machine);
+    if ('reason' in found) {
+      if (wanted === 'haproxy') this.#log.error('driver: haproxy; the built-in one goes on', { reason: found.reason });
+      return undefined;
+    }
+    const threads = Math.max(1, Math.min(haproxyThreadsMax, navigator.hardwareConcurrency));
+    const user = process.getuid?.() === 0 ? { user: nobody } : {};
+    return createHaproxyDriver({ ...found, folder: `${folder}/haproxy`, machine, clock, log, threads, ...user });
   }
 
   /** Until something changes, or for a while. */
@@ -154,8 +182,10 @@ class IngressNode {
     const { client, nodeName } = this.context;
     try {
       const node = await client.get(nodeKind, { name: nodeName });
-      if ((node.metadata.annotations?.[endpointAnnotation] ?? null) === place) return;
-      const body = { metadata: { annotations: { [endpointAnnotation]: place } } };
+      const wanted = { [endpointAnnotation]: place, [driverAnnotation]: place && (this.#driver?.name ?? null) };
+      const { annotations = {} } = node.metadata;
+      if (Object.entries(wanted).every(([name, value]) => (annotations[name] ?? null) === value)) return;
+      const body = { metadata: { annotations: wanted } };
       await client.patch(nodeKind, { name: nodeName }, { type: 'merge', body });
     } catch (error) {
       if (!isReason(error, 'NotFound'))

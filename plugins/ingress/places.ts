@@ -8,6 +8,8 @@ export const controllerName = 'ingress.pintle.dev/controller';
 export const annotationPrefix = 'ingress.pintle.dev/';
 /** On a Node: where its data plane listens, as `10.244.0.1:10080:10443`. */
 export const endpointAnnotation = 'ingress.pintle.dev/endpoint';
+/** On a Node: which data plane it runs. */
+export const driverAnnotation = 'ingress.pintle.dev/driver';
 /** Where data planes listen if it is free. */
 export const preferredPorts = { http: 10_080, https: 10_443 };
 /**

@@ -2,7 +2,8 @@ import { defaultLimits } from './model.ts';
 
 /** What people can say, in the ConfigMap kube-system/ingress. */
 export interface Settings {
-  readonly driver: 'auto' | 'builtin' | 'haproxy';
+  /** `auto`: HAProxy where it is installed, else the built-in one. */
+  readonly driver: 'builtin' | 'haproxy' | 'auto';
   /** For requests that no rule is for; absent: 404. */
   readonly defaultBackend?: { readonly namespace: string; readonly name: string; readonly port: number };
   readonly trustedProxies: readonly string[];
@@ -16,7 +17,7 @@ export interface ReadSettings {
   readonly problems: readonly string[];
 }
 const standard: Settings = {
-  driver: 'auto',
+  driver: 'builtin',
   trustedProxies: [],
   nodeLabels: {},
   connectionsMax: defaultLimits.connectionsMax,
@@ -29,7 +30,7 @@ const label = /^([A-Za-z0-9._/-]{1,317})(?:=([A-Za-z0-9._-]{0,63}))?$/;
 
 /** How each entry is read: undefined is a mistake. */
 const readers: { readonly [K in keyof Settings]-?: (text: string) => Settings[K] | undefined } = {
-  driver: (text) => (['auto', 'builtin', 'haproxy'] as const).find((one) => one === text),
+  driver: (text) => (['builtin', 'haproxy', 'auto'] as const).find((one) => one === text),
   defaultBackend(text) {
     const [, namespace, name, port] = backend.exec(text) ?? [];
     return namespace && name && Number(port) > 0 && Number(port) < 65_536
@@ -55,7 +56,7 @@ const readers: { readonly [K in keyof Settings]-?: (text: string) => Settings[K]
     /^\d{1,6}$/.test(text) && Number(text) > 0 && Number(text) <= connectionsMaxMost ? Number(text) : undefined,
 };
 const wanted: Readonly<Record<keyof Settings, string>> = {
-  driver: 'auto, builtin or haproxy',
+  driver: 'builtin, haproxy or auto',
   defaultBackend: 'namespace/service:port',
   trustedProxies: 'ranges of IPv4 addresses such as 10.0.0.0/8, with commas',
   nodeLabels: 'labels such as role=edge, with commas',
