@@ -1,10 +1,10 @@
 // The words of the Kubernetes API that plugins need, so that they import one door alone.
-export type { Clock, DuplexChild, Files, Log, MetricsPage, Random } from '#base';
-export { durationText, messageOf, randomUuid, Scope, timeText } from '#base';
+export type { Clock, DuplexChild, Files, Log, Random } from '#base';
+export { durationText, MetricsPage, messageOf, ownProgram, randomUuid, Scope, systemClock, timeText } from '#base';
 export type { Client, Informer, InformerFactory } from '#client';
 /** Words of net/backend.ts. */
 export type * as network from '#net/backend';
-export { canonicalCidr, canonicalIp, disjointCidrs } from '../../net/cidr.ts';
+export { canonicalCidr, canonicalIp, cidrContains, disjointCidrs } from '../../net/cidr.ts';
 export type {
   AllowRule,
   Direction,

@@ -79,8 +79,8 @@ export interface Forward {
   readonly type: 'forward';
   /** Weights are at least 1 and need not sum to anything. Targets whose backend has no endpoints are left out; none left: 503. */
   readonly targets: readonly { readonly backend: string; readonly weight: number }[];
-  /** The prefix that was matched becomes this one; begins with a slash, has none at its end except `/` itself. */
-  readonly replacePrefix?: string;
+  /** Of the path, with which the route's own match made it begin; both as in PathMatch. An exact match has none. */
+  readonly replacePrefix?: { readonly from: string; readonly to: string };
 }
 
 export type RedirectStatus = 301 | 302 | 303 | 307 | 308;
@@ -109,7 +109,10 @@ export interface Backend {
   /** Sorted, each once. Only those that may get new requests. */
   readonly endpoints: readonly Endpoint[];
   readonly timeouts: Timeouts;
-  /** How often another endpoint is tried when one cannot be connected to. A request that was sent is never sent again. */
+  /**
+   * How often another endpoint is tried when one cannot be connected to. A request that was sent is not sent again; except one
+   * without a body, of a method that may be repeated, whose kept connection turns out to have been closed by the backend.
+   */
   readonly connectRetries: number;
 }
 export interface Endpoint {
