@@ -264,6 +264,22 @@ describe('a pod', () => {
     await node.until('probed', (pod) => (pod.status?.containerStatuses?.[0]?.restartCount ?? 0) >= 1);
   });
 
+  test('that takes its whole grace to stop is not ready as soon as its probe says so', async () => {
+    let healthy = true;
+    node.useRuntime({ exec: () => ({ code: healthy ? 0 : 1 }), stopMs: 600_000 });
+    kubelet = await node.start();
+    const readinessProbe = { exec: { command: ['ready'] }, periodSeconds: 1, failureThreshold: 1 };
+    const containers = [{ name: 'c', image: 'demo:1', readinessProbe }];
+    await node.create('leaving', { containers, terminationGracePeriodSeconds: 600 });
+    await node.until('leaving', ready);
+    await node.client.delete(podKind, key('leaving'));
+    healthy = false;
+    const pod = await node.until('leaving', (one) => !ready(one));
+    expect([pod.metadata.deletionTimestamp !== undefined, pod.status?.phase]).toEqual([true, 'Running']);
+    node.clock.skip(600_000);
+    await node.gone('leaving');
+  });
+
   test('says again that it is ready when the node controller had said otherwise', async () => {
     kubelet = await node.start();
     await node.create('heard');
