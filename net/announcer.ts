@@ -4,10 +4,11 @@
  */
 export interface AddressAnnouncer {
   /**
-   * These and no others, canonical and of either family; neighbours are told of those that are new. Heals what somebody
+   * These and no others, canonical and of either family; neighbours are told of those that are new, also on
+   * the link of `nodeIp`, by which the host is known. Heals what somebody
    * took away. Throws with the kernel's reason; the next call tries everything again.
    */
-  hold(ips: readonly string[]): Promise<void>;
+  hold(ips: readonly string[], nodeIp: string): Promise<void>;
   /** Nothing of it is left, also of a former life of this process. */
   purge(): Promise<void>;
 }

@@ -28,6 +28,11 @@ const note = (name: string, text: string, labels: Record<string, string> = {}): 
   metadata: { ...key(name), labels },
   text,
 });
+/** The same with a schema, and what judges it from outside. */
+const typed = `const notes = liveObjects({ now, historyMax: 8 });
+rest({ group: "typed.example.com", version: "v1", kind: "Note", schema: t.object({ spec: t.object({
+  text: t.string().max(8).describe("What is to be remembered."), size: t.int().default(1),
+}).rule("self.text != 'rule'", "is no text") }), ...notes.reads, ...notes.writes });`;
 const inMemory = `const notes = liveObjects({ now, historyMax: 8 });
 rest({ group: "live.example.com", version: "v1", kind: "Note", ...notes.reads, ...notes.writes });`;
 /** One object in memory and a way to make many changes at once. */
@@ -259,4 +264,99 @@ test('deletecollection by selector, deletions with conditions, refusals in the w
   });
   expect(held.status).toBe(409);
   expect((await to.client.list(noteKind)).items.map(({ metadata }) => metadata.name)).toEqual(['a']);
+});
+
+const typedKind = { ...noteKind, group: 'typed.example.com', type: 'com.example.typed.v1.Note' } as Kind<Typed>;
+type Typed = KubeObject & { spec?: { text?: string; size?: number; other?: string } };
+const typedNote = (name: string, spec: object): Typed => ({
+  apiVersion: 'typed.example.com/v1',
+  kind: 'Note',
+  metadata: key(name),
+  spec,
+});
+async function typedServed(scope: Scope): Promise<Cluster> {
+  const to = await cluster(scope);
+  const head = 'import { LiveObjects, t } from "pintle/sdk"; const liveObjects = (o: any) => new LiveObjects<any>(o);';
+  await install(to, await built('typed', typed, '', '1.0.0', 'process', head));
+  await until('it is served', () => to.client.create(typedKind, typedNote('a', { text: 'one' })));
+  return to;
+}
+
+test('a schema is published for explain, and held against what is written', async () => {
+  await using scope = new Scope();
+  const to = await typedServed(scope);
+  expect((await to.client.get(typedKind, key('a'))).spec).toEqual({ text: 'one', size: 1 });
+  const kept = await to.client.create(typedKind, typedNote('b', { text: 'two', other: 'x' }));
+  expect(kept.spec).toEqual({ text: 'two', size: 1 });
+  const write = (spec: object) => rejection(to.client.create(typedKind, typedNote('c', spec)));
+  expect((await write({ text: 'more than eight' })).message).toContain('spec.text: Too long');
+  expect((await write({ text: 'rule' })).message).toContain('spec: Invalid value: is no text');
+  expect((await write({ text: 7 })).message).toContain('spec.text');
+  expect(
+    await rejection(to.client.patch(typedKind, key('a'), { type: 'merge', body: { spec: { size: 'x' } } })),
+  ).toMatchObject({ code: 422 });
+  type Document = { components: { schemas: Record<string, Schema> }; paths: Record<string, unknown> };
+  type Schema = { properties: { spec: { properties: { text: { description: string } } } } };
+  const read = async (path: string) =>
+    (await (
+      await to.server.fetch(new Request(`http://localhost${path}`, { headers: { authorization: 'Bearer admin' } }))
+    ).json()) as Document;
+  const document = await read('/openapi/v3/apis/typed.example.com/v1');
+  const schema = document.components.schemas['com.example.typed.v1.Note']!;
+  expect(schema.properties.spec.properties.text.description).toBe('What is to be remembered.');
+  expect(schema).toMatchObject({
+    'x-kubernetes-group-version-kind': [{ group: 'typed.example.com', version: 'v1', kind: 'Note' }],
+  });
+  const item = document.paths['/apis/typed.example.com/v1/namespaces/{namespace}/notes/{name}'];
+  expect(Object.keys((item as { patch: { requestBody: { content: object } } }).patch.requestBody.content)).toEqual([
+    'application/json-patch+json',
+    'application/merge-patch+json',
+  ]);
+  const whole = (await read('/openapi/v2')) as unknown as { definitions: Record<string, unknown> };
+  expect(whole.definitions['com.example.typed.v1.Note']).toBeDefined();
+});
+
+test('admission is asked about its writes: policies, namespaces, hooks of others', async () => {
+  await using scope = new Scope();
+  const to = await typedServed(scope);
+  const policy = (name: string, operations: string[], expression: string) => {
+    const apiVersion = 'admissionregistration.k8s.io/v1';
+    const rule = { apiGroups: ['typed.example.com'], apiVersions: ['v1'], operations, resources: ['notes'] };
+    const post = (plural: string, kind: string, spec: object) =>
+      to.client.request('POST', `/apis/${apiVersion}/${plural}`, { apiVersion, kind, metadata: { name }, spec });
+    return Promise.all([
+      post('validatingadmissionpolicies', 'ValidatingAdmissionPolicy', {
+        matchConstraints: { resourceRules: [rule] },
+        validations: [{ expression, message: `${name} says no` }],
+      }),
+      post('validatingadmissionpolicybindings', 'ValidatingAdmissionPolicyBinding', {
+        policyName: name,
+        validationActions: ['Deny'],
+      }),
+    ]);
+  };
+  await policy('grow', ['UPDATE'], 'object.spec.size >= oldObject.spec.size');
+  await policy('stay', ['DELETE'], "oldObject.spec.text != 'stays'");
+  await policy('made', ['CREATE'], "object.spec.text != 'never' && request.userInfo.username == 'admin'");
+  const patch = (size: number) => to.client.patch(typedKind, key('a'), { type: 'merge', body: { spec: { size } } });
+  expect((await patch(5)).spec?.size).toBe(5);
+  const refused = (work: Promise<unknown>) => rejection(work).then(({ message }) => message);
+  expect(await refused(patch(4))).toContain('grow says no');
+  const current = await to.client.get(typedKind, key('a'));
+  expect(await refused(to.client.update(typedKind, { ...current, spec: { text: 'one', size: 2 } }))).toContain(
+    'grow says no',
+  );
+  expect(await refused(to.client.create(typedKind, typedNote('n', { text: 'never' })))).toContain('made says no');
+  await to.client.create(typedKind, typedNote('s', { text: 'stays' }));
+  expect(await refused(to.client.delete(typedKind, key('s')))).toContain('stay says no');
+  const all = await to.server.fetch(
+    new Request('http://localhost/apis/typed.example.com/v1/namespaces/default/notes', {
+      method: 'DELETE',
+      headers: { authorization: 'Bearer admin' },
+    }),
+  );
+  expect(all.status).toBe(422);
+  expect((await to.client.get(typedKind, key('s'))).spec?.text).toBe('stays');
+  const elsewhere = { ...typedNote('x', { text: 'x' }), metadata: { name: 'x', namespace: 'nowhere' } };
+  expect(await refused(to.client.create(typedKind, elsewhere))).toBe('namespaces "nowhere" not found');
 });

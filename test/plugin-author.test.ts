@@ -1,6 +1,7 @@
 // What the authors of plugins test with: the world on virtual time, and the chaos that catches a wrong controller.
 import { expect, test } from 'bun:test';
-import { crd, plugin, t } from '../core/sdk/index.ts';
+import type { KubeObject } from '#api';
+import { crd, LiveObjects, plugin, t } from '../core/sdk/index.ts';
 import { withChaos } from '../core/testing/author/harness.ts';
 import { world } from '../plugins/standard/testing.ts';
 import { rejection } from './fixtures/rejection.ts';
@@ -64,6 +65,62 @@ test('the right one passes chaos: every write killed once, stale caches, merged 
   const done: object[] = [];
   await withChaos('right', scenario('right'), { crashesMax: 20, onDone: (_name, one) => void done.push(one) });
   expect(done).toEqual([{ writes: 3, runs: 5, failures: 0 }]);
+});
+
+test('kinds that it answers itself, authenticators and authorizers are in the world too', async () => {
+  const door = plugin({
+    name: 'door',
+    version: '1.0.0',
+    sdk: '^1.0',
+    needs: {
+      'tokenreviews.authentication.k8s.io': ['create'],
+      'subjectaccessreviews.authorization.k8s.io': ['create'],
+    },
+    setup({ rest, authenticate, authorize, now }) {
+      const views = new LiveObjects<KubeObject & { spec?: { text: string } }>({ now, historyMax: 64 });
+      const schema = t.object({ spec: t.object({ text: t.string().max(5) }) });
+      rest({ group: 'views.example.com', version: 'v1', kind: 'View', schema, ...views.reads, ...views.writes });
+      authenticate({
+        name: 'badges',
+        authenticate: (token) => (token === 'badge' ? { name: 'ada', groups: ['guests'] } : undefined),
+      });
+      authorize({ name: 'hours', deny: ({ verb, user }) => user.name === 'ada' && verb === 'create' && 'not today' });
+    },
+  });
+  const mayAll = [
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRole',
+      metadata: { name: 'guests' },
+      rules: [{ apiGroups: ['views.example.com'], resources: ['*'], verbs: ['*'] }],
+    },
+    {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRoleBinding',
+      metadata: { name: 'guests' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'guests' },
+      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'guests' }],
+    },
+  ];
+  await using w = await world({ seed: 1, plugin: door });
+  const view = (text: string) => ({
+    apiVersion: 'views.example.com/v1',
+    kind: 'View',
+    metadata: { name: 'one', namespace: 'default' },
+    spec: { text },
+  });
+  await w.apply(...mayAll, view('hello'));
+  await w.expect('views/one', { spec: { text: 'hello' } });
+  await w.apply(view('again'));
+  await w.expect('views/one', { spec: { text: 'again' } });
+  expect((await rejection(w.apply(view('too long')))).message).toContain('spec.text: Too long');
+  const kind = w.world.kinds.find((one) => one.plural === 'views')!;
+  const ada = w.as('badge');
+  expect((await ada.list(kind, { namespace: 'default' })).items.length).toBe(1);
+  expect((await rejection(ada.create(kind, view('mine')))).message).toContain('plugin "door": not today');
+  expect((await rejection(w.as('stranger').list(kind, { namespace: 'default' }))).message).toContain('cannot list');
+  w.restartPlugin();
+  await w.until(async () => (await w.list('views')).length === 0); // they were in its memory
 });
 
 test('what is not in needs is refused by the API server, and what does not hold is told', async () => {

@@ -219,6 +219,7 @@ export class CachedObject implements Decoded {
   #served(): Uint8Array {
     const { kind } = this.served;
     const conversion = conversionOf(kind);
+    if (this.served.rest) return this.stored; // its answerer's own words
     if (this.served.schema) return this.#custom(this.served.schema);
     if (!conversion) return this.stored;
     const {

@@ -49,9 +49,9 @@ function textAsOfNow(object: JsonObject): () => string {
   return () => text;
 }
 
-/** Custom kinds keep integers of 64 bits; the code of built-in ones counts with plain numbers. */
+/** Custom kinds keep integers of 64 bits; the code of built-in ones, and plugins that answer themselves, count with plain numbers. */
 export function refuseBig({ served }: Call, bigNumber: string | undefined): void {
-  if (bigNumber !== undefined && !served.schema)
+  if (bigNumber !== undefined && (!served.schema || served.rest))
     throw errors.badRequest(`the number ${bigNumber} is too large to be kept exactly`);
 }
 

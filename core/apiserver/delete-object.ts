@@ -112,7 +112,7 @@ export async function deleteObject(
   }
 }
 
-const asOptions = ({ gracePeriodSeconds, propagationPolicy, preconditions }: DeleteOptions): JsonObject =>
+export const asOptions = ({ gracePeriodSeconds, propagationPolicy, preconditions }: DeleteOptions): JsonObject =>
   JSON.parse(JSON.stringify({ gracePeriodSeconds, propagationPolicy, preconditions })) as JsonObject;
 
 /** What is answered of what goes at once. Upstream marks a kind that can take its time before it removes it, and shows that. */

@@ -1,10 +1,11 @@
-import { apiVersionOf, errors, isReason, type KubeObject } from '#api';
+import { apiVersionOf, errors, invalidObject, isReason, type KubeObject } from '#api';
+import { AdmissionRun } from './admit.ts';
 import { mediaTypeOf, readObject, readOptionalObject, readText } from './body.ts';
 import type { CachedObject } from './cached-object.ts';
 import type { AnyObject, ServedKind } from './contract.ts';
 import { type Call, resourceText } from './core.ts';
-import { refuseBig, report } from './decode.ts';
-import { checkPreconditions, deleteOptionsOf } from './delete-object.ts';
+import { decodeObject, decodePatched, refuseBig, report } from './decode.ts';
+import { asOptions, checkPreconditions, type DeleteOptions, deleteOptionsOf } from './delete-object.ts';
 import { unsupportedMedia } from './negotiate.ts';
 import { restCallOf, restObject, restVersionOf } from './rest-object.ts';
 import { watchRest } from './rest-watch.ts';
@@ -57,19 +58,60 @@ async function list(call: Call): Promise<Response> {
 }
 
 async function create(call: Call): Promise<Response> {
-  const { value } = await readObject(call.request);
-  const { object } = await call.served.rest!('create', restCallOf(call), placed(call, value as AnyObject));
-  if (!object) throw errors.internal(`${resourceText(call.served.kind)}: nothing was answered for what was created`);
-  return objectAnswer(call, object, 201);
+  const { kind } = call.served;
+  const object = placed(call, decodeObject(call, await readObject(call.request, kind.kind)));
+  const made = await admitted(call, 'CREATE', object, undefined, async (one) => {
+    const answer = await call.served.rest!('create', restCallOf(call), one);
+    if (!answer.object) throw errors.internal(`${resourceText(kind)}: nothing was answered for what was created`);
+    return answer.object;
+  });
+  return objectAnswer(call, made, 201);
 }
 async function update(call: Call): Promise<Response> {
-  const { value } = await readObject(call.request);
-  return objectAnswer(call, await written(call, value as AnyObject));
+  const object = decodeObject(call, await readObject(call.request, call.served.kind.kind));
+  return objectAnswer(call, await written(call, object, (await before(call))?.object as AnyObject));
 }
-async function written(call: Call, object: AnyObject): Promise<KubeObject> {
-  const answer = await call.served.rest!('update', restCallOf(call), placed(call, object));
-  if (!answer.object) throw errors.notFound(resourceText(call.served.kind), call.info.name);
-  return answer.object;
+function written(call: Call, object: AnyObject, current: AnyObject | undefined): Promise<KubeObject> {
+  // As upstream: what an update brings into being is created.
+  const operation = current === undefined && reads(call) ? 'CREATE' : 'UPDATE';
+  return admitted(call, operation, placed(call, object), current, async (one) => {
+    const answer = await call.served.rest!('update', restCallOf(call), one);
+    if (!answer.object) throw errors.notFound(resourceText(call.served.kind), call.info.name);
+    return answer.object;
+  });
+}
+
+/** Through the admission chain and the kind's schema, as any object is. What hooks reserved is given back when it is refused. */
+async function admitted(
+  call: Call,
+  operation: 'CREATE' | 'UPDATE',
+  object: AnyObject,
+  current: AnyObject | undefined,
+  write: (object: AnyObject) => Promise<KubeObject>,
+): Promise<KubeObject> {
+  const { kind, strategy } = call.served;
+  const admission = new AdmissionRun(call, operation);
+  try {
+    await admission.mutate(object, current);
+    const mistakes = strategy.validate(object, current);
+    if (mistakes.length > 0) throw invalidObject(kind.kind, kind.group, object.metadata.name ?? '', mistakes);
+    await admission.validate(object, current);
+    return await write(placed(call, object));
+  } catch (error) {
+    admission.rollBack();
+    throw error;
+  } finally {
+    if (call.dryRun) admission.rollBack();
+  }
+}
+const reads = ({ served }: Call): boolean => served.kind.verbs?.includes('get') ?? false;
+/** What is there before a write, for who judges it; of a kind that cannot be read, nothing. */
+async function before(call: Call): Promise<CachedObject | undefined> {
+  const { object } = reads(call) ? await call.served.rest!('get', restCallOf(call)) : {};
+  return object && restObject(call, object);
+}
+async function admitDeletion(call: Call, current: AnyObject, options: DeleteOptions): Promise<void> {
+  await new AdmissionRun(call, 'DELETE', '', call.served.kind, asOptions(options)).validate(undefined, current);
 }
 /** The object that the path names, and no other. Throws 400. */
 function placed({ info, served }: Call, object: AnyObject): AnyObject {
@@ -98,10 +140,10 @@ async function patch(call: Call): Promise<Response> {
   report(call, faults, () => errors.badRequest(`error strict decoding patch: ${faults.join(', ')}`));
   const namesVersion = text.includes('resourceVersion');
   for (let attempt = 1; ; attempt++) {
-    const before = await current(call);
-    const next = patched(call, media, before as AnyObject, body) as AnyObject;
+    const found = restObject(call, await current(call)).object as AnyObject;
+    const next = decodePatched(call, patched(call, media, found, body));
     try {
-      return await objectAnswer(call, await written(call, next));
+      return await objectAnswer(call, await written(call, next, found));
     } catch (error) {
       if (namesVersion || attempt === patchTriesMax || !isReason(error, 'Conflict')) throw error;
     }
@@ -111,8 +153,12 @@ async function patch(call: Call): Promise<Response> {
 async function remove(call: Call): Promise<Response> {
   const options = deleteOptionsOf((await readOptionalObject(call.request))?.value, call.info.query);
   const { uid, resourceVersion } = options.preconditions ?? {};
-  if (uid !== undefined || resourceVersion !== undefined)
-    checkPreconditions(call, restObject(call, await current(call)), options);
+  const isHeld = uid !== undefined || resourceVersion !== undefined;
+  const found = isHeld ? restObject(call, await current(call)) : await before(call);
+  if (found && isHeld) checkPreconditions(call, found, options);
+  const { name, namespace } = call.info;
+  const metadata = { name, ...(call.served.kind.namespaced ? { namespace } : {}) };
+  await admitDeletion(call, (found?.object as AnyObject) ?? placed(call, { metadata } as AnyObject), options);
   await call.served.rest!('delete', { ...restCallOf(call), dryRun: call.dryRun || options.dryRun === true });
   return valueAnswer(call, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success' });
 }
@@ -126,6 +172,7 @@ async function removeCollection(call: Call): Promise<Response> {
     for (let index = at++; index < objects.length; index = at++) {
       const { namespace, name } = objects[index]!;
       try {
+        await admitDeletion(call, objects[index]!.object as AnyObject, options);
         await call.served.rest!('delete', { ...asked, namespace, name });
         removed[index] = objects[index]!;
       } catch (error) {

@@ -22,6 +22,8 @@ export interface UpOptions {
   readonly nodeGraceSeconds?: number;
   readonly evictAfterSeconds?: number;
   readonly plugins?: Readonly<Record<string, boolean>>;
+  /** As given; `none` takes it back. */
+  readonly otlpEndpoint?: string;
 }
 export interface Decision {
   readonly runtime: 'docker' | 'process';

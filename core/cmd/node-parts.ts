@@ -11,7 +11,15 @@ import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
+import {
+  announcingLinkOf,
+  type Config,
+  type Home,
+  hostIdOf,
+  isSeveralHosts,
+  podRangesOf,
+  serviceRangesOf,
+} from './home.ts';
 import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
@@ -44,8 +52,7 @@ export async function createNodeParts(
   const network = config.runtime === 'docker' ? createNetwork(home, config, log, isConnected) : undefined;
   const proxy = createProxy(config, log);
   const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
-  const announcer =
-    filter && createAnnouncer({ device: `pa${hostIdOf(config)}`, nodeIp: config.nodeIp, exec: systemExec, log });
+  const announcer = filter && createAnnouncer({ device: announcingLinkOf(config), exec: systemExec, log });
   const backends = networkBackends(home, config);
   const purgeAll = async (): Promise<void> => {
     await purge(runtime, network, proxy, filter);
@@ -97,7 +104,7 @@ function createNetwork(home: Home, config: Config, log: Log, isConnected: boolea
       bridge: config.bridge,
       subnets: subnets.length > 0 ? subnets : ranges,
       podRanges: ranges,
-      serviceRanges: [config.serviceCidr],
+      serviceRanges: serviceRangesOf(config),
       stateFolder: home.path('node', 'network'),
       exec: systemExec,
       tableName: config.podTable,
@@ -120,7 +127,7 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
     ? createNftablesProxy({
         tableName: config.serviceTable,
         exec: systemExec,
-        serviceRanges: [config.serviceCidr],
+        serviceRanges: serviceRangesOf(config),
         log,
       })
     : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });

@@ -6,7 +6,7 @@ import { up } from './up.ts';
 export interface ServerFlags
   extends Pick<
     UpOptions,
-    'home' | 'yes' | 'port' | 'detach' | 'store' | 'podCidr' | 'serviceCidr' | 'nodePorts' | 'cni'
+    'home' | 'yes' | 'port' | 'detach' | 'store' | 'podCidr' | 'serviceCidr' | 'nodePorts' | 'cni' | 'otlpEndpoint'
   > {
   readonly advertise?: string;
   readonly schedulable?: boolean;

@@ -1,6 +1,7 @@
 import type { KubeObject } from '#api';
 import { PintleError } from '#base';
 import { type CommandFacts, hookVerbs, type JsonSchema, networkNeed, type Panel, type RestKindFacts } from '#sdk';
+import { apiSchemaMistake } from './hooks/rest-schema.ts';
 import { isNodeWide, type Placement, placements } from './placement.ts';
 import type { MetricFacts } from './plugin-metrics.ts';
 import { podGrant } from './rbac.ts';
@@ -222,12 +223,14 @@ function factsMistake({
   const dns = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
   if (![apis, commands, panels, networks].every((list) => Array.isArray(list) && list.every(isRecord)))
     return 'apis, commands, panels and networks must be lists of objects';
-  for (const { group, version, kind, plural, namespaced, verbs } of apis) {
+  for (const { group, version, kind, plural, namespaced, verbs, schema } of apis) {
     const named = [group, version, plural].every((text) => isText(text) && dns.test(text)) && group.includes('.');
     if (!named || !isText(kind) || !/^[A-Z]\w*$/.test(kind) || typeof namespaced !== 'boolean' || !isTexts(verbs))
       return 'apis must give group, version, kind, plural, namespaced and verbs';
     if (!provides?.apis?.includes(`${group}/${version} ${kind}`))
       return `provides.apis does not name ${group}/${version} ${kind}`;
+    const wrong = schema === undefined ? undefined : apiSchemaMistake(schema);
+    if (wrong) return `apis: the schema of ${kind} ${wrong}`;
   }
   for (const { name, help } of commands)
     if (!isText(name) || !dns.test(name) || !isText(help) || !provides?.commands?.includes(name))

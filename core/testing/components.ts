@@ -1,6 +1,6 @@
 import { podKind } from '#api';
 import type { Exec } from '#base';
-import type { ControllerSpec, EventRecorder, SchedulerPlugin, SchedulingAdviser } from '#sdk';
+import type { ControllerSpec, EventRecorder, SchedulerPlugin, SchedulingAdviser, UserInfo } from '#sdk';
 import { createAuthorizer } from '../apiserver/auth/authorizer.ts';
 import { createNodeUses } from '../apiserver/auth/node-authorizer.ts';
 import { createNodeRestriction } from '../apiserver/auth/node-restriction.ts';
@@ -13,6 +13,10 @@ import { createInformers } from '../client/cache-informer.ts';
 import { createClient } from '../client/http.ts';
 import { coreControllers } from '../controllers/index.ts';
 import { AdmissionList } from '../host/admission-list.ts';
+import { KnownHooks } from '../host/hooks/admission.ts';
+import { pluginAuthenticators } from '../host/hooks/authenticators.ts';
+import { withPluginAuthorizers } from '../host/hooks/authorizers.ts';
+import type { AskPlugin } from '../host/hooks/door.ts';
 import { accountNamespace } from '../host/rbac.ts';
 import { startKubelet } from '../kubelet/kubelet.ts';
 import type { FakeRuntime } from '../kubelet/runtimes/fake.ts';
@@ -35,12 +39,12 @@ const users: Readonly<Record<string, { name: string; groups: string[] }>> = {
 const pluginToken = 'plugin:';
 /** What a plugin's process shows in place of its account's token. */
 export const tokenOfPlugin = (name: string): string => pluginToken + name;
-const userOf = (token: string) =>
-  users[token] ??
-  (token.startsWith(pluginToken) ? accountOf(token.slice(pluginToken.length)) : undefined) ?? {
-    name: `system:node:${token}`,
-    groups: ['system:nodes', 'system:authenticated'],
-  };
+const knownUser = (token: string): UserInfo | undefined =>
+  users[token] ?? (token.startsWith(pluginToken) ? accountOf(token.slice(pluginToken.length)) : undefined);
+const nodeUser = (token: string): UserInfo => ({
+  name: `system:node:${token}`,
+  groups: ['system:nodes', 'system:authenticated'],
+});
 
 const accountOf = (plugin: string) => ({
   name: `system:serviceaccount:${accountNamespace}:${plugin}`,
@@ -67,6 +71,10 @@ export interface ExtendedServer {
   readonly server: ApiServer;
   readonly schema: DefinableSchema;
   readonly hooks: AdmissionList;
+  /** Which hooks of plugins are attached; authenticators and authorizers among them are asked. */
+  readonly known: KnownHooks;
+  /** Who answers them; nobody does at first. */
+  readonly answering: { ask: AskPlugin };
 }
 
 export async function runApiServer(
@@ -75,6 +83,11 @@ export async function runApiServer(
   schema: DefinableSchema = createSchemaEngine(),
 ): Promise<ExtendedServer> {
   const hooks = new AdmissionList();
+  const known = new KnownHooks();
+  const answering: ExtendedServer['answering'] = { ask: () => Promise.reject(new Error('there is no plugin')) };
+  const ask: AskPlugin = (...asked) => answering.ask(...asked);
+  const { clock, log } = process;
+  const pluginUser = pluginAuthenticators(known, ask, { clock, log });
   const holder: { server?: ApiServer } = {};
   const nodeUses = createNodeUses((name) =>
     (holder.server?.reader.list(podKind) ?? []).filter(({ spec }) => spec?.nodeName === name),
@@ -84,8 +97,13 @@ export async function runApiServer(
     clock: process.clock,
     random: process.random,
     log: process.log,
-    authenticator: { authenticate: async ({ headers }) => userOf((headers.get('authorization') ?? '').slice(7)) },
-    authorizer: createAuthorizer({ nodeUses }),
+    authenticator: {
+      async authenticate({ headers }) {
+        const token = (headers.get('authorization') ?? '').slice(7);
+        return knownUser(token) ?? (await pluginUser(token)) ?? nodeUser(token);
+      },
+    },
+    authorizer: withPluginAuthorizers(createAuthorizer({ nodeUses }), known, ask, { clock, log }),
     admission: [createNodeRestriction(nodeUses), hooks],
     tokens: tokensOf(process),
     schema,
@@ -95,7 +113,7 @@ export async function runApiServer(
     advertise: { ip: '192.0.2.1', port: 6443 },
   };
   holder.server = await createApiServer(options);
-  return { server: holder.server, schema, hooks };
+  return { server: holder.server, schema, hooks, known, answering };
 }
 
 /** What a component needs to speak as itself. */

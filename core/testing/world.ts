@@ -1,4 +1,4 @@
-import { type Kind, type KubeObject, keyOf } from '#api';
+import { isReason, type Kind, type KubeObject, keyOf } from '#api';
 import { type Clock, type Log, messageOf, silentLog } from '#base';
 import type { Client, Fetch } from '#client';
 import type { ControllerSpec, SchedulerPlugin, SchedulingAdviser } from '#sdk';
@@ -130,8 +130,14 @@ export class World implements AsyncDisposable {
     this.#user = this.#newProcess('user');
     const fetch = this.network.fetchOf(this.#user);
     const identity = { baseUrl: 'http://localhost', token: 'user', userAgent: 'user' };
-    this.client = createClient({ fetch: (request) => this.drive(fetch(request)), ...identity });
+    this.client = this.clientAs('user');
     this.directClient = createClient({ fetch, ...identity });
+  }
+  /** As whoever has this token; each call drives time on. */
+  clientAs(token: string): Client {
+    const fetch = this.network.fetchOf(this.#user);
+    const identity = { baseUrl: 'http://localhost', token, userAgent: 'user' };
+    return createClient({ fetch: (request) => this.drive(fetch(request)), ...identity });
   }
   get seed(): number {
     return this.options.seed;
@@ -223,8 +229,19 @@ export class World implements AsyncDisposable {
         ...object.metadata,
         ...(kind.namespaced && { namespace: keyOf(object).namespace ?? 'default' }),
       };
-      await this.client.apply(kind, { ...object, metadata }, { fieldManager: 'world', force: true });
+      const whole = { ...object, metadata };
+      if (served.rest) await this.#put(kind, whole);
+      else await this.client.apply(kind, whole, { fieldManager: 'world', force: true });
     }
+  }
+  /** What a plugin answers itself takes no server-side apply. */
+  async #put(kind: Kind<KubeObject>, object: KubeObject): Promise<void> {
+    const { name = '', namespace } = object.metadata;
+    const body = object as unknown as Readonly<Record<string, unknown>>;
+    await this.client.create(kind, object).catch((error: unknown) => {
+      if (!isReason(error, 'AlreadyExists')) throw error;
+      return this.client.patch(kind, { name, namespace }, { type: 'merge', body });
+    });
   }
 
   /** Kills the process between two of its steps, as kill -9 does. */

@@ -9,8 +9,6 @@ import { type SendFrame, sendFrame } from './packet-socket.ts';
 export interface AnnouncerOptions {
   /** Of this cluster on this host; no other has it. */
   readonly device: string;
-  /** Its link is one on which neighbours are told, whatever its prefix. */
-  readonly nodeIp: string;
   readonly exec: Exec;
   readonly log: Log;
   readonly send?: SendFrame;
@@ -29,10 +27,10 @@ const timesTold = 3;
  * The addresses are on a bridge without ports: the kernel answers ARP for an address of any of its devices. IPv6 asks for
  * more, an entry among the proxied neighbours of the link itself. The bridge is also what a later start knows them by.
  */
-export function createAnnouncer({ device, nodeIp, exec, log, send = sendFrame }: AnnouncerOptions): AddressAnnouncer {
+export function createAnnouncer({ device, exec, log, send = sendFrame }: AnnouncerOptions): AddressAnnouncer {
   const told = new Map<string, number>();
   return {
-    async hold(ips) {
+    async hold(ips, nodeIp) {
       const links = await listJson<LinkRow>(exec, ['ip', '-j', 'address', 'show']);
       const present = links.find(({ ifname }) => ifname === device);
       if (!present && ips.length === 0) return;
@@ -43,11 +41,11 @@ export function createAnnouncer({ device, nodeIp, exec, log, send = sendFrame }:
       for (const { ifname } of ips.some((ip) => ip.includes(':')) ? linksOf6(served, nodeIp, ips) : [])
         await exec.run(['sysctl', '-q', '-w', `net/ipv6/conf/${ifname}/proxy_ndp=1`, 'net/ipv6/conf/all/forwarding=1']);
       for (const ip of told.keys()) if (!ips.includes(ip)) told.delete(ip);
-      for (const ip of ips) tell(ip, served);
+      for (const ip of ips) tell(ip, linksFor(served, nodeIp, ip));
       if (ips.length === 0) await removeDevice(exec, device);
     },
     async purge() {
-      await this.hold([]);
+      await this.hold([], '');
     },
   };
 
@@ -55,7 +53,7 @@ export function createAnnouncer({ device, nodeIp, exec, log, send = sendFrame }:
     const times = told.get(ip) ?? 0;
     if (times >= timesTold) return;
     told.set(ip, times + 1);
-    for (const { ifindex, address, ifname } of linksFor(links, nodeIp, ip))
+    for (const { ifindex, address, ifname } of links)
       try {
         if (address) send(ifindex, announcement(ip, address));
       } catch (error) {

@@ -1,6 +1,5 @@
 import { type Field, type KindSchema, schemas } from '#sdk';
 import type { Version } from './kind.ts';
-import { documentOf } from './open-api.ts';
 
 type Json = Record<string, unknown>;
 const nothing: Json = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
@@ -35,7 +34,7 @@ export function customSchema(
     get owned(): Field {
       return schemas.ownedFields(node(), true);
     },
-    openApi: (dialect) => documentOf(raw(), gvk, dialect),
+    openApi: (dialect) => schemas.documentOf(raw(), gvk, dialect),
   };
 }
 

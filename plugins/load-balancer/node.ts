@@ -35,7 +35,7 @@ export default {
 } satisfies NodePart;
 
 async function announce(
-  { informers, nodeName, scope, clock, log }: NodePartContext,
+  { informers, nodeName, scope, clock, log, underlay }: NodePartContext,
   announcer: NonNullable<NodePartContext['network']['announcer']>,
 ): Promise<void> {
   const { signal } = scope;
@@ -67,7 +67,7 @@ async function announce(
       if (isNew && (ips.length > 0 || holding.ips !== 'unknown'))
         log.info('this host answers for addresses of load balancers', { ips: ips.join() || 'none' });
       try {
-        await announcer.hold(ips);
+        await announcer.hold(ips, underlay?.nodeIp ?? '');
         holding = { ips: ips.join(), untilMs: clock.monotonicMs() + waitMs, told, delayMs: retryMs.first };
       } catch (error) {
         const { delayMs } = holding;

@@ -29,6 +29,8 @@ export interface ClusterSettings {
   readonly servers: readonly string[];
   /** What --enable and --disable said of built-in plugins, by name. */
   readonly plugins: Readonly<Record<string, boolean>>;
+  /** Where traces go; absent: nowhere. */
+  readonly otlpEndpoint?: string;
   /** Public keys that sign what the API server asks of kubelets. */
   readonly jwks: object;
 }

@@ -60,8 +60,8 @@ const patchTypes = [
   'application/apply-patch+yaml',
 ];
 /** Kinds with a schema of their own are merged as plain JSON: `kubectl apply` asks here before it chooses its patch. */
-const patchTypesOf = ({ schema }: ServedKind): readonly string[] =>
-  schema ? patchTypes.filter((name) => !name.includes('strategic')) : patchTypes;
+const patchTypesOf = ({ schema, rest }: ServedKind): readonly string[] =>
+  rest ? patchTypes.slice(0, 2) : schema ? patchTypes.filter((name) => !name.includes('strategic')) : patchTypes;
 const mediaOf = ({ schema }: ServedKind): readonly string[] => [
   'application/json',
   'application/yaml',

@@ -26,10 +26,11 @@ import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import type { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
-import { type Config, evictAfterSecondsOf, type Home } from '../home.ts';
+import { type Config, evictAfterSecondsOf, type Home, serviceRangesOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { openDesk, serversOf } from './enrollment.ts';
 import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
@@ -42,6 +43,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     openTokenFile({ path: home.path('credentials', 'tokens.json'), clock: systemClock }),
   ]);
   scope.use(store);
+  const tracer = (await openTracing(context, 'apiserver'))?.('apiserver');
   const holder: { server?: ApiServer } = {};
   const reader = (): Reader => {
     if (!holder.server) throw new Error('the API server is still starting');
@@ -80,6 +82,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     authorizer: door.guarded(createAuthorizer({ nodeUses })),
     admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
     tokens,
+    tracer,
     schema,
     patches,
     openApi,
@@ -87,7 +90,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     strategies: strategies as readonly AnyStrategy[],
     streams: streamsOf(home, config, keys, desk.tunnels),
     serviceRange: config.serviceCidr,
-    ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
+    ...(loopback ? { webhookRanges: [config.podCidr, ...serviceRangesOf(config)] } : {}),
     nodePorts: rangeOf(config.nodePorts),
     advertise: advertised(config),
     frontProxy: frontProxyOf(home),
@@ -150,7 +153,7 @@ const streamsOf = (
     tunnels,
     kubeletCa: readFileSync(home.path('pki', 'kubelet-ca.crt'), 'utf8'),
     ...(isLoopback(config)
-      ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
+      ? { allowedRanges: [config.podCidr, ...serviceRangesOf(config)], kubeletRanges: [`${config.nodeIp}/32`] }
       : {}),
   });
 

@@ -65,6 +65,7 @@ export function openDesk(
       nodeGraceSeconds: nodeGraceSecondsOf(config),
       servers: [...new Set([...serversOf(config), ...peerUrls(api.reader())])],
       plugins: config.plugins ?? {},
+      otlpEndpoint: config.otlpEndpoint,
       jwks: api.keys.jwks,
     }),
     tokens,

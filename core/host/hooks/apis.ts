@@ -15,6 +15,7 @@ import {
   type StrategyKit,
 } from '#sdk';
 import type { AskPlugin } from './door.ts';
+import { restSchema } from './rest-schema.ts';
 
 interface Options {
   readonly kinds: KindRegistry;
@@ -30,7 +31,7 @@ const keyOf = ({ group, version, plural }: { group: string; version: string; plu
 /** Kinds that plugins answer themselves, served while their plugin says so. A group's version has one owner. */
 export class PluginApis {
   readonly #owners = new Map<string, string>();
-  readonly #served = new Map<string, AnyKind>();
+  readonly #served = new Map<string, { readonly kind: AnyKind; readonly facts: RestKindFacts }>();
   #work: Promise<void> = Promise.resolve();
   constructor(private readonly options: Options) {}
 
@@ -48,7 +49,7 @@ export class PluginApis {
   async #apply(plugin: string, apis: readonly RestKindFacts[]): Promise<void> {
     const { kinds, log } = this.options;
     const wanted = new Set(apis.map(keyOf));
-    for (const [key, kind] of this.#served)
+    for (const [key, { kind }] of this.#served)
       if (this.#owners.get(key) === plugin && !wanted.has(key)) {
         await kinds.remove(kind);
         this.#served.delete(key);
@@ -56,14 +57,14 @@ export class PluginApis {
       }
     for (const facts of apis) {
       const key = keyOf(facts);
-      if (this.#owners.get(key) === plugin) continue;
+      if (Bun.deepEquals(this.#served.get(key)?.facts, facts) && this.#owners.get(key) === plugin) continue;
       if (this.#isTaken(plugin, facts)) {
         log.warn('an API of a plugin is not served: its group belongs to somebody else', { plugin, api: key });
         continue;
       }
       const served = this.#kindOf(plugin, facts);
       this.#owners.set(key, plugin);
-      this.#served.set(key, served.kind);
+      this.#served.set(key, { kind: served.kind, facts });
       await kinds.add(served);
     }
   }
@@ -86,12 +87,14 @@ export class PluginApis {
       namespaced,
       verbs,
       virtual: true,
-      type: `${group}/${version}.${name}`,
+      type: [...group.split('.').reverse(), version, name].join('.'),
     } as AnyKind;
     const api = restName(facts);
+    const schema = restSchema(facts);
     return {
       kind,
-      strategy: kit.strategy<KubeObject>({ kind }),
+      schema,
+      strategy: { ...kit.strategy<KubeObject>({ kind }), validate: (object) => schema.mistakes(object) },
       rest: (verb, call, object) => this.#ask(plugin, { kind: api, verb, call, ...(object ? { object } : {}) }),
       ...(verbs.includes('watch')
         ? { restWatch: (call: RestWatchCall, signal: AbortSignal) => this.#watch(plugin, api, call, signal) }

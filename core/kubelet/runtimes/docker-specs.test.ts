@@ -56,7 +56,10 @@ test('resources, security and namespaces reach the engine', () => {
           capabilitiesDrop: ['ALL'],
           supplementalGroups: [7],
         },
-        mounts: [{ hostPath: '/h', containerPath: '/c', readOnly: true, propagation: 'HostToContainer' }],
+        mounts: [
+          { hostPath: '/h', containerPath: '/c', readOnly: true, propagation: 'HostToContainer' },
+          { hostPath: '/', containerPath: '/host', readOnly: false, propagation: 'None' },
+        ],
       },
       { pid: 'pod' },
     ).HostConfig,
@@ -75,7 +78,10 @@ test('resources, security and namespaces reach the engine', () => {
     CapAdd: ['NET_ADMIN'],
     CapDrop: ['ALL'],
     GroupAdd: ['7'],
-    Mounts: [{ Type: 'bind', Source: '/h', Target: '/c', ReadOnly: true, BindOptions: { Propagation: 'rslave' } }],
+    Mounts: [
+      { Type: 'bind', Source: '/h', Target: '/c', ReadOnly: true, BindOptions: { Propagation: 'rslave' } },
+      { Type: 'bind', Source: '/', Target: '/host', ReadOnly: false, BindOptions: {} },
+    ],
   });
   expect(body({}, { network: 'host', pid: 'host', ipc: 'host' }).HostConfig).toMatchObject({
     NetworkMode: 'host',

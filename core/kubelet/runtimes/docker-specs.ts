@@ -113,7 +113,7 @@ export function containerBody(
         Source: mount.hostPath,
         Target: mount.containerPath,
         ReadOnly: mount.readOnly,
-        BindOptions: { Propagation: propagationOf(mount.propagation) },
+        BindOptions: propagationOf(mount.propagation),
       })),
       Devices: (spec.devices ?? []).map((device) => ({
         PathOnHost: device.hostPath,
@@ -149,5 +149,8 @@ function userOf(spec: ContainerSpec, imageUser: string): { User?: string } {
   return { User: runAsGroup === undefined ? user : `${user}:${runAsGroup}` };
 }
 
-const propagationOf = (propagation: ContainerSpec['mounts'][number]['propagation']) =>
-  propagation === 'Bidirectional' ? 'rshared' : propagation === 'HostToContainer' ? 'rslave' : 'rprivate';
+/** None: private, unless the mount holds the engine's own folder, as `/` does: then the engine wants a slave and refuses to be told otherwise. */
+const propagationOf = (propagation: ContainerSpec['mounts'][number]['propagation']) => {
+  if (propagation === 'Bidirectional') return { Propagation: 'rshared' as const };
+  return propagation === 'HostToContainer' ? { Propagation: 'rslave' as const } : {};
+};

@@ -1,5 +1,6 @@
 import type { KubeObject } from '../../api/meta.ts';
 import type { UserInfo } from '../strategy.ts';
+import type { JsonSchema } from './schema.ts';
 
 /** Kinds that a plugin answers itself: what it is asked and may answer. */
 
@@ -39,6 +40,11 @@ export interface RestKind {
   /** Default: the kind in lower case with an s. */
   readonly plural?: string;
   readonly scope?: 'Namespaced' | 'Cluster';
+  /**
+   * Of the fields beside apiVersion, kind and metadata: `t.object({ … })`. Published (`kubectl explain`), and what is
+   * written is pruned, defaulted and checked by it before it comes here. Absent: any fields.
+   */
+  readonly schema?: { readonly json: JsonSchema };
   /** undefined: 404. */
   get?(call: RestCall): Answered<KubeObject | undefined>;
   list?(call: RestCall): Answered<readonly KubeObject[] | RestList>;
@@ -82,6 +88,7 @@ export interface RestKindFacts {
   readonly plural: string;
   readonly namespaced: boolean;
   readonly verbs: readonly string[];
+  readonly schema?: JsonSchema;
 }
 export const restKindFacts = (one: RestKind): RestKindFacts => ({
   group: one.group,
@@ -94,6 +101,7 @@ export const restKindFacts = (one: RestKind): RestKindFacts => ({
     ...(one.get && one.update ? ['patch'] : []),
     ...(one.list && one.delete ? ['deletecollection'] : []),
   ],
+  ...(one.schema ? { schema: one.schema.json } : {}),
 });
 export const restName = ({ group, version, kind }: Pick<RestKind, 'group' | 'version' | 'kind'>): string =>
   `${group}/${version} ${kind}`;

@@ -4,6 +4,7 @@ export { checkRuleTexts } from './check-rules.ts';
 export { uncorrelated } from './correlate.ts';
 export { applyDefaults } from './defaults.ts';
 export { definitionKind } from './definition-kind.ts';
+export { documentOf } from './document.ts';
 export { type FoundPath, followPath } from './field-path.ts';
 export { compileSchema, isCheckedFormat, type Rule, type SchemaNode } from './node.ts';
 export { ownedFields } from './owned-fields.ts';

@@ -82,6 +82,10 @@ export class AuthorWorld implements AsyncDisposable {
   get client(): Client {
     return this.world.client;
   }
+  /** As whom an authenticator of the plugin knows by this token. */
+  as(token: string): Client {
+    return this.world.clientAs(token);
+  }
   now(): number {
     return this.world.clock.now();
   }

@@ -4,6 +4,8 @@ import {
   answerHooks,
   type Contributions,
   type Plugin,
+  RestWatches,
+  restKindFacts,
   type SchedulingAdviser,
   startPlugin,
 } from '#sdk';
@@ -12,7 +14,8 @@ import { checkMetadata } from '../../apiserver/strategies/rules/metadata.ts';
 import { createInformers } from '../../client/cache-informer.ts';
 import { createClient } from '../../client/http.ts';
 import { startParts } from '../../host/builtin.ts';
-import { KnownHooks, pluginAdmission } from '../../host/hooks/admission.ts';
+import { pluginAdmission } from '../../host/hooks/admission.ts';
+import { PluginApis } from '../../host/hooks/apis.ts';
 import { convertingByPlugins } from '../../host/hooks/conversion.ts';
 import type { AskPlugin } from '../../host/hooks/door.ts';
 import { hooksOf } from '../../host/hooks/points.ts';
@@ -32,6 +35,7 @@ export interface Subject {
   readonly log: (line: string) => void;
   /** Of the newest life; hooks are called in the server's process. */
   contributions?: Contributions;
+  watches?: RestWatches;
   hooksChanged?: () => void;
 }
 
@@ -52,17 +56,19 @@ export const extensionOf = (
   async plugin(process, network) {
     if (!subject) return;
     subject.contributions = await startSubject(process, network, subject);
+    subject.watches = new RestWatches(process.clock);
     subject.hooksChanged?.();
   },
 });
 
 async function extendServer(
   process: SimProcess,
-  { server, schema, hooks }: ExtendedServer,
+  extended: ExtendedServer,
   parts: readonly BuiltinPlugin[],
   subject: Subject | undefined,
   cluster: ApiPartContext['cluster'],
 ): Promise<void> {
+  const { server, schema, hooks } = extended;
   const { clock, random, log } = process;
   const { kinds, reader } = server;
   const client = createClient({
@@ -88,7 +94,7 @@ async function extendServer(
   const { reports } = await startParts(list, { clock, log });
   const failed = reports.find(({ state }) => state !== 'active');
   if (failed) throw new Error(`${failed.name}: ${failed.error}`);
-  if (subject) addHooks(subject, { server, schema, hooks });
+  if (subject) addHooks(subject, extended, log);
 }
 
 async function startSubject(process: SimProcess, network: Network, subject: Subject): Promise<Contributions> {
@@ -108,11 +114,17 @@ async function startSubject(process: SimProcess, network: Network, subject: Subj
 }
 
 /** Its hooks in the server, by the same code as in production; asked without a way between, in any life. */
-function addHooks(subject: Subject, { server, schema, hooks }: ExtendedServer): void {
-  const known = new KnownHooks();
-  known.set(subject.plugin.name, statusesOf(subject));
-  subject.hooksChanged = () => known.set(subject.plugin.name, statusesOf(subject));
-  hooks.add(pluginAdmission(known, askOf(subject), server.kinds, schema));
+function addHooks(subject: Subject, { server, schema, hooks, known, answering }: ExtendedServer, log: Log): void {
+  const { name } = subject.plugin;
+  const ask = askOf(subject);
+  const apis = new PluginApis({ kinds: server.kinds, kit: strategyKit, ask, log });
+  answering.ask = ask;
+  subject.hooksChanged = () => {
+    known.set(name, statusesOf(subject));
+    apis.set(name, (subject.contributions?.apis ?? []).map(restKindFacts));
+  };
+  subject.hooksChanged();
+  hooks.add(pluginAdmission(known, ask, server.kinds, schema));
 }
 function statusesOf({ contributions, plugin }: Subject): HookStatus[] {
   if (!contributions) return [];
@@ -123,7 +135,7 @@ const askOf =
   (subject: Subject | undefined): AskPlugin =>
   async (plugin, hook, method, asked) => {
     if (!subject?.contributions) throw new Error(`plugin ${plugin} does not run: ${hook}`);
-    return (await answerHooks(subject.contributions)(method, asked)) as never;
+    return (await answerHooks(subject.contributions, subject.watches)(method, asked)) as never;
   };
 
 /** Its scheduling rules, for the scheduler. */
