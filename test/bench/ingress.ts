@@ -106,7 +106,7 @@ export async function changesUnderLoad(plane: Plane, changes: number): Promise<{
 }
 
 /** On a real cluster: from the write of an Ingress to the first answer by its route. */
-async function liveTimes(count: number): Promise<number[]> {
+export async function liveTimes(count: number): Promise<number[]> {
   await using cluster = await benchCluster(await benchEngine());
   const { client } = cluster;
   const namespace = 'default';
