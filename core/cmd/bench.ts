@@ -23,6 +23,7 @@ export const benches: Readonly<Record<string, string>> = {
   idle: 'memory and processor time of a cluster that does nothing (2 minutes)',
   store: 'SQLite and etcd behind the store against both used directly; a watch replay (15 seconds)',
   dns: '10,000 services: questions per second of one core, latency, a change; against CoreDNS when it is on PATH (2 minutes)',
+  ingress: 'the data plane against a bare proxy, 1,000 routes against 10, changes under load, a new route (6 minutes)',
   policy: '1,000 network policies over 1,000 pods: full sync, one pod, one policy (10 seconds)',
   overlay: 'pod to pod over two hosts by each backend against the same by hand; 500 peers (4 minutes)',
   join: 'from `join` on a new home to a Ready node, overlay included (1 minute)',
