@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { canonicalCidr, canonicalIp, disjointCidrs } from './cidr.ts';
+import { canonicalCidr, canonicalIp, cidrContains, disjointCidrs } from './cidr.ts';
 
 test.each([
   ['10.0.0.1', '10.0.0.1'],
@@ -26,3 +26,15 @@ test('of ranges that hold each other the larger ones stay', () => {
   const some = ['10.1.2.0/24', '10.1.0.0/16', '10.1.0.0/16', '10.2.0.0/16', 'fd00::/64', 'fd00::/48'];
   expect(disjointCidrs(some)).toEqual(['10.1.0.0/16', '10.2.0.0/16', 'fd00::/48']);
 });
+
+test.each<[string, string, boolean]>([
+  ['10.1.0.0/16', '10.1.2.3', true],
+  ['10.1.0.0/16', '10.2.0.1', false],
+  ['10.1.0.0/16', '10.1.2.0/24', true],
+  ['10.1.2.0/24', '10.1.0.0/16', false],
+  ['fd00::/64', 'fd00::9', true],
+  ['fd00::/64', 'fd00:0:0:1::9', false],
+  ['10.1.0.0/16', 'fd00::1', false],
+  ['0.0.0.0/0', '::ffff:10.0.0.1', false],
+  ['nonsense', '10.0.0.1', false],
+])('%p holds %p: %p', (cidr, inner, holds) => expect(cidrContains(cidr, inner)).toBe(holds));

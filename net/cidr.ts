@@ -4,17 +4,6 @@ import ipaddr from 'ipaddr.js';
 export const isIpv4 = (text: string): boolean => dottedQuad.test(text);
 const dottedQuad = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/; // asked for every backend of every service: the library takes ten times as long
 
-/** `10.1.0.0/16` with no bits below the prefix. */
-export function isCidr4(text: string): boolean {
-  if (!ipaddr.IPv4.isValidCIDRFourPartDecimal(text)) return false;
-  const [address] = ipaddr.IPv4.parseCIDR(text);
-  return ipaddr.IPv4.networkAddressFromCIDR(text).toString() === address.toString();
-}
-
-/** False for anything that is not IPv4. */
-export const cidrContains = (cidr: string, ip: string): boolean =>
-  isIpv4(ip) && ipaddr.IPv4.isValidCIDR(cidr) && ipaddr.IPv4.parse(ip).match(ipaddr.IPv4.parseCIDR(cidr));
-
 /** As the kernel writes it (`fd00::1`), of either family; undefined for what is no plain address. */
 export function canonicalIp(text: string): string | undefined {
   if (isIpv4(text)) return text;
@@ -31,6 +20,19 @@ export function canonicalCidr(text: string): string | undefined {
   if (!family.isValidCIDR(text)) return undefined;
   const first = family.networkAddressFromCIDR(text);
   return `${first instanceof ipaddr.IPv6 ? first.toRFC5952String() : first.toString()}/${Number(prefix)}`;
+}
+
+/** Whether a range holds an address or a whole range; false for what is neither, and for another family. */
+export function cidrContains(cidr: string, inner: string): boolean {
+  const [ip, prefix] = inner.split('/') as [string, string?];
+  if (canonicalCidr(cidr) === undefined || canonicalIp(ip) === undefined) return false;
+  const [first, bits] = ipaddr.parseCIDR(cidr);
+  const address = ipaddr.parse(ip);
+  return (
+    address.kind() === first.kind() &&
+    Number(prefix ?? 128) >= bits &&
+    address.match([first, bits] as [ipaddr.IPv4, number])
+  );
 }
 
 /** Of canonical ranges, those that no other one of them holds: each address is in one at most. */

@@ -80,9 +80,6 @@ test('no test has a time-out of its own below a minute: `--timeout` of its tier 
 const longFunctions: Record<string, number> = {
   'core/client/http.ts createClient': 80,
   'core/sdk/recorder.ts createEventRecorder': 112,
-  'net/nft/walk.ts walk': 93,
-  'net/proxies/nftables.ts createNftablesProxy': 96,
-  'net/proxies/userspace.ts createUserspaceProxy': 90,
 };
 const opensFunction =
   /^(\s*)(?:.*\bfunction\b\*? ?([\w$]*).*\{|.*?([\w$]*) ?[=:(].*=> \{|(?:(?:async|static|get|set|private|public|override) )*\*?([#\w[\].]+)(?:<.*>)?\(.*\)(?:: .+)? \{)$/;

@@ -1,5 +1,5 @@
 import type { Field, PolicyRule, RoleRef } from '#api';
-import type { Clock, Log, Random } from '#base';
+import type { Clock, Log, Random, Tracer } from '#base';
 import type {
   AdmissionHook,
   AnyStrategy,
@@ -185,7 +185,7 @@ export interface ApiServerOptions {
   readonly streams?: StreamHandlers;
   /** Behind the built-in chain, in this order. */
   readonly admission?: readonly AdmissionHook[];
-  /** Virtual addresses of services, such as 10.96.0.0/16. The first one is the `kubernetes` service's. */
+  /** Virtual addresses of services, such as 10.96.0.0/16, or one range of each family with a comma: the first's is the default. */
   readonly serviceRange: string;
   /** Both ends inclusive. Default 30000-32767. */
   readonly nodePorts?: readonly [from: number, to: number];
@@ -208,6 +208,8 @@ export interface ApiServerOptions {
   readonly patches?: Patches;
   readonly strategies?: readonly AnyStrategy[];
   readonly openApi?: OpenApi;
+  /** Absent: nobody asked for traces. */
+  readonly tracer?: Tracer;
   /** Absent: everything is done on the loop. */
   readonly heavy?: HeavyWork;
   /**

@@ -7,6 +7,7 @@ import type { AnyObject } from './contract.ts';
 import { type Call, managerOf, resourceText, turn } from './core.ts';
 import { applyKindDefaults, patchTypeOf } from './kind-schema.ts';
 import { checkMetadata } from './strategies/rules/metadata.ts';
+import { traceCreation } from './trace-creation.ts';
 
 /** Attempts for a generated name before AlreadyExists reaches the client, as upstream. */
 const generateAttemptsMax = 8;
@@ -37,7 +38,9 @@ export async function createObject(call: Call, object: AnyObject): Promise<Cache
         object.metadata.name = object.metadata.generateName!.slice(0, generateBaseLength) + randomSuffix(core.random);
       }
       try {
-        return await judgeAndStore(call, object, admission);
+        const created = await judgeAndStore(call, object, admission);
+        if (!call.dryRun) traceCreation(call, object);
+        return created;
       } catch (error) {
         if (!isReason(error, 'AlreadyExists')) throw error;
         if (!generated || attempt >= generateAttemptsMax)

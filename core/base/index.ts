@@ -16,3 +16,4 @@ export type { RootStep } from './root.ts';
 export type { SandboxRun } from './sandbox.ts';
 export * from './scope.ts';
 export { tableOf } from './table.ts';
+export * from './tracing.ts';

@@ -22,6 +22,11 @@ export interface UpOptions {
   readonly nodeGraceSeconds?: number;
   readonly evictAfterSeconds?: number;
   readonly plugins?: Readonly<Record<string, boolean>>;
+  /** As given; `none` takes it back. */
+  readonly otlpEndpoint?: string;
+  readonly externalIps?: 'on' | 'off';
+  /** Ranges with commas; `all` takes them back. */
+  readonly nodePortAddresses?: string;
 }
 export interface Decision {
   readonly runtime: 'docker' | 'process';

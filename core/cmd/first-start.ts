@@ -4,9 +4,10 @@ import { resolve } from 'node:path';
 import { type Exec, messageOf, PintleError } from '#base';
 import { loadCniList } from '../../net/cni/chain.ts';
 import type { Decision, UpOptions } from './decide.ts';
-import { type Config, type Home, homeFolders, newClusterId } from './home.ts';
+import { type Config, type Home, homeFolders, newClusterId, serviceRangesOf } from './home.ts';
 import { neighbours } from './neighbours.ts';
 import { loopbackListeners, nthAddress, pickRanges } from './ranges.ts';
+import { serviceSettingsOf } from './service-settings.ts';
 
 /** What a first start makes before the configuration; left behind when it is killed in the middle. */
 const ownNames = [...homeFolders, 'engine', 'kubeconfig', 'config.json.new', 'kubeconfig.new'];
@@ -38,7 +39,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     {
       cidrs: [
         ...(decision.loopback ? listenersOfThisHost() : await hostRoutes(exec)),
-        ...others.flatMap((other) => [other.podCidr, other.serviceCidr]),
+        ...others.flatMap((other) => [other.podCidr, ...serviceRangesOf(other)]),
       ],
       nodePorts: others.map((other) => other.nodePorts),
     },
@@ -64,6 +65,8 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     nodeIp: decision.loopback ? '127.0.0.1' : (options.nodeIp ?? primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
     store: options.store ?? 'sqlite',
     ...severalHosts(options),
+    ...(options.otlpEndpoint && options.otlpEndpoint !== 'none' && { otlpEndpoint: options.otlpEndpoint }),
+    ...serviceSettingsOf(options),
   };
 }
 

@@ -15,6 +15,7 @@ export interface Config {
   readonly podCidr: string;
   /** Second range of pods, IPv6: pods have an address of each. */
   readonly podCidr6?: string;
+  /** One range, or one of each family with a comma. */
   readonly serviceCidr: string;
   readonly nodePorts: string;
   readonly bridge: string;
@@ -47,10 +48,18 @@ export interface Config {
   readonly joinedAt?: string;
   /** Of an agent: names what it makes on its host, where two hosts of one cluster may share a machine. */
   readonly hostId?: string;
+  /** Where traces of pods' starts are sent: a collector's OTLP over HTTP. Absent: nowhere. */
+  readonly otlpEndpoint?: string;
+  /** Services may name external addresses. Absent: they may not. */
+  readonly externalIps?: boolean;
+  /** Ranges of hosts' addresses on which node ports answer. Absent: every address. */
+  readonly nodePortAddresses?: readonly string[];
 }
 /** The command that starts a home like this one. */
 export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';
 /** Pod addresses of the cluster, the first for the primary ones. */
+export const serviceRangesOf = ({ serviceCidr }: Pick<Config, 'serviceCidr'>): readonly string[] =>
+  serviceCidr.split(',');
 export const podRangesOf = ({ podCidr, podCidr6 }: Pick<Config, 'podCidr' | 'podCidr6'>): readonly string[] =>
   podCidr6 ? [podCidr, podCidr6] : [podCidr];
 /** Names the bridge, the tables and the labels of containers of one host. */

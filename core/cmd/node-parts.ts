@@ -11,11 +11,20 @@ import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { announcingLinkOf, type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
+import {
+  announcingLinkOf,
+  type Config,
+  type Home,
+  hostIdOf,
+  isSeveralHosts,
+  podRangesOf,
+  serviceRangesOf,
+} from './home.ts';
 import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
 import { HostNetwork, knownSubnets } from './roles/host-network.ts';
+import { addressesWithin } from './service-settings.ts';
 
 /** Drivers of one host, as its configuration chose them. */
 export interface NodeParts {
@@ -96,7 +105,7 @@ function createNetwork(home: Home, config: Config, log: Log, isConnected: boolea
       bridge: config.bridge,
       subnets: subnets.length > 0 ? subnets : ranges,
       podRanges: ranges,
-      serviceRanges: [config.serviceCidr],
+      serviceRanges: serviceRangesOf(config),
       stateFolder: home.path('node', 'network'),
       exec: systemExec,
       tableName: config.podTable,
@@ -119,10 +128,15 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
     ? createNftablesProxy({
         tableName: config.serviceTable,
         exec: systemExec,
-        serviceRanges: [config.serviceCidr],
+        serviceRanges: serviceRangesOf(config),
+        nodePortRanges: config.nodePortAddresses,
         log,
       })
-    : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });
+    : createUserspaceProxy({
+        nodeAddresses: addressesWithin(config.nodePortAddresses) ?? [config.nodeIp],
+        log,
+        clock: systemClock,
+      });
 
 async function purge(
   runtime: ContainerRuntime,

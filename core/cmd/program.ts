@@ -8,6 +8,21 @@ import { countOf, percentOf, portNumber, storeName } from './usage.ts';
 
 const home = () => new Option('--home <dir>', 'folder of the cluster (default: $PINTLE_HOME, else ~/.pintle)');
 const yes = (what: string) => new Option('--yes', what);
+const otlp = () =>
+  new Option(
+    '--otlp-endpoint <url>',
+    'collector for traces of pods’ starts, such as http://127.0.0.1:4318; none takes it back (default: $OTEL_EXPORTER_OTLP_ENDPOINT)',
+  );
+const externalIps = () =>
+  new Option('--external-ips <on|off>', 'whether Services may name external addresses (default: off)').choices([
+    'on',
+    'off',
+  ]);
+const nodePortAddresses = () =>
+  new Option(
+    '--node-port-addresses <cidrs>',
+    'ranges of hosts’ addresses on which node ports answer, with commas (default: all)',
+  );
 const mend = 'do what is needed without asking (install packages, start engines)';
 
 /** Words that help and completion show; the command itself refuses others, with its own code. */
@@ -57,8 +72,14 @@ function lifeCycle(program: Command): void {
     .addOption(new Option('--runtime <name>', 'how containers run').choices(['auto', 'docker', 'process']))
     .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16); with IPv6 as 10.x.0.0/16,fd00::/48')
     .option('--cni <dir>', 'folder of CNI configurations: its first list makes the network of pods')
-    .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
+    .option(
+      '--service-cidr <cidr>',
+      'addresses of services, or one range of each family: A,B (default: a free 10.x/16)',
+    )
     .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
+    .addOption(otlp())
+    .addOption(externalIps())
+    .addOption(nodePortAddresses())
     .action(async (options) => (await import('./up.ts')).up(options));
   program
     .command('down')
@@ -103,8 +124,14 @@ function severalHosts(program: Command): void {
     .option('--store <where>', storeSyntax, storeName)
     .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16); with IPv6 as 10.x.0.0/16,fd00::/48')
     .option('--cni <dir>', 'folder of CNI configurations: its first list makes the network of this host’s pods')
-    .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
+    .option(
+      '--service-cidr <cidr>',
+      'addresses of services, or one range of each family: A,B (default: a free 10.x/16)',
+    )
     .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
+    .addOption(otlp())
+    .addOption(externalIps())
+    .addOption(nodePortAddresses())
     .option('--node-name <name>', 'of its own node (default: the name of the host)')
     .option('--node-ip <address>', 'of its own node (default: the first one advertised, else the host’s)')
     .option(

@@ -9,7 +9,7 @@ import {
   type Taint,
   wholeOf,
 } from '#api';
-import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles } from '#base';
+import { type Clock, type Exec, type Files, type Log, type Random, Scope, systemFiles, type Tracer } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder, Observation, PodVolumeDrivers, RuntimeHandlers } from '#sdk';
@@ -74,6 +74,7 @@ export interface KubeletOptions {
   readonly nodeInfo?: Partial<NodeSystemInfo>;
   /** Such as v1.37.1+pintle. */
   readonly version?: string;
+  readonly tracer?: Tracer;
   /** Where this node's streaming endpoint listens. With `server` its answer is used. */
   readonly port?: number;
   /** Starts the streaming endpoint before the node is registered. */
@@ -233,7 +234,7 @@ class Loop implements Kubelet {
       clusterDns: options.clusterDns,
       agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,
       clock,
-      random: options.random,
+      ...{ random: options.random, tracer: options.tracer },
       log,
       signal: scope.signal,
       onGone: (uid) => this.#onGone(uid),

@@ -1,5 +1,6 @@
 import type { Pod, PodStatus } from '#api';
 import type { PodMemory } from './pod-memory.ts';
+import type { PodTrace } from './pod-trace.ts';
 import type { Probes } from './probes/probes.ts';
 import { podStatus } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -11,7 +12,7 @@ export class PodReport {
   #last: PodStatus | undefined;
   constructor(
     private readonly context: WorkerContext,
-    private readonly memory: PodMemory,
+    private readonly own: { readonly memory: PodMemory; readonly trace: PodTrace },
     private readonly probes: Probes,
   ) {}
 
@@ -23,7 +24,8 @@ export class PodReport {
   /** Decides the status anew and has it written. `ending`: containers that stopped will not start again. */
   write(pod: Readonly<Pod>, ending: boolean): void {
     const { clock, runtime, nodeIps } = this.context;
-    const { memory, probes } = this;
+    const { probes } = this;
+    const { memory, trace } = this.own;
     const known = this.#last ?? pod.status ?? {};
     const previous = { ...known, conditions: mergedConditions(pod, known) };
     this.#last = podStatus(pod, memory.observed, previous, {
@@ -41,6 +43,7 @@ export class PodReport {
     });
     this.#writer ??= new StatusWriter(pod, this.context);
     this.#writer.write(this.#last);
+    trace.decided(this.#last, () => this.flushed());
   }
 
   /** Somebody else has changed our conditions since: what is decided next is written even if it says nothing new. */

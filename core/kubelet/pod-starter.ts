@@ -10,6 +10,7 @@ import { hostnameOf } from './hosts.ts';
 import type { ImageResult } from './images.ts';
 import { containersOf, fieldPathOf, type PodContainer, podText } from './names.ts';
 import type { Action } from './plan.ts';
+import type { PodTrace } from './pod-trace.ts';
 import { clusterDnsOf } from './resolv.ts';
 import { serviceEnv } from './service-env.ts';
 import type { PodVolumes } from './volumes/volumes.ts';
@@ -31,6 +32,7 @@ export class PodStarter {
   constructor(
     private readonly context: WorkerContext,
     private readonly volumes: PodVolumes,
+    private readonly trace: PodTrace,
   ) {}
 
   facts(podIps: readonly string[]) {
@@ -41,7 +43,7 @@ export class PodStarter {
   async sandbox(pod: Readonly<Pod>, attempt: number): Promise<{ sandbox: SandboxState; ips: readonly string[] }> {
     const { runtime, nodeName, clusterDomain, gate } = this.context;
     const spec = pod.spec!;
-    const sandbox = await gate.run(() =>
+    const ensure = () =>
       runtime.ensureSandbox({
         podUid: pod.metadata.uid!,
         podName: pod.metadata.name!,
@@ -53,9 +55,9 @@ export class PodStarter {
         sharePid: spec.shareProcessNamespace,
         sysctls: Object.fromEntries((spec.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value])),
         attempt,
-      }),
-    );
-    return { sandbox, ips: await this.addresses(pod, sandbox) };
+      });
+    const sandbox = await this.trace.run('pod.sandbox', '', () => gate.run(ensure));
+    return { sandbox, ips: await this.trace.run('pod.network', '', () => this.addresses(pod, sandbox)) };
   }
 
   async addresses(pod: Readonly<Pod>, sandbox: SandboxState): Promise<readonly string[]> {
@@ -104,10 +106,11 @@ export class PodStarter {
       if (after) crashes.next(crashKey(pod, name), after.finishedAtMs ?? clock.now());
       for (const what of runtime.leavesOut?.(spec) ?? [])
         events.event(pod, 'Warning', 'UnsupportedField', `The container runs without ${what}`, path);
-      id = await gate.run(() => runtime.create(spec));
+      const facts = { 'k8s.container.name': name };
+      id = await this.trace.run('container.create', name, () => gate.run(() => runtime.create(spec)), facts);
       events.event(pod, 'Normal', 'Created', 'Container created', path);
       const created = id;
-      await gate.run(() => runtime.start(created));
+      await this.trace.run('container.start', name, () => gate.run(() => runtime.start(created)), facts);
       events.event(pod, 'Normal', 'Started', 'Container started', path);
     } catch (error) {
       if (signal.aborted) throw error;
@@ -126,12 +129,12 @@ export class PodStarter {
   #image(pod: Readonly<Pod>, container: PodContainer, signal: AbortSignal): Promise<ImageResult> {
     const { images, events } = this.context;
     const path = fieldPathOf(container);
-    return images.ensure(
-      pod.metadata.uid!,
-      container.spec,
-      (type, reason, message) => events.event(pod, type, reason, message, path),
-      signal,
-    );
+    const emit = (type: 'Normal' | 'Warning', reason: string, message: string) =>
+      events.event(pod, type, reason, message, path);
+    const { name, image = '' } = container.spec;
+    const facts = { 'k8s.container.name': name, 'container.image.name': image };
+    const ensure = () => images.ensure(pod.metadata.uid!, container.spec, emit, signal);
+    return this.trace.run('image.ensure', name, ensure, facts, (result) => (result.ok ? undefined : result.message));
   }
 
   async #spec(

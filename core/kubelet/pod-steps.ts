@@ -5,6 +5,7 @@ import type { Action } from './plan.ts';
 import { graceMinMs, type PodKiller } from './pod-killer.ts';
 import type { PodMemory } from './pod-memory.ts';
 import type { PodStarter } from './pod-starter.ts';
+import type { PodTrace } from './pod-trace.ts';
 import type { PodVolumes } from './volumes/volumes.ts';
 import type { WorkerContext } from './worker-context.ts';
 
@@ -20,14 +21,14 @@ export class PodSteps {
   constructor(
     private readonly uid: string,
     private readonly context: WorkerContext,
-    private readonly memory: PodMemory,
+    private readonly own: { readonly memory: PodMemory; readonly trace: PodTrace },
     private readonly starter: PodStarter,
     private readonly killer: PodKiller,
     private readonly volumes: PodVolumes,
   ) {}
 
   async perform(pod: Readonly<Pod>, step: Action, signal: AbortSignal): Promise<void> {
-    const { memory } = this;
+    const { memory } = this.own;
     switch (step.type) {
       case 'createSandbox':
         return this.#createSandbox(pod, Math.max(step.attempt, memory.sandboxAttempt), signal);
@@ -47,7 +48,7 @@ export class PodSteps {
   }
 
   async #createSandbox(pod: Readonly<Pod>, attempt: number, signal: AbortSignal): Promise<void> {
-    const { memory } = this;
+    const { memory } = this.own;
     const first = containersOf(pod).filter(({ role }) => role !== 'ephemeral');
     this.starter.prefetch(pod, first, signal);
     const volumes = memory.volumePaths ? Promise.resolve() : this.#prepareVolumes(pod);
@@ -69,12 +70,12 @@ export class PodSteps {
     this.context.events.event(pod, 'Normal', 'SandboxChanged', text);
     await this.stopAll(pod, graceMinMs);
     await this.removeSandbox();
-    this.memory.sandboxAttempt++;
+    this.own.memory.sandboxAttempt++;
   }
 
   /** Stops what runs. True: something ran. */
   async stopAll(pod: Readonly<Pod> | undefined, graceMs: number): Promise<boolean> {
-    const { observed, ips } = this.memory;
+    const { observed, ips } = this.own.memory;
     const running = observed.containers.filter(({ state }) => state === 'running');
     await this.killer.stopAll(pod, pod ? containersOf(pod) : [], running, ips[0] ?? '', graceMs);
     return running.length > 0;
@@ -82,15 +83,15 @@ export class PodSteps {
 
   async removeSandbox(): Promise<void> {
     const { runtime, podNetwork } = this.context;
-    await podNetwork?.detach({ uid: this.uid, netnsPath: this.memory.observed.sandbox?.netnsPath });
+    await podNetwork?.detach({ uid: this.uid, netnsPath: this.own.memory.observed.sandbox?.netnsPath });
     await runtime.removeSandbox(this.uid);
-    this.memory.ips = [];
+    this.own.memory.ips = [];
   }
 
   /** The pod has ended by itself: its address, processes and volumes are given back; containers stay for their logs. */
   async release(): Promise<void> {
     const { runtime, podNetwork } = this.context;
-    const { memory } = this;
+    const { memory } = this.own;
     if (memory.released) return;
     await podNetwork?.detach({ uid: this.uid, netnsPath: memory.observed.sandbox?.netnsPath });
     await runtime.endSandbox(this.uid);
@@ -100,7 +101,7 @@ export class PodSteps {
   }
 
   async #start(pod: Readonly<Pod>, step: Extract<Action, { type: 'start' }>, signal: AbortSignal): Promise<void> {
-    const { memory } = this;
+    const { memory } = this.own;
     const name = step.container.spec.name;
     if (!memory.volumePaths) await this.#prepareVolumes(pod);
     const place = { sandbox: memory.observed.sandbox!, ips: memory.ips, volumePaths: memory.volumePaths! };
@@ -120,7 +121,7 @@ export class PodSteps {
 
   /** Writes live volumes anew when their sources changed or a token is due; makes those of an adopted pod known. */
   async refreshVolumes(pod: Readonly<Pod>): Promise<void> {
-    const { memory } = this;
+    const { memory } = this.own;
     const { clock, log } = this.context;
     if (!memory.volumePaths) {
       if (memory.observed.containers.some(({ state }) => state === 'running')) await this.#prepareVolumes(pod); // adopted
@@ -137,9 +138,10 @@ export class PodSteps {
   }
 
   async #prepareVolumes(pod: Readonly<Pod>): Promise<void> {
-    const { memory } = this;
+    const { memory } = this.own;
     try {
-      const { paths, renewAtMs } = await this.volumes.prepare(pod, this.starter.facts(memory.ips));
+      const prepare = () => this.volumes.prepare(pod, this.starter.facts(memory.ips));
+      const { paths, renewAtMs } = await this.own.trace.run('pod.volumes', '', prepare);
       memory.volumePaths = paths;
       memory.renewAtMs = renewAtMs;
     } catch (error) {

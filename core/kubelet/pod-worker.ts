@@ -8,6 +8,7 @@ import { PodReport } from './pod-report.ts';
 import { PodSight } from './pod-sight.ts';
 import { crashKey, crashText, PodStarter } from './pod-starter.ts';
 import { graceMsOf, PodSteps } from './pod-steps.ts';
+import { PodTrace } from './pod-trace.ts';
 import { Probes } from './probes/probes.ts';
 import { unsupportedFields } from './supported.ts';
 import { PodVolumes } from './volumes/volumes.ts';
@@ -23,6 +24,7 @@ const evictionGraceMs = 1_000;
 export class PodWorker {
   readonly volumes: PodVolumes;
   readonly #memory: PodMemory;
+  readonly #trace: PodTrace;
   readonly #probes: Probes;
   readonly #killer: PodKiller;
   readonly #steps: PodSteps;
@@ -46,7 +48,9 @@ export class PodWorker {
   ) {
     const memory = new PodMemory(observed ?? { containers: [] });
     const volumes = new PodVolumes(context.volumes, uid);
-    const starter = new PodStarter(context, volumes);
+    const trace = new PodTrace(uid, context, pod);
+    const starter = new PodStarter(context, volumes, trace);
+    this.#trace = trace;
     this.#memory = memory;
     this.volumes = volumes;
     this.#killer = new PodKiller(context);
@@ -61,9 +65,9 @@ export class PodWorker {
         if (this.pod && container) context.events.event(this.pod, 'Warning', reason, message, fieldPathOf(container));
       },
     });
-    this.#steps = new PodSteps(uid, context, memory, starter, this.#killer, volumes);
+    this.#steps = new PodSteps(uid, context, { memory, trace }, starter, this.#killer, volumes);
     this.#sight = new PodSight(uid, context, memory, this.#probes, starter, volumes.folder);
-    this.#report = new PodReport(context, memory, this.#probes);
+    this.#report = new PodReport(context, { memory, trace }, this.#probes);
   }
 
   get observed(): Observed {
@@ -294,6 +298,7 @@ export class PodWorker {
 
   /** Deleted, or gone already: stop, say so, remove everything, and let the API forget it. */
   async #end(pod: Readonly<Pod> | undefined, graceMs: number): Promise<boolean> {
+    this.#trace.gone();
     await this.#look();
     if (pod) await this.#sight.take(pod, this.status);
     if (pod) this.#report.write(pod, false);

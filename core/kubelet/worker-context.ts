@@ -1,5 +1,5 @@
 import type { ConfigMap, Pod, Secret, Service } from '#api';
-import type { Clock, Log, Random } from '#base';
+import type { Clock, Log, Random, Tracer } from '#base';
 import type { Client, Informer } from '#client';
 import type { PodNetwork } from '#net/pod';
 import type { ContainerRuntime, EventRecorder } from '#sdk';
@@ -39,6 +39,8 @@ export interface WorkerContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Absent: nobody asked for traces. */
+  readonly tracer?: Tracer;
   /** Aborts when this kubelet stops; containers run on. */
   readonly signal: AbortSignal;
   /** The pod of this uid has left nothing behind. */

@@ -1,5 +1,5 @@
 import { type Binding, isReason, keyText, nodeKind, type Pod, pathOf, podKind } from '#api';
-import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope, type Tracer } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { EventRecorder, RetryOn, SchedulerPlugin, SchedulingAdviser } from '#sdk';
 import { type Advised, adviceFor, asksFor } from './advice.ts';
@@ -11,6 +11,7 @@ import type { Candidate } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
 import { rules as coreRules } from './rules/index.ts';
 import { byNode, Snapshot } from './snapshot.ts';
+import { SchedulingTrace } from './trace.ts';
 import { priorityOf } from './trial.ts';
 
 export interface SchedulerOptions {
@@ -27,6 +28,8 @@ export interface SchedulerOptions {
   readonly schedulerName?: string;
   /** Of the process; absent: nothing is counted. */
   readonly page?: MetricsPage;
+  /** Absent: nobody asked for traces. */
+  readonly tracer?: Tracer;
 }
 const bindingsAtOnceMax = 32;
 
@@ -47,6 +50,7 @@ class SchedulerLoop implements AsyncDisposable {
   readonly #cluster: ReturnType<typeof watchCluster>;
   readonly #writer: PodWriter;
   readonly #metrics: SchedulerMetrics | undefined;
+  readonly #trace: SchedulingTrace | undefined;
   /** Pods whose victims are being taken away: they are not tried meanwhile. True: something changed since. */
   readonly #preempting = new Map<string, boolean>();
 
@@ -58,6 +62,7 @@ class SchedulerLoop implements AsyncDisposable {
     this.#writer = new PodWriter({ client, events, clock, log, schedulerName: this.#name });
     this.#cluster = this.#scope.use(watchCluster(informers, (what) => this.#queue.changed(what)));
     this.#snapshot = new Snapshot(informers.informer(nodeKind).cache, informers.informer(podKind).cache);
+    this.#trace = options.tracer && new SchedulingTrace(options.tracer, clock);
     this.#metrics = options.page && new SchedulerMetrics(options.page, this.#name, () => this.#queue.sizes());
   }
 
@@ -94,6 +99,7 @@ class SchedulerLoop implements AsyncDisposable {
     const key = keyText({ namespace: pod.metadata.namespace, name: pod.metadata.name! });
     const finished = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
     if (pod.spec?.nodeName || deleted) {
+      this.#trace?.left(pod.metadata.uid!);
       this.#snapshot.forget(pod.metadata.uid!);
       this.#snapshot.nominate(pod, undefined);
       this.#snapshot.touch(pod.spec?.nodeName);
@@ -110,6 +116,7 @@ class SchedulerLoop implements AsyncDisposable {
       pod,
       wanted ? (pod.status?.nominatedNodeName ?? this.#snapshot.nominationOf(pod)) : undefined,
     );
+    if (wanted) this.#trace?.waits(pod);
     if (wanted && !this.#snapshot.isAssumed(pod.metadata.uid!)) this.#queue.add(key, pod.spec?.priority ?? 0);
     else if (!wanted) this.#queue.remove(key);
   }
@@ -165,8 +172,10 @@ class SchedulerLoop implements AsyncDisposable {
   #decide(key: string, pod: Readonly<Pod>, advised?: Advised): void {
     const rules = advised ? [...this.#rules, ...advised.rules] : this.#rules;
     const beganMs = this.options.clock.monotonicMs();
+    const fromMs = this.options.clock.now();
     const outcome = schedule(pod, this.#view(), rules, () => this.options.random.next());
     this.#metrics?.decided(outcome, (this.options.clock.monotonicMs() - beganMs) / 1000);
+    this.#trace?.decided(pod, fromMs, outcome);
     if (outcome.type === 'none') return this.#refuse(key, pod, outcome, rules);
     this.#queue.remove(key);
     this.#snapshot.nominate(pod, undefined);
@@ -231,7 +240,9 @@ class SchedulerLoop implements AsyncDisposable {
       target: { apiVersion: 'v1', kind: 'Node', name: node },
     };
     try {
-      await this.options.client.request('POST', pathOf(podKind, namespace, name, 'binding'), binding);
+      const bind = () =>
+        this.options.client.request<void>('POST', pathOf(podKind, namespace, name, 'binding'), binding);
+      await (this.#trace ? this.#trace.bound(pod, node, bind) : bind());
       this.options.events.event(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace}/${name} to ${node}`);
       this.#metrics?.bound();
     } catch (error) {

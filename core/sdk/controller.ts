@@ -1,5 +1,5 @@
 import { type Kind, type KubeObject, keyOf, keyText, type ObjectKey } from '#api';
-import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope } from '#base';
+import { type Clock, type Log, type MetricsPage, messageOf, type Random, Scope, type Tracer } from '#base';
 import type { Change, Client, InformerFactory } from '#client';
 import type { EventRecorder } from './events.ts';
 import { ownWritesClient } from './own-writes.ts';
@@ -22,6 +22,8 @@ export interface ControllersOptions {
   readonly events?: EventRecorder;
   /** Of the process; absent: nothing is counted. */
   readonly page?: MetricsPage;
+  /** Absent: nobody asked for traces. */
+  readonly tracer?: Tracer;
 }
 
 /** Wires every spec and returns; workers begin once all caches of their spec are filled. Disposal waits for work in hand. */

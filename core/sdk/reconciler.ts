@@ -1,5 +1,5 @@
 import type { Kind, ObjectKey } from '#api';
-import type { Clock, Log, Random } from '#base';
+import type { Clock, Log, Random, Tracer } from '#base';
 import type { Client, InformerFactory } from '#client';
 import type { EventRecorder } from './events.ts';
 
@@ -12,6 +12,8 @@ export interface ReconcileContext {
   readonly random: Random;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Absent: nobody asked for traces. */
+  readonly tracer?: Tracer;
 }
 
 /**

@@ -1,11 +1,13 @@
 import { type Converse, type Exec, type Log, PintleError, silentLog, systemConverse } from '#base';
-import { isCidr4 } from '../cidr.ts';
-import { createConntrack } from '../nft/conntrack.ts';
-import { changeCommands, type Element, replaceText } from '../nft/ruleset.ts';
+import { canonicalCidr } from '../cidr.ts';
+import { createConntrack, type Served } from '../nft/conntrack.ts';
+import { type Family, removalText } from '../nft/ruleset.ts';
 import { NftSession } from '../nft/session.ts';
-import type { RouteTable, ServiceProxy } from '../service-proxy.ts';
-import { elementsOf, fixedElements, type RuleOptions, tableOf } from './rules.ts';
-import { RouteState } from './state.ts';
+import type { Route, RouteTable, ServiceProxy } from '../service-proxy.ts';
+import { readClients } from './clients.ts';
+import { canonicalRoute, FamilyRules } from './family.ts';
+import { liveBackendsOf } from './state.ts';
+import { familyOf, type RuleOptions } from './table.ts';
 
 export interface NftablesProxyOptions extends RuleOptions {
   readonly exec: Exec;
@@ -18,114 +20,175 @@ export interface NftablesProxyOptions extends RuleOptions {
 
 const nftTimeoutMs = 30_000;
 
-/** Service addresses by nftables: one table of our own, replaced whole at the start and changed by deltas after that. */
+/** Service addresses by nftables: a table of our own for each address family, replaced whole at the start and changed by deltas after that. */
 export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy {
-  const { exec, tableName, netns, log = silentLog } = options;
   checkOptions(options);
-  const conntrack = createConntrack({ exec, netns, log });
-  const session = new NftSession(options.converse ?? systemConverse, netns);
-  const nft = async (argv: readonly string[], stdin?: string): Promise<void> => {
-    const result = await exec.run(['nft', ...argv], { stdin, netns, timeoutMs: nftTimeoutMs });
-    if (result.code !== 0)
-      throw new PintleError(
-        'NFT_FAILED',
-        `nft ${argv.join(' ')} failed: ${result.stderr.trim().slice(0, 500)}`,
-        result.code === 127
-          ? 'Install the package nftables.'
-          : 'Run `pintle doctor`: it checks nftables and its kernel parts.',
-      );
-  };
-  /** Undefined: nobody knows what the kernel holds (start, or a failure), so the next apply writes everything. */
-  let state: RouteState | undefined;
-  let chains = new Set<string>();
-  let fixed: Element[] = [];
-  let closed = false;
-  let tail: Promise<unknown> = Promise.resolve();
-
-  async function replace(table: RouteTable): Promise<RouteState> {
-    const next = new RouteState(elementsOf);
-    next.fill(table.routes);
-    fixed = fixedElements(options, table.podRanges);
-    chains = new Set([...standingPicks, ...chains, ...next.picks]);
-    await nft(['-f', '-'], replaceText(tableOf(options, chains), [...fixed, ...next.elements()]));
-    return next;
-  }
-
-  /** Undefined when it takes a new chain: nft 1.0.6 cannot add one that uses the maps of a table loaded before. */
-  async function change(current: RouteState, table: RouteTable): Promise<{ udpChanged: boolean } | undefined> {
-    const nextFixed = fixedElements(options, table.podRanges);
-    const delta = current.update(table.routes);
-    const removed = [...minus(fixed, nextFixed), ...delta.removed];
-    const added = [...minus(nextFixed, fixed), ...delta.added];
-    if (delta.picks.some((name) => !chains.has(name))) return undefined;
-    if (removed.length + added.length === 0) {
-      // Nothing of ours changed; somebody may have flushed our table, though.
-      await nft(['list', 'chain', 'ip', tableName, 'translate']);
-      return { udpChanged: false };
-    }
-    const commands = changeCommands(tableName, { chains: [], removed, added });
-    const text = commands.join('\n');
-    if (text.length > NftSession.textCharsMax) await nft(['-f', '-'], `${text}\n`);
-    else {
-      const complaint = await session.run(commands);
-      if (complaint !== '') throw new Error(`nft: ${complaint?.slice(0, 500) ?? 'ended unexpectedly'}`);
-    }
-    fixed = nextFixed;
-    return { udpChanged: delta.udpChanged };
-  }
-
-  async function applyNow(table: RouteTable): ReturnType<ServiceProxy['apply']> {
-    if (closed) throw new Error('the proxy is closed');
-    const badRange = table.podRanges.find((range) => !isCidr4(range));
-    if (badRange !== undefined) throw new Error(`pod range ${badRange} is not an IPv4 CIDR`);
-    const current = state;
-    state = undefined;
-    let udpChanged = true;
-    if (current) {
-      try {
-        const changed = await change(current, table);
-        if (changed) state = current;
-        udpChanged = changed?.udpChanged ?? true;
-      } catch (error) {
-        log.warn('the kernel refused a change of service rules; writing all of them', { error });
-      }
-    }
-    state ??= await replace(table);
-    if (udpChanged) await conntrack.forgetStale(state.routes());
-    return { refused: state.refused() };
-  }
-
-  return {
-    name: 'nftables',
-    apply(table) {
-      const result = tail.then(() => applyNow(table));
-      tail = result.catch(() => {});
-      return result;
-    },
-    async purge() {
-      await tail;
-      state = undefined;
-      await nft(['-f', '-'], `add table ip ${tableName}\ndelete table ip ${tableName}\n`);
-    },
-    async [Symbol.asyncDispose]() {
-      closed = true;
-      await tail;
-      await session[Symbol.asyncDispose]();
-    },
-  };
+  return new NftablesProxy(options);
 }
 
-/** Chains for the usual numbers of endpoints are there from the start, so that hardly any change needs a new one. */
-const standingPicks: readonly string[] = ['pick', 'nodePick', 'localPick'].flatMap((scope) =>
-  ['', 'Client'].flatMap((by) => Array.from({ length: 8 }, (_unused, index) => `${scope}${by}${index + 1}`)),
-);
+class NftablesProxy implements ServiceProxy {
+  readonly name = 'nftables';
+  readonly #session: NftSession;
+  readonly #conntrack;
+  readonly #log: Log;
+  /** Undefined: nobody knows what the kernel holds (start, or a failure), so the next apply writes everything. */
+  #families: readonly FamilyRules[] | undefined;
+  #closed = false;
+  #tail: Promise<unknown> = Promise.resolve();
+  #forgetting: Promise<void> | undefined;
+  #forgetAgain = false;
+
+  constructor(private readonly options: NftablesProxyOptions) {
+    const { exec, netns, log = silentLog, converse = systemConverse } = options;
+    this.#log = log;
+    this.#session = new NftSession(converse, netns);
+    this.#conntrack = createConntrack({ exec, netns, log });
+  }
+
+  apply(table: RouteTable): ReturnType<ServiceProxy['apply']> {
+    const result = this.#tail.then(() => this.#apply(table));
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+  async purge(): Promise<void> {
+    await this.#tail;
+    await this.#forgetting;
+    this.#families = undefined;
+    await this.#nft(['-f', '-'], removalText(4, this.options.tableName));
+    await this.#removeUnused(6);
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#tail;
+    await this.#forgetting;
+    await this.#session[Symbol.asyncDispose]();
+  }
+
+  async #apply(table: RouteTable): ReturnType<ServiceProxy['apply']> {
+    if (this.#closed) throw new Error('the proxy is closed');
+    const badRange = table.podRanges.find((range) => canonicalCidr(range) !== range);
+    if (badRange !== undefined) throw new Error(`pod range ${badRange} is no CIDR`);
+    const routes = byFamily(table.routes);
+    const current = this.#families;
+    this.#families = undefined;
+    let changes = { udpChanged: true, tcpLost: false };
+    if (current && (routes[6].length === 0 || current.length > 1)) {
+      try {
+        const changed = await this.#change(current, routes, table.podRanges);
+        if (changed) this.#families = current;
+        changes = changed ?? changes;
+      } catch (error) {
+        this.#log.warn('the kernel refused a change of service rules; writing all of them', { error });
+      }
+    }
+    this.#families ??= await this.#replace(current, routes, table.podRanges);
+    if (changes.udpChanged) await this.#forget(this.#families, 'udp');
+    if (changes.tcpLost) this.#forgetTcp();
+    return { refused: this.#families.flatMap(({ refused }) => refused) };
+  }
+
+  async #replace(current: readonly FamilyRules[] | undefined, routes: ByFamily, podRanges: readonly string[]) {
+    const { options } = this;
+    const wants6 = routes[6].length > 0 || (options.serviceRanges ?? []).some((range) => familyOf(range) === 6);
+    const wanted: readonly Family[] = wants6 ? [4, 6] : [4];
+    const families = wanted.map(
+      (family) => current?.find((one) => one.family === family) ?? new FamilyRules(family, options),
+    );
+    const nft = (argv: readonly string[], stdin?: string) => this.#nft(argv, stdin);
+    const texts: string[] = [];
+    for (const rules of families) {
+      const remembered = await readClients(nft, rules.family, options.tableName);
+      texts.push(rules.replacement(routes[rules.family], podRanges, remembered));
+    }
+    await this.#nft(['-f', '-'], texts.join(''));
+    if (!wants6) await this.#removeUnused(6);
+    return families;
+  }
+
+  /** Undefined when everything has to be written. */
+  async #change(current: readonly FamilyRules[], routes: ByFamily, podRanges: readonly string[]) {
+    const changes = current.map((rules) => rules.change(routes[rules.family], podRanges));
+    const known = changes.filter((one) => one !== undefined);
+    if (known.length < changes.length) return undefined;
+    const all = {
+      udpChanged: known.some(({ udpChanged }) => udpChanged),
+      tcpLost: known.some(({ tcpLost }) => tcpLost),
+    };
+    const commands = known.flatMap((one) => one.commands);
+    if (commands.length === 0) {
+      // Nothing of ours changed; somebody may have flushed our tables, though.
+      for (const { family } of current)
+        await this.#nft(['list', 'chain', family === 4 ? 'ip' : 'ip6', this.options.tableName, 'translate']);
+      return all;
+    }
+    const text = commands.join('\n');
+    if (text.length > NftSession.textCharsMax) await this.#nft(['-f', '-'], `${text}\n`);
+    else {
+      const complaint = await this.#session.run(commands);
+      if (complaint !== '') throw new Error(`nft: ${complaint?.slice(0, 500) ?? 'ended unexpectedly'}`);
+    }
+    return all;
+  }
+
+  async #nft(argv: readonly string[], stdin?: string): Promise<string> {
+    const { exec, netns } = this.options;
+    const result = await exec.run(['nft', ...argv], { stdin, netns, timeoutMs: nftTimeoutMs });
+    if (result.code === 0) return result.stdout;
+    throw new PintleError(
+      'NFT_FAILED',
+      `nft ${argv.join(' ')} failed: ${result.stderr.trim().slice(0, 500)}`,
+      result.code === 127
+        ? 'Install the package nftables.'
+        : 'Run `pintle doctor`: it checks nftables and its kernel parts.',
+    );
+  }
+  /** Left by a cluster that had this family; the kernel may not know the family at all. */
+  async #removeUnused(family: Family): Promise<void> {
+    const { exec, netns, tableName } = this.options;
+    await exec.run(['nft', '-f', '-'], { stdin: removalText(family, tableName), netns, timeoutMs: nftTimeoutMs });
+  }
+
+  async #forget(families: readonly FamilyRules[], protocol: 'tcp' | 'udp'): Promise<void> {
+    for (const rules of families)
+      await this.#conntrack.forgetStale([...rules.routes()].map(servedOf), rules.family, protocol);
+  }
+  /** Nobody waits for it: who has a connection to a backend that is gone is told so a moment later. One at a time. */
+  #forgetTcp(): void {
+    this.#forgetAgain = true;
+    this.#forgetting ??= this.#forgetTcpNow().finally(() => {
+      this.#forgetting = undefined;
+    });
+  }
+  async #forgetTcpNow(): Promise<void> {
+    while (this.#forgetAgain) {
+      this.#forgetAgain = false;
+      try {
+        await this.#forget(this.#families ?? [], 'tcp');
+      } catch (error) {
+        this.#log.warn('connections to backends that are gone were not ended', { error });
+      }
+    }
+  }
+}
+
+type ByFamily = Readonly<Record<Family, readonly Route[]>>;
+function byFamily(routes: readonly Route[]): ByFamily {
+  const split: Record<Family, Route[]> = { 4: [], 6: [] };
+  for (const route of routes) split[familyOf(route.virtual.ip)].push(canonicalRoute(route));
+  return split;
+}
+const servedOf = (route: Route): Served => ({
+  protocol: route.protocol,
+  addresses: [route.virtual.ip, ...(route.external ?? []).map(({ ip }) => ip)],
+  port: route.virtual.port,
+  nodePort: route.nodePort,
+  backends: liveBackendsOf(route),
+});
 
 function checkOptions(options: NftablesProxyOptions): void {
   if (!/^[a-zA-Z][a-zA-Z0-9_]{0,30}$/.test(options.tableName))
     throw new Error(`${options.tableName} is no name for an nftables table`);
-  const badRange = (options.serviceRanges ?? []).find((range) => !isCidr4(range));
-  if (badRange !== undefined) throw new Error(`service range ${badRange} is not an IPv4 CIDR`);
+  const ranges = [...(options.serviceRanges ?? []), ...(options.nodePortRanges ?? [])];
+  const badRange = ranges.find((range) => canonicalCidr(range) !== range);
+  if (badRange !== undefined) throw new Error(`${badRange} is no CIDR, or has bits below its prefix`);
 }
-
-const minus = (left: readonly Element[], right: readonly Element[]): Element[] =>
-  left.filter((one) => !right.some((other) => other.in === one.in && other.key === one.key));

@@ -1,205 +1,121 @@
-import { isIpv4 } from '../cidr.ts';
-import type { Chain, Element, Pick, Rule, Table } from '../nft/ruleset.ts';
-import type { Route } from '../service-proxy.ts';
+import { canonicalCidr, canonicalIp, cidrContains, disjointCidrs } from '../cidr.ts';
+import type { Element } from '../nft/ruleset.ts';
+import type { Backend, Route } from '../service-proxy.ts';
+import { type Choice, chainName, farOffset, type PickScope, seatCountMax } from './picks.ts';
+import { SeatBook } from './seats.ts';
+import { familyOf } from './table.ts';
 
-/**
- * Flat maps: the cost of a packet is two hash lookups however many services there are, and a change touches only its own elements.
- *
- *   services  (virtual ip, protocol, port)         → goto pickN, N = number of backends
- *   endpoints (virtual ip, protocol, port, index)  → backend ip, port; pickN draws the index
- *   ports, portEndpoints                           the same for node ports, without the address
- *   refused, refusedPorts                          nothing serves it: reset or port unreachable
- *   hairpin   (ip, ip) of every backend here: a pod that reaches itself must see another source, else the answer bypasses us
- */
-export interface RuleOptions {
-  readonly tableName: string;
-  /** Where node ports answer; absent: every address of the host but loopback. */
-  readonly nodeAddresses?: readonly string[];
-  /** Virtual addresses of the cluster: what is sent to one without a route is refused instead of leaving by the default route. */
-  readonly serviceRanges?: readonly string[];
-  /** The bit of the packet mark that asks for masquerading. Default 0x4000, the one other Kubernetes proxies use. */
-  readonly masqueradeBit?: number;
-}
-export const defaultMasqueradeBit = 0x4000;
-const address = 'ip daddr . ip protocol . th dport';
-const port = 'ip protocol . th dport';
+/** Backends of connections to the node port and external addresses, from pods and this host at least. */
+export const externalBackendsOf = (route: Route): readonly Backend[] => route.externalBackends ?? route.backends;
+const ttlSecondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1_000));
 
-/** The part of the table that does not depend on routes, and a chain for each backend count in use. */
-export function tableOf(options: RuleOptions, picks: Iterable<string>): Table {
-  const bit = options.masqueradeBit ?? defaultMasqueradeBit;
-  const nodePorts: Rule['when'] = options.nodeAddresses
-    ? [{ type: 'in', fields: 'ip daddr', set: 'nodes' }]
-    : [{ type: 'toThisHost' }];
-  const translate: Chain = {
-    name: 'translate',
-    rules: [
-      { do: { type: 'vmap', fields: address, map: 'services' } },
-      { when: nodePorts, do: { type: 'vmap', fields: port, map: 'ports' } },
-    ],
-  };
-  const refuse: Chain = {
-    name: 'refuse',
-    rules: [
-      { when: [{ type: 'tcp' }], do: { type: 'reject', with: 'tcp reset' } },
-      { do: { type: 'reject', with: 'icmp port-unreachable' } },
-    ],
-  };
-  const guard: Chain = {
-    name: 'guard',
-    rules: [
-      { when: [{ type: 'in', fields: address, set: 'refused' }], do: { type: 'goto', chain: 'refuse' } },
-      {
-        when: [...nodePorts, { type: 'in', fields: port, set: 'refusedPorts' }],
-        do: { type: 'goto', chain: 'refuse' },
-      },
-      { when: [{ type: 'in', fields: 'ip daddr', set: 'virtual' }], do: { type: 'goto', chain: 'refuse' } },
-    ],
-  };
-  return {
-    name: options.tableName,
-    sets: [
-      { name: 'pods', fields: 'ip saddr', interval: true },
-      { name: 'virtual', fields: 'ip daddr', interval: true },
-      { name: 'nodes', fields: 'ip daddr' },
-      { name: 'refused', fields: address },
-      { name: 'refusedPorts', fields: port },
-      { name: 'hairpin', fields: 'ip saddr . ip daddr' },
-    ],
-    maps: [
-      { name: 'services', fields: address, to: 'verdict' },
-      { name: 'endpoints', fields: address, to: 'endpoint' },
-      { name: 'ports', fields: port, to: 'verdict' },
-      { name: 'portEndpoints', fields: port, to: 'endpoint' },
-    ],
-    chains: [
-      ...[...picks].map((name) => pickChain(name, bit)),
-      refuse,
-      translate,
-      guard,
-      hooked('incoming', 'nat', 'prerouting', -100, 'translate'),
-      hooked('outgoing', 'nat', 'output', -100, 'translate'),
-      // After translation: what is still addressed to a virtual address has no backend.
-      hooked('guardIncoming', 'filter', 'prerouting', -90, 'guard'),
-      hooked('guardOutgoing', 'filter', 'output', -90, 'guard'),
-      {
-        name: 'leaving',
-        hook: { type: 'nat', at: 'postrouting', priority: 100 },
-        rules: [
-          { when: [{ type: 'marked', bit }], do: { type: 'masquerade', clearBit: bit } },
-          {
-            when: [{ type: 'translated' }, { type: 'in', fields: 'ip saddr . ip daddr', set: 'hairpin' }],
-            do: { type: 'masquerade' },
-          },
-        ],
-      },
-    ],
-  };
+/** What one route puts into the maps; `picks` are the chains that it needs, `seatKeys` what it has in the book. */
+export function elementsOf(
+  route: Route,
+  book: SeatBook = new SeatBook(),
+): { readonly elements: Element[]; readonly picks: string[]; readonly seatKeys: string[] } {
+  const placed = new Placement(route, book);
+  const { protocol, virtual, nodePort, external = [], externalLocal } = route;
+  const near = externalBackendsOf(route);
+  placed.choose('services', 'pick', `${virtual.ip} . ${protocol} . ${virtual.port}`, route.backends);
+  for (const { ip, sources } of external) {
+    const key = `${ip} . ${protocol} . ${virtual.port}`;
+    placed.outside(['services', 'external', 'near', 'far', 'absent'], ['outPick', 'pick', 'farPick'], key, near);
+    if (!sources) continue;
+    placed.elements.push({ in: 'fenced', key });
+    for (const range of disjointCidrs(sources)) placed.elements.push({ in: 'sources', key: `${key} . ${range}` });
+  }
+  if (nodePort !== undefined)
+    placed.outside(
+      ['ports', 'externalPort', 'nearPorts', 'farPorts', 'absentPorts'],
+      ['nodePick', 'nearNodePick', 'farNodePick'],
+      `${protocol} . ${nodePort}`,
+      near,
+    );
+  const all = [...route.backends, ...near, ...(externalLocal ?? [])];
+  for (const ip of new Set(all.filter(({ local }) => local).map((one) => one.ip)))
+    placed.elements.push({ in: 'hairpin', key: `${ip} . ${ip}` });
+  return placed;
 }
 
-const hooked = (
-  name: string,
-  type: 'nat' | 'filter',
-  at: 'prerouting' | 'output',
-  priority: number,
-  chain: string,
-): Chain => ({
-  name,
-  hook: { type, at, priority },
-  rules: [{ do: { type: 'jump', chain } }],
-});
+type OutsideMaps = readonly [first: string, chain: string, near: string, far: string, absent: string];
+type OutsideScopes = readonly [hidden: PickScope, near: PickScope, far: PickScope];
+const placesMax = farOffset - 1;
 
-type Scope = 'pick' | 'nodePick' | 'localPick';
-const chainName = (scope: Scope, pick: Pick): string => `${scope}${pick.by === 'client' ? 'Client' : ''}${pick.of}`;
+class Placement {
+  readonly elements: Element[] = [];
+  readonly picks: string[] = [];
+  readonly seatKeys: string[] = [];
+  constructor(
+    private readonly route: Route,
+    private readonly book: SeatBook,
+  ) {}
 
-/** `pick3`, `nodePickClient2`, `localPick1`: everything a chain does is in its name. */
-export function pickChain(name: string, masqueradeBit: number): Chain {
-  const match = /^(pick|nodePick|localPick)(Client)?(\d+)$/.exec(name);
-  if (!match) throw new Error(`${name} is no chain for a choice among backends`);
-  const scope = match[1] as Scope;
-  const pick: Pick = { by: match[2] ? 'client' : 'random', of: Number(match[3]) };
-  const mark: Rule['do'] = { type: 'mark', bit: masqueradeBit };
-  // A node port hides the client, so that the answer comes back through this host; with local backends only it need not.
-  const hide: Rule[] =
-    scope === 'pick'
-      ? [{ when: [{ type: 'in', fields: 'ip saddr', set: 'pods', not: true }], do: mark }]
-      : scope === 'nodePick'
-        ? [{ do: mark }]
-        : [];
-  return {
-    name,
-    rules: [
-      ...hide,
-      {
-        do:
-          scope === 'pick'
-            ? { type: 'dnat', fields: address, pick, map: 'endpoints' }
-            : { type: 'dnat', fields: port, pick, map: 'portEndpoints' },
-      },
-    ],
-  };
-}
-
-export function nodePortBackendsOf(route: Route): Route['backends'] {
-  const all = route.nodePortBackends ?? route.backends;
-  return route.nodePortLocalOnly ? all.filter((backend) => backend.local) : all;
-}
-
-/** What one route puts into the maps; `picks` are the chains that it needs. */
-export function elementsOf(route: Route): { readonly elements: Element[]; readonly picks: string[] } {
-  const elements: Element[] = [];
-  const picks: string[] = [];
-  const by: Pick['by'] = route.affinityTtlMs === undefined ? 'random' : 'client';
-  const place = (
-    scope: Scope,
-    key: string,
-    backends: Route['backends'],
-    into: { services: string; endpoints: string; refused: string },
-  ): void => {
+  /** `key` of `map` leads to a choice among these; nothing, where there is none of them. */
+  choose(map: string, scope: PickScope, key: string, backends: readonly Backend[]): void {
     if (backends.length === 0) {
-      elements.push({ in: into.refused, key });
+      if (map === 'services') this.elements.push({ in: 'absent', key, value: this.#missing() });
       return;
     }
-    const name = chainName(scope, { by, of: backends.length });
-    picks.push(name);
-    elements.push({ in: into.services, key, value: `goto ${name}` });
-    backends.forEach((backend, index) => {
-      elements.push({ in: into.endpoints, key: `${key} . ${index}`, value: `${backend.ip} . ${backend.port}` });
-    });
-  };
-  place('pick', `${route.virtual.ip} . ${route.protocol} . ${route.virtual.port}`, route.backends, {
-    services: 'services',
-    endpoints: 'endpoints',
-    refused: 'refused',
-  });
-  if (route.nodePort !== undefined) {
-    const backends = nodePortBackendsOf(route);
-    place(route.nodePortLocalOnly ? 'localPick' : 'nodePick', `${route.protocol} . ${route.nodePort}`, backends, {
-      services: 'ports',
-      endpoints: 'portEndpoints',
-      refused: 'refusedPorts',
+    const isPort = map.endsWith('orts');
+    const offset = scope.startsWith('far') ? farOffset : 0;
+    const texts = backends.map(({ ip, port }) => `${ip} . ${port}`);
+    const { affinityTtlMs } = this.route;
+    const seatKey = `${key} . ${offset}`;
+    if (affinityTtlMs !== undefined) this.seatKeys.push(seatKey);
+    const places = affinityTtlMs === undefined ? texts.slice(0, placesMax) : this.book.assign(seatKey, texts);
+    const choice: Choice =
+      affinityTtlMs === undefined
+        ? { by: 'random', of: places.length }
+        : { by: 'client', of: Math.min(places.length, seatCountMax), ttlSeconds: ttlSecondsOf(affinityTtlMs) };
+    const name = chainName(scope, choice);
+    this.picks.push(name);
+    this.elements.push({ in: map, key, value: `goto ${name}` });
+    const into =
+      affinityTtlMs === undefined ? (isPort ? 'portEndpoints' : 'endpoints') : isPort ? 'portSeats' : 'seats';
+    places.forEach((value, index) => {
+      this.elements.push({ in: into, key: `${key} . ${offset + index}`, value });
     });
   }
-  for (const backend of new Map([...route.backends, ...nodePortBackendsOf(route)].map((one) => [one.ip, one])).values())
-    if (backend.local) elements.push({ in: 'hairpin', key: `${backend.ip} . ${backend.ip}` });
-  return { elements, picks };
-}
-
-/** Elements that come from options and pod ranges. */
-export function fixedElements(options: RuleOptions, podRanges: readonly string[]): Element[] {
-  return [
-    ...podRanges.map((key) => ({ in: 'pods', key })),
-    ...(options.serviceRanges ?? []).map((key) => ({ in: 'virtual', key })),
-    ...(options.nodeAddresses ?? []).map((key) => ({ in: 'nodes', key })),
-  ];
+  /** An address or a port that those from outside use. */
+  outside(
+    [first, chain, near, far, absent]: OutsideMaps,
+    [hidden, close, distant]: OutsideScopes,
+    key: string,
+    backends: readonly Backend[],
+  ): void {
+    const { externalLocal } = this.route;
+    const isNoneHere = (externalLocal ?? backends).length === 0;
+    if (isNoneHere) this.elements.push({ in: absent, key, value: this.#missing() });
+    if (backends.length === 0 && isNoneHere) return;
+    if (!externalLocal) return this.choose(first, hidden, key, backends);
+    this.elements.push({ in: first, key, value: `goto ${chain}` });
+    this.choose(near, close, key, backends);
+    this.choose(far, distant, key, externalLocal);
+  }
+  #missing(): string {
+    return this.route.hasOthers ? 'drop' : 'goto refuse';
+  }
 }
 
 /** Why this route cannot be served, or undefined. Everything that reaches nft as text is checked here. */
 export function refusalOf(route: Route): string | undefined {
-  if (!isIpv4(route.virtual.ip)) return `virtual address ${route.virtual.ip} is not IPv4`;
-  const backends = [...route.backends, ...(route.nodePortBackends ?? [])];
-  const ports = [route.virtual.port, route.nodePort ?? 1, ...backends.map((backend) => backend.port)];
+  const { virtual, nodePort, external = [], backends, externalBackends = [], externalLocal = [] } = route;
+  if (!isAddress(virtual.ip)) return `virtual address ${virtual.ip} is no address`;
+  const family = familyOf(virtual.ip);
+  const all = [...backends, ...externalBackends, ...externalLocal];
+  const ports = [virtual.port, nodePort ?? 1, ...all.map((backend) => backend.port)];
   const badPort = ports.find((value) => !Number.isInteger(value) || value < 1 || value > 65_535);
   if (badPort !== undefined) return `port ${badPort} is not in 1-65535`;
-  const badBackend = backends.find((backend) => !isIpv4(backend.ip));
-  return badBackend ? `backend address ${badBackend.ip} is not IPv4` : undefined;
+  const isOurs = (ip: string): boolean => isAddress(ip) && familyOf(ip) === family;
+  const badAddress = [...all, ...external].find(({ ip }) => !isOurs(ip));
+  if (badAddress) return `${badAddress.ip} is not an address of the family of ${virtual.ip}`;
+  const ranges = external.flatMap(({ sources = [] }) => sources);
+  const badRange = ranges.find((range) => canonicalCidr(range) !== range || familyOf(range) !== family);
+  return badRange === undefined ? undefined : `source range ${badRange} is not a range of the family of ${virtual.ip}`;
 }
+const isAddress = (text: string): boolean => canonicalIp(text) === text;
+
+/** External addresses that belong to the cluster's own services are nobody's to take. */
+export const isStolen = (ip: string, serviceRanges: readonly string[] = []): boolean =>
+  serviceRanges.some((range) => cidrContains(range, ip));

@@ -1,10 +1,17 @@
 import type { Element } from '../nft/ruleset.ts';
-import type { Route } from '../service-proxy.ts';
-import { refusalOf } from './rules.ts';
+import type { Backend, Route } from '../service-proxy.ts';
+import { elementsOf, externalBackendsOf, isStolen, refusalOf } from './rules.ts';
+import { SeatBook } from './seats.ts';
 
 interface Held {
+  /** As it was given. */
   readonly route: Route;
+  /** As it is served: without the external addresses that it cannot have. */
+  readonly served: Route;
   readonly elements: readonly Element[];
+  readonly seatKeys: readonly string[];
+  /** Why it is not served on every address. */
+  readonly without?: string;
   round: number;
 }
 /** What was held before, of every element that an update touched. */
@@ -15,14 +22,16 @@ export interface Delta {
   /** Chains that the added elements name. */
   readonly picks: readonly string[];
   readonly udpChanged: boolean;
+  /** A TCP backend is not there any more, not even for those who have a connection to it. */
+  readonly tcpLost: boolean;
 }
+type Changes = Omit<Delta, 'removed' | 'added'>;
 
 /**
- * What the kernel holds, by route. A route that is the same object as before costs one look-up;
+ * What the kernel holds of one address family, by route. A route that is the same object as before costs one look-up;
  * a changed one costs its own elements. Elements that several routes share (hairpin) are counted.
  */
 export class RouteState {
-  readonly #elementsOf: (route: Route) => { elements: readonly Element[]; picks: readonly string[] };
   readonly #held = new Map<string, Held>();
   readonly #live = new Map<string, { element: Element; users: number }>();
   readonly #owners = new Map<string, string>();
@@ -30,75 +39,94 @@ export class RouteState {
   readonly #picks = new Set<string>();
   #round = 0;
 
-  constructor(elementsOf: (route: Route) => { elements: readonly Element[]; picks: readonly string[] }) {
-    this.#elementsOf = elementsOf;
-  }
+  /** `serviceRanges`: no route may have an external address in there. */
+  constructor(
+    readonly book: SeatBook = new SeatBook(),
+    private readonly serviceRanges: readonly string[] = [],
+  ) {}
   get picks(): ReadonlySet<string> {
     return this.#picks;
   }
   refused(): { id: string; reason: string }[] {
-    return [...this.#refused].map(([id, reason]) => ({ id, reason }));
+    const partly = [...this.#held].flatMap(([id, { without }]) =>
+      without === undefined ? [] : [[id, without] as const],
+    );
+    return [...this.#refused, ...partly].map(([id, reason]) => ({ id, reason }));
   }
   *elements(): Iterable<Element> {
     for (const { element } of this.#live.values()) yield element;
   }
   *routes(): Iterable<Route> {
-    for (const { route } of this.#held.values()) yield route;
+    for (const { served } of this.#held.values()) yield served;
   }
 
   /** Takes the whole wanted set; afterwards this state equals it, and the answer says what changed. */
   update(routes: readonly Route[]): Delta {
     const before: Touched = new Map();
-    const { picks, udpChanged } = this.#update(routes, before);
-    return { ...this.#difference(before), picks, udpChanged };
+    const changes = this.#update(routes, before);
+    return { ...this.#difference(before), ...changes };
   }
   /** As update, for a state that nobody compares with a former one. */
   fill(routes: readonly Route[]): void {
     this.#update(routes, undefined);
   }
 
-  #update(routes: readonly Route[], before: Touched | undefined): Pick<Delta, 'picks' | 'udpChanged'> {
+  #update(routes: readonly Route[], before: Touched | undefined): Changes {
     const round = ++this.#round;
     const changed: Route[] = [];
     let kept = 0;
     for (const route of routes) {
       const held = this.#held.get(route.id);
-      if (held && (held.route === route || Bun.deepEquals(held.route, route))) {
+      const isSame = held && (held.route === route || Bun.deepEquals(held.route, route));
+      // Whoever has the address that this one could not have may be gone by now.
+      if (isSame && held.without === undefined) {
         held.round = round;
         kept++;
       } else changed.push(route);
     }
-    let udpChanged = false;
-    const gone: Held[] = [];
-    if (kept < this.#held.size) for (const held of this.#held.values()) if (held.round !== round) gone.push(held);
-    for (const held of gone) {
-      udpChanged ||= held.route.protocol === 'udp';
-      this.#drop(held, before);
-    }
+    const gone = new Map<string, Held>();
+    if (kept < this.#held.size) for (const [id, held] of this.#held) if (held.round !== round) gone.set(id, held);
+    for (const held of gone.values()) this.#drop(held, before);
     this.#refused.clear();
     const picks = new Set<string>();
-    for (const route of changed) {
-      const reason = refusalOf(route) ?? this.#conflictOf(route);
-      if (reason !== undefined) {
-        this.#refused.set(route.id, reason);
-        continue;
-      }
-      udpChanged ||= route.protocol === 'udp';
-      for (const pick of this.#take(route, round, before)) picks.add(pick);
-    }
+    for (const route of changed) for (const pick of this.#admit(route, round, before)) picks.add(pick);
     for (const pick of picks) this.#picks.add(pick);
-    return { picks: [...picks], udpChanged };
+    for (const [id, { seatKeys }] of gone) {
+      const still = this.#held.get(id)?.seatKeys ?? [];
+      for (const key of seatKeys) if (!still.includes(key)) this.book.forget(key);
+    }
+    return {
+      picks: [...picks],
+      udpChanged: [...gone.values(), ...changed].some((one) => ('served' in one ? one.served : one).protocol === 'udp'),
+      tcpLost: [...gone].some(([id, { served }]) => served.protocol === 'tcp' && hasLost(served, this.#held.get(id))),
+    };
   }
 
-  #conflictOf(route: Route): string | undefined {
-    const owner = claimsOf(route)
+  /** Takes the route, or says why not. The virtual address and the node port are all or nothing; external addresses may be refused one by one. */
+  #admit(route: Route, round: number, before: Touched | undefined): readonly string[] {
+    const owner = ownClaimsOf(route)
       .map((claim) => this.#owners.get(claim))
       .find((id) => id !== undefined);
-    return owner === undefined ? undefined : `its address or node port is already served for ${owner}`;
+    const taken = owner === undefined ? undefined : `its address or node port is already served for ${owner}`;
+    const reason = refusalOf(route) ?? taken;
+    if (reason !== undefined) {
+      this.#refused.set(route.id, reason);
+      return [];
+    }
+    const reasons: string[] = [];
+    const external = route.external?.filter(({ ip }) => {
+      const other = this.#owners.get(claimOf(route, ip));
+      if (other !== undefined) reasons.push(`${ip} is already served for ${other}`);
+      const stolen = isStolen(ip, this.serviceRanges);
+      if (stolen) reasons.push(`${ip} is for the cluster's own services`);
+      return other === undefined && !stolen;
+    });
+    const served = reasons.length > 0 ? { ...route, external } : route;
+    return this.#take({ route, served, round, ...(reasons.length > 0 ? { without: reasons.join('; ') } : {}) }, before);
   }
-  #take(route: Route, round: number, before: Touched | undefined): readonly string[] {
-    const { elements, picks } = this.#elementsOf(route);
-    for (const claim of claimsOf(route)) this.#owners.set(claim, route.id);
+  #take(held: Omit<Held, 'elements' | 'seatKeys'>, before: Touched | undefined): readonly string[] {
+    const { elements, picks, seatKeys } = elementsOf(held.served, this.book);
+    for (const claim of claimsOf(held.served)) this.#owners.set(claim, held.route.id);
     for (const element of elements) {
       const id = `${element.in} ${element.key}`;
       const live = this.#live.get(id);
@@ -106,11 +134,11 @@ export class RouteState {
       if (live) live.users++;
       else this.#live.set(id, { element, users: 1 });
     }
-    this.#held.set(route.id, { route, elements, round });
+    this.#held.set(held.route.id, { ...held, elements, seatKeys });
     return picks;
   }
   #drop(held: Held, before: Touched | undefined): void {
-    for (const claim of claimsOf(held.route)) this.#owners.delete(claim);
+    for (const claim of claimsOf(held.served)) this.#owners.delete(claim);
     for (const element of held.elements) {
       const id = `${element.in} ${element.key}`;
       const live = this.#live.get(id)!;
@@ -132,7 +160,25 @@ export class RouteState {
   }
 }
 
-const claimsOf = (route: Route): string[] => [
-  `${route.virtual.ip} ${route.protocol} ${route.virtual.port}`,
+const claimOf = ({ protocol, virtual }: Route, ip: string): string => `${ip} ${protocol} ${virtual.port}`;
+const ownClaimsOf = (route: Route): string[] => [
+  claimOf(route, route.virtual.ip),
   ...(route.nodePort === undefined ? [] : [`node ${route.protocol} ${route.nodePort}`]),
 ];
+const claimsOf = (route: Route): string[] => [
+  ...ownClaimsOf(route),
+  ...(route.external ?? []).map(({ ip }) => claimOf(route, ip)),
+];
+
+/** Every backend of which connections go on. */
+export const liveBackendsOf = (route: Route): readonly Backend[] => [
+  ...route.backends,
+  ...externalBackendsOf(route),
+  ...(route.externalLocal ?? []),
+  ...(route.retained ?? []),
+];
+const hasLost = (before: Route, now: Held | undefined): boolean => {
+  if (!now) return false; // a service that is gone leaves connections alone
+  const live = new Set(liveBackendsOf(now.served).map(({ ip, port }) => `${ip} ${port}`));
+  return liveBackendsOf(before).some(({ ip, port }) => !live.has(`${ip} ${port}`));
+};

@@ -29,6 +29,10 @@ export interface ClusterSettings {
   readonly servers: readonly string[];
   /** What --enable and --disable said of built-in plugins, by name. */
   readonly plugins: Readonly<Record<string, boolean>>;
+  /** Where traces go; absent: nowhere. */
+  readonly otlpEndpoint?: string;
+  /** Ranges of hosts' addresses on which node ports answer; absent: every address. */
+  readonly nodePortAddresses?: readonly string[];
   /** Public keys that sign what the API server asks of kubelets. */
   readonly jwks: object;
 }

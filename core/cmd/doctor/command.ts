@@ -1,7 +1,7 @@
 import { PintleError, systemExec } from '#base';
 import { detectFirewalls } from '../../../net/pods/forwarding.ts';
 import { checkSqliteFile } from '../../store/sqlite-check.ts';
-import { type Home, openHome } from '../home.ts';
+import { type Home, openHome, serviceRangesOf } from '../home.ts';
 import { type Check, checksOf } from './checks.ts';
 import { inspectKernel, kernelChecks } from './kernel.ts';
 import { inspectMachine } from './machine.ts';
@@ -15,7 +15,7 @@ export async function doctor(options: { home?: string; json?: boolean }): Promis
   const firewalls = machine.root
     ? await detectFirewalls(
         systemExec,
-        config ? [config.podCidr, config.serviceCidr] : ['10.244.0.0/16', '10.96.0.0/16'],
+        config ? [config.podCidr, ...serviceRangesOf(config)] : ['10.244.0.0/16', '10.96.0.0/16'],
       )
     : [];
   const kernel = machine.linux && machine.root && machine.ip ? kernelChecks(await inspectKernel(systemExec)) : [];

@@ -13,8 +13,9 @@ import { createServiceAccountTokens } from '../../apiserver/auth/service-account
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
 import { tokenLookup } from '../../apiserver/auth/token-lookup.ts';
-import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import type { AdmissionHook, AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
 import { HeavyPool } from '../../apiserver/heavy/pool.ts';
+import { denyExternalIpsHook } from '../../apiserver/hooks/external-ips.ts';
 import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.ts';
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
@@ -26,10 +27,11 @@ import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import type { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
-import { type Config, evictAfterSecondsOf, type Home } from '../home.ts';
+import { type Config, evictAfterSecondsOf, type Home, serviceRangesOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { openDesk, serversOf } from './enrollment.ts';
 import { openPluginDoor, ownIdentity, startApiParts } from './plugins.ts';
 
@@ -42,6 +44,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     openTokenFile({ path: home.path('credentials', 'tokens.json'), clock: systemClock }),
   ]);
   scope.use(store);
+  const tracer = (await openTracing(context, 'apiserver'))?.('apiserver');
   const holder: { server?: ApiServer } = {};
   const reader = (): Reader => {
     if (!holder.server) throw new Error('the API server is still starting');
@@ -78,8 +81,9 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       others: async (token) => (await desk.userOf(token)) ?? door.userOf(token),
     }),
     authorizer: door.guarded(createAuthorizer({ nodeUses })),
-    admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
+    admission: [createNodeRestriction(ofPods, ofPlugins), ...hooksOf(config), door.hooks],
     tokens,
+    tracer,
     schema,
     patches,
     openApi,
@@ -87,7 +91,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     strategies: strategies as readonly AnyStrategy[],
     streams: streamsOf(home, config, keys, desk.tunnels),
     serviceRange: config.serviceCidr,
-    ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
+    ...(loopback ? { webhookRanges: [config.podCidr, ...serviceRangesOf(config)] } : {}),
     nodePorts: rangeOf(config.nodePorts),
     advertise: advertised(config),
     frontProxy: frontProxyOf(home),
@@ -102,6 +106,12 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   await server.listen({ hostname: loopback ? '127.0.0.1' : '0.0.0.0', port: config.port, tls: servingPair(home) });
   log.info('serving', { port: config.port });
 }
+
+/** What this cluster refuses, and others may not. */
+const hooksOf = (config: Config): AdmissionHook[] => [
+  ...(isLoopback(config) ? [] : [loopbackEndpointsHook]),
+  ...(config.externalIps ? [] : [denyExternalIpsHook]),
+];
 
 const servingPair = (home: RoleContext['home']) => ({
   key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),
@@ -150,7 +160,7 @@ const streamsOf = (
     tunnels,
     kubeletCa: readFileSync(home.path('pki', 'kubelet-ca.crt'), 'utf8'),
     ...(isLoopback(config)
-      ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
+      ? { allowedRanges: [config.podCidr, ...serviceRangesOf(config)], kubeletRanges: [`${config.nodeIp}/32`] }
       : {}),
   });
 

@@ -10,6 +10,7 @@ import { createEventRecorder } from '../../sdk/recorder.ts';
 import { apiListens, connect } from '../connect.ts';
 import { nodeGraceSecondsOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { openHooks, startControllersParts, startPluginHost } from './plugins.ts';
 
 /** Scheduler and core controllers, each with its own identity and one set of informers for all. */
@@ -24,6 +25,7 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
   );
   const schedulerInformers = createInformers({ client: schedulerClient, ...seams, signal: scope.signal });
   const page = new MetricsPage(systemClock.now());
+  const tracing = await openTracing(context, 'controllers');
   await apiListens(config, scope.signal);
   const core = coreControllers({
     rootCa: readFileSync(home.path('pki', 'ca.crt'), 'utf8'),
@@ -38,8 +40,9 @@ export async function startControllersRole(context: RoleContext): Promise<void> 
       ...seams,
       advisers: () => advisersOf(hooks.board),
       page,
+      tracer: tracing?.('scheduler'),
     }),
-    startControllers(core, { client, informers, page, ...seams }),
+    startControllers(core, { client, informers, page, ...seams, tracer: tracing?.('controllers') }),
   ];
   for (const started of await Promise.all(starting)) scope.use(started);
   await startControllersParts(context, client, informers, new PluginMetrics());

@@ -65,6 +65,8 @@ export function openDesk(
       nodeGraceSeconds: nodeGraceSecondsOf(config),
       servers: [...new Set([...serversOf(config), ...peerUrls(api.reader())])],
       plugins: config.plugins ?? {},
+      otlpEndpoint: config.otlpEndpoint,
+      nodePortAddresses: config.nodePortAddresses,
       jwks: api.keys.jwks,
     }),
     tokens,

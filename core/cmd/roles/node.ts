@@ -15,11 +15,13 @@ import { createKubeletServer, type VerifyKubeletToken } from '../../kubelet/serv
 import { startProxy } from '../../proxy/proxy.ts';
 import { createEventRecorder } from '../../sdk/recorder.ts';
 import { createCarried } from '../carried.ts';
-import { announcingLinkOf, type Config, type Home, nodeGraceSecondsOf } from '../home.ts';
+import { announcingLinkOf, type Config, type Home, nodeGraceSecondsOf, podRangesOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
 import { gatedNetwork, PodGates } from '../pod-gates.ts';
+import { addressesWithin } from '../service-settings.ts';
+import { openTracing } from '../tracing/tracing.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
 import { NodeAddress } from './node-address.ts';
@@ -39,8 +41,8 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const page = new MetricsPage(systemClock.now());
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
-  const { filter, announcer } = parts;
-  if (filter) scope.use(filter);
+  const filter = parts.filter && scope.use(parts.filter);
+  const { announcer } = parts;
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -73,6 +75,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
       isRoot: process.getuid?.() === 0,
       ...(canServePort(dnsPort) ? {} : { clusterDns: [] }),
       runtimeHandlers: carried.runtimes,
+      tracer: (await openTracing(context, 'node'))?.('kubelet'),
       server: async (access, runtime) => {
         podMetrics(page, access);
         const server = await createKubeletServer({
@@ -121,11 +124,12 @@ async function startServiceProxy(
   const seams = { clock: systemClock, random: systemRandom, log };
   const informers = createInformers({ client, ...seams, signal: scope.signal });
   const events = scope.use(createEventRecorder({ client, ...seams, component: 'kube-proxy', host: config.nodeName }));
-  const { nodeName, podCidr } = config;
+  const { nodeName } = config;
   const { clock } = seams;
   const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
   const onChange = (handler: () => void) => contributions.onChange(handler);
-  const shared = { client, informers, nodeName, podRanges: [podCidr], clock, log, events, page };
+  const outside = config.nodePortAddresses && { nodePortAddresses: () => addressesWithin(config.nodePortAddresses)! };
+  const shared = { client, informers, nodeName, podRanges: podRangesOf(config), ...outside, clock, log, events, page };
   scope.use(await startProxy({ ...shared, proxy, onChange }));
   return informers;
 }
@@ -146,6 +150,7 @@ function followAddress({ home, config, log, scope }: RoleContext, way: NodeWay):
   const onGone = (gone: readonly string[]) => way.moved(`${gone.join(', ')} is no address of this host any more`);
   const address = new NodeAddress({
     announcingLink: announcingLinkOf(config),
+    bothFamilies: config.podCidr6 !== undefined,
     ...{ home, given: config.nodeIp, clock: systemClock, log, signal: scope.signal, onGone },
   });
   void address.keep();

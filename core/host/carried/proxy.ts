@@ -110,7 +110,7 @@ export function readAnswer(
 }
 
 /** Where it begins is the table's to say; of where it leads the plugin may leave out some, and it may keep clients where they are. */
-function routeOf(name: string, own: Route, { backends, nodePortBackends, affinityTtlMs }: Partial<Route>): Route {
+function routeOf(name: string, own: Route, said: Partial<Route>): Route {
   const among = (chosen: unknown, of: Route['backends'], what: string): Route['backends'] => {
     const known = new Map(of.map((one) => [backendText(one), one]));
     if (!Array.isArray(chosen)) throw wrong(name, `gives no ${what} for ${own.id}`);
@@ -120,14 +120,19 @@ function routeOf(name: string, own: Route, { backends, nodePortBackends, affinit
       return found;
     });
   };
+  const { backends, affinityTtlMs } = said;
   const isTtl = Number.isSafeInteger(affinityTtlMs) && affinityTtlMs! > 0 && affinityTtlMs! <= affinityMsMax;
   if (affinityTtlMs !== undefined && !isTtl)
     throw wrong(name, `gives ${own.id} an affinity of ${say(affinityTtlMs)} ms`);
-  const { affinityTtlMs: _ttl, nodePortBackends: ofNode, ...rest } = own;
+  const { affinityTtlMs: _ttl, externalBackends, externalLocal, ...rest } = own;
+  const outside = { externalBackends, externalLocal };
+  const kept = Object.entries(outside).flatMap(([key, list]) =>
+    list ? [[key, among(said[key as keyof typeof outside] ?? list, list, 'backends for those from outside')]] : [],
+  );
   return {
     ...rest,
     backends: among(backends, own.backends, 'backends'),
-    ...(ofNode ? { nodePortBackends: among(nodePortBackends ?? ofNode, ofNode, 'backends of its node port') } : {}),
+    ...Object.fromEntries(kept),
     ...(affinityTtlMs === undefined ? {} : { affinityTtlMs }),
   };
 }

@@ -48,7 +48,8 @@ export async function startGeneration(
   const { machine, clock, log, folder, program } = doors;
   const setsid = machine.findProgram('setsid'); // a signal for the terminal's programs is not for it
   const handOver = former ? ['-x', socketName(former.number), '-sf', String(former.pid)] : [];
-  const argv = [...(setsid ? [setsid] : []), program, '-db', '-f', configName(number), ...handOver];
+  // The whole path says whose it is to whoever looks at the processes, `pintle down` among them.
+  const argv = [...(setsid ? [setsid] : []), program, '-db', '-f', `${folder}/${configName(number)}`, ...handOver];
   const child = machine.spawn(argv, { cwd: folder });
   void child.stdin.end();
   let isOver = false;

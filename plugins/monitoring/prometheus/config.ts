@@ -75,7 +75,7 @@ export function prometheusConfig(way: Way): object {
   });
   return {
     global: { scrape_interval: `${way.intervalSeconds}s`, evaluation_interval: `${way.intervalSeconds}s` },
-    rule_files: [way.rulesFile],
+    rule_files: [way.rulesFile, ownRules(way.rulesFile)],
     scrape_configs: [
       component('apiserver', '/metrics'),
       component('controllers', '/metrics/controllers'),
@@ -92,6 +92,9 @@ export function prometheusConfig(way: Way): object {
     ],
   };
 }
+
+/** Rules of the cluster's people: every file of the folder `rules.d` beside ours, which need not be there. */
+const ownRules = (file: string): string => `${file.slice(0, file.lastIndexOf('/') + 1)}rules.d/*.yml`;
 
 /** `prometheus.io/scrape: "true"`, with `port` and `path`. From outside the cluster pods are reached through the API server. */
 function podRewrites(fromOutside: boolean, host: string): Rewrite[] {

@@ -74,12 +74,14 @@ const podSpec = (image: string): object => ({
       readinessProbe: { httpGet: { path: '/-/ready', port: 'http' } },
       volumeMounts: [
         { name: 'config', mountPath: '/etc/prometheus' },
+        { name: 'rules', mountPath: '/etc/prometheus/rules.d' },
         { name: 'data', mountPath: '/prometheus' },
       ],
     },
   ],
   volumes: [
     { name: 'config', configMap: { name } },
+    { name: 'rules', configMap: { name: `${name}-rules`, optional: true } }, // of people; comes and goes without a restart
     { name: 'data', emptyDir: {} },
   ],
 });

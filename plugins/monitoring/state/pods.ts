@@ -19,10 +19,15 @@ const conditionOf = (type: string) => (pod: Readonly<ThePod>) => {
   const status = pod.status?.conditions?.find((condition) => condition.type === type)?.status;
   return status ? oneOf(conditionWords, status.toLowerCase()) : [];
 };
-const ofContainers = (value: (status: Readonly<api.ContainerStatus>) => Sample[]) => (pod: Readonly<ThePod>) =>
-  (pod.status?.containerStatuses ?? []).flatMap((status) =>
-    value(status).map(([labels, number]): Sample => [[status.name, ...labels], number]),
-  );
+const ofContainers =
+  (
+    value: (status: Readonly<api.ContainerStatus>) => Sample[],
+    which: 'containerStatuses' | 'initContainerStatuses' = 'containerStatuses',
+  ) =>
+  (pod: Readonly<ThePod>) =>
+    (pod.status?.[which] ?? []).flatMap((status) =>
+      value(status).map(([labels, number]): Sample => [[status.name, ...labels], number]),
+    );
 const ofResources = (which: 'requests' | 'limits') => (pod: Readonly<ThePod>) =>
   (pod.spec?.containers ?? []).flatMap((container) =>
     resourceSamples(container.resources?.[which]).map(
@@ -120,6 +125,19 @@ export const podFamilies: Families<ThePod> = {
       'Restarts of containers',
       container,
       ofContainers(({ restartCount }) => one(restartCount)),
+      'counter',
+    ),
+    family(
+      'kube_pod_init_container_status_waiting_reason',
+      'Why init containers wait',
+      ['container', 'reason'],
+      ofContainers(({ state }) => reason(state?.waiting), 'initContainerStatuses'),
+    ),
+    family(
+      'kube_pod_init_container_status_restarts_total',
+      'Restarts of init containers',
+      container,
+      ofContainers(({ restartCount }) => one(restartCount), 'initContainerStatuses'),
       'counter',
     ),
     family('kube_pod_container_resource_requests', 'What containers ask for', resource, ofResources('requests')),
