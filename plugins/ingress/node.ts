@@ -1,8 +1,6 @@
 import { isReason, type Log, messageOf, type NodePart, type NodePartContext, nodeKind, ownProgram } from '#sdk';
 import { createBuiltinProcess } from './builtin/process.ts';
 import type { IngressDriver } from './driver.ts';
-import { createHaproxyDriver } from './haproxy/driver.ts';
-import { findHaproxy } from './haproxy/program.ts';
 import { LiveView } from './live-view.ts';
 import type { Listener } from './model.ts';
 import { driverAnnotation, endpointAnnotation, ingressName, ingressNamespace, preferredPorts } from './places.ts';
@@ -143,6 +141,7 @@ class IngressNode {
   }
   async #haproxy(wanted: 'haproxy' | 'auto'): Promise<IngressDriver | undefined> {
     const { clock, log, machine, folder } = this.context;
+    const { findHaproxy } = await import('./haproxy/program.ts'); // as long as nobody wants it, it takes no memory
     const found = await findHaproxy(machine);
     if ('reason' in found) {
       if (wanted === 'haproxy') this.#log.error('driver: haproxy; the built-in one goes on', { reason: found.reason });
@@ -150,6 +149,7 @@ class IngressNode {
     }
     const threads = Math.max(1, Math.min(haproxyThreadsMax, navigator.hardwareConcurrency));
     const user = process.getuid?.() === 0 ? { user: nobody } : {};
+    const { createHaproxyDriver } = await import('./haproxy/driver.ts');
     return createHaproxyDriver({ ...found, folder: `${folder}/haproxy`, machine, clock, log, threads, ...user });
   }
 
