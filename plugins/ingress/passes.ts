@@ -20,7 +20,7 @@ import {
 } from '#sdk';
 import { packCertificates, type SecretObject, secretOf } from './certificate-store.ts';
 import { checkCertificate } from './check-certificate.ts';
-import { certificateSecrets, ingressName, ingressNamespace } from './places.ts';
+import { certificateSecrets, endpointAnnotation, ingressName, ingressNamespace } from './places.ts';
 import {
   type CheckedCertificate,
   type Finding,
@@ -61,6 +61,11 @@ export async function runPasses(context: ReconcileContext): Promise<void> {
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 
+const placeOf = ({ metadata, status }: Readonly<Node & KubeObject>) => [
+  metadata.annotations?.[endpointAnnotation],
+  metadata.labels,
+  status?.conditions?.find(({ type }) => type === 'Ready')?.status,
+];
 type Of<T> = Informer<T & KubeObject>;
 
 class Passes implements Disposable {
@@ -104,8 +109,13 @@ class Passes implements Disposable {
     this.#handlers = [
       ...always.map((informer) => (informer as Informer<unknown>).onChange(changed)),
       this.#slices.onChange(({ object }) => isOwnSlice(object) && changed()),
+      // A heartbeat is none of our business, and there are many.
+      this.#nodes.onChange((change) => {
+        const isSame = change.type === 'updated' && Bun.deepEquals(placeOf(change.previous), placeOf(change.object));
+        if (!isSame) changed();
+      }),
     ];
-    this.synced = Promise.all([...always, this.#slices].map((informer) => informer.synced)).then(() => {});
+    this.synced = Promise.all([...always, this.#slices, this.#nodes].map((informer) => informer.synced)).then(() => {});
   }
   [Symbol.dispose](): void {
     for (const handler of this.#handlers) handler[Symbol.dispose]();
