@@ -35,6 +35,21 @@ test('the lease says how long to wait for a sign, and is renewed four times in i
   );
 });
 
+test('a node with addresses of both families names both, and loses one that goes', async () => {
+  let now = ['192.0.2.7', '2001:db8::7'];
+  const handlers: (() => void)[] = [];
+  kubelet = await node.start({ nodeIp: { now: () => now, onChange: (handler) => void handlers.push(handler) } });
+  const shown = async () =>
+    (await node.client.get(nodeKind, { name: 'n1' })).status?.addresses
+      ?.filter(({ type }) => type === 'InternalIP')
+      .map(({ address }) => address)
+      .join();
+  await eventually(shown, (text) => text === '192.0.2.7,2001:db8::7');
+  now = ['192.0.2.7'];
+  for (const handler of handlers) handler();
+  await eventually(shown, (text) => text === '192.0.2.7');
+});
+
 test('a node that moves says so at once, and so do its pods', async () => {
   let address = '192.0.2.7';
   const handlers: (() => void)[] = [];

@@ -1,13 +1,6 @@
-import {
-  apiServiceKind,
-  configMapKind,
-  isReason,
-  namespaceKind,
-  priorityClassKind,
-  serviceCidrKind,
-  serviceKind,
-} from '#api';
+import { apiServiceKind, configMapKind, isReason, namespaceKind, priorityClassKind, serviceKind } from '#api';
 import { firstAddress } from './allocate/range.ts';
+import { ensureServiceCidr } from './allocate/service-cidr.ts';
 import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
 import type { Core } from './core.ts';
 import { ensure } from './ensure.ts';
@@ -45,6 +38,7 @@ async function makeAll(core: Core): Promise<void> {
   await Promise.all([
     bootstrapRbac(core),
     bootstrapFlowControl(core),
+    ensureServiceCidr(core),
     ...clusterObjects(core).map(([kind, body]) => ensure(core, kind, body)),
   ]);
   const { advertise, serviceRange, frontProxy } = core.options;
@@ -122,9 +116,5 @@ function clusterObjects(core: Core): [kind: { readonly plural: string }, body: o
     priorityClassKind,
     { metadata: { name }, value, description },
   ]);
-  return [
-    ...services,
-    ...classes,
-    [serviceCidrKind, { metadata: { name: 'kubernetes' }, spec: { cidrs: [core.options.serviceRange] } }],
-  ];
+  return [...services, ...classes];
 }

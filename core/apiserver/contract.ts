@@ -185,7 +185,7 @@ export interface ApiServerOptions {
   readonly streams?: StreamHandlers;
   /** Behind the built-in chain, in this order. */
   readonly admission?: readonly AdmissionHook[];
-  /** Virtual addresses of services, such as 10.96.0.0/16. The first one is the `kubernetes` service's. */
+  /** Virtual addresses of services, such as 10.96.0.0/16, or one range of each family with a comma: the first's is the default. */
   readonly serviceRange: string;
   /** Both ends inclusive. Default 30000-32767. */
   readonly nodePorts?: readonly [from: number, to: number];

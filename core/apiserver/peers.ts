@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { endpointSliceKind, endpointsKind, isReason, type KubeObject, type Lease, leaseKind } from '#api';
 import { messageOf, microTimeText } from '#base';
+import { familyOf } from './allocate/range.ts';
 import type { AnyKind, Reader } from './contract.ts';
 import type { Core } from './core.ts';
 import { ensure } from './ensure.ts';
@@ -39,7 +40,7 @@ export async function tellAddresses(core: Core): Promise<void> {
 }
 
 /** Until the server ends. What one process alone writes needs no looking after. */
-export async function keepAddresses(core: Core): Promise<void> {
+export async function keepEndpoints(core: Core): Promise<void> {
   const { advertise } = core.options;
   if (!advertise || !core.store.shared) return;
   const own = { ip: advertise.ip, port: advertise.port };
@@ -94,7 +95,6 @@ interface ServerEndpoints {
   readonly port: number;
   readonly family: 'IPv4' | 'IPv6';
 }
-const familyOf = (ip: string): ServerEndpoints['family'] => (ip.includes(':') ? 'IPv6' : 'IPv4');
 /** Every server comes to the same answer. A slice has one port and one family: servers with others than the first are left out. Pure. */
 export function endpointsOf(peers: readonly Peer[]): ServerEndpoints {
   const sorted = peers.toSorted((left, right) => left.port - right.port || (left.ip < right.ip ? -1 : 1));

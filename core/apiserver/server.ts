@@ -1,6 +1,9 @@
-import { builtinKinds, type Kind, secretKind } from '#api';
+import { builtinKinds, ipAddressKind, type Kind, secretKind, serviceCidrKind, serviceKind } from '#api';
 import { Scope } from '#base';
 import { Aggregator } from './aggregation/aggregator.ts';
+import { ServiceAddresses } from './allocate/addresses.ts';
+import { rangesOf } from './allocate/range.ts';
+import { keepRepaired, repairAddresses } from './allocate/repair.ts';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type CachedObject, prefixOf } from './cached-object.ts';
@@ -18,7 +21,7 @@ import { ApiMetrics } from './metrics.ts';
 import { Documents } from './openapi/documents.ts';
 import { openApi } from './openapi/openapi.ts';
 import { patches } from './patch/patches.ts';
-import { keepAddresses, leave } from './peers.ts';
+import { keepEndpoints, leave } from './peers.ts';
 import { Encodings } from './protobuf/encodings.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import { createSchemaEngine } from './schema/schema.ts';
@@ -37,7 +40,7 @@ const defaultNodePorts = [30_000, 32_767] as const;
 /** Loads the watch caches, makes what every cluster has, and serves. Disposal ends every watch and frees the port. */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const scope = new Scope();
-  const { clock, random, log, secretKeys } = options;
+  const { clock, random, log, secretKeys, nodePorts = defaultNodePorts } = options;
   const store = secretKeys ? new SealedStore(options.store, secretsPrefix, secretKeys) : options.store;
   const cache = scope.use(new WatchCache(store, clock, log));
   const builtin = servedBuiltins(options);
@@ -45,14 +48,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await cache.start(builtin);
   const reader = readerOf(cache);
   const holder: { core?: Core } = {};
-  const callWebhook = createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] });
+  const addresses = addressesOf(cache, options);
+  const callWebhook = callerOf(options, reader);
   const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, callWebhook, [
-    createServiceAllocator({
-      services: [...cache.caches()].find(({ served }) => served.kind.plural === 'services' && !served.kind.group)!,
-      random,
-      serviceRange: options.serviceRange,
-      nodePorts: options.nodePorts ?? defaultNodePorts,
-    }),
+    createServiceAllocator({ core: () => holder.core!, addresses, random, nodePorts }),
     ...(options.admission ?? []),
   ]);
   const core: Core = {
@@ -77,9 +76,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   holder.core = core;
   options.authorizer.bind?.(reader);
   await bootstrap(core);
+  await repairAddresses(core, addresses);
   core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
+  void keepRepaired(core, addresses);
   void sweepEvents(core);
-  void keepAddresses(core);
+  void keepEndpoints(core);
   scope.defer(() => leave(core));
   void compactHistory(core, options.compactionIntervalMs);
   if (secretKeys) {
@@ -103,6 +104,18 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
 }
+
+const callerOf = ({ random, clock, webhookRanges = [] }: ApiServerOptions, reader: Reader) =>
+  createWebhookCaller({ reader, random, clock, allowedRanges: webhookRanges });
+
+const addressesOf = (cache: WatchCache, { random, serviceRange }: ApiServerOptions): ServiceAddresses =>
+  new ServiceAddresses({
+    services: cache.cacheOf(serviceKind as AnyKind)!,
+    ipAddresses: cache.cacheOf(ipAddressKind as AnyKind)!,
+    serviceCidrs: cache.cacheOf(serviceCidrKind as AnyKind)!,
+    random,
+    families: rangesOf(serviceRange).map(({ family }) => family),
+  });
 
 function servedBuiltins(options: ApiServerOptions): ServedKind[] {
   const strategies = new Map(

@@ -24,6 +24,7 @@ export class ProcessMetrics {
 export class MetricsPage {
   readonly #metrics = new Map<string, Counter | Gauge | Histogram>();
   readonly #before: (() => void)[] = [];
+  readonly #foreign: (() => string)[] = [];
   readonly #process: ProcessMetrics;
 
   constructor(startedMs: number) {
@@ -43,11 +44,16 @@ export class MetricsPage {
   beforePrint(refresh: () => void): void {
     this.#before.push(refresh);
   }
+  /** Metrics in their text form, of a process that works for this one. Their names are no one's here. */
+  foreign(read: () => string): void {
+    this.#foreign.push(read);
+  }
   text(): string {
-    return metricsText([...this.#metrics.values(), ...this.#process.all], () => {
+    const own = metricsText([...this.#metrics.values(), ...this.#process.all], () => {
       this.#process.refresh();
       for (const refresh of this.#before) refresh();
     });
+    return [own, ...this.#foreign.map((read) => read())].filter(Boolean).join('');
   }
 
   #known<M extends Counter | Gauge | Histogram>(name: string, make: () => M): M {

@@ -3,8 +3,8 @@ import { isIP as addressFamily } from 'node:net';
 import { hostname } from 'node:os';
 import { sha256 } from '../apiserver/auth/token-file.ts';
 import type { KeyPair, ServingRequest } from '../wire/pki.ts';
-import type { Config, Home } from './home.ts';
-import { nthAddress } from './ranges.ts';
+import { type Config, type Home, serviceRangesOf } from './home.ts';
+import { firstAddress, nthAddress } from './ranges.ts';
 
 interface Account {
   /** File HOME/credentials/NAME.token. */
@@ -27,7 +27,7 @@ export async function ensureCredentials(home: Home, config: Config): Promise<voi
   home.makeFolders();
   const authority = await ensureAuthority(home);
   const gateway = nthAddress(config.podCidr, 1);
-  const kubernetes = nthAddress(config.serviceCidr, 1);
+  const kubernetes = serviceRangesOf(config).map(firstAddress);
   const names = [
     'localhost',
     'kubernetes',
@@ -36,7 +36,7 @@ export async function ensureCredentials(home: Home, config: Config): Promise<voi
     'kubernetes.default.svc.cluster.local',
     hostname(),
   ];
-  const addresses = ['127.0.0.1', config.nodeIp, gateway, kubernetes, ...(config.advertise ?? [])];
+  const addresses = ['127.0.0.1', config.nodeIp, gateway, ...kubernetes, ...(config.advertise ?? [])];
   await ensureServing(
     home,
     authority,

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { type Exec, messageOf, PintleError } from '#base';
 import { loadCniList } from '../../net/cni/chain.ts';
 import type { Decision, UpOptions } from './decide.ts';
-import { type Config, type Home, homeFolders, newClusterId } from './home.ts';
+import { type Config, type Home, homeFolders, newClusterId, serviceRangesOf } from './home.ts';
 import { neighbours } from './neighbours.ts';
 import { loopbackListeners, nthAddress, pickRanges } from './ranges.ts';
 import { serviceSettingsOf } from './service-settings.ts';
@@ -39,7 +39,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     {
       cidrs: [
         ...(decision.loopback ? listenersOfThisHost() : await hostRoutes(exec)),
-        ...others.flatMap((other) => [other.podCidr, other.serviceCidr]),
+        ...others.flatMap((other) => [other.podCidr, ...serviceRangesOf(other)]),
       ],
       nodePorts: others.map((other) => other.nodePorts),
     },

@@ -15,6 +15,7 @@ export interface Config {
   readonly podCidr: string;
   /** Second range of pods, IPv6: pods have an address of each. */
   readonly podCidr6?: string;
+  /** One range, or one of each family with a comma. */
   readonly serviceCidr: string;
   readonly nodePorts: string;
   readonly bridge: string;
@@ -57,6 +58,8 @@ export interface Config {
 /** The command that starts a home like this one. */
 export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';
 /** Pod addresses of the cluster, the first for the primary ones. */
+export const serviceRangesOf = ({ serviceCidr }: Pick<Config, 'serviceCidr'>): readonly string[] =>
+  serviceCidr.split(',');
 export const podRangesOf = ({ podCidr, podCidr6 }: Pick<Config, 'podCidr' | 'podCidr6'>): readonly string[] =>
   podCidr6 ? [podCidr, podCidr6] : [podCidr];
 /** Names the bridge, the tables and the labels of containers of one host. */

@@ -10,7 +10,7 @@ import { nodeKey } from './agent/identity.ts';
 import { startAgent } from './agent.ts';
 import type { Decision, UpOptions } from './decide.ts';
 import { claimFolder, cniOf, freePort, hostRoutes, nodeNameOf } from './first-start.ts';
-import { type Config, type Home, openHome } from './home.ts';
+import { type Config, type Home, openHome, serviceRangesOf } from './home.ts';
 import { takeTurn } from './lock.ts';
 import { chooseAlone, neighbours, register } from './neighbours.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -101,7 +101,7 @@ async function enroll(home: Home, { server, token, nodeName, flags }: Wanted, pr
 export function checkRanges({ podCidr, serviceCidr }: ClusterSettings, routes: readonly string[]): void {
   for (const [what, range] of [
     ['pods', podCidr],
-    ['services', serviceCidr],
+    ...serviceRangesOf({ serviceCidr }).map((range) => ['services', range] as const),
   ] as const) {
     const mine = spanOf(range);
     const other = routes.find((route) => {

@@ -11,7 +11,15 @@ import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
-import { announcingLinkOf, type Config, type Home, hostIdOf, isSeveralHosts, podRangesOf } from './home.ts';
+import {
+  announcingLinkOf,
+  type Config,
+  type Home,
+  hostIdOf,
+  isSeveralHosts,
+  podRangesOf,
+  serviceRangesOf,
+} from './home.ts';
 import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
@@ -97,7 +105,7 @@ function createNetwork(home: Home, config: Config, log: Log, isConnected: boolea
       bridge: config.bridge,
       subnets: subnets.length > 0 ? subnets : ranges,
       podRanges: ranges,
-      serviceRanges: [config.serviceCidr],
+      serviceRanges: serviceRangesOf(config),
       stateFolder: home.path('node', 'network'),
       exec: systemExec,
       tableName: config.podTable,
@@ -120,7 +128,7 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
     ? createNftablesProxy({
         tableName: config.serviceTable,
         exec: systemExec,
-        serviceRanges: [config.serviceCidr],
+        serviceRanges: serviceRangesOf(config),
         nodePortRanges: config.nodePortAddresses,
         log,
       })

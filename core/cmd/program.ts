@@ -72,7 +72,10 @@ function lifeCycle(program: Command): void {
     .addOption(new Option('--runtime <name>', 'how containers run').choices(['auto', 'docker', 'process']))
     .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16); with IPv6 as 10.x.0.0/16,fd00::/48')
     .option('--cni <dir>', 'folder of CNI configurations: its first list makes the network of pods')
-    .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
+    .option(
+      '--service-cidr <cidr>',
+      'addresses of services, or one range of each family: A,B (default: a free 10.x/16)',
+    )
     .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
     .addOption(otlp())
     .addOption(externalIps())
@@ -121,7 +124,10 @@ function severalHosts(program: Command): void {
     .option('--store <where>', storeSyntax, storeName)
     .option('--pod-cidr <cidr>', 'addresses of pods (default: a free 10.x/16); with IPv6 as 10.x.0.0/16,fd00::/48')
     .option('--cni <dir>', 'folder of CNI configurations: its first list makes the network of this host’s pods')
-    .option('--service-cidr <cidr>', 'addresses of services (default: a free 10.x/16)')
+    .option(
+      '--service-cidr <cidr>',
+      'addresses of services, or one range of each family: A,B (default: a free 10.x/16)',
+    )
     .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
     .addOption(otlp())
     .addOption(externalIps())

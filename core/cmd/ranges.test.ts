@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { PintleError } from '#base';
-import { loopbackListeners, nthAddress, pickRanges, spanOf } from './ranges.ts';
+import { firstAddress, loopbackListeners, nthAddress, pickRanges, spanOf } from './ranges.ts';
 
 const nothing = { cidrs: [], nodePorts: [] };
 const codeOf = (work: () => unknown): string => {
@@ -42,6 +42,18 @@ describe('pickRanges', () => {
     ])
       expect(codeOf(() => pickRanges({ podCidr }, nothing, false))).toBe('BAD_RANGE');
     expect(codeOf(() => pickRanges({ podCidr: '127.7.0.0/16,fd44::/48' }, nothing, true))).toBe('BAD_RANGE');
+  });
+  test('services of both families, in either order, or of IPv6 alone', () => {
+    const podCidr = '10.7.0.0/16,fd44::/48';
+    const [four, six] = ['10.8.0.0/16', 'fd96::/112'];
+    const chosen = (serviceCidr: string) => pickRanges({ podCidr, serviceCidr }, nothing, false).serviceCidr;
+    expect(chosen(`${four},${six}`)).toBe(`${four},${six}`);
+    expect(chosen(`${six},10.8.3.0/16`)).toBe(`${six},${four}`);
+    expect(chosen('fd96::7/112')).toBe(six);
+    for (const bad of [`${four},10.9.0.0/16`, `${six},fd97::/112`, `${four},fd96::/48`, `${four},fd44::/112`])
+      expect(codeOf(() => chosen(bad))).toBe('BAD_RANGE');
+    expect(codeOf(() => pickRanges({ serviceCidr: `${four},${six}` }, nothing, false))).toBe('BAD_RANGE');
+    expect([firstAddress(four), firstAddress(six)]).toEqual(['10.8.0.1', 'fd96::1']);
   });
   const mistakes: [string, Parameters<typeof pickRanges>[0], string][] = [
     ['no range', { podCidr: 'ten' }, 'BAD_RANGE'],

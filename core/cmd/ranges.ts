@@ -21,6 +21,12 @@ export function spanOf(cidr: string): Span | undefined {
   return { first, last: first + size - 1 };
 }
 export const overlaps = (a: Span, b: Span): boolean => a.first <= b.last && b.first <= a.last;
+/** The first usable address of a range of either family: of services it is the API server's. */
+export function firstAddress(cidr: string): string {
+  if (!cidr.includes(':')) return nthAddress(cidr, 1);
+  const bytes = ipaddr.IPv6.networkAddressFromCIDR(cidr).toByteArray();
+  return new ipaddr.IPv6([...bytes.slice(0, -1), bytes.at(-1)! + 1]).toRFC5952String();
+}
 /** The n-th address of a range. */
 export function nthAddress(cidr: string, n: number): string {
   return addressText(spanOf(cidr)!.first + n);
@@ -29,6 +35,7 @@ export function nthAddress(cidr: string, n: number): string {
 export interface Wanted {
   /** `10.244.0.0/16`, or with an IPv6 range behind a comma. */
   readonly podCidr?: string;
+  /** One range, or one of each family with a comma: the first's is the one that services have unasked. */
   readonly serviceCidr?: string;
   readonly nodePorts?: string;
 }
@@ -67,7 +74,9 @@ export function pickRanges(
   startAt = 0,
 ): Ranges {
   const [podCidr4, podCidr6] = splitFamilies(asked.podCidr, loopback);
-  const wanted = { ...asked, podCidr: podCidr4 };
+  const service = splitServices(asked.serviceCidr, loopback);
+  const wanted = { ...asked, podCidr: podCidr4, serviceCidr: service.four };
+  checkSix(service.six, podCidr6, asked);
   const used = taken.cidrs.map(spanOf).filter((span) => span !== undefined);
   const free = (cidr: string) => !used.some((span) => overlaps(span, spanOf(cidr)!));
   const candidates = (second: number) =>
@@ -79,18 +88,21 @@ export function pickRanges(
   const alone = (cidr: string, index: number) => free(cidr) && (!loopback || free(candidates(96)[index]!));
   const podCidr = wanted.podCidr ? checkCidr('--pod-cidr', wanted.podCidr, 24, loopback) : candidates(244).find(alone);
   if (podCidr && spanOf(podCidr)) used.push(spanOf(podCidr)!);
-  const serviceCidr = wanted.serviceCidr
-    ? checkCidr('--service-cidr', wanted.serviceCidr, 28, loopback)
-    : candidates(96).find(
-        (cidr, index) => free(cidr) && (!loopback || wanted.podCidr || candidates(244)[index] === podCidr),
-      );
+  const isOnlySix = service.six !== undefined && !service.four;
+  const serviceCidr = isOnlySix
+    ? service.six
+    : wanted.serviceCidr
+      ? checkCidr('--service-cidr', wanted.serviceCidr, 28, loopback)
+      : candidates(96).find(
+          (cidr, index) => free(cidr) && (!loopback || wanted.podCidr || candidates(244)[index] === podCidr),
+        );
   if (!podCidr || !serviceCidr)
     throw new PintleError(
       'NO_FREE_RANGE',
       'every candidate address range is in use on this host',
       'name free ranges with --pod-cidr and --service-cidr',
     );
-  if (overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!))
+  if (!isOnlySix && overlaps(spanOf(podCidr)!, spanOf(serviceCidr)!))
     throw new PintleError(
       'BAD_RANGE',
       `--pod-cidr ${podCidr} and --service-cidr ${serviceCidr} overlap`,
@@ -109,7 +121,9 @@ export function pickRanges(
       );
   }
   const second = podCidr6 ? { podCidr6 } : {};
-  return { podCidr, ...second, serviceCidr, nodePorts: pickNodePorts(wanted.nodePorts, taken.nodePorts) };
+  const both = service.four && service.six ? [serviceCidr, service.six] : [serviceCidr];
+  if (service.sixFirst) both.reverse();
+  return { podCidr, ...second, serviceCidr: both.join(), nodePorts: pickNodePorts(wanted.nodePorts, taken.nodePorts) };
 }
 
 /** The ranges of pods of each family. An IPv6 one comes with an IPv4 one: services have IPv4 addresses. */
@@ -124,6 +138,47 @@ function splitFamilies(text: string | undefined, loopback: boolean): [string | u
       'write both as 10.244.0.0/16,fd44::/48',
     );
   return [first, `${ipaddr.IPv6.networkAddressFromCIDR(second).toRFC5952String()}/${length}`];
+}
+
+interface ServiceFamilies {
+  readonly four?: string;
+  readonly six?: string;
+  readonly sixFirst: boolean;
+}
+/** The ranges of services of each family, in either order; IPv6 may be alone. */
+function splitServices(text: string | undefined, loopback: boolean): ServiceFamilies {
+  const parts = text?.split(',') ?? [];
+  const sixes = parts.filter((part) => part.includes(':'));
+  const fours = parts.filter((part) => !part.includes(':'));
+  if (sixes.length === 0 && fours.length < 2) return { four: fours[0], sixFirst: false };
+  const [six = ''] = sixes;
+  const length = Number(six.split('/')[1]);
+  if (sixes.length > 1 || fours.length > 1 || !ipaddr.IPv6.isValidCIDR(six) || length < 64 || length > 120 || loopback)
+    throw new PintleError(
+      'BAD_RANGE',
+      `--service-cidr ${text} is not one range of each family, the IPv6 one from /64 to /120${loopback ? ', which needs root' : ''}`,
+      'write both as 10.96.0.0/16,fd96::/112',
+    );
+  const network = `${ipaddr.IPv6.networkAddressFromCIDR(six).toRFC5952String()}/${length}`;
+  return { four: fours[0], six: network, sixFirst: parts[0] === six };
+}
+
+/** Services of IPv6 need pods of IPv6, elsewhere. */
+function checkSix(service: string | undefined, pods: string | undefined, asked: Wanted): void {
+  if (!service) return;
+  if (!pods)
+    throw new PintleError(
+      'BAD_RANGE',
+      `--service-cidr ${asked.serviceCidr}: services have IPv6 addresses only where pods have them`,
+      'give pods a range of each family too: --pod-cidr 10.244.0.0/16,fd44::/48',
+    );
+  const [mine, theirs] = [ipaddr.IPv6.parseCIDR(service), ipaddr.IPv6.parseCIDR(pods)];
+  if (mine[0].match(theirs) || theirs[0].match(mine))
+    throw new PintleError(
+      'BAD_RANGE',
+      `--pod-cidr ${pods} and --service-cidr ${service} overlap`,
+      'name two ranges that do not overlap',
+    );
 }
 
 function checkCidr(flag: string, cidr: string, longest: number, loopback: boolean): string {

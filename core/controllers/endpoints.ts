@@ -1,5 +1,4 @@
 import {
-  type EndpointSlice,
   type EndpointSubset,
   endpointSliceKind,
   endpointsKind,
@@ -14,16 +13,24 @@ import {
   serviceKind,
 } from '#api';
 import { timeText } from '#base';
-import { type ControllerSpec, isTerminating, type ReconcileContext } from '#sdk';
-import { planSlices, planSubsets } from './plan-slices.ts';
+import { type ControllerSpec, isFinished, isTerminating, type ReconcileContext } from '#sdk';
+import {
+  headlessLabel,
+  isNowhere,
+  managedBy,
+  managedByLabel,
+  type NodeZones,
+  planSlices,
+  serviceLabel,
+  sliceLabels,
+} from './plan-slices.ts';
+import { planSubsets } from './plan-subsets.ts';
 import { traceEndpoints } from './trace-endpoints.ts';
 
-export const serviceLabel = 'kubernetes.io/service-name';
-export const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
-const managedBy = 'endpointslice-controller.k8s.io';
-const headlessLabel = 'service.kubernetes.io/headless';
 export const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
-const managedFor = (name: string) => ({ [serviceLabel]: name, [managedByLabel]: managedBy });
+const overCapacityAnnotation = 'endpoints.kubernetes.io/over-capacity';
+/** A pod that names a node that is not there, or not yet. */
+const lookAgainMs = 1_000;
 const endpointsManagedBy = 'endpoints.kubernetes.io/managed-by';
 const endpointsManager = 'endpoint-controller';
 const isOurs = ({ metadata }: KubeObject): boolean => metadata.labels?.[endpointsManagedBy] === endpointsManager;
@@ -77,15 +84,29 @@ export const endpointsController: ControllerSpec<Service & KubeObject> = {
         .informer(podKind)
         .cache.list(key.namespace)
         .filter((pod) => matchesSet(selector, pod.metadata.labels));
+      const zones = zonesOf(context);
       try {
-        await writeSlices(service, pods, slices, context);
+        const plan = planSlices(service, pods, zones, slices);
+        const fromMs = context.clock.now();
+        await writeSlices(service, plan, context);
+        traceEndpoints(context, { name: key.name, fromMs }, slices, [...plan.create, ...plan.update]);
         await writeEndpoints(service, planSubsets(service, pods), context);
       } catch (error) {
         if (!isTerminating(error)) throw error;
       }
+      const isMissing = pods.some((pod) => pod.status?.podIP && !isFinished(pod) && isNowhere(service, pod, zones));
+      return isMissing ? { requeueAfterMs: lookAgainMs } : undefined;
     },
   },
 };
+
+const zonesOf = ({ informers }: ReconcileContext): NodeZones =>
+  new Map(
+    informers
+      .informer(nodeKind)
+      .cache.list()
+      .map(({ metadata }) => [metadata.name!, metadata.labels?.['topology.kubernetes.io/zone']]),
+  );
 
 async function gone(work: Promise<void>): Promise<void> {
   try {
@@ -97,21 +118,12 @@ async function gone(work: Promise<void>): Promise<void> {
 
 async function writeSlices(
   service: ServiceObject,
-  pods: readonly Readonly<Pod>[],
-  existing: readonly Readonly<EndpointSlice & KubeObject>[],
-  context: ReconcileContext,
-) {
-  const { client, informers, clock } = context;
-  const zones = new Map<string, string>();
-  for (const node of informers.informer(nodeKind).cache.list()) {
-    const zone = node.metadata.labels?.['topology.kubernetes.io/zone'];
-    if (zone) zones.set(node.metadata.name!, zone);
-  }
-  const plan = planSlices(service, pods, zones, existing);
+  plan: ReturnType<typeof planSlices>,
+  { client, clock }: ReconcileContext,
+): Promise<void> {
   const { name, namespace, uid } = service.metadata;
-  const fromMs = clock.now();
   const annotations = { [triggerAnnotation]: timeText(clock.now()) };
-  const labels = { ...managedFor(name!), ...(service.spec?.clusterIP === 'None' && { [headlessLabel]: '' }) };
+  const labels = sliceLabels(service);
   // New ones first: an endpoint that moves must not be missing for a moment.
   for (const want of plan.create)
     await client.create(endpointSliceKind, {
@@ -128,15 +140,18 @@ async function writeSlices(
       },
       ...want,
     });
-  for (const { slice, endpoints } of plan.update) {
-    const metadata = { ...slice.metadata, annotations: { ...slice.metadata.annotations, ...annotations } };
+  for (const { slice, endpoints, labels } of plan.update) {
+    const metadata = { ...slice.metadata, labels, annotations: { ...slice.metadata.annotations, ...annotations } };
     await client.update(endpointSliceKind, { ...slice, metadata, endpoints });
   }
-  traceEndpoints(context, { name: name!, fromMs }, existing, [...plan.create, ...plan.update]);
   for (const slice of plan.remove) await gone(client.delete(endpointSliceKind, keyOf(slice as KubeObject)));
 }
 
-async function writeEndpoints(service: ServiceObject, subsets: EndpointSubset[], context: ReconcileContext) {
+async function writeEndpoints(
+  service: ServiceObject,
+  { subsets, isCut }: ReturnType<typeof planSubsets>,
+  context: ReconcileContext,
+): Promise<void> {
   const { client, informers, clock } = context;
   const key = keyOf(service);
   const current = informers.informer(endpointsKind).cache.get(key);
@@ -145,8 +160,15 @@ async function writeEndpoints(service: ServiceObject, subsets: EndpointSubset[],
     [endpointsManagedBy]: endpointsManager,
     ...(service.spec?.clusterIP === 'None' && { [headlessLabel]: '' }),
   };
-  if (current && sameSubsets(current.subsets, subsets) && sameMap(current.metadata.labels, labels)) return;
-  const annotations = { ...current?.metadata.annotations, [triggerAnnotation]: timeText(clock.now()) };
+  const isToldCut = current?.metadata.annotations?.[overCapacityAnnotation] !== undefined;
+  const isSame = current && sameSubsets(current.subsets, subsets) && sameMap(current.metadata.labels, labels);
+  if (isSame && isToldCut === isCut) return;
+  const annotations: Record<string, string> = {
+    ...current?.metadata.annotations,
+    [triggerAnnotation]: timeText(clock.now()),
+  };
+  if (isCut) annotations[overCapacityAnnotation] = 'truncated';
+  else delete annotations[overCapacityAnnotation];
   if (current)
     await client.update(endpointsKind, { ...current, metadata: { ...current.metadata, labels, annotations }, subsets });
   else

@@ -9,6 +9,7 @@ import { nodeLifecycleController } from './node-lifecycle.ts';
 import { podGarbageController } from './pod-gc.ts';
 import { replicationController } from './replication.ts';
 import { resourceQuotaController } from './resource-quota.ts';
+import { serviceCidrController } from './service-cidr.ts';
 import { serviceAccountController } from './serviceaccount.ts';
 import { storageMigrationController } from './storage-migration.ts';
 
@@ -27,6 +28,7 @@ export const coreControllers = (options: CoreControllersOptions): ControllerSpec
   specOf(endpointsController),
   specOf(mirroringController),
   specOf(serviceAccountController(options.rootCa)),
+  specOf(serviceCidrController),
   specOf(namespaceController),
   specOf(nodeLifecycleController(options.nodeGraceMs ?? 40_000)),
   specOf(podGarbageController(options.finishedPodsMax ?? 12_500)),

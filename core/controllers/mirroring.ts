@@ -8,8 +8,9 @@ import {
   serviceKind,
 } from '#api';
 import { type ControllerSpec, isReason, isTerminating, type ReconcileContext } from '#sdk';
-import { managedByLabel, serviceLabel, triggerAnnotation } from './endpoints.ts';
+import { triggerAnnotation } from './endpoints.ts';
 import { mirroredMax, planMirror } from './plan-mirror.ts';
+import { managedByLabel, serviceLabel } from './plan-slices.ts';
 
 const managedBy = 'endpointslicemirroring-controller.k8s.io';
 const skipLabel = 'endpointslice.kubernetes.io/skip-mirror';

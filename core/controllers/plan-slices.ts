@@ -1,8 +1,7 @@
-import type { DiscoveryEndpointPort, Endpoint, EndpointSlice, EndpointSubset, Pod, Service, ServicePort } from '#api';
+import type { DiscoveryEndpointPort, Endpoint, EndpointSlice, Pod, Service, ServicePort } from '#api';
 import { isFinished, isReady } from '#sdk';
 
 export const endpointsPerSliceMax = 100;
-export const endpointsAddressesMax = 1_000; // of an Endpoints object; more are cut, as upstream
 type Ports = DiscoveryEndpointPort[];
 
 interface Backend {
@@ -10,7 +9,7 @@ interface Backend {
   readonly ips: readonly string[];
   readonly ports: Ports;
 }
-function backendsOf(service: Readonly<Service>, pods: readonly Readonly<Pod>[]): Backend[] {
+export function backendsOf(service: Readonly<Service>, pods: readonly Readonly<Pod>[]): Backend[] {
   return pods
     .filter((pod) => !isFinished(pod) && !!pod.status?.podIP)
     .map((pod) => ({ pod, ips: ipsOf(pod), ports: portsFor(service, pod) }))
@@ -44,43 +43,14 @@ function targetOf(port: ServicePort, pod: Readonly<Pod>): number | undefined {
     .flatMap((container) => container.ports ?? [])
     .find((own) => own.name === target && (own.protocol ?? 'TCP') === (port.protocol ?? 'TCP'))?.containerPort;
 }
-const refOf = (pod: Readonly<Pod>) => ({
+export const refOf = (pod: Readonly<Pod>) => ({
   kind: 'Pod',
   namespace: pod.metadata.namespace,
   name: pod.metadata.name,
   uid: pod.metadata.uid,
 });
-const hostnameOf = (service: Readonly<Service>, pod: Readonly<Pod>): string | undefined =>
+export const hostnameOf = (service: Readonly<Service>, pod: Readonly<Pod>): string | undefined =>
   pod.spec?.hostname && pod.spec.subdomain === service.metadata.name ? pod.spec.hostname : undefined;
-
-/** The subsets of the Endpoints object: IPv4 (or the service's first family), pods that end are left out. */
-export function planSubsets(service: Readonly<Service>, pods: readonly Readonly<Pod>[]): EndpointSubset[] {
-  const publish = !!service.spec?.publishNotReadyAddresses;
-  const family = service.spec?.ipFamilies?.[0] ?? 'IPv4';
-  const groups = new Map<string, EndpointSubset>();
-  let count = 0;
-  for (const { pod, ips, ports } of backendsOf(service, pods)) {
-    const ip = ips.find((text) => familyOf(text) === family);
-    if (!ip || (pod.metadata.deletionTimestamp && !publish) || count >= endpointsAddressesMax) continue;
-    if (ports.length === 0 && (service.spec?.ports?.length ?? 0) > 0) continue;
-    count++;
-    const id = JSON.stringify(ports);
-    let subset = groups.get(id);
-    if (!subset) {
-      const named = ports.map((port) => ({
-        name: port.name || undefined,
-        port: port.port!,
-        protocol: port.protocol,
-        appProtocol: port.appProtocol,
-      }));
-      groups.set(id, (subset = named.length > 0 ? { ports: named } : {}));
-    }
-    const address = { ip, hostname: hostnameOf(service, pod), nodeName: pod.spec?.nodeName, targetRef: refOf(pod) };
-    const list = publish || isReady(pod) ? (subset.addresses ??= []) : (subset.notReadyAddresses ??= []);
-    list.push(address);
-  }
-  return [...groups.values()];
-}
 
 export interface SliceWant {
   readonly addressType: string;
@@ -89,24 +59,53 @@ export interface SliceWant {
 }
 export interface SlicePlan {
   readonly create: readonly SliceWant[];
-  readonly update: readonly { readonly slice: Readonly<EndpointSlice>; readonly endpoints: Endpoint[] }[];
+  readonly update: readonly {
+    readonly slice: Readonly<EndpointSlice>;
+    readonly endpoints: Endpoint[];
+    readonly labels: Record<string, string>;
+  }[];
   readonly remove: readonly Readonly<EndpointSlice>[];
 }
+/** Of each node that there is. A pod on another is nowhere. */
+export type NodeZones = ReadonlyMap<string, string | undefined>;
+
+export const serviceLabel = 'kubernetes.io/service-name';
+export const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
+export const managedBy = 'endpointslice-controller.k8s.io';
+export const headlessLabel = 'service.kubernetes.io/headless';
+const reserved: ReadonlySet<string> = new Set([serviceLabel, managedByLabel, headlessLabel]);
+
+/** Those of the service, but for what the slices say of themselves. */
+export function sliceLabels({ metadata, spec }: Readonly<Service>): Record<string, string> {
+  const own = Object.entries(metadata.labels ?? {}).filter(([name]) => !reserved.has(name));
+  return {
+    ...Object.fromEntries(own),
+    [serviceLabel]: metadata.name!,
+    [managedByLabel]: managedBy,
+    ...((spec?.clusterIP === 'None' || !spec?.clusterIP) && { [headlessLabel]: '' }),
+  };
+}
+/** One of a service of that name that is gone is not filled: the collector is after it. */
+const isOwned = ({ metadata }: Readonly<EndpointSlice>, service: Readonly<Service>): boolean =>
+  metadata.ownerReferences?.some(({ kind, uid }) => kind === 'Service' && uid === service.metadata.uid) ?? false;
 
 /** Fits the wanted endpoints into the slices that exist: each stays where it is, new ones go where there is room. */
 export function planSlices(
   service: Readonly<Service>,
   pods: readonly Readonly<Pod>[],
-  nodeZones: ReadonlyMap<string, string>,
+  nodeZones: NodeZones,
   existing: readonly Readonly<EndpointSlice>[],
 ): SlicePlan {
   const create: SliceWant[] = [];
-  const update: { slice: Readonly<EndpointSlice>; endpoints: Endpoint[] }[] = [];
+  const update: { slice: Readonly<EndpointSlice>; endpoints: Endpoint[]; labels: Record<string, string> }[] = [];
+  const labels = sliceLabels(service);
   const remove: Readonly<EndpointSlice>[] = [];
   const left = new Set(existing);
   for (const want of wantedGroups(service, pods, nodeZones)) {
     const mine = existing.filter(
-      (slice) => groupId(slice.addressType, (slice.ports ?? []) as Ports) === groupId(want.addressType, want.ports),
+      (slice) =>
+        isOwned(slice, service) &&
+        groupId(slice.addressType, (slice.ports ?? []) as Ports) === groupId(want.addressType, want.ports),
     );
     const unplaced = new Map(want.endpoints.map((endpoint) => [idOf(endpoint), endpoint]));
     const kept = mine.map((slice) => {
@@ -125,8 +124,9 @@ export function planSlices(
     for (const [index, { slice, endpoints }] of kept.entries()) {
       if (endpoints.length === 0 && !(isPlaceholder && index === 0)) continue;
       left.delete(slice);
-      if (JSON.stringify(normal(slice.endpoints ?? [])) !== JSON.stringify(normal(endpoints)))
-        update.push({ slice, endpoints });
+      const isSame = Bun.deepEquals(slice.metadata.labels, labels);
+      if (!isSame || JSON.stringify(normal(slice.endpoints ?? [])) !== JSON.stringify(normal(endpoints)))
+        update.push({ slice, endpoints, labels });
     }
     while (rest.length > 0) create.push({ ...want, endpoints: rest.splice(0, endpointsPerSliceMax) });
     if (isPlaceholder && mine.length === 0) create.push(want);
@@ -135,34 +135,30 @@ export function planSlices(
   return { create, update, remove };
 }
 
-function wantedGroups(
-  service: Readonly<Service>,
-  pods: readonly Readonly<Pod>[],
-  zones: ReadonlyMap<string, string>,
-): SliceWant[] {
+function wantedGroups(service: Readonly<Service>, pods: readonly Readonly<Pod>[], zones: NodeZones): SliceWant[] {
   const groups = new Map<string, SliceWant>();
   const families = service.spec?.ipFamilies?.length ? service.spec.ipFamilies : ['IPv4'];
-  const hasPorts = (service.spec?.ports?.length ?? 0) > 0;
   for (const { pod, ips, ports } of backendsOf(service, pods))
     for (const ip of ips) {
       const addressType = familyOf(ip);
-      if (!families.includes(addressType) || (hasPorts && ports.length === 0)) continue;
+      if (!families.includes(addressType) || isNowhere(service, pod, zones)) continue;
       const id = groupId(addressType, ports);
       const group = groups.get(id) ?? { addressType, ports, endpoints: [] };
       groups.set(id, group);
       const serving = isReady(pod);
       const terminating = !!pod.metadata.deletionTimestamp;
+      const ready = !!service.spec?.publishNotReadyAddresses || (serving && !terminating);
+      const nodeName = pod.spec?.nodeName;
+      const zone = zones.get(nodeName ?? '');
+      const hints = ready ? hintsFor(service, nodeName, zone) : undefined;
       group.endpoints.push({
         addresses: [ip],
-        conditions: {
-          ready: !!service.spec?.publishNotReadyAddresses || (serving && !terminating),
-          serving,
-          terminating,
-        },
+        conditions: { ready, serving, terminating },
         hostname: hostnameOf(service, pod),
-        nodeName: pod.spec?.nodeName,
+        nodeName,
         targetRef: refOf(pod),
-        zone: zones.get(pod.spec?.nodeName ?? ''),
+        zone,
+        ...(hints && { hints }),
       });
     }
   // A service without endpoints still has one empty slice in each family: clients see that it is known.
@@ -172,7 +168,24 @@ function wantedGroups(
   return [...groups.values()];
 }
 
-const familyOf = (ip: string): string => (ip.includes(':') ? 'IPv6' : 'IPv4');
+/** Upstream takes such a pod when a service wants addresses whatever they are worth. */
+export const isNowhere = (service: Readonly<Service>, pod: Readonly<Pod>, zones: NodeZones): boolean =>
+  !service.spec?.publishNotReadyAddresses && !zones.has(pod.spec?.nodeName ?? '');
+
+const preferNode = 'PreferSameNode';
+const distributions: ReadonlySet<string> = new Set(['PreferClose', 'PreferSameZone', preferNode]);
+/** For whom an endpoint is, where the service says that near ones are to be preferred. */
+function hintsFor(service: Readonly<Service>, node: string | undefined, zone: string | undefined): Endpoint['hints'] {
+  const wanted = service.spec?.trafficDistribution;
+  if (wanted === undefined || !distributions.has(wanted)) return undefined;
+  const hints = {
+    ...(zone && { forZones: [{ name: zone }] }),
+    ...(node && wanted === preferNode && { forNodes: [{ name: node }] }),
+  };
+  return Object.keys(hints).length > 0 ? hints : undefined;
+}
+
+export const familyOf = (ip: string): string => (ip.includes(':') ? 'IPv6' : 'IPv4');
 const idOf = (endpoint: Endpoint): string => `${endpoint.targetRef?.uid ?? ''} ${endpoint.addresses.join()}`;
 const groupId = (addressType: string, ports: Ports): string =>
   [
@@ -182,7 +195,7 @@ const groupId = (addressType: string, ports: Ports): string =>
       .sort(),
   ].join(' ');
 const normal = (endpoints: readonly Endpoint[]): unknown =>
-  endpoints.map(({ addresses, conditions, hostname, nodeName, targetRef, zone }) => [
+  endpoints.map(({ addresses, conditions, hostname, nodeName, targetRef, zone, hints }) => [
     addresses,
     conditions?.ready ?? false,
     conditions?.serving ?? false,
@@ -191,4 +204,6 @@ const normal = (endpoints: readonly Endpoint[]): unknown =>
     nodeName ?? '',
     targetRef?.uid ?? '',
     zone ?? '',
+    hints?.forZones?.map(({ name }) => name) ?? [],
+    hints?.forNodes?.map(({ name }) => name) ?? [],
   ]);

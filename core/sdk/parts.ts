@@ -50,6 +50,8 @@ export interface ApiPartContext extends PartContext {
   readonly cluster?: {
     /** Pod addresses (CIDR), one for each family. */
     readonly podRanges: readonly string[];
+    /** A certificate (PEM) that an authority of no other use signed, for ten years, and its key. Takes some milliseconds. */
+    selfSigned?(commonName: string): Promise<{ readonly cert: string; readonly key: string }>;
   };
   /** Conversion and admission by others. Absent where the server cannot reach services. */
   readonly callWebhook?: CallWebhook;

@@ -8,6 +8,7 @@ import {
   ensureObject,
   roleBindingKind,
   roleKind,
+  serviceCidrKind,
   serviceKind,
 } from '#sdk';
 import { dnsName, dnsNamespace } from './places.ts';
@@ -74,8 +75,8 @@ export default {
   name: 'dns',
   async start(context: ApiPartContext) {
     for (const [kind, object] of rights) await ensureObject(context, kind as AnyKind, object as AnyObject);
-    const object = serviceFor(context.reader.get(serviceKind, 'default', 'kubernetes'));
-    if (!object) throw new Error('the service default/kubernetes has no IPv4 address to count from');
+    const object = serviceFor(context.reader.get(serviceCidrKind, '', 'kubernetes'));
+    if (!object) throw new Error('the ServiceCIDR kubernetes has no range to count addresses in');
     await ensureObject(context, serviceKind as AnyKind, object as unknown as AnyObject);
   },
 } satisfies ApiPart;

@@ -13,10 +13,11 @@ import { runCoreDns } from './coredns.ts';
 import { DnsMetrics } from './dns-metrics.ts';
 import { Forwarder } from './forwarder.ts';
 import { parseNameservers } from './node-servers.ts';
-import { clusterDomain, dnsName, dnsNamespace, endpointAnnotation, preferredPort } from './places.ts';
+import { clusterDomain, dnsName, dnsNamespace, endpointAnnotation, preferredPort, sixAnnotation } from './places.ts';
 import { codes, parseQuery } from './query.ts';
 import { replyCode } from './reply.ts';
 import { Responder } from './responder.ts';
+import { SecondListener } from './second-listener.ts';
 import { readSettings, type Settings } from './settings.ts';
 import { listenDns, type Place, type Respond } from './sockets.ts';
 import { createSources } from './sources.ts';
@@ -26,6 +27,7 @@ import { liveView } from './view.ts';
 const ttlSeconds = 5;
 const askTimeoutMs = 2_000;
 const lookAgainMs = 30_000; // at the node's own servers, and at what was announced
+const secondAgainMs = 1_000;
 const bindRetryMs = { first: 100, most: 5_000 };
 const formerPortAttempts = 20;
 const floodToldEveryMs = 60_000;
@@ -83,6 +85,7 @@ class DnsNode {
       metrics,
     });
     const respond = this.#guarded(responder, metrics);
+    await using second = new SecondListener(this.context.network, respond, this.#log);
     let former = '';
     let running: (AsyncDisposable & { readonly place: Place }) | undefined;
     while (!signal.aborted) {
@@ -99,8 +102,8 @@ class DnsNode {
           running = await this.#serve(respond, running?.place);
         }
       }
-      if (running) await this.#announce(running.place);
-      await this.#sleep(signal);
+      if (running) await this.#announce(running.place, await second.ensure(running.place));
+      await this.#sleep(signal, second.isDue ? secondAgainMs : lookAgainMs);
     }
     await running?.[Symbol.asyncDispose]();
   }
@@ -123,11 +126,11 @@ class DnsNode {
   }
 
   /** Until the settings change, or for a while. */
-  async #sleep(signal: AbortSignal): Promise<void> {
+  async #sleep(signal: AbortSignal, ms: number): Promise<void> {
     if (this.#isChanged) return;
     const woken = new AbortController();
     this.#wake = () => woken.abort();
-    await this.context.clock.sleep(lookAgainMs, AbortSignal.any([signal, woken.signal]));
+    await this.context.clock.sleep(ms, AbortSignal.any([signal, woken.signal]));
     this.#wake = () => {};
   }
 
@@ -192,15 +195,19 @@ class DnsNode {
   }
 
   /** On our own Node; the part in the controllers makes endpoints of it. Tried again with the next look. */
-  async #announce({ hostname, port }: Place): Promise<void> {
+  async #announce({ hostname, port }: Place, six: Place | undefined): Promise<void> {
     const { client, nodeName, clock, scope } = this.context;
     const endpoint = `${hostname}:${port}`;
-    const body = { metadata: { annotations: { [endpointAnnotation]: endpoint } } };
+    const annotations = {
+      [endpointAnnotation]: endpoint,
+      ...(six && { [sixAnnotation]: `[${six.hostname}]:${six.port}` }),
+    };
+    const body = { metadata: { annotations } };
     for (let delayMs = 100; !scope.signal.aborted; delayMs = Math.min(delayMs * 2, 5_000)) {
       try {
         const node = await client.get(nodeKind, { name: nodeName });
-        if (node.metadata.annotations?.[endpointAnnotation] !== endpoint)
-          await client.patch(nodeKind, { name: nodeName }, { type: 'merge', body });
+        const isSaid = Object.entries(annotations).every(([name, text]) => node.metadata.annotations?.[name] === text);
+        if (!isSaid) await client.patch(nodeKind, { name: nodeName }, { type: 'merge', body });
         return;
       } catch (error) {
         this.#log.debug('the DNS server could not be announced yet', { error: messageOf(error) });

@@ -9,6 +9,7 @@ import {
   type Node,
   nodeKind,
   type Service,
+  serviceCidrKind,
   serviceKind,
   specOf,
 } from '#sdk';
@@ -25,6 +26,7 @@ const endpoints: ControllerSpec<Service & KubeObject> = {
   name: 'dns-endpoints',
   watches: serviceKind,
   alsoOn: [
+    { kind: serviceCidrKind, keys: () => [] }, // read, and no reason to wake
     { kind: nodeKind, keys: (_node: Node & KubeObject) => [theService] },
     {
       kind: endpointSliceKind,
@@ -35,14 +37,12 @@ const endpoints: ControllerSpec<Service & KubeObject> = {
     async reconcile(key, service, { informers, client }) {
       if (key.namespace !== dnsNamespace || key.name !== dnsName) return;
       if (!service) {
-        const again = serviceFor(
-          informers.informer(serviceKind).cache.get({ namespace: 'default', name: 'kubernetes' }),
-        );
+        const again = serviceFor(informers.informer(serviceCidrKind).cache.get({ name: 'kubernetes' }));
         if (again) await client.create(serviceKind, again); // somebody deleted it: pods hold its address for all their lives
         return;
       }
       const nodes = informers.informer(nodeKind).cache.list();
-      const wanted = planEndpoints(nodes as (Node & KubeObject)[]);
+      const wanted = planEndpoints(nodes as (Node & KubeObject)[], service.spec?.ipFamilies);
       const current = (informers.informer(endpointSliceKind).cache.list(dnsNamespace) as SliceObject[]).filter(
         ({ metadata }) =>
           metadata.labels?.[serviceNameLabel] === dnsName && metadata.labels[managedByLabel] === managedBy,

@@ -1,10 +1,16 @@
-import type { KubeObject, Service } from '#sdk';
+import { type api, type KubeObject, ranges, type Service } from '#sdk';
 import { addressNumber, dnsName, dnsNamespace } from './places.ts';
 
-/** The Service of the cluster's DNS, on the address that is counted from the API's own, the first of the range. Undefined without one. */
-export function serviceFor(kubernetes: Readonly<Service> | undefined): (Service & KubeObject) | undefined {
-  const clusterIP = nthFrom(kubernetes?.spec?.clusterIP ?? '', addressNumber - 1);
-  if (clusterIP === undefined) return undefined;
+/**
+ * The Service of the cluster's DNS, on the n-th address of the cluster's range of services: of the IPv4 one where there is one,
+ * because every pod has an address of that family. Undefined without a range. `range`: the ServiceCIDR `kubernetes`.
+ */
+export function serviceFor(range: Readonly<api.ServiceCIDR> | undefined): (Service & KubeObject) | undefined {
+  const found = (range?.spec?.cidrs ?? []).map((cidr) => ranges.parseCidr(cidr)).filter((cidr) => cidr !== undefined);
+  const cidr = found.find(({ family }) => family === 4) ?? found[0];
+  if (!cidr) return undefined;
+  const bits = cidr.family === 4 ? 32 : 128;
+  const text = ranges.cidrText({ ...cidr, first: cidr.first + BigInt(addressNumber), prefixBits: bits });
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -14,19 +20,11 @@ export function serviceFor(kubernetes: Readonly<Service> | undefined): (Service 
       labels: { 'k8s-app': dnsName, 'kubernetes.io/cluster-service': 'true', 'kubernetes.io/name': 'CoreDNS' },
     },
     spec: {
-      clusterIP,
+      clusterIP: text.slice(0, text.indexOf('/')),
       ports: [
         { name: 'dns', protocol: 'UDP', port: 53 },
         { name: 'dns-tcp', protocol: 'TCP', port: 53 },
       ],
     },
   } as Service & KubeObject;
-}
-
-/** Undefined for what is no IPv4 address. */
-function nthFrom(address: string, by: number): string | undefined {
-  const parts = address.split('.').map(Number);
-  if (parts.length !== 4 || parts.some((part) => !Number.isInteger(part))) return undefined;
-  const value = parts.reduce((sum, part) => sum * 256 + part, 0) + by;
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
 }

@@ -12,6 +12,13 @@ export const catalog: Catalog = [
     node: () => import('../dns/node.ts'),
   },
   {
+    name: 'ingress',
+    enabled: true,
+    api: () => import('../ingress/api.ts'),
+    controllers: () => import('../ingress/plugin.ts'),
+    node: () => import('../ingress/node.ts'),
+  },
+  {
     name: 'overlay',
     enabled: 'several-hosts',
     connectsHosts: true,

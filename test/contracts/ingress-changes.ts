@@ -4,10 +4,10 @@ import type { TLSSocket } from 'node:tls';
 import { echoBackend } from '../fixtures/http-backends.ts';
 import { backendOf, hostOf, routeTo } from '../fixtures/ingress-routing.ts';
 import { RawHttp } from '../fixtures/raw-http.ts';
-import type { IngressWorld } from './ingress-driver.ts';
+import type { Differences, IngressWorld } from './ingress-driver.ts';
 
 /** Routings come and go; requests and connections do not notice. */
-export function ingressChanges(world: IngressWorld): void {
+export function ingressChanges(world: IngressWorld, differences: Differences): void {
   const shop = { hosts: [hostOf('', { '/': routeTo('a') })] };
   const subject = async (name: string): Promise<string> => {
     using connection = new RawHttp(world.port('https'), name);
@@ -109,6 +109,7 @@ export function ingressChanges(world: IngressWorld): void {
     expect((await world.ask('h.example', '/')).status).toBe(200);
     expect(await world.driver.health()).toEqual({ ok: true });
     const text = await world.driver.metrics();
-    expect(text).toMatch(/^pintle_ingress_requests_total\{route="to:a",code="200"\} \d+$/m);
+    const labels = differences.countsBackends ? 'backend="a",code="2xx"' : 'route="to:a",code="200"';
+    expect(text).toMatch(new RegExp(`^pintle_ingress_requests_total\\{${labels}\\} \\d+$`, 'm'));
   });
 }

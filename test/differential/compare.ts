@@ -27,6 +27,7 @@ function maskText(text: string): string {
     .replace(uid, '<uid>')
     .replace(/\bkube-api-access-[a-z0-9]{5}\b/g, 'kube-api-access-<random>')
     .replace(/\b10\.96\.\d+\.\d+\b/g, '<ip>')
+    .replace(/\bfd00:10:96::[0-9a-f]{1,4}\b/g, '<ip>')
     .replace(/(resource version:? )\d+( \(\d+\))?(, current: \d+)?/gi, '$1<version>')
     .replace(/(record \()\d+\)/, '$1<version>)')
     .replace(/\?hash=[0-9A-Fa-f]+/g, '?hash=<hash>');

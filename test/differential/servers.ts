@@ -20,6 +20,7 @@ export interface Server extends AsyncDisposable {
   readonly token: string;
 }
 const token = 'upstream';
+const serviceRange = '10.96.0.0/16,fd00:10:96::/112';
 
 /** The tool that builds and starts upstream: UPSTREAM_TOOL, else `shared/tools/upstream` beside a parent folder, else PATH. */
 export function upstreamTool(): string | undefined {
@@ -40,7 +41,11 @@ export async function startUpstream(): Promise<Server> {
   if (!tool) throw new Error('no upstream tool here; set UPSTREAM_TOOL or UPSTREAM_URL');
   const folder = await mkdtemp(join(tmpdir(), 'pintle-upstream-'));
   const port = process.env['UPSTREAM_PORT'] ?? '17590';
-  const up = Bun.spawn([tool, 'up', folder, port], { stdout: 'ignore', stderr: 'pipe' });
+  const up = Bun.spawn([tool, 'up', folder, port], {
+    stdout: 'ignore',
+    stderr: 'pipe',
+    env: { ...process.env, UPSTREAM_ARGS: `--service-cluster-ip-range=${serviceRange}` },
+  });
   if ((await up.exited) !== 0) {
     await rm(folder, { recursive: true, force: true });
     throw new Error(`upstream did not start: ${await new Response(up.stderr).text()}`);
@@ -84,7 +89,7 @@ export async function startOurs(): Promise<Server> {
       },
     }),
     authorizer: createAuthorizer({ nodeUses: createNodeUses(() => []) }),
-    serviceRange: '10.96.0.0/16',
+    serviceRange,
     streams: Object.fromEntries(streamNames.map((name) => [name, noStream])),
     advertise: { ip: '127.0.0.1', port: 6443 },
   });

@@ -1,161 +1,185 @@
-import { errors, type FieldError, fieldErrors, invalidObject, type Service, type ServicePort } from '#api';
+import { errors, fieldErrors, invalidObject, type Service, type ServiceSpec } from '#api';
 import type { Random } from '#base';
 import type { CachedObject } from '../cached-object.ts';
 import type { AdmissionHook, AdmissionRequest, AnyObject } from '../contract.ts';
+import type { Core } from '../core.ts';
 import type { EventSink, ResourceCache } from '../resource-cache.ts';
+import { addressesOf, type ServiceAddresses } from './addresses.ts';
+import { alignAddresses, chooseFamilies, hasNoAddress, isSettled, keepAddresses } from './families.ts';
+import { createIpAddress, removeIpAddress, type ServiceName } from './ip-address.ts';
+import { allocatePorts, keepPorts, portsOf, reallocatePorts } from './node-ports.ts';
 import { NumberPool } from './numbers.ts';
-import { addressNumber, addressText, holds, rangeOf } from './range.ts';
+import { canonical, type Family, familyOf } from './range.ts';
 
-type Spec = NonNullable<Service['spec']>;
+type Spec = ServiceSpec;
 const specOf = (object: Readonly<AnyObject> | undefined): Spec | undefined => object?.['spec'] as Spec | undefined;
-const hasNodePorts = (spec: Spec): boolean =>
-  spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
-const portsOf = (spec: Spec | undefined): number[] =>
-  [...(spec?.ports ?? []).map((port) => port.nodePort ?? 0), spec?.healthCheckNodePort ?? 0].filter((port) => port > 0);
+
+/** What one write took: which of `clusterIPs`, and whether its client named it. */
+interface Taken {
+  readonly index: number;
+  readonly asked: boolean;
+  ip: string;
+  /** The service that its IPAddress names; absent before there is one. */
+  madeFor?: ServiceName;
+}
+const collisionsMax = 16;
+
+export interface ServiceAllocatorOptions {
+  readonly core: () => Core;
+  readonly addresses: ServiceAddresses;
+  readonly random: Random;
+  readonly nodePorts: readonly [number, number];
+}
 
 /**
- * Gives services their virtual address and node ports. What is taken is rebuilt from the cache at the start;
- * what a deletion or an update frees is given back when the cache sees it, so that a crash leaks nothing.
+ * Gives services their virtual addresses and node ports. An address is reserved here and then taken by an IPAddress, whose
+ * name is unique in the store: two API servers never give the same. What a deletion or an update frees is given back when the
+ * cache sees it; what a crash leaves behind is found by the repair.
  */
-export function createServiceAllocator(options: {
-  readonly services: ResourceCache;
-  readonly random: Random;
-  readonly serviceRange: string;
-  readonly nodePorts: readonly [number, number];
-}): AdmissionHook {
-  const addresses = new NumberPool(rangeOf(options.serviceRange), options.random);
-  const [from, to] = options.nodePorts;
-  const nodePorts = new NumberPool({ first: from, last: to }, options.random);
-  const hold = (object: CachedObject): void => {
-    for (const ip of specOf(object.object)?.clusterIPs ?? []) addresses.take(addressNumber(ip) ?? -1);
-    for (const port of portsOf(specOf(object.object))) nodePorts.take(port);
+export function createServiceAllocator(options: ServiceAllocatorOptions): AdmissionHook {
+  const { addresses } = options;
+  const [first, last] = options.nodePorts;
+  const nodePorts = new NumberPool({ first, last }, options.random);
+  const taken = new WeakMap<AnyObject, Taken[]>();
+  const releases = new Map<string, Promise<void>>();
+  const release = (ip: string, service: CachedObject): void => {
+    const work = removeIpAddress(options.core(), ip, service, service.version).finally(() => {
+      if (releases.get(ip) === work) releases.delete(ip);
+    });
+    releases.set(ip, work);
   };
-  const release = (before: CachedObject, now?: CachedObject): void => {
-    const keep = new Set(specOf(now?.object)?.clusterIPs ?? []);
-    for (const ip of specOf(before.object)?.clusterIPs ?? [])
-      if (!keep.has(ip)) addresses.give(addressNumber(ip) ?? -1);
-    const keepPorts = new Set(portsOf(specOf(now?.object)));
-    for (const port of portsOf(specOf(before.object))) if (!keepPorts.has(port)) nodePorts.give(port);
-  };
-  for (const service of options.services.all()) hold(service);
-  const sink: EventSink = {
-    onEvent(event) {
-      if (event.type !== 'DELETED') hold(event.object);
-      if (event.previous) release(event.previous, event.type === 'DELETED' ? undefined : event.object);
-    },
-    onBookmark() {},
-    onLost() {
-      for (const service of options.services.all()) hold(service);
-    },
-  };
-  options.services.sinks.add(sink);
+  addresses.services.sinks.add(followServices(addresses.services, nodePorts, release));
   return {
     name: 'ServiceAllocator',
-    mutate(request) {
-      if (request.kind.plural !== 'services' || request.kind.group || request.subresource || !request.object) return;
-      const spec = specOf(request.object);
+    async mutate(request) {
+      const spec = isService(request) ? specOf(request.object) : undefined;
       if (!spec) return;
       const before = specOf(request.current);
-      if (before) carryOver(spec, before);
-      allocateAddress(request, spec, before, addresses, options.serviceRange);
-      allocatePorts(request, spec, before, nodePorts);
+      if (before) {
+        keepAddresses(spec, before);
+        keepPorts(spec, before);
+      }
+      alignAddresses(spec, before);
+      const mistakes = chooseFamilies(spec, before, addresses.families);
+      if (mistakes.length > 0) throw invalidObject('Service', '', request.name, mistakes);
+      for (const ip of spec.clusterIPs ?? []) await releases.get(canonical(ip)); // of a service that went a moment ago
+      taken.set(request.object!, allocateAddresses(request, spec, before, addresses));
+      const reserver = { pool: nodePorts, name: request.name, onRollback: request.onRollback };
+      if (before) reallocatePorts(spec, before, reserver);
+      else allocatePorts(spec, reserver);
+    },
+    async validate(request) {
+      const mine = request.object && isService(request) ? taken.get(request.object) : undefined;
+      if (!mine || request.dryRun) return;
+      const { namespace = '', name = '' } = request.object!.metadata;
+      for (const one of mine) await own(options, request, one, { namespace, name });
     },
   };
 }
 
-/** What a client left out of an update stays as it was; what its new type cannot have goes. */
-function carryOver(spec: Spec, before: Spec): void {
-  if (spec.type !== 'ExternalName' && before.type !== 'ExternalName' && !spec.clusterIP) {
-    spec.clusterIP = before.clusterIP;
-    spec.clusterIPs ??= before.clusterIPs;
-  }
-  if (spec.type === 'ExternalName' && before.type !== 'ExternalName') {
-    delete spec.clusterIP;
-    delete spec.clusterIPs;
-    delete spec.ipFamilies;
-    delete spec.ipFamilyPolicy;
-  }
-  const old = new Map((before.ports ?? []).map((port) => [`${port.protocol}/${port.port}`, port.nodePort]));
-  for (const port of spec.ports ?? []) {
-    const known = old.get(`${port.protocol ?? 'TCP'}/${port.port}`);
-    if (hasNodePorts(spec)) port.nodePort ||= known;
-    else if (hasNodePorts(before) && port.nodePort === known) delete port.nodePort;
-  }
-}
+const isService = ({ kind, subresource }: AdmissionRequest): boolean =>
+  kind.plural === 'services' && !kind.group && !subresource;
 
-function allocateAddress(
+/** Reserves what is missing, in the order of the families. */
+function allocateAddresses(
   request: AdmissionRequest,
   spec: Spec,
   before: Spec | undefined,
-  pool: NumberPool,
-  rangeText: string,
-): void {
-  if (spec.type === 'ExternalName') return;
-  spec.clusterIP ||= spec.clusterIPs?.[0];
-  if (spec.clusterIP === 'None') spec.clusterIPs = ['None'];
-  else if (!spec.clusterIP) {
-    const value = pool.takeAny();
-    if (value === undefined) throw errors.internal('failed to allocate a serviceIP: range is full');
-    request.onRollback(() => pool.give(value));
-    spec.clusterIP = addressText(value);
-    spec.clusterIPs = [spec.clusterIP];
-  } else if (spec.clusterIP !== before?.clusterIP) {
-    const value = addressNumber(spec.clusterIP);
-    const refuse = (why: string) =>
-      invalid(request, [
-        fieldErrors.invalid('spec.clusterIPs', [spec.clusterIP], `failed to allocate IP ${spec.clusterIP}: ${why}`),
-      ]);
-    if (value === undefined) return; // validation reports what is no address
-    if (!holds(pool.range, value))
-      throw refuse(
-        `the provided IP (${spec.clusterIP}) is not in the valid range. The range of valid IPs is ${rangeText}`,
-      );
-    if (!pool.take(value)) throw refuse('provided IP is already allocated');
-    request.onRollback(() => pool.give(value));
-    spec.clusterIPs = [spec.clusterIP];
+  addresses: ServiceAddresses,
+): Taken[] {
+  if (hasNoAddress(spec) || spec.clusterIPs?.[0] === 'None' || isSettled(spec, before)) return [];
+  const had = before && !hasNoAddress(before) ? before : undefined;
+  if (had?.clusterIPs?.[0] === 'None') return []; // validation says that this may not change
+  const families = (spec.ipFamilies ?? []) as Family[];
+  const kept = had ? (had.ipFamilies?.length ?? 0) : 0;
+  if (had && !(kept === 1 && families.length === 2)) return []; // no second one came: nothing to give
+  const ips = (spec.clusterIPs ??= []);
+  while (ips.length < families.length) ips.push('');
+  const taken: Taken[] = [];
+  for (const [index, family] of families.entries()) {
+    if (index < kept) continue;
+    const asked = ips[index]!;
+    const ip = asked ? takeAsked(request, spec, asked, addresses) : takeAny(request, family, addresses);
+    request.onRollback(() => addresses.unreserve(ip));
+    ips[index] = ip;
+    taken.push({ index, ip, asked: asked !== '' });
   }
-  spec.clusterIPs ??= [spec.clusterIP!];
-  spec.ipFamilies ??= ['IPv4'];
-  spec.ipFamilyPolicy ??= 'SingleStack';
+  spec.clusterIP = ips[0];
+  return taken;
 }
 
-function allocatePorts(request: AdmissionRequest, spec: Spec, before: Spec | undefined, pool: NumberPool): void {
-  if (!hasNodePorts(spec)) return;
-  const own = new Set(portsOf(before));
-  const mine = new Set<number>();
-  const mistakes: FieldError[] = [];
-  const take = (port: ServicePort, index: number): void => {
-    const asked = port.nodePort;
-    if (!asked || own.has(asked) || mine.has(asked)) return;
-    const field = `spec.ports[${index}].nodePort`;
-    if (!holds(pool.range, asked)) {
-      mistakes.push(
-        fieldErrors.invalid(
-          field,
-          asked,
-          `provided port is not in the valid range. The range of valid ports is ${pool.range.first}-${pool.range.last}`,
-        ),
-      );
-    } else if (!pool.take(asked))
-      mistakes.push(fieldErrors.invalid(field, asked, 'provided port is already allocated'));
-    else {
-      mine.add(asked);
-      request.onRollback(() => pool.give(asked));
-    }
-  };
-  for (const [index, port] of (spec.ports ?? []).entries()) take(port, index);
-  if (mistakes.length > 0) throw invalid(request, mistakes);
-  const any = (): number => {
-    const value = pool.takeAny();
-    if (value === undefined) throw errors.internal('failed to allocate a nodePort: range is full');
-    request.onRollback(() => pool.give(value));
-    return value;
-  };
-  for (const port of spec.ports ?? []) port.nodePort ||= any();
-  if (spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local') {
-    spec.healthCheckNodePort ||= before?.healthCheckNodePort || any();
-  }
+function takeAsked(request: AdmissionRequest, spec: Spec, ip: string, addresses: ServiceAddresses): string {
+  const why = addresses.reserve(ip, request);
+  if (why) throw refusal(request, spec, ip, why);
+  return ip;
+}
+const refusal = (request: AdmissionRequest, spec: Spec, ip: string, why: string) =>
+  invalidObject('Service', '', request.name, [
+    fieldErrors.invalid('spec.clusterIPs', spec.clusterIPs, `failed to allocate IP ${ip}: ${why}`),
+  ]);
+const isFull = ({ name }: AdmissionRequest) =>
+  errors.internal(`failed to allocate a serviceIP for Service ${JSON.stringify(name)}: range is full`);
+
+function takeAny(request: AdmissionRequest, family: Family, addresses: ServiceAddresses): string {
+  if (request.dryRun) return addresses.sample(family);
+  const ip = addresses.reserveAny(family);
+  if (ip === undefined) throw isFull(request);
+  return ip;
 }
 
-const invalid = (request: AdmissionRequest, mistakes: FieldError[]) =>
-  invalidObject('Service', '', request.name, mistakes);
+/** Makes the IPAddress, and another choice where another API server was faster. A generated name may come a second time. */
+async function own(
+  { core, addresses }: ServiceAllocatorOptions,
+  request: AdmissionRequest,
+  one: Taken,
+  service: ServiceName,
+): Promise<void> {
+  const spec = specOf(request.object)!;
+  if (one.madeFor) await removeIpAddress(core(), canonical(one.ip), one.madeFor);
+  for (let collisions = 0; ; collisions++) {
+    const { ip } = one;
+    if (await createIpAddress(core(), canonical(ip), service)) break;
+    if (one.asked) throw refusal(request, spec, ip, 'provided IP is already allocated');
+    const next = collisions < collisionsMax ? addresses.reserveAny(familyOf(ip)) : undefined;
+    if (next === undefined) throw isFull(request);
+    request.onRollback(() => addresses.unreserve(next));
+    one.ip = next;
+    spec.clusterIPs![one.index] = next;
+    spec.clusterIP = spec.clusterIPs![0];
+  }
+  one.madeFor = service;
+  const made = canonical(one.ip);
+  addresses.unreserve(made); // taken by the object from now on
+  request.onRollback(() => {
+    if (!addresses.isHeld(made)) void removeIpAddress(core(), made, service);
+  });
+}
+
+/** Ports are counted here, addresses in ServiceAddresses; what a service no longer has is given back. */
+function followServices(
+  services: ResourceCache,
+  nodePorts: NumberPool,
+  release: (ip: string, service: CachedObject) => void,
+): EventSink {
+  const specIn = (object: CachedObject | undefined) => (object?.object as Service | undefined)?.spec;
+  const hold = (object: CachedObject): void => {
+    for (const port of portsOf(specIn(object))) nodePorts.take(port);
+  };
+  const holdAll = (): void => {
+    for (const service of services.all()) hold(service);
+  };
+  holdAll();
+  return {
+    onEvent({ type, object, previous }) {
+      const now = type === 'DELETED' ? undefined : object;
+      if (now) hold(now);
+      if (!previous) return;
+      const ports = new Set(portsOf(specIn(now)));
+      for (const port of portsOf(specIn(previous))) if (!ports.has(port)) nodePorts.give(port);
+      const ips = new Set(addressesOf(specIn(now)));
+      for (const ip of addressesOf(specIn(previous))) if (!ips.has(ip)) release(ip, object);
+    },
+    onBookmark() {},
+    onLost: holdAll,
+  };
+}

@@ -31,6 +31,7 @@ const controllerRoles = [
   'resourcequota-controller',
   'root-ca-cert-publisher',
   'service-account-controller',
+  'service-cidrs-controller',
   'storage-version-migrator-controller',
   'ttl-controller',
 ];

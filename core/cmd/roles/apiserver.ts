@@ -27,7 +27,7 @@ import { createStreamHandlers } from '../../apiserver/streaming/handlers.ts';
 import type { Tunnels } from '../../apiserver/streaming/tunnels.ts';
 import { openSqliteStore } from '../../store/sqlite.ts';
 import type { Store } from '../../store/store.ts';
-import { type Config, evictAfterSecondsOf, type Home } from '../home.ts';
+import { type Config, evictAfterSecondsOf, type Home, serviceRangesOf } from '../home.ts';
 import type { RoleContext } from '../internal.ts';
 import { sealingStatusFile, secretKeysFolder } from '../secrets.ts';
 import { parseStore, readStoreTls } from '../store-address.ts';
@@ -91,7 +91,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
     strategies: strategies as readonly AnyStrategy[],
     streams: streamsOf(home, config, keys, desk.tunnels),
     serviceRange: config.serviceCidr,
-    ...(loopback ? { webhookRanges: [config.podCidr, config.serviceCidr] } : {}),
+    ...(loopback ? { webhookRanges: [config.podCidr, ...serviceRangesOf(config)] } : {}),
     nodePorts: rangeOf(config.nodePorts),
     advertise: advertised(config),
     frontProxy: frontProxyOf(home),
@@ -160,7 +160,7 @@ const streamsOf = (
     tunnels,
     kubeletCa: readFileSync(home.path('pki', 'kubelet-ca.crt'), 'utf8'),
     ...(isLoopback(config)
-      ? { allowedRanges: [config.podCidr, config.serviceCidr], kubeletRanges: [`${config.nodeIp}/32`] }
+      ? { allowedRanges: [config.podCidr, ...serviceRangesOf(config)], kubeletRanges: [`${config.nodeIp}/32`] }
       : {}),
   });
 

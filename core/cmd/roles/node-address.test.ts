@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Clock, silentLog, systemClock } from '#base';
 import { Home } from '../home.ts';
-import { goneAddresses, type LinkAddress, NodeAddress, nodeAddressOf } from './node-address.ts';
+import { goneAddresses, type LinkAddress, NodeAddress, nodeAddressOf, secondAddressOf } from './node-address.ts';
 
 const at = (link: string, ...addresses: string[]) => addresses.map((address) => ({ link, address }));
 const lan = (address: string) => ({ link: 'eth0', address });
@@ -67,4 +67,13 @@ test('a host that moves is followed, and knows where it stands at its next start
   expect(gone).toEqual(['10.0.0.1']);
   own = at('eth0', '10.0.0.7'); // while it was off
   expect(new NodeAddress(options).address).toBe('10.0.0.7');
+});
+
+test('a host’s address of the other family is one of the same link that others reach', () => {
+  const six = at('eth0', '192.0.2.7', 'fe80::1', '2001:db8::7');
+  const seven = { link: 'eth0', address: '192.0.2.7' };
+  expect(secondAddressOf(seven, [...at('eth1', '2001:db8:1::7'), ...six])).toBe('2001:db8::7');
+  expect(secondAddressOf(seven, at('eth0', '192.0.2.7', 'fe80::1'))).toBeUndefined();
+  expect(secondAddressOf({ address: '203.0.113.9' }, six)).toBeUndefined();
+  expect(secondAddressOf({ link: 'eth0', address: '2001:db8::7' }, six)).toBe('192.0.2.7');
 });

@@ -25,6 +25,12 @@ export function nodeAddressOf(given: string, note: Note | undefined, own: readon
   return found ?? note ?? { address: given };
 }
 
+/** A host's address of the other family: one of the same link that others reach. Pure. */
+export function secondAddressOf({ address, link }: Note, own: readonly LinkAddress[]): string | undefined {
+  const isOther = (ip: string): boolean => ip.includes(':') !== address.includes(':') && !/^fe[89ab]/i.test(ip);
+  return own.find((one) => link !== undefined && one.link === link && isOther(one.address))?.address;
+}
+
 /** What was there and is no more, those of links alone left out: they come and go with every pod. Pure. */
 export const goneAddresses = (former: readonly LinkAddress[], own: readonly LinkAddress[]): readonly string[] =>
   former
@@ -52,6 +58,7 @@ export class NodeAddress {
       readonly onGone: (addresses: readonly string[]) => void;
       /** Whose addresses come and go with what load balancers have; nothing is connected from there. */
       readonly announcingLink: string;
+      readonly bothFamilies?: boolean;
       readonly addresses?: () => readonly LinkAddress[];
     },
   ) {
@@ -61,7 +68,11 @@ export class NodeAddress {
   get address(): string {
     return this.#note.address;
   }
-  now = (): readonly string[] => [this.address];
+  /** The primary one first. */
+  now = (): readonly string[] => {
+    const second = this.options.bothFamilies ? secondAddressOf(this.#note, this.#own) : undefined;
+    return second === undefined ? [this.address] : [this.address, second];
+  };
   onChange = (handler: () => void): void => void this.#handlers.add(handler);
 
   /** Until the signal aborts. */
@@ -70,13 +81,14 @@ export class NodeAddress {
     for (;;) {
       await clock.sleep(lookEveryMs, signal);
       if (signal.aborted) return;
-      const former = { own: this.#own, address: this.address };
+      const former = { own: this.#own, now: this.now().join(', ') };
       this.#own = this.#look();
       this.#note = this.#placed(this.#note);
       const gone = goneAddresses(former.own, this.#own);
       if (gone.length > 0) onGone(gone);
-      if (this.address === former.address) continue;
-      log.info('this node has another address', { address: this.address, former: former.address });
+      const now = this.now().join(', ');
+      if (now === former.now) continue;
+      log.info('this node has another address', { address: now, former: former.now });
       for (const handler of this.#handlers) handler();
     }
   }

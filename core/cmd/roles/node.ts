@@ -150,6 +150,7 @@ function followAddress({ home, config, log, scope }: RoleContext, way: NodeWay):
   const onGone = (gone: readonly string[]) => way.moved(`${gone.join(', ')} is no address of this host any more`);
   const address = new NodeAddress({
     announcingLink: announcingLinkOf(config),
+    bothFamilies: config.podCidr6 !== undefined,
     ...{ home, given: config.nodeIp, clock: systemClock, log, signal: scope.signal, onGone },
   });
   void address.keep();

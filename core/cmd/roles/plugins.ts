@@ -40,6 +40,7 @@ import { NodePluginHost } from '../../host/node-host.ts';
 import { NodePlugins } from '../../host/node-rights.ts';
 import { apiParts, controllersParts, nodeParts } from '../../host/parts.ts';
 import { startControllers } from '../../sdk/controller.ts';
+import { createAuthority, issueServing, type KeyPair } from '../../wire/pki.ts';
 import type { Carried } from '../carried.ts';
 import { connect } from '../connect.ts';
 import { type Config, podRangesOf } from '../home.ts';
@@ -60,6 +61,14 @@ export function ownIdentity(name: string): { readonly token: string; userOf(toke
 }
 
 const metadataRules: ApiPartContext['checkMetadata'] = (object, current) => checkMetadata(object, current);
+
+const selfSignedDays = 3_650;
+async function selfSigned(commonName: string): Promise<KeyPair> {
+  const nowMs = systemClock.now();
+  const authority = await createAuthority(`${commonName} authority`, nowMs);
+  const names = { dnsNames: [commonName], ipAddresses: [] };
+  return issueServing(authority, { commonName, ...names, days: selfSignedDays, nowMs });
+}
 
 /** Where API servers of this home ask its plugin host: below a folder of their own user, by a secret of this run. */
 const hookSocket = (home: RoleContext['home']): string => home.path('run', 'p', '.hooks');
@@ -145,7 +154,7 @@ export function startApiParts(
           kit: strategyKit,
           checkMetadata: metadataRules,
         },
-        cluster: { podRanges: podRangesOf(context.config) },
+        cluster: { podRanges: podRangesOf(context.config), selfSigned },
       },
       seamsOf(context, client),
     ),

@@ -6,11 +6,13 @@ import { type CertificateFile, certificatesOf } from './certificates.ts';
 import type { Structure } from './config.ts';
 import { forgetGeneration, forgetKeys, type Whole, writeFiles } from './files.ts';
 import { checkConfig, type Doors, type Generation, startGeneration } from './generation.ts';
-import { settleListeners } from './listeners.ts';
+import { endLeft, findLeft, isLeft, type Left, recordServing } from './left.ts';
+import { settleLimits, settleListeners } from './listeners.ts';
 import { planChanges, type Running } from './plan.ts';
 import type { Machine } from './program.ts';
 import { readBack } from './read-back.ts';
 import { noSlots, type Slots } from './slots.ts';
+import { HaproxyMetrics } from './statistics.ts';
 import { type Rejected, type Tables, tablesOf } from './tables.ts';
 
 export interface HaproxyOptions {
@@ -58,20 +60,26 @@ class HaproxyDriver implements IngressDriver {
   #doors!: Doors;
   #now: Now | undefined;
   #former = new Set<Generation>();
+  #retired: Left | undefined;
+  /** It gives its sockets to another one, and may have ended before that one is known to serve. */
+  #givingWay: Generation | undefined;
+  /** One that outlived who started it: it serves what it was told until the first routing is there. */
+  #left: Left | undefined;
   #slots: Slots = noSlots;
   #listening: readonly Listener[] = [];
   #number = 0;
   #failure = 'no routing has been applied yet';
+  readonly #metrics: HaproxyMetrics;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: HaproxyOptions) {
     this.#log = options.log;
     this.#clock = options.clock;
+    this.#metrics = new HaproxyMetrics(options.clock.now());
   }
 
   async open(): Promise<void> {
     const { machine, folder, program } = this.options;
-    await machine.files.rm(folder, { recursive: true, force: true });
     await machine.files.mkdir(folder, { recursive: true, mode: 0o700 });
     const handle = await machine.files.open(folder, 'r');
     this.#scope.defer(() => machine.files.rm(folder, { recursive: true, force: true }));
@@ -80,6 +88,11 @@ class HaproxyDriver implements IngressDriver {
     const socketPath = (name: string): string => `/proc/self/fd/${handle.fd}/${name}`;
     this.#doors = { machine, folder, program, clock: this.#clock, log: this.#log, socketPath };
     this.#scope.defer(() => this.#end());
+    this.#left = await findLeft(this.#doors);
+    if (this.#left) {
+      [this.#number, this.#listening] = [this.#left.number, this.#left.listeners];
+      this.#log.info('haproxy of a former time still serves; it is taken over', { pid: this.#left.pid });
+    }
     const looking = this.#look();
     this.#scope.defer(() => looking);
   }
@@ -97,7 +110,13 @@ class HaproxyDriver implements IngressDriver {
   }
 
   async metrics(): Promise<string> {
-    return '';
+    const now = this.#now;
+    if (now && !now.generation.hasExited) {
+      const places = new Map([...this.#slots.places].map(([backend, place]) => [place, backend]));
+      const text = await now.generation.socket.ask('show stat -1 3 -1').catch(() => ''); // frontends and backends
+      this.#metrics.take(text, places);
+    }
+    return this.#metrics.print();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -116,7 +135,8 @@ class HaproxyDriver implements IngressDriver {
     const { tables, slots, rejected } = tablesOf(routing, this.#slots, this.#clock.monotonicMs());
     const { files, rejected: bad } = certificatesOf(routing);
     const { listeners, rejected: taken } = settleListeners(routing.listeners, this.#listening);
-    const all: Rejected[] = [...rejected, ...bad, ...taken];
+    const { limits, rejected: unlimited } = settleLimits(routing.limits);
+    const all: Rejected[] = [...rejected, ...bad, ...taken, ...unlimited];
     if (listeners.length === 0)
       throw new Error(
         `there is no listener to serve: ${taken.map(({ reason }) => reason).join('; ') || 'none is wanted'}`,
@@ -126,7 +146,7 @@ class HaproxyDriver implements IngressDriver {
     const { threads, user } = this.options;
     const structure: Structure = {
       listeners,
-      limits: routing.limits,
+      limits,
       sizes: slots.sizes,
       threads,
       ...(user ? { user } : {}),
@@ -137,6 +157,7 @@ class HaproxyDriver implements IngressDriver {
     this.#slots = isChanged ? slots : { ...slots, resting: new Map() };
     this.#listening = listeners;
     this.#failure = '';
+    this.#metrics.applied(!isChanged);
     return { rejected: all, reloaded: !isChanged };
   }
 
@@ -160,18 +181,26 @@ class HaproxyDriver implements IngressDriver {
   async #replace(whole: Whole): Promise<void> {
     const number = ++this.#number;
     const former = this.#now?.generation.hasExited ? undefined : this.#now?.generation;
+    const left = this.#left && (await isLeft(this.#doors, this.#left)) ? this.#left : undefined;
     await writeFiles(this.#doors, number, whole);
+    this.#givingWay = former;
     try {
       const refused = await checkConfig(this.#doors, number);
       if (refused !== undefined) throw new Error(`haproxy refuses the configuration: ${refused}`);
-      const generation = await startGeneration(this.#doors, number, former);
+      const generation = await startGeneration(this.#doors, number, former ?? left);
       this.#now = { ...whole, generation, running: runningOf(whole) };
+      this.#metrics.begun();
       if (former) this.#retire(former);
+      this.#retired ??= left;
+      this.#left = undefined;
+      await recordServing(this.#doors, { number, pid: generation.pid, listeners: whole.structure.listeners });
       void generation.exited.then((code) => this.#ended(generation, code));
     } catch (error) {
       await forgetGeneration(this.#doors, number);
       throw error;
     } finally {
+      this.#givingWay = undefined;
+      if (former?.hasExited) this.#ended(former, 0);
       await forgetKeys(this.#doors, whole.certificates);
     }
   }
@@ -186,6 +215,7 @@ class HaproxyDriver implements IngressDriver {
 
   /** One that was replaced has finished, or the one that serves has crashed: then another is started. */
   #ended(generation: Generation, code: number): void {
+    if (this.#givingWay === generation) return; // looked at again when it is known who serves
     this.#former.delete(generation);
     void forgetGeneration(this.#doors, generation.number).catch(() => {});
     if (this.#scope.signal.aborted || this.#now?.generation !== generation) return;
@@ -248,6 +278,7 @@ class HaproxyDriver implements IngressDriver {
     const graceMs = this.options.drainMs ?? defaults.drainMs;
     const all = [...this.#former, ...(this.#now && !this.#now.generation.hasExited ? [this.#now.generation] : [])];
     await Promise.all(all.map((generation) => generation.stop(graceMs)));
+    for (const left of [this.#left, this.#retired]) if (left) await endLeft(this.#doors, left);
   }
 }
 

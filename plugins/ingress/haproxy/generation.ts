@@ -32,7 +32,7 @@ export const configName = (number: number): string => `${number}.cfg`;
 
 /** Why the configuration that was written would not be taken; undefined: it would. */
 export async function checkConfig({ machine, program, folder }: Doors, number: number): Promise<string | undefined> {
-  const { code, text } = await outputOf(machine, [program, '-c', '-q', '-f', configName(number)], folder);
+  const { code, text } = await outputOf(machine, [program, '-c', '-f', configName(number)], folder);
   return code === 0 ? undefined : alertsIn(text) || `haproxy -c ended with ${code}`;
 }
 
@@ -48,7 +48,8 @@ export async function startGeneration(
   const { machine, clock, log, folder, program } = doors;
   const setsid = machine.findProgram('setsid'); // a signal for the terminal's programs is not for it
   const handOver = former ? ['-x', socketName(former.number), '-sf', String(former.pid)] : [];
-  const argv = [...(setsid ? [setsid] : []), program, '-db', '-f', configName(number), ...handOver];
+  // The whole path says whose it is to whoever looks at the processes, `pintle down` among them.
+  const argv = [...(setsid ? [setsid] : []), program, '-db', '-f', `${folder}/${configName(number)}`, ...handOver];
   const child = machine.spawn(argv, { cwd: folder });
   void child.stdin.end();
   let isOver = false;

@@ -142,6 +142,7 @@ local function target(txn)
 end
 
 local function forward(txn, one)
+  txn:set_var('txn.l', 1) -- its bound has been looked at
   if one.prefix then
     local path = one.prefix .. (txn.sf:path() or '/'):sub(one.strip + 1)
     if path:sub(1, 1) ~= '/' then path = '/' .. path end

@@ -8,6 +8,7 @@ import { objects } from './objects.ts';
 import { reads } from './reads.ts';
 import { refusals } from './refusals.ts';
 import { rights } from './rights.ts';
+import { servicesScenarios } from './services.ts';
 import { views } from './views.ts';
 
 /** All scenarios; a new request file gets its line here. */
@@ -21,5 +22,6 @@ export const scenarios: readonly Scenario[] = [
   ...reads,
   ...refusals,
   ...rights,
+  ...servicesScenarios,
   ...views,
 ];

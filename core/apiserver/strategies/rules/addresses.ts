@@ -73,3 +73,34 @@ export function checkStrictIp(mistakes: Mistakes, field: string, text: string): 
   if (mistakes.length === before && canonicalIp(text) !== text)
     mistakes.push(fieldErrors.invalid(field, text, `must be in canonical form ("${canonicalIp(text)}")`));
 }
+
+/** As upstream takes new values of old fields: without leading zeros and no IPv4-mapped address; any other writing is right. */
+export function checkLegacyIp(mistakes: Mistakes, field: string, text: string): boolean {
+  const before = mistakes.length;
+  const loose = isIpv6(text) ? text : text.replace(/(^|\.)0+(?=\d)/g, '$1');
+  if (!isIp(loose)) return checkIp(mistakes, field, text);
+  if (loose !== text) mistakes.push(fieldErrors.invalid(field, text, 'must not have leading 0s'));
+  const parsed = ipaddr.parse(loose);
+  if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress())
+    mistakes.push(fieldErrors.invalid(field, text, 'must not be an IPv4-mapped IPv6 address'));
+  return mistakes.length === before;
+}
+
+/** As upstream takes new values of old fields: any writing of a range without bits beyond its prefix. */
+export const checkLegacyCidr = (mistakes: Mistakes, field: string, text: string): boolean =>
+  checkCidr(mistakes, field, text);
+
+/** What an address in another writing than the canonical one is warned of. */
+export function ipWarnings(field: string, text: string): string[] {
+  const loose = isIpv6(text) ? text : text.replace(/(^|\.)0+(?=\d)/g, '$1');
+  if (!isIp(loose)) return [];
+  const parsed = ipaddr.parse(loose);
+  const mapped = parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress();
+  if (loose !== text || mapped) {
+    const better = mapped ? (parsed as ipaddr.IPv6).toIPv4Address().toString() : loose;
+    return [`${field}: non-standard IP address ${JSON.stringify(text)} is invalid: use "${better}"`];
+  }
+  const shortest = canonicalIp(text);
+  if (!isIpv6(text) || shortest === text) return [];
+  return [`${field}: IPv6 address ${JSON.stringify(text)} should be in RFC 5952 canonical format ("${shortest}")`];
+}
