@@ -107,15 +107,21 @@ export class RouteState {
 
   /** Takes the route, or says why not. The virtual address and the node port are all or nothing; external addresses may be refused one by one. */
   #admit(route: Route, round: number, before: Touched | undefined): readonly string[] {
-    const owner = ownClaimsOf(route)
-      .map((claim) => this.#owners.get(claim))
-      .find((id) => id !== undefined);
-    const taken = owner === undefined ? undefined : `its address or node port is already served for ${owner}`;
-    const reason = refusalOf(route) ?? taken;
+    const taken = ownClaimsOf(route).filter((claim) => this.#owners.has(claim));
+    const holders = new Set(taken.map((claim) => this.#held.get(this.#owners.get(claim)!)!));
+    const owner = [...holders].find(({ served }) => ownClaimsOf(served).some((claim) => taken.includes(claim)));
+    const isTaken = owner && `its address or node port is already served for ${owner.route.id}`;
+    const reason = refusalOf(route) ?? isTaken;
     if (reason !== undefined) {
       this.#refused.set(route.id, reason);
       return [];
     }
+    // Whoever has it as an external address only gives it back.
+    for (const holder of holders) this.#drop(holder, before);
+    const picks = this.#admitAs(route, round, before);
+    return [...picks, ...[...holders].flatMap((holder) => this.#admit(holder.route, round, before))];
+  }
+  #admitAs(route: Route, round: number, before: Touched | undefined): readonly string[] {
     const reasons: string[] = [];
     const external = route.external?.filter(({ ip }) => {
       const other = this.#owners.get(claimOf(route, ip));
