@@ -3,7 +3,7 @@ import { Scope } from '#base';
 import { Aggregator } from './aggregation/aggregator.ts';
 import { ServiceAddresses } from './allocate/addresses.ts';
 import { rangesOf } from './allocate/range.ts';
-import { keepAddresses, repairAddresses } from './allocate/repair.ts';
+import { keepRepaired, repairAddresses } from './allocate/repair.ts';
 import { createServiceAllocator } from './allocate/services.ts';
 import { bootstrap } from './bootstrap.ts';
 import { type CachedObject, prefixOf } from './cached-object.ts';
@@ -40,7 +40,7 @@ const defaultNodePorts = [30_000, 32_767] as const;
 /** Loads the watch caches, makes what every cluster has, and serves. Disposal ends every watch and frees the port. */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const scope = new Scope();
-  const { clock, random, log, secretKeys } = options;
+  const { clock, random, log, secretKeys, nodePorts = defaultNodePorts } = options;
   const store = secretKeys ? new SealedStore(options.store, secretsPrefix, secretKeys) : options.store;
   const cache = scope.use(new WatchCache(store, clock, log));
   const builtin = servedBuiltins(options);
@@ -49,15 +49,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const reader = readerOf(cache);
   const holder: { core?: Core } = {};
   const addresses = addressesOf(cache, options);
-  const callWebhook = createWebhookCaller({ reader, random, clock, allowedRanges: options.webhookRanges ?? [] });
+  const callWebhook = callerOf(options, reader);
   const admission = builtinAdmission(reader, random, options.authorizer, () => holder.core!, callWebhook, [
-    createServiceAllocator({
-      core: () => holder.core!,
-      services: cache.cacheOf(serviceKind as AnyKind)!,
-      addresses,
-      random,
-      nodePorts: options.nodePorts ?? defaultNodePorts,
-    }),
+    createServiceAllocator({ core: () => holder.core!, addresses, random, nodePorts }),
     ...(options.admission ?? []),
   ]);
   const core: Core = {
@@ -84,7 +78,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await bootstrap(core);
   await repairAddresses(core, addresses);
   core.aggregator = new Aggregator(core, options.frontProxy, options.webhookRanges ?? []);
-  void keepAddresses(core, addresses);
+  void keepRepaired(core, addresses);
   void sweepEvents(core);
   void keepEndpoints(core);
   scope.defer(() => leave(core));
@@ -110,6 +104,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   };
 }
+
+const callerOf = ({ random, clock, webhookRanges = [] }: ApiServerOptions, reader: Reader) =>
+  createWebhookCaller({ reader, random, clock, allowedRanges: webhookRanges });
 
 const addressesOf = (cache: WatchCache, { random, serviceRange }: ApiServerOptions): ServiceAddresses =>
   new ServiceAddresses({

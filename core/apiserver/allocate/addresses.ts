@@ -37,6 +37,9 @@ export class ServiceAddresses {
     };
     from.serviceCidrs.sinks.add({ onEvent: forget, onBookmark() {}, onLost: forget });
   }
+  get services(): ResourceCache {
+    return this.from.services;
+  }
   get families(): readonly Family[] {
     return this.from.families;
   }

@@ -28,7 +28,7 @@ export async function repairAddresses(core: Core, addresses: ServiceAddresses, t
 }
 
 /** Until the server stops: every three minutes, and at once when somebody removed the IPAddress of a service. */
-export async function keepAddresses(core: Core, addresses: ServiceAddresses): Promise<void> {
+export async function keepRepaired(core: Core, addresses: ServiceAddresses): Promise<void> {
   let wake = new AbortController();
   core.cache.cacheOf(ipAddressKind as AnyKind)?.sinks.add({
     onEvent: ({ type, object }) => {

@@ -26,7 +26,6 @@ const collisionsMax = 16;
 
 export interface ServiceAllocatorOptions {
   readonly core: () => Core;
-  readonly services: ResourceCache;
   readonly addresses: ServiceAddresses;
   readonly random: Random;
   readonly nodePorts: readonly [number, number];
@@ -49,7 +48,7 @@ export function createServiceAllocator(options: ServiceAllocatorOptions): Admiss
     });
     releases.set(ip, work);
   };
-  options.services.sinks.add(followServices(options.services, nodePorts, release));
+  addresses.services.sinks.add(followServices(addresses.services, nodePorts, release));
   return {
     name: 'ServiceAllocator',
     async mutate(request) {

@@ -14,10 +14,14 @@ import { newHome } from './cluster.ts';
 
 export interface FakeCluster extends AsyncDisposable {
   readonly client: Client;
+  /** Answers as the API server's HTTPS does, for the administrator. */
+  readonly fetch: (path: string) => Promise<Response>;
+  /** Of the cluster's processes, by name. */
+  readonly pids: ReadonlyMap<string, number>;
 }
 
-/** Apiserver on SQLite and controllers with scheduler in their own processes, as `up` starts them; N pretended nodes in a third. */
-export async function fakeCluster(nodes: number): Promise<FakeCluster> {
+/** Apiserver on SQLite and controllers with scheduler in their own processes, as `up` starts them; N pretended nodes in a third. `serves`: these answer as kubelets do. */
+export async function fakeCluster(nodes: number, options: { readonly serves?: boolean } = {}): Promise<FakeCluster> {
   const home = newHome();
   const decision = { runtime: 'process', proxy: 'userspace', loopback: true, notes: [] } as const;
   const config = {
@@ -36,11 +40,13 @@ export async function fakeCluster(nodes: number): Promise<FakeCluster> {
     });
   }
   home.writeFile('credentials/tokens.json', JSON.stringify(accounts));
-  const components = (['apiserver', 'controllers'] as const).map((name) => launch(home, name, argvOf(name, home)));
+  const names = ['apiserver', 'controllers'] as const;
+  const components = names.map((name) => launch(home, name, argvOf(name, home)));
   const client = connect(home, config, 'admin');
   await waitForApi(client);
   const script = join(import.meta.dir, 'fake-nodes.ts');
-  const fake = Bun.spawn([process.execPath, script, '--home', home.folder, '--nodes', String(nodes)], {
+  const words = ['--home', home.folder, '--nodes', String(nodes), ...(options.serves ? ['--serves'] : [])];
+  const fake = Bun.spawn([process.execPath, script, ...words], {
     stdin: 'pipe',
     stdout: 'pipe',
     stderr: 'inherit',
@@ -57,7 +63,15 @@ export async function fakeCluster(nodes: number): Promise<FakeCluster> {
   };
   try {
     for await (const text of fake.stdout.pipeThrough(new TextDecoderStream())) if (text.includes('ready')) break;
-    return { client, [Symbol.asyncDispose]: stop };
+    const named = components.flatMap(({ record }, index): [string, number][] =>
+      record ? [[names[index]!, record.pid]] : [],
+    );
+    const pids = new Map([...named, ['nodes', fake.pid]]);
+    const ca = home.readFile('pki/ca.crt')!;
+    const authorization = `Bearer ${home.readFile('credentials/admin.token')!.trim()}`;
+    const read = (path: string) =>
+      fetch(`https://127.0.0.1:${config.port}${path}`, { headers: { authorization }, tls: { ca } });
+    return { client, fetch: read, pids, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;
