@@ -166,7 +166,11 @@ class Passes implements Disposable {
       if (isReason(error, 'NotFound')) return false; // the plugin that serves them is off
       throw error;
     }
-    await client.update(serviceKind, { ...service, spec: { ...service.spec, type: 'LoadBalancer' } });
+    // Every host with a data plane answers for itself, and so sees who asks.
+    await client.update(serviceKind, {
+      ...service,
+      spec: { ...service.spec, type: 'LoadBalancer', externalTrafficPolicy: 'Local' },
+    });
     return true;
   }
   #plan({ defaultBackend }: Settings): Planned {
