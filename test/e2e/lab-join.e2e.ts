@@ -92,12 +92,11 @@ async function traces(lab: TestLab, host: string) {
 }
 
 /** Of all processes with this text in their arguments. */
-const openFiles = (text: string): number =>
-  readdirSync('/proc').reduce((sum, pid) => {
+function openFiles(text: string): number {
+  let count = 0;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
     try {
-      if (!/^\d+$/.test(pid) || !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text)) return sum;
-      return sum + readdirSync(`/proc/${pid}/fd`).length;
-    } catch {
-      return sum; // it ended while we looked
-    }
-  }, 0);
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text)) count += readdirSync(`/proc/${pid}/fd`).length;
+    } catch {} // it ended while we looked
+  return count;
+}
