@@ -24,6 +24,9 @@ export interface UpOptions {
   readonly plugins?: Readonly<Record<string, boolean>>;
   /** As given; `none` takes it back. */
   readonly otlpEndpoint?: string;
+  readonly externalIps?: 'on' | 'off';
+  /** Ranges with commas; `all` takes them back. */
+  readonly nodePortAddresses?: string;
 }
 export interface Decision {
   readonly runtime: 'docker' | 'process';

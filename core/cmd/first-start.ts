@@ -7,6 +7,7 @@ import type { Decision, UpOptions } from './decide.ts';
 import { type Config, type Home, homeFolders, newClusterId, serviceRangesOf } from './home.ts';
 import { neighbours } from './neighbours.ts';
 import { loopbackListeners, nthAddress, pickRanges } from './ranges.ts';
+import { serviceSettingsOf } from './service-settings.ts';
 
 /** What a first start makes before the configuration; left behind when it is killed in the middle. */
 const ownNames = [...homeFolders, 'engine', 'kubeconfig', 'config.json.new', 'kubeconfig.new'];
@@ -65,6 +66,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     store: options.store ?? 'sqlite',
     ...severalHosts(options, decision),
     ...(options.otlpEndpoint && options.otlpEndpoint !== 'none' && { otlpEndpoint: options.otlpEndpoint }),
+    ...serviceSettingsOf(options),
   };
 }
 

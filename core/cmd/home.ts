@@ -50,6 +50,10 @@ export interface Config {
   readonly hostId?: string;
   /** Where traces of pods' starts are sent: a collector's OTLP over HTTP. Absent: nowhere. */
   readonly otlpEndpoint?: string;
+  /** Services may name external addresses. Absent: they may not. */
+  readonly externalIps?: boolean;
+  /** Ranges of hosts' addresses on which node ports answer. Absent: every address. */
+  readonly nodePortAddresses?: readonly string[];
 }
 /** The command that starts a home like this one. */
 export const commandOf = ({ role }: Pick<Config, 'role'>): string => role ?? 'up';

@@ -142,6 +142,7 @@ async function agentConfig(
     nodeGraceSeconds: settings.nodeGraceSeconds,
     plugins: settings.plugins,
     ...(settings.otlpEndpoint && { otlpEndpoint: settings.otlpEndpoint }),
+    ...(settings.nodePortAddresses && { nodePortAddresses: settings.nodePortAddresses }),
     bridge: `pin${hostId}`,
     podTable: `pintle_pods_${hostId}`,
     serviceTable: `pintle_services_${hostId}`,

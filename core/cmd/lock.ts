@@ -30,6 +30,14 @@ export function tryLock(home: Home, name: 'supervisor' | 'change'): Disposable |
   return undefined;
 }
 
+const momentMsMax = 3_000;
+/** For the life of the cluster. Who only looks whether somebody keeps it holds the lock for a moment, longer on a busy machine. */
+export async function lockForLife(home: Home): Promise<Disposable | undefined> {
+  let lock: Disposable | undefined;
+  await waitUntil(() => (lock ??= tryLock(home, 'supervisor')) !== undefined, momentMsMax, 20);
+  return lock;
+}
+
 const turnLimitMs = 150_000; // longer than an `up` may take
 
 /** Waits until no other `up` or `down` alters this home. The home's folders must exist. */

@@ -24,6 +24,7 @@ import { networkBackends } from './network-backends.ts';
 import { PluginLinks } from './plugin-links.ts';
 import { nthAddress } from './ranges.ts';
 import { HostNetwork, knownSubnets } from './roles/host-network.ts';
+import { addressesWithin } from './service-settings.ts';
 
 /** Drivers of one host, as its configuration chose them. */
 export interface NodeParts {
@@ -128,9 +129,14 @@ const createProxy = (config: Config, log: Log): ServiceProxy =>
         tableName: config.serviceTable,
         exec: systemExec,
         serviceRanges: serviceRangesOf(config),
+        nodePortRanges: config.nodePortAddresses,
         log,
       })
-    : createUserspaceProxy({ nodeAddresses: [config.nodeIp], log, clock: systemClock });
+    : createUserspaceProxy({
+        nodeAddresses: addressesWithin(config.nodePortAddresses) ?? [config.nodeIp],
+        log,
+        clock: systemClock,
+      });
 
 async function purge(
   runtime: ContainerRuntime,

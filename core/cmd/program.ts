@@ -13,6 +13,16 @@ const otlp = () =>
     '--otlp-endpoint <url>',
     'collector for traces of pods’ starts, such as http://127.0.0.1:4318; none takes it back (default: $OTEL_EXPORTER_OTLP_ENDPOINT)',
   );
+const externalIps = () =>
+  new Option('--external-ips <on|off>', 'whether Services may name external addresses (default: off)').choices([
+    'on',
+    'off',
+  ]);
+const nodePortAddresses = () =>
+  new Option(
+    '--node-port-addresses <cidrs>',
+    'ranges of hosts’ addresses on which node ports answer, with commas (default: all)',
+  );
 const mend = 'do what is needed without asking (install packages, start engines)';
 
 /** Words that help and completion show; the command itself refuses others, with its own code. */
@@ -68,6 +78,8 @@ function lifeCycle(program: Command): void {
     )
     .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
     .addOption(otlp())
+    .addOption(externalIps())
+    .addOption(nodePortAddresses())
     .action(async (options) => (await import('./up.ts')).up(options));
   program
     .command('down')
@@ -118,6 +130,8 @@ function severalHosts(program: Command): void {
     )
     .option('--node-ports <first-last>', 'node ports (default: 30000-32767, or a free block)')
     .addOption(otlp())
+    .addOption(externalIps())
+    .addOption(nodePortAddresses())
     .option('--node-name <name>', 'of its own node (default: the name of the host)')
     .option('--node-ip <address>', 'of its own node (default: the first one advertised, else the host’s)')
     .option(

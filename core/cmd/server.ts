@@ -1,12 +1,23 @@
 import { isIP } from 'node:net';
 import { PintleError } from '#base';
 import type { UpOptions } from './decide.ts';
+import type { ServiceFlags } from './service-settings.ts';
 import { up } from './up.ts';
 
 export interface ServerFlags
   extends Pick<
     UpOptions,
-    'home' | 'yes' | 'port' | 'detach' | 'store' | 'podCidr' | 'serviceCidr' | 'nodePorts' | 'cni' | 'otlpEndpoint'
+    | 'home'
+    | 'yes'
+    | 'port'
+    | 'detach'
+    | 'store'
+    | 'podCidr'
+    | 'serviceCidr'
+    | 'nodePorts'
+    | 'cni'
+    | 'otlpEndpoint'
+    | keyof ServiceFlags
   > {
   readonly advertise?: string;
   readonly schedulable?: boolean;

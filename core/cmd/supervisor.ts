@@ -2,7 +2,7 @@ import { type Log, messageOf, PintleError, systemClock } from '#base';
 import { argvOf, type ComponentName, type ComponentState, componentsOf, launch, readRunState } from './components.ts';
 import { forgetFailure, noteFailure } from './failure.ts';
 import type { Config, Home } from './home.ts';
-import { tryLock } from './lock.ts';
+import { lockForLife } from './lock.ts';
 import { end, isAlive, type ProcessRecord, recordOf } from './processes.ts';
 import { removedWhy } from './removed.ts';
 
@@ -25,7 +25,7 @@ export class Supervisor {
 
   /** Throws HOME_BUSY when another supervisor keeps this cluster. */
   async run(signal: AbortSignal): Promise<void> {
-    using lock = tryLock(this.home, 'supervisor');
+    using lock = await lockForLife(this.home);
     if (!lock)
       throw new PintleError(
         'HOME_BUSY',

@@ -17,12 +17,14 @@ import { isAlive } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { pickRanges } from './ranges.ts';
 import { waitForNode } from './ready.ts';
+import { serviceSettingsOf } from './service-settings.ts';
 import { otlpFlag } from './tracing/tracing.ts';
 
 /** `up` and `server`: brings a cluster to Ready. Twice is harmless. Foreground unless --detach. */
 export async function up(given: UpOptions): Promise<void> {
   const otlpEndpoint = otlpFlag(given.otlpEndpoint, process.env['OTEL_EXPORTER_OTLP_ENDPOINT']);
   const options = { ...given, otlpEndpoint };
+  serviceSettingsOf(options);
   pickRanges(options, { cidrs: [], nodePorts: [] }, false); // wrong words are refused before anything is looked at
   const home = openHome(options.home);
   const progress = createProgress();
@@ -82,7 +84,7 @@ async function prepare(home: Home, options: UpOptions, progress: Progress): Prom
   });
 }
 
-/** What may differ from one start to the next: where others reach a server, its times, which built-in plugins run, and where traces go. */
+/** What may differ from one start to the next: where others reach a server, its times, which built-in plugins run, where traces go, and who reaches services from outside. */
 function withChanges(config: Config, options: UpOptions): Config {
   const { advertise, schedulable, nodeGraceSeconds, evictAfterSeconds, plugins, otlpEndpoint } = options;
   return {
@@ -93,6 +95,7 @@ function withChanges(config: Config, options: UpOptions): Config {
     ...(evictAfterSeconds !== undefined && { evictAfterSeconds }),
     ...(plugins && Object.keys(plugins).length > 0 && { plugins: { ...config.plugins, ...plugins } }),
     ...(otlpEndpoint && { otlpEndpoint: otlpEndpoint === 'none' ? undefined : otlpEndpoint }),
+    ...serviceSettingsOf(options),
   };
 }
 

@@ -107,6 +107,7 @@ test('in a flood writes go one by one, each with a pause as long as it took', as
       writes: { burst: 10, perSecond: 0 },
       creations: { burst: 10, perSecond: 0 },
       events: { burst: 1, perSecond: 0 },
+      calm: { burst: 5, perSecond: 0 },
     },
     fetch: async () => {
       most = Math.max(most, ++inside);
@@ -123,4 +124,38 @@ test('in a flood writes go one by one, each with a pause as long as it took', as
   expect(pauses).toEqual([]);
   await Promise.all([put(), put(), put(), put()]);
   expect([most, pauses]).toEqual([1, [7, 7, 7, 7]]);
+});
+
+test('a loop that takes no notice of its refusals gets them late', async () => {
+  let nowMs = 0;
+  const waits: number[] = [];
+  const path = join(place, 'refused');
+  await using gateway = await openGateway({
+    path,
+    baseUrl: 'http://localhost',
+    token: async () => 't',
+    userAgent: 'p',
+    epoch: 'active',
+    clock: { ...systemClock, monotonicMs: () => nowMs, sleep: async (ms) => void waits.push(ms) },
+    limits: {
+      writes: { burst: 1, perSecond: 0 },
+      creations: { burst: 1, perSecond: 0 },
+      events: { burst: 1, perSecond: 0 },
+    },
+    fetch: async () => Response.json({}),
+  });
+  void gateway;
+  const puts = async (times: number) => {
+    const codes: number[] = [];
+    for (let count = 0; count < times; count++)
+      codes.push((await fetch('http://localhost/api/v1/nodes/a', { unix: path, method: 'PUT' } as RequestInit)).status);
+    return codes;
+  };
+  expect(new Set((await puts(21)).slice(1))).toEqual(new Set([429]));
+  expect(waits).toEqual([]);
+  await puts(3);
+  expect(waits).toEqual([1_000, 1_000, 1_000]);
+  nowMs += 1_000;
+  await puts(5);
+  expect(waits.length).toBe(3);
 });

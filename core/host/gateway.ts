@@ -7,8 +7,12 @@ import { Turns } from './turns.ts';
 const requestsMax = 64;
 /** Of those, at the API server: whoever comes after a flood waits behind so many and no more. The others wait here. */
 const atOnce = { writes: 2, reads: 8, flood: 1 };
-/** In a flood each write is followed by a pause as long as it took: half of the server's time, however slow it is, is the others'. */
+/** Beyond these it is a flood: each write is followed by a pause as long as it took, so that half of the server's time, however slow it is, is the others'. */
+const calmDefault = { burst: 250, perSecond: 50 };
 const floodPauseMsMax = 1_000;
+/** Refusals beyond these are answered late: a loop that takes no notice of them would be felt by all who share the processor. */
+const refusalsAtOnce = { burst: 20, perSecond: 20 };
+const lateRefusalMs = 1_000;
 /** A loop without an end must not fill the store, nor slow the others' writes. What is created stays in memory too. */
 const limitsDefault = {
   writes: { burst: 2_000, perSecond: 500 },
@@ -31,7 +35,7 @@ export interface GatewayOptions {
   readonly epoch: 'standby' | 'active';
   readonly clock: Clock;
   /** Of requests that change something; for tests. */
-  readonly limits?: typeof limitsDefault;
+  readonly limits?: typeof limitsDefault & { readonly calm?: typeof calmDefault };
 }
 /**
  * Of two versions of a plugin one acts. `standby`: it does not act yet, `active`: it does, `stale`: a newer one does.
@@ -49,16 +53,23 @@ const onTheWayMsMax = 10_000;
 /** The Kubernetes API on a unix socket, as one account. Whoever reaches the socket is that plugin: no token leaves the host. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   await rm(options.path, { force: true });
-  const { clock, limits = limitsDefault } = options;
+  const { clock } = options;
+  const limits: NonNullable<GatewayOptions['limits']> = options.limits ?? limitsDefault;
   const rates = {
     writes: new Rate(clock, limits.writes),
     creations: new Rate(clock, limits.creations),
     events: new Rate(clock, limits.events),
+    calm: new Rate(clock, limits.calm ?? calmDefault),
+    refusals: new Rate(clock, refusalsAtOnce),
   };
   const mayWrite = ({ method, url }: Request): boolean =>
     isEvents(url) ? rates.events.take() : rates.writes.take() && (method !== 'POST' || rates.creations.take());
   const turns = { writes: new Turns(atOnce.writes), reads: new Turns(atOnce.reads), flood: new Turns(atOnce.flood) };
   const over = new AbortController();
+  const tooMany = async (message: string): Promise<Response> => {
+    if (!rates.refusals.take()) await clock.sleep(lateRefusalMs, over.signal);
+    return refusal(429, 'TooManyRequests', message, 1);
+  };
   let running = 0;
   let epoch: Epoch = options.epoch;
   const writes = new Set<Promise<unknown>>();
@@ -69,10 +80,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       server.timeout(request, 0); // a watch may be silent for long
       const reads = request.method === 'GET' || request.method === 'HEAD';
       if (!reads && epoch !== 'active') return stale(epoch);
-      if (!reads && !mayWrite(request)) return refusal(429, 'TooManyRequests', 'too many writes; slow down', 1);
-      if (running >= requestsMax) return refusal(429, 'TooManyRequests', `more than ${requestsMax} requests at once`);
+      if (!reads && !mayWrite(request)) return tooMany('too many writes; slow down');
+      if (running >= requestsMax) return tooMany(`more than ${requestsMax} requests at once`);
       running++;
-      const isFlood = !reads && rates.writes.isLow;
+      const isFlood = !reads && !rates.calm.take();
       const done = await turns[isFlood ? 'flood' : reads ? 'reads' : 'writes'].take(request.signal);
       const beganMs = clock.monotonicMs();
       const work = !reads && epoch !== 'active' ? Promise.resolve(stale(epoch)) : forward(request, options);

@@ -11,10 +11,6 @@ export class Rate {
     this.#left = limits.burst;
     this.#atMs = clock.monotonicMs();
   }
-  /** Half of the burst is used up: this is no burst any more. */
-  get isLow(): boolean {
-    return this.#left < this.limits.burst / 2;
-  }
   take(): boolean {
     const nowMs = this.clock.monotonicMs();
     const { burst, perSecond } = this.limits;

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join } from 'node:path';
 import type { Exec } from '#base';
 import { type CniCall, CniChain, type CniList, type CniResult, loadCniList } from '../cni/chain.ts';
+import { CniLeavings } from '../cni/leavings.ts';
 import type { PodAttachment, PodNetwork, PodToAttach } from '../pod.ts';
 
 export interface CniNetworkOptions {
@@ -37,16 +38,19 @@ class CniNetwork implements PodNetwork {
   readonly name = 'cni';
   readonly #folder: string;
   readonly #options: CniNetworkOptions;
+  readonly #leavings: CniLeavings;
 
   constructor(options: CniNetworkOptions) {
     this.#options = options;
     this.#folder = join(options.stateFolder, 'cni');
     mkdirSync(this.#folder, { recursive: true });
+    this.#leavings = new CniLeavings(options.stateFolder, options.exec);
   }
 
   /** The host side is the plugins' own work: they are asked whether they can, and told what may go. */
   async prepare(): Promise<void> {
     const chain = this.#chain(loadCniList(this.#options.configFolder));
+    await this.#leavings.begin();
     await chain.status();
     await chain.collect(this.#all().map(({ call }) => call));
     const { hostAddress } = this.#options;
@@ -70,6 +74,7 @@ class CniNetwork implements PodNetwork {
     try {
       const result = await this.#chain(list).add(call);
       this.#write({ uid: pod.uid, list, call, netnsInode, result });
+      this.#leavings.note(list, result);
       return attachmentOf(result);
     } catch (error) {
       await this.detach({ uid: pod.uid }).catch(() => {}); // the cause is the ADD's failure; the cached call lets a later detach try again
@@ -95,6 +100,7 @@ class CniNetwork implements PodNetwork {
     const { hostAddress } = this.#options;
     if (hostAddress) await this.#options.exec.run(['ip', 'address', 'delete', `${hostAddress}/32`, 'dev', 'lo']);
     if (failed) throw failed.reason; // the records stay: purge can be repeated
+    await this.#leavings.remove();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 

@@ -12,6 +12,8 @@ const gapMs = 20; // a burst of changes is one routing
 const bindRetryMs = 200;
 const patientAttempts = 25; // who had the ports may take a moment to let them go
 const lookAgainMs = 30_000;
+const announcedMs = 25_000; // believed for so long: somebody may make the Node anew
+const metricsEveryMs = 5_000;
 const haproxyThreadsMax = 8;
 const nobody = { uid: 65_534, gid: 65_534 };
 
@@ -32,6 +34,7 @@ class IngressNode {
   #wake = () => {};
   #driver: IngressDriver | undefined;
   #chosen = '';
+  #announced = { text: '', untilMs: 0 };
   #ports: { http: number; https: number } = { ...preferredPorts };
   #attempts = 0;
   #applied = '';
@@ -53,6 +56,7 @@ class IngressNode {
     await Promise.race([view.synced, aborted]);
     page.foreign(() => this.#metrics);
     await this.#rememberPorts();
+    const figures = this.#readMetrics();
     while (!signal.aborted) {
       this.#isChanged = false; // before the look: a change during it is looked at next
       const waitMs = await this.#bring();
@@ -60,6 +64,7 @@ class IngressNode {
       await this.#sleep(waitMs);
     }
     await this.#driver?.[Symbol.asyncDispose]();
+    await figures;
   }
 
   /** Brings what is wanted into force. Returns how long that may stay without another look. */
@@ -75,7 +80,6 @@ class IngressNode {
     if (!this.#driver && !this.#view.hasRoutes) return lookAgainMs;
     await this.#chooseDriver();
     const isServing = await this.#apply(this.#driver!);
-    await this.#readMetrics(this.#driver!);
     return isServing ? lookAgainMs : bindRetryMs;
   }
   async #apply(driver: IngressDriver): Promise<boolean> {
@@ -165,8 +169,16 @@ class IngressNode {
     const map = `${ingressNamespace}/${ingressName}`;
     this.#log.warn(`the ConfigMap ${map} has a mistake; that entry is left out`, { problem });
   }
-  async #readMetrics(driver: IngressDriver): Promise<void> {
-    const text = await driver.metrics().catch(() => '');
+  /** Beside everything else: a new route waits for no figures. */
+  async #readMetrics(): Promise<void> {
+    const { clock, scope } = this.context;
+    while (!scope.signal.aborted) {
+      await clock.sleep(metricsEveryMs, scope.signal);
+      await this.#takeMetrics();
+    }
+  }
+  async #takeMetrics(): Promise<void> {
+    const text = (await this.#driver?.metrics().catch(() => '')) ?? '';
     this.#metrics = text.replace(/^(# (HELP|TYPE) )?process_.*\n/gm, ''); // those of the node's own process are its page's
   }
 
@@ -179,14 +191,20 @@ class IngressNode {
   }
   /** On our own Node; the part in the controllers makes endpoints of it. Null: nothing listens here. */
   async #announce(place: string | null): Promise<void> {
-    const { client, nodeName } = this.context;
+    const { client, nodeName, clock } = this.context;
+    const text = `${place} ${this.#driver?.name}`;
+    if (text === this.#announced.text && clock.monotonicMs() < this.#announced.untilMs) return;
     try {
       const node = await client.get(nodeKind, { name: nodeName });
       const wanted = { [endpointAnnotation]: place, [driverAnnotation]: place && (this.#driver?.name ?? null) };
       const { annotations = {} } = node.metadata;
-      if (Object.entries(wanted).every(([name, value]) => (annotations[name] ?? null) === value)) return;
-      const body = { metadata: { annotations: wanted } };
-      await client.patch(nodeKind, { name: nodeName }, { type: 'merge', body });
+      if (!Object.entries(wanted).every(([name, value]) => (annotations[name] ?? null) === value))
+        await client.patch(
+          nodeKind,
+          { name: nodeName },
+          { type: 'merge', body: { metadata: { annotations: wanted } } },
+        );
+      this.#announced = { text, untilMs: clock.monotonicMs() + announcedMs };
     } catch (error) {
       if (!isReason(error, 'NotFound'))
         this.#log.debug('the ingress could not be announced yet', { error: messageOf(error) });

@@ -189,4 +189,50 @@ else {
           createCniNetwork({ configFolder, binFolders, stateFolder: join(one.folder, 'state'), exec: one.exec }),
       };
     });
+  if (binFolders.length > 0)
+    test('cni: a purge takes away the bridge and the reservations that came with our pods, and nothing of others', async () => {
+      const one = await world();
+      try {
+        const configFolder = join(one.folder, 'net.d');
+        const dataDir = join(one.folder, 'ipam');
+        mkdirSync(configFolder);
+        const listOf = (name: string, bridge: string, subnet: string) => ({
+          cniVersion: '1.0.0',
+          name,
+          plugins: [{ type: 'bridge', bridge, isGateway: true, ipam: { type: 'host-local', dataDir, subnet } }],
+        });
+        const use = (...list: Parameters<typeof listOf>) =>
+          writeFileSync(join(configFolder, '10-test.conflist'), JSON.stringify(listOf(...list)));
+        const run = (...argv: string[]) => one.exec.run(argv);
+        const make = () =>
+          createCniNetwork({ configFolder, binFolders, stateFolder: join(one.folder, 'state'), exec: one.exec });
+        await run('ip', 'link', 'add', 'ptold0', 'type', 'bridge');
+        use('first', 'ptfirst0', '10.243.9.0/24');
+        let network = make();
+        await network.prepare();
+        for (const [name, bridge, subnet] of [
+          ['new', 'ptnew0', '10.243.1.0/24'],
+          ['old', 'ptold0', '10.243.2.0/24'],
+          ['used', 'ptused0', '10.243.3.0/24'],
+        ] as const) {
+          use(name, bridge, subnet);
+          await network.attach({ uid: name, netnsPath: await one.newPod(name), name, namespace: 'default' });
+        }
+        await run('ip', 'link', 'add', 'stranger', 'type', 'veth', 'peer', 'name', 'stranger1');
+        await run('ip', 'link', 'set', 'stranger', 'master', 'ptused0');
+        writeFileSync(join(dataDir, 'used', '10.243.3.77'), 'stranger');
+        network = make(); // the process ended meanwhile
+        await network.purge();
+        const links = (await run('ip', '-o', 'link')).stdout;
+        expect(links).not.toContain('ptnew0');
+        expect(links).not.toContain('veth');
+        for (const kept of ['ptold0', 'ptused0', 'stranger']) expect(links).toContain(kept);
+        expect(existsSync(join(dataDir, 'new'))).toBe(false);
+        expect(existsSync(join(dataDir, 'used', '10.243.3.77'))).toBe(true);
+        await run('ip', 'link', 'delete', 'stranger');
+        await make().purge(); // again, and it need not find anything
+      } finally {
+        await one.close();
+      }
+    });
 }

@@ -31,6 +31,8 @@ export interface ClusterSettings {
   readonly plugins: Readonly<Record<string, boolean>>;
   /** Where traces go; absent: nowhere. */
   readonly otlpEndpoint?: string;
+  /** Ranges of hosts' addresses on which node ports answer; absent: every address. */
+  readonly nodePortAddresses?: readonly string[];
   /** Public keys that sign what the API server asks of kubelets. */
   readonly jwks: object;
 }

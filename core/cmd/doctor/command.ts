@@ -3,6 +3,7 @@ import { detectFirewalls } from '../../../net/pods/forwarding.ts';
 import { checkSqliteFile } from '../../store/sqlite-check.ts';
 import { type Home, openHome, serviceRangesOf } from '../home.ts';
 import { type Check, checksOf } from './checks.ts';
+import { inspectKernel, kernelChecks } from './kernel.ts';
 import { inspectMachine } from './machine.ts';
 
 /** `doctor`: exit code 1 when something is `bad`. */
@@ -17,7 +18,8 @@ export async function doctor(options: { home?: string; json?: boolean }): Promis
         config ? [config.podCidr, ...serviceRangesOf(config)] : ['10.244.0.0/16', '10.96.0.0/16'],
       )
     : [];
-  const checks = [...checksOf({ ...machine, firewalls }), ...storeChecks(home)];
+  const kernel = machine.linux && machine.root && machine.ip ? kernelChecks(await inspectKernel(systemExec)) : [];
+  const checks = [...checksOf({ ...machine, firewalls }), ...kernel, ...storeChecks(home)];
   for (const check of checks) {
     if (options.json) process.stdout.write(JSON.stringify(check) + '\n');
     else {

@@ -13,8 +13,9 @@ import { createServiceAccountTokens } from '../../apiserver/auth/service-account
 import { openSigningKeys } from '../../apiserver/auth/signing-keys.ts';
 import { openTokenFile } from '../../apiserver/auth/token-file.ts';
 import { tokenLookup } from '../../apiserver/auth/token-lookup.ts';
-import type { AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
+import type { AdmissionHook, AnyStrategy, ApiServer, Reader } from '../../apiserver/contract.ts';
 import { HeavyPool } from '../../apiserver/heavy/pool.ts';
+import { denyExternalIpsHook } from '../../apiserver/hooks/external-ips.ts';
 import { loopbackEndpointsHook } from '../../apiserver/hooks/loopback-endpoints.ts';
 import { openApi } from '../../apiserver/openapi/openapi.ts';
 import { patches } from '../../apiserver/patch/patches.ts';
@@ -80,7 +81,7 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
       others: async (token) => (await desk.userOf(token)) ?? door.userOf(token),
     }),
     authorizer: door.guarded(createAuthorizer({ nodeUses })),
-    admission: [createNodeRestriction(ofPods, ofPlugins), ...(loopback ? [] : [loopbackEndpointsHook]), door.hooks],
+    admission: [createNodeRestriction(ofPods, ofPlugins), ...hooksOf(config), door.hooks],
     tokens,
     tracer,
     schema,
@@ -105,6 +106,12 @@ export async function startApiserverRole(context: RoleContext): Promise<void> {
   await server.listen({ hostname: loopback ? '127.0.0.1' : '0.0.0.0', port: config.port, tls: servingPair(home) });
   log.info('serving', { port: config.port });
 }
+
+/** What this cluster refuses, and others may not. */
+const hooksOf = (config: Config): AdmissionHook[] => [
+  ...(isLoopback(config) ? [] : [loopbackEndpointsHook]),
+  ...(config.externalIps ? [] : [denyExternalIpsHook]),
+];
 
 const servingPair = (home: RoleContext['home']) => ({
   key: readFileSync(home.path('pki', 'apiserver.key'), 'utf8'),

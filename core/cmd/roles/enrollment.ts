@@ -66,6 +66,7 @@ export function openDesk(
       servers: [...new Set([...serversOf(config), ...peerUrls(api.reader())])],
       plugins: config.plugins ?? {},
       otlpEndpoint: config.otlpEndpoint,
+      nodePortAddresses: config.nodePortAddresses,
       jwks: api.keys.jwks,
     }),
     tokens,

@@ -143,11 +143,18 @@ async function keepCertificate({ home, log, scope }: RoleContext, client: Client
 async function refresh(client: Client, home: Home): Promise<void> {
   const signal = AbortSignal.timeout(settingsMsMax);
   const settings = await client.request<ClusterSettings>('GET', enrollmentPaths.settings, undefined, { signal });
-  const { nodeGraceSeconds, plugins, jwks, otlpEndpoint } = settings;
+  const { nodeGraceSeconds, plugins, jwks, otlpEndpoint, nodePortAddresses } = settings;
   const config = home.read();
   // The first is what a person named, perhaps an address that the server does not know of itself.
   const servers = [...new Set([...(config.servers ?? []).slice(0, 1), ...settings.servers])];
-  const next = { ...config, nodeGraceSeconds, plugins, otlpEndpoint, servers: servers.slice(0, serversMax) };
+  const next = {
+    ...config,
+    nodeGraceSeconds,
+    plugins,
+    otlpEndpoint,
+    nodePortAddresses,
+    servers: servers.slice(0, serversMax),
+  };
   if (JSON.stringify(next) !== JSON.stringify(config)) home.write(next);
   home.writeFile('pki/sa.jwks', JSON.stringify(jwks), 0o644);
 }

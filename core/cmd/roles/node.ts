@@ -20,6 +20,7 @@ import type { RoleContext } from '../internal.ts';
 import { createNodeParts } from '../node-parts.ts';
 import type { PluginLinks } from '../plugin-links.ts';
 import { gatedNetwork, PodGates } from '../pod-gates.ts';
+import { addressesWithin } from '../service-settings.ts';
 import { openTracing } from '../tracing/tracing.ts';
 import { waitForEngine } from './engine-wait.ts';
 import { followSubnets, HostNetwork } from './host-network.ts';
@@ -127,7 +128,8 @@ async function startServiceProxy(
   const { clock } = seams;
   const proxy = scope.use(createCarriedProxy({ own, contributions, clock, log }));
   const onChange = (handler: () => void) => contributions.onChange(handler);
-  const shared = { client, informers, nodeName, podRanges: podRangesOf(config), clock, log, events, page };
+  const outside = config.nodePortAddresses && { nodePortAddresses: () => addressesWithin(config.nodePortAddresses)! };
+  const shared = { client, informers, nodeName, podRanges: podRangesOf(config), ...outside, clock, log, events, page };
   scope.use(await startProxy({ ...shared, proxy, onChange }));
   return informers;
 }

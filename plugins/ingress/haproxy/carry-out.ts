@@ -53,7 +53,7 @@ export async function sweepServers(
       const isGone = await socket.ask(`del server ${place}/${name}`).then(
         () => true,
         () => false,
-      ); // prettier-ignore
+      );
       if (isGone) gone.push([place, name]);
     }
   return gone;

@@ -135,13 +135,13 @@ function frontendOf(protocol: Listener['protocol'], listeners: readonly Listener
     ...rulesOf([
       ...trustedRules(limits),
       `${odd} if { req.hdrs -m reg -f ${names.odd} }`,
-      `${odd} if !{ path -m beg / }`,
-      `${odd} if { fc_http_major 1 } !{ url -m beg / }`,
+      `${odd} if !{ url -m beg / } !{ fc_http_major 2 }`,
+      `${odd} if { fc_http_major 2 } !{ path -m beg / }`,
       `${odd} if { url,length gt ${bytes} }`,
-      ...lookUpRules,
-      isSecure ? 'lua.route https if { var(txn.r) -m beg ~ }' : 'lua.route http if { var(txn.r) -m sub ~ }',
-      `return status 413 content-type text/plain string "413 Content Too Large\\n" if { req.hdr_val(content-length) gt ${defaultBodyBytesMax} } !{ var(txn.l) -m found }`,
       ...forwardedRules(protocol, limits),
+      ...lookUpRules(isSecure ? '-m beg ~' : '-m sub ~'),
+      isSecure ? 'lua.route https if { var(txn.r) -m beg ~ }' : 'lua.route http if { var(txn.r) -m sub ~ }',
+      `${tooLarge} !{ var(txn.l) -m found }`,
     ]),
     '  http-response del-header keep-alive',
     '  http-response lua.hop if { res.fhdr(connection) -m found }',
@@ -153,21 +153,29 @@ function frontendOf(protocol: Listener['protocol'], listeners: readonly Listener
 }
 const rulesOf = (rules: readonly string[]): string[] => rules.map((rule) => `  http-request ${rule}`);
 
-/** tables.ts says what the keys are. The first two find what an ordinary request asks for; the others are for all the rest. */
-const notYet = '!{ var(txn.r) -m found }';
-const host = 'req.hdr(host),host_only';
-const lookUpRules = [
-  `set-var(txn.r) base,map_str(${mapFile('exact')})`,
-  `set-var(txn.r) base,concat(/),map_beg(${mapFile('prefix')}) if ${notYet}`,
-  `return status 400 content-type text/plain string "400 Bad Request\\n" if ${notYet} !{ req.fhdr(host) -m found } !{ req.ver 1.0 }`,
-  `set-var(txn.h) ${host},map_str(${mapFile('exact')}) if ${notYet}`,
-  `set-var(txn.h) ${host},field(2,.,0),concat(*),map_str(${mapFile('exact')}) if ${notYet} !{ var(txn.h) -m found }`,
-  `set-var(txn.h) str(-) if ${notYet} !{ var(txn.h) -m found }`,
-  `set-var(txn.p) path if ${notYet}`,
-  `set-var(txn.r) var(txn.h),concat(,txn.p),map_str(${mapFile('exact')}) if ${notYet}`,
-  `set-var(txn.r) var(txn.h),concat(,txn.p,/),map_beg(${mapFile('prefix')}) if ${notYet}`,
-  `set-var(txn.r) str(-),map_str(${mapFile('exact')}) if ${notYet}`,
-];
+/**
+ * tables.ts says what the keys are. The first two rules find what an ordinary request asks for, and it is done; the others are
+ * for all the rest. `isRecord`: how one tells a value with more to do than forwarding.
+ */
+const lookUpRules = (isRecord: string): string[] => {
+  const notYet = '!{ var(txn.r) -m found }';
+  const host = 'req.hdr(host),host_only';
+  return [
+    `set-var(txn.r) base,map_str(${mapFile('exact')})`,
+    `set-var(txn.r) base,concat(/),map_beg(${mapFile('prefix')}) if ${notYet}`,
+    `${tooLarge} { var(txn.r) -m found } !{ var(txn.r) ${isRecord} }`,
+    `allow if { var(txn.r) -m found } !{ var(txn.r) ${isRecord} }`,
+    `return status 400 content-type text/plain string "400 Bad Request\\n" if ${notYet} !{ req.fhdr(host) -m found } !{ req.ver 1.0 }`,
+    `set-var(txn.h) ${host},map_str(${mapFile('exact')}) if ${notYet}`,
+    `set-var(txn.h) ${host},field(2,.,0),concat(*),map_str(${mapFile('exact')}) if ${notYet} !{ var(txn.h) -m found }`,
+    `set-var(txn.h) str(-) if ${notYet} !{ var(txn.h) -m found }`,
+    `set-var(txn.p) path if ${notYet}`,
+    `set-var(txn.r) var(txn.h),concat(,txn.p),map_str(${mapFile('exact')}) if ${notYet}`,
+    `set-var(txn.r) var(txn.h),concat(,txn.p,/),map_beg(${mapFile('prefix')}) if ${notYet}`,
+    `set-var(txn.r) str(-),map_str(${mapFile('exact')}) if ${notYet}`,
+  ];
+};
+const tooLarge = `return status 413 content-type text/plain string "413 Content Too Large\\n" if { req.hdr_val(content-length) gt ${defaultBodyBytesMax} }`;
 
 function trustedRules({ trustedProxies }: Limits): string[] {
   return trustedProxies.length > 0 ? [`set-var(txn.trusted) bool(true) if { src ${trustedProxies.join(' ')} }`] : [];

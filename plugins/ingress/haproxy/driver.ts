@@ -7,7 +7,7 @@ import type { Structure } from './config.ts';
 import { forgetGeneration, forgetKeys, type Whole, writeFiles } from './files.ts';
 import { checkConfig, type Doors, type Generation, startGeneration } from './generation.ts';
 import { endLeft, findLeft, isLeft, type Left, recordServing } from './left.ts';
-import { settleListeners } from './listeners.ts';
+import { settleLimits, settleListeners } from './listeners.ts';
 import { planChanges, type Running } from './plan.ts';
 import type { Machine } from './program.ts';
 import { readBack } from './read-back.ts';
@@ -61,6 +61,8 @@ class HaproxyDriver implements IngressDriver {
   #now: Now | undefined;
   #former = new Set<Generation>();
   #retired: Left | undefined;
+  /** It gives its sockets to another one, and may have ended before that one is known to serve. */
+  #givingWay: Generation | undefined;
   /** One that outlived who started it: it serves what it was told until the first routing is there. */
   #left: Left | undefined;
   #slots: Slots = noSlots;
@@ -133,7 +135,8 @@ class HaproxyDriver implements IngressDriver {
     const { tables, slots, rejected } = tablesOf(routing, this.#slots, this.#clock.monotonicMs());
     const { files, rejected: bad } = certificatesOf(routing);
     const { listeners, rejected: taken } = settleListeners(routing.listeners, this.#listening);
-    const all: Rejected[] = [...rejected, ...bad, ...taken];
+    const { limits, rejected: unlimited } = settleLimits(routing.limits);
+    const all: Rejected[] = [...rejected, ...bad, ...taken, ...unlimited];
     if (listeners.length === 0)
       throw new Error(
         `there is no listener to serve: ${taken.map(({ reason }) => reason).join('; ') || 'none is wanted'}`,
@@ -143,7 +146,7 @@ class HaproxyDriver implements IngressDriver {
     const { threads, user } = this.options;
     const structure: Structure = {
       listeners,
-      limits: routing.limits,
+      limits,
       sizes: slots.sizes,
       threads,
       ...(user ? { user } : {}),
@@ -180,6 +183,7 @@ class HaproxyDriver implements IngressDriver {
     const former = this.#now?.generation.hasExited ? undefined : this.#now?.generation;
     const left = this.#left && (await isLeft(this.#doors, this.#left)) ? this.#left : undefined;
     await writeFiles(this.#doors, number, whole);
+    this.#givingWay = former;
     try {
       const refused = await checkConfig(this.#doors, number);
       if (refused !== undefined) throw new Error(`haproxy refuses the configuration: ${refused}`);
@@ -195,6 +199,8 @@ class HaproxyDriver implements IngressDriver {
       await forgetGeneration(this.#doors, number);
       throw error;
     } finally {
+      this.#givingWay = undefined;
+      if (former?.hasExited) this.#ended(former, 0);
       await forgetKeys(this.#doors, whole.certificates);
     }
   }
@@ -209,6 +215,7 @@ class HaproxyDriver implements IngressDriver {
 
   /** One that was replaced has finished, or the one that serves has crashed: then another is started. */
   #ended(generation: Generation, code: number): void {
+    if (this.#givingWay === generation) return; // looked at again when it is known who serves
     this.#former.delete(generation);
     void forgetGeneration(this.#doors, generation.number).catch(() => {});
     if (this.#scope.signal.aborted || this.#now?.generation !== generation) return;

@@ -32,7 +32,7 @@ export const configName = (number: number): string => `${number}.cfg`;
 
 /** Why the configuration that was written would not be taken; undefined: it would. */
 export async function checkConfig({ machine, program, folder }: Doors, number: number): Promise<string | undefined> {
-  const { code, text } = await outputOf(machine, [program, '-c', '-q', '-f', configName(number)], folder);
+  const { code, text } = await outputOf(machine, [program, '-c', '-f', configName(number)], folder);
   return code === 0 ? undefined : alertsIn(text) || `haproxy -c ended with ${code}`;
 }
 

@@ -1,5 +1,6 @@
-import { messageOf } from '#sdk';
-import type { Listener } from '../model.ts';
+import { isIP } from 'node:net';
+import { canonicalCidr, messageOf } from '#sdk';
+import type { Limits, Listener } from '../model.ts';
 import type { Rejected } from './tables.ts';
 
 /**
@@ -13,6 +14,10 @@ export function settleListeners(
   const rejected: Rejected[] = [];
   const listeners: Listener[] = [];
   for (const listener of wanted) {
+    if (isIP(listener.ip) === 0) {
+      rejected.push({ id: listener.name, reason: 'it has no proper address' });
+      continue;
+    }
     const kept = current.find((one) => isSamePlace(one, listener));
     if (kept) {
       listeners.push({ ...listener, port: kept.port });
@@ -34,3 +39,18 @@ export function settleListeners(
 
 const isSamePlace = (one: Listener, wanted: Listener): boolean =>
   one.ip === wanted.ip && (wanted.port === 0 ? one.name === wanted.name : one.port === wanted.port);
+
+/** Limits as they can stand in a configuration. Throws for a number that is none: nothing can be served with it. */
+export function settleLimits(limits: Limits): { limits: Limits; rejected: Rejected[] } {
+  for (const [name, value] of Object.entries(limits))
+    if (name !== 'trustedProxies' && !(Number.isSafeInteger(value) && value > 0))
+      throw new Error(`the limit ${name} is no number above 0`);
+  const trustedProxies = limits.trustedProxies
+    .map((text) => (isIP(text) > 0 ? text : canonicalCidr(text)))
+    .filter((range) => range !== undefined);
+  const isWhole = trustedProxies.length === limits.trustedProxies.length;
+  return {
+    limits: { ...limits, trustedProxies },
+    rejected: isWhole ? [] : [{ id: 'trustedProxies', reason: 'a range of addresses is none' }],
+  };
+}

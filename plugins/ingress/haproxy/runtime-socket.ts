@@ -28,7 +28,7 @@ export interface RuntimeSocket {
 
 export function runtimeSocket(path: string, clock: Clock): RuntimeSocket {
   const ask = async (command: string, payload?: string): Promise<string> => {
-    const text = payload === undefined ? command : `${command} <<\n${payload}\n`;
+    const text = payload === undefined ? command : `${command} <<\n${payload.trimEnd()}\n`; // an empty line ends it
     const reply = (await exchange(path, `set severity-output number;${text}\n`, clock)).trim();
     const refusal = refusalIn(reply);
     if (refusal !== undefined) throw new RuntimeSocketError(command.slice(0, 300), refusal);
@@ -53,11 +53,11 @@ export function runtimeSocket(path: string, clock: Clock): RuntimeSocket {
   };
 }
 
-/** Severities up to 4 (warning) are refusals; 5 and above say what was done. */
+/** Severities up to 4 (warning) are refusals; 5 and above say what was done, but for commands that are none. */
 function refusalIn(reply: string): string | undefined {
   const line = reply
     .split('\n')
-    .find((one) => /^\[[0-4]\]: |^Unknown command|^Permission denied|^Can't |^Unable to |^Unknown map/.test(one));
+    .find((one) => /^\[[0-4]\]: |^(?:\[\d\]: )?(?:Unknown|Permission denied|Can't|Unable to) ?/.test(one));
   return line?.replace(/^\[\d\]: /, '');
 }
 

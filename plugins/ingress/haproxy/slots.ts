@@ -18,10 +18,21 @@ export interface SlotRequest {
   readonly backend: string;
   readonly class: string;
 }
-export const noSlots: Slots = { places: new Map(), sizes: new Map(), resting: new Map() };
 const spares = { usual: 32, other: 4 };
-const usualClass = classOf({ protocol: 'http1', timeouts: defaultTimeouts, connectRetries: 2 }, false);
 const restMs = 60_000;
+const defaultRetries = 2;
+const usual = { timeouts: defaultTimeouts, connectRetries: defaultRetries };
+const usualClass = classOf({ protocol: 'http1', ...usual }, false);
+/** Of the usual classes there are places from the beginning, so that what is usual needs no other configuration. */
+export const noSlots: Slots = {
+  places: new Map(),
+  sizes: new Map([
+    [usualClass, spares.usual],
+    [classOf({ protocol: 'http1', ...usual }, true), spares.other],
+    [classOf({ protocol: 'grpc', ...usual }, false), spares.other],
+  ]),
+  resting: new Map(),
+};
 
 export const placeOf = (className: string, index: number): string => `${className}-${index}`;
 export const classOfPlace = (place: string): string => place.slice(0, place.lastIndexOf('-'));
@@ -68,6 +79,7 @@ function sizesFor(taken: ReadonlySet<string>, former: ReadonlyMap<string, number
     highest.set(className, Math.max(highest.get(className) ?? 0, index + 1));
   }
   const sizes = new Map<string, number>();
+  for (const [className, size] of former) sizes.set(className, size);
   for (const [className, used] of highest) {
     const spare = Math.max(className === usualClass ? spares.usual : spares.other, Math.ceil(used / 4));
     const before = former.get(className) ?? 0;
