@@ -35,6 +35,21 @@ test('the lease says how long to wait for a sign, and is renewed four times in i
   );
 });
 
+test('a node with addresses of both families names both, and loses one that goes', async () => {
+  let now = ['192.0.2.7', '2001:db8::7'];
+  const handlers: (() => void)[] = [];
+  kubelet = await node.start({ nodeIp: { now: () => now, onChange: (handler) => void handlers.push(handler) } });
+  const shown = async () =>
+    (await node.client.get(nodeKind, { name: 'n1' })).status?.addresses
+      ?.filter(({ type }) => type === 'InternalIP')
+      .map(({ address }) => address)
+      .join();
+  await eventually(shown, (text) => text === '192.0.2.7,2001:db8::7');
+  now = ['192.0.2.7'];
+  for (const handler of handlers) handler();
+  await eventually(shown, (text) => text === '192.0.2.7');
+});
+
 test('a node that moves says so at once, and so do its pods', async () => {
   let address = '192.0.2.7';
   const handlers: (() => void)[] = [];
@@ -247,6 +262,22 @@ describe('a pod', () => {
     await node.until('probed', ready);
     alive = false;
     await node.until('probed', (pod) => (pod.status?.containerStatuses?.[0]?.restartCount ?? 0) >= 1);
+  });
+
+  test('that takes its whole grace to stop is not ready as soon as its probe says so', async () => {
+    let healthy = true;
+    node.useRuntime({ exec: () => ({ code: healthy ? 0 : 1 }), stopMs: 600_000 });
+    kubelet = await node.start();
+    const readinessProbe = { exec: { command: ['ready'] }, periodSeconds: 1, failureThreshold: 1 };
+    const containers = [{ name: 'c', image: 'demo:1', readinessProbe }];
+    await node.create('leaving', { containers, terminationGracePeriodSeconds: 600 });
+    await node.until('leaving', ready);
+    await node.client.delete(podKind, key('leaving'));
+    healthy = false;
+    const pod = await node.until('leaving', (one) => !ready(one));
+    expect([pod.metadata.deletionTimestamp !== undefined, pod.status?.phase]).toEqual([true, 'Running']);
+    node.clock.skip(600_000);
+    await node.gone('leaving');
   });
 
   test('says again that it is ready when the node controller had said otherwise', async () => {

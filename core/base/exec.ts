@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { setPriority } from 'node:os';
 
 /** Child processes: the only door to them. Argument vectors, never a shell. */
@@ -96,7 +97,7 @@ export function spawnDuplex(
 /** How willingly a process steps back for others: 0 as all, up to 19. What may not be set stays. */
 export function setNiceness(pid: number, niceness: number): void {
   try {
-    setPriority(pid, niceness);
+    for (const thread of readdirSync(`/proc/${pid}/task`)) setPriority(Number(thread), niceness); // each has its own
   } catch {} // it has gone, or raising it again needs root
 }
 /** The program that runs this one: Bun, for small children of our own. */

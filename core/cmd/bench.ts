@@ -28,6 +28,7 @@ export const benches: Readonly<Record<string, string>> = {
   overlay: 'pod to pod over two hosts by each backend against the same by hand; 500 peers (4 minutes)',
   join: 'from `join` on a new home to a Ready node, overlay included (1 minute)',
   proxy: '10,000 services: full sync, one change, connection latency against no proxy (15 seconds)',
+  services: 'endpoints followed by three hosts of a lab; 10,000 services with affinity and policies (1 minute)',
   api: 'API server over TLS against a bare handler on the same store; with --peer against another API server (15 minutes)',
   monitoring: 'reading every page of metrics of a cluster with 1,000 pods: time and processor time (2 minutes)',
   replication: 'one controller 0 to 1,000 to 0 over 100 nodes without containers (1 minute)',

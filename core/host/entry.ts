@@ -21,6 +21,8 @@ export interface Entry {
   upgrade?: Upgrade;
   /** Hooks that were attached by a former life of this host: they hold until this one knows better. */
   formerHooks?: PluginStatus['hooks'];
+  /** What became of a crash will be written soon. */
+  telling?: boolean;
   written?: string;
   writing: Promise<void>;
 }

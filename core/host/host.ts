@@ -38,6 +38,7 @@ export type StartStep = 'verify' | 'kinds' | 'identity' | 'start' | 'health' | '
 const finalizer = 'plugins.pintle.dev/host';
 const figuresEveryMs = 10_000;
 const healthMsDefault = 5_000;
+const crashesToldMs = 500;
 
 /** Reconciles Plugin objects: what they say runs, isolated, as an account of its own. */
 export class PluginHost implements AsyncDisposable {
@@ -259,6 +260,15 @@ export class PluginHost implements AsyncDisposable {
     // What was healthy before, or takes over hooks that are in force, answers them at once: without it they fail.
     const wasGood = entry.lastGood?.digest === running.bundle.digest && (entry.formerHooks?.length ?? 0) > 0;
     if (phase === 'Active' && (wasGood || this.#hooks.isAttached(name))) this.#attach(name, entry, running);
+    // A life that crashed before is told when it acts, or when its end has been seen for a while: crash loops write little.
+    if (running.instance.state.restarts > 0 && (phase === 'Starting' || phase === 'Backoff')) {
+      if (entry.telling) return;
+      entry.telling = true;
+      await clock.sleep(crashesToldMs, this.#over.signal);
+      entry.telling = false;
+      if (this.#over.signal.aborted) return;
+      return this.#refresh(name, entry, client);
+    }
     await this.#refresh(name, entry, client);
     if (phase !== 'Active' || running.healthy) return;
     await clock.sleep(healthMs, this.#over.signal);

@@ -59,7 +59,8 @@ const readyMsMax = 15_000;
 const drainMsMax = 10_000;
 const logLinesPerSecondMax = 100;
 const helloMsMax = 5_000;
-const nicenessAfterCrash = 15;
+/** Of a process that starts, and of one that starts again: what is there already is not to feel it. More, and a busy machine would never see it ready. */
+const nicenessAtStart = { first: 5, again: 10 };
 const turnMsMax = 2_000;
 /** Ready for so long, one that crashed counts as all others again. */
 const steadyMs = 5_000;
@@ -138,7 +139,7 @@ export class PluginInstance implements AsyncDisposable {
     const launched = await this.options.launch(this.#stop.signal);
     const { child } = launched;
     const { clock } = this.options;
-    if (isAgain) setNiceness(child.pid, nicenessAfterCrash); // its starts must not be felt by others
+    setNiceness(child.pid, isAgain ? nicenessAtStart.again : nicenessAtStart.first);
     this.#change({ phase: 'Starting', sandbox: launched.facts });
     const over = new AbortController();
     const one = new OneLife(this, launched, over.signal);
@@ -339,6 +340,7 @@ class OneLife {
     const isReady = (): void => {
       this.isReady = true;
       if (this.owner.state.restarts > 0) this.#steadyAtMs = this.owner.options.clock.monotonicMs() + steadyMs;
+      else setNiceness(this.launched.child.pid, 0);
       this.owner.channel = this.channel;
       this.owner.ready();
     };

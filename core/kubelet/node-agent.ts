@@ -159,7 +159,8 @@ export class NodeAgent {
     const previous = this.node.status;
     const status = nodeStatus({ ...facts, ips: addresses.now(), images, notReady }, previous, clock.now());
     if (sameStatus(previous, status) && clock.monotonicMs() - this.#writtenMs < heartbeatMs) return this.#told();
-    const body = { status: { ...status } };
+    // Merged by type, of two addresses of one type the second would be the only one: as upstream's kubelet, all are replaced.
+    const body = { status: { ...status, addresses: [...(status.addresses ?? []), { $patch: 'replace' }] } };
     this.node = await client.patch(
       nodeKind,
       { name: facts.name },

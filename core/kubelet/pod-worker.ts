@@ -26,6 +26,7 @@ export class PodWorker {
   readonly #memory: PodMemory;
   readonly #trace: PodTrace;
   readonly #probes: Probes;
+  #isStopping = false;
   readonly #killer: PodKiller;
   readonly #steps: PodSteps;
   readonly #sight: PodSight;
@@ -59,7 +60,7 @@ export class PodWorker {
       clock: context.clock,
       random: context.random,
       agent: context.agent,
-      onChange: () => this.wake(),
+      onChange: () => this.#probed(),
       onEvent: (name, reason, message) => {
         const container = this.pod && containersOf(this.pod).find(({ spec }) => spec.name === name);
         if (this.pod && container) context.events.event(this.pod, 'Warning', reason, message, fieldPathOf(container));
@@ -123,6 +124,11 @@ export class PodWorker {
   }
   refreshVolumes(): void {
     this.#steps.volumesDirty = true;
+    this.wake();
+  }
+  /** Also while it stops, which may take its whole grace: one that is not ready any more gets no connections. */
+  #probed(): void {
+    if (this.#isStopping && this.pod && !this.#gone) this.#report.write(this.pod, false);
     this.wake();
   }
   /** The node cannot bear it any more: the pod fails at once, whatever its own grace. */
@@ -302,7 +308,9 @@ export class PodWorker {
     await this.#look();
     if (pod) await this.#sight.take(pod, this.status);
     if (pod) this.#report.write(pod, false);
+    this.#isStopping = true;
     if (await this.#steps.stopAll(this.pod, graceMs)) await this.#look();
+    this.#isStopping = false;
     if (pod && !this.#gone) {
       await this.#sight.take(pod, this.status);
       this.#memory.waiting.clear();

@@ -66,6 +66,8 @@ export interface HostLeaseStatusAppliedItem {
   peersMark: string;
   /** False receives only. */
   sends: boolean;
+  /** Hosts that it cannot reach by this backend although it does by the one that sends. */
+  refused?: string[];
 }
 
 /** Of its keys. */

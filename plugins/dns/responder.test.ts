@@ -231,6 +231,13 @@ test('who may ask: pods and this host, no strangers', () => {
 
 test('a pod that floods takes from itself: so many questions a second, and others have theirs', () => {
   const clock = new HandClock();
+  const ofBoth = createSources(['10.244.0.0/16', 'fd44::/48'], clock, () => []);
+  expect(['fd44::7', 'fd44:0:1::7', '10.244.3.1', '10.245.0.1'].map((ip) => ofBoth(ip) !== undefined)).toEqual([
+    true,
+    false,
+    true,
+    false,
+  ]);
   const sourceOf = createSources(['10.244.0.0/16'], clock, () => []);
   const taken = (address: string, count: number) =>
     Array.from({ length: count }, () => sourceOf(address)!.admits()).filter(Boolean).length;

@@ -1,5 +1,4 @@
-import type { Clock } from '#sdk';
-import { familyOf } from './address.ts';
+import { type Clock, ranges } from '#sdk';
 
 const lookAgainMs = 1_000;
 const rememberedMax = 4_096;
@@ -47,13 +46,10 @@ export class Source {
   }
 }
 
-const numberOf = (address: string): number => address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
-
-/** Whether an IPv4 address lies in a range such as 10.244.0.0/16. */
+/** Whether an address lies in a range such as 10.244.0.0/16 or fd44::/48. */
 export function isInRange(address: string, cidr: string): boolean {
-  const [base = '', bits = '32'] = cidr.split('/');
-  const size = 2 ** (32 - Number(bits));
-  return familyOf(address) === 4 && Math.floor(numberOf(address) / size) === Math.floor(numberOf(base) / size);
+  const range = ranges.networkOf(cidr);
+  return range !== undefined && ranges.holdsAddress(range, address);
 }
 
 /**
@@ -61,7 +57,7 @@ export function isInRange(address: string, cidr: string): boolean {
  * reach lends itself to attacks on others (small questions with a forged sender, large answers), and its cache is easier to poison.
  */
 export function createSources(
-  ranges: readonly string[],
+  podRanges: readonly string[],
   clock: Clock,
   own: () => readonly string[],
 ): (address: string) => Source | undefined {
@@ -73,7 +69,7 @@ export function createSources(
     const found = known.get(address);
     if (found) return found;
     const plain = address.replace(/^::ffff:/, '');
-    const isPod = ranges.some((range) => isInRange(plain, range));
+    const isPod = podRanges.some((range) => isInRange(plain, range));
     const isLoopback = plain.startsWith('127.') || plain === '::1';
     if (!isPod && !isLoopback) {
       if (!hosts.has(plain) && clock.monotonicMs() - lookedMs > lookAgainMs) {

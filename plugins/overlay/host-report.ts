@@ -19,6 +19,8 @@ import type { Duties } from './plan-migration.ts';
 import { type RotationState, requestOf } from './plan-rotation.ts';
 import type { PresharedKey } from './preshared-key.ts';
 
+const refusedMax = 64;
+
 /** What one look has found and done. */
 interface Found {
   readonly settings: Readonly<OverlayNetwork>;
@@ -73,7 +75,7 @@ export class HostReport {
       {
         observedGeneration: current.metadata.generation ?? 0,
         ...(sends?.prepared.chosen ? { implementation: sends.prepared.chosen } : {}),
-        applied: active.map(({ name, mark }) => ({ backend: name, peersMark: mark, sends: name === duties.send })),
+        applied: active.map((one) => appliedOf(one, sends)),
         ...this.seams.key.status(),
         rotation,
         ...(health?.peers ? { peers: health.peers } : {}),
@@ -144,6 +146,19 @@ function rotationStateOf(
     lastTime: !former?.lastTime || keysChanged ? now : former.lastTime,
     request: requestOf(settings, lease),
     phase: isUnderWay ? 'Announced' : 'Idle',
+  };
+}
+
+/** As others are told. A peer that the sending backend cannot serve either is no reason against another one. */
+function appliedOf(
+  { name, mark, rejected }: Active,
+  sends: Active | undefined,
+): NonNullable<LeaseStatus['applied']>[number] {
+  const lost = new Set(sends?.rejected.map(({ node }) => node));
+  const refused = rejected.map(({ node }) => node).filter((node) => sends && !lost.has(node));
+  return {
+    ...{ backend: name, peersMark: mark, sends: name === sends?.name },
+    ...(refused.length > 0 ? { refused: [...new Set(refused)].sort().slice(0, refusedMax) } : {}),
   };
 }
 

@@ -48,6 +48,21 @@ const switching = { backend: 'vxlan', phase: 'Switching', next: 'wireguard' } as
 const removing = { backend: 'wireguard', phase: 'Removing', previous: 'vxlan' } as const;
 const settled = { backend: 'wireguard', phase: 'Settled' } as const;
 
+test('nobody sends by a backend that does not lead to everybody', () => {
+  const refusing = (refused: string[]) => {
+    const hosts = leasesOf([lease('a', 'vxlan', ['wireguard']), lease('b', 'vxlan', ['wireguard'])]);
+    hosts[0]!.status!.applied = hosts[0]!.status!.applied!.map((one) =>
+      one.backend === 'wireguard' ? { ...one, refused } : one,
+    );
+    return hosts;
+  };
+  const planned = (leases: HostLease[], isLive = (_: string) => true) =>
+    planMigration({ settings: { backend: 'wireguard' }, status: preparing, leases, isLive });
+  expect(planned(refusing([]))).toEqual(switching);
+  expect(planned(refusing(['b']))).toEqual({ ...preparing, waitingFor: ['a'] });
+  expect(planned(refusing(['gone']), (name) => name !== 'gone')).toEqual(switching); // nobody is held up by a host that is down
+});
+
 test('a move, step by step', () => {
   expect(plan({}, 'vxlan', [])).toEqual({ backend: 'vxlan', phase: 'Settled' });
   const [a, b] = [lease('a', 'vxlan'), lease('b', 'vxlan')];

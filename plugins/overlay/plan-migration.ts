@@ -27,7 +27,7 @@ export function dutiesOf({ backend, phase, next }: Readonly<Move>): Duties | und
 
 /**
  * One step of the move from a backend to another, or the state as it is. Nobody sends by the next backend before everybody
- * accepts it, and nobody drops the former one before everybody sends by the next: no packet is without a way. A wish that is
+ * accepts it and can reach everybody by it, and nobody drops the former one before everybody sends by the next: no packet is without a way. A wish that is
  * taken back before the switch is undone at once; one that comes later waits until this move is through. Pure.
  */
 export function planMigration({ settings, status, leases, isLive }: MigrationInput): Move {
@@ -47,7 +47,8 @@ export function planMigration({ settings, status, leases, isLive }: MigrationInp
   if (phase === 'Preparing') {
     if (wanted !== next) return { backend, phase: 'Removing', ...(next ? { previous: next } : {}) };
     const knowsAll = peersKnown(leases, next ?? '');
-    const waiting = lacking((lease) => isReadyLease(lease) && knowsAll(lease));
+    const reachesAll = (lease: Readonly<HostLease>) => !(appliedOf(lease, next)?.refused ?? []).some(isLive);
+    const waiting = lacking((lease) => isReadyLease(lease) && knowsAll(lease) && reachesAll(lease));
     return waiting.length > 0 ? stay(waiting) : { backend, phase: 'Switching', next };
   }
   if (phase === 'Switching' && next) {

@@ -45,7 +45,8 @@ describe.skipIf(unfit !== '')('three real hosts whose pods have addresses of bot
   const of = (family: 4 | 6, ips: readonly string[]) => ips.find((ip) => isIPv6(ip) === (family === 6))!;
 
   beforeAll(async () => {
-    await lab.ok('up', '--hosts', '3', '--', '--pod-cidr', '10.77.0.0/16,fd77::/48');
+    const ranges = ['--pod-cidr', '10.77.0.0/16,fd77::/48', '--service-cidr', '10.98.0.0/16,fd98::/112'];
+    await lab.ok('up', '--hosts', '3', '--', ...ranges);
     await lab.pauseImages();
     expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pausePods('one') }));
     expectOk(await lab.kubectl(['rollout', 'status', 'deployment/one', '--timeout=60s']));
@@ -80,6 +81,7 @@ describe.skipIf(unfit !== '')('three real hosts whose pods have addresses of bot
 
   async function expectService(): Promise<void> {
     const { spec } = await lab.json<{ spec: { clusterIPs: string[] } }>('/api/v1/namespaces/default/services/one');
+    expect(spec.clusterIPs.map(isIPv6)).toEqual([false, true]);
     for (const virtual of spec.clusterIPs)
       for (const asks of [...hosts, ...pods.map(({ probe }) => probe)]) {
         await until(`${asks.name} reaches the service`, async () => (await asks.tcp(virtual, 80)) !== '');
