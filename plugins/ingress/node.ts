@@ -137,7 +137,13 @@ class IngressNode {
   #builtin(): IngressDriver {
     const { clock, log, machine, folder } = this.context;
     const words = ['ingress-data-plane', '--folder', folder];
-    return createBuiltinProcess({ clock, log, spawn: machine.spawn, program: ownProgram(), words });
+    const spawn: typeof machine.spawn = (argv) => machine.spawn([...this.#withoutRights(), ...argv]);
+    return createBuiltinProcess({ clock, log, spawn, program: ownProgram(), words });
+  }
+  /** What strangers speak to needs no capability: its ports are above 1023. */
+  #withoutRights(): string[] {
+    const setpriv = process.getuid?.() === 0 ? this.context.machine.findProgram('setpriv') : undefined;
+    return setpriv ? [setpriv, '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all', '--'] : [];
   }
   async #haproxy(wanted: 'haproxy' | 'auto'): Promise<IngressDriver | undefined> {
     const { clock, log, machine, folder } = this.context;
