@@ -139,7 +139,8 @@ export class PluginInstance implements AsyncDisposable {
     const launched = await this.options.launch(this.#stop.signal);
     const { child } = launched;
     const { clock } = this.options;
-    setNiceness(child.pid, isAgain ? nicenessAtStart.again : nicenessAtStart.first);
+    if (isAgain) setNiceness(child.pid, nicenessAtStart.again);
+    else if (launched.announces) setNiceness(child.pid, nicenessAtStart.first); // for a source an author waits
     this.#change({ phase: 'Starting', sandbox: launched.facts });
     const over = new AbortController();
     const one = new OneLife(this, launched, over.signal);
@@ -340,7 +341,7 @@ class OneLife {
     const isReady = (): void => {
       this.isReady = true;
       if (this.owner.state.restarts > 0) this.#steadyAtMs = this.owner.options.clock.monotonicMs() + steadyMs;
-      else setNiceness(this.launched.child.pid, 0);
+      else if (this.launched.announces) setNiceness(this.launched.child.pid, 0);
       this.owner.channel = this.channel;
       this.owner.ready();
     };

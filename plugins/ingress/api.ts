@@ -13,6 +13,7 @@ import {
   serviceKind,
 } from '#sdk';
 import {
+  addressPoolKind,
   certificateSecrets,
   className,
   controllerName,
@@ -81,6 +82,7 @@ const rights: [AnyKind, object][] = [
       { apiGroups, resources: ['ingresses', 'ingressclasses'], verbs: read },
       { apiGroups, resources: ['ingresses/status'], verbs: ['update', 'patch'] },
       { apiGroups: [''], resources: ['secrets'], verbs: read },
+      { apiGroups: [addressPoolKind.group], resources: [addressPoolKind.plural], verbs: ['list'] },
     ],
     'system:kube-controller-manager',
   ),
