@@ -178,6 +178,8 @@ async function launchLocked(
   const uid = isRoot ? ofPlugin : undefined;
   const namespaces = namespacesOf(level, isRoot, options.recording, usesNetwork(manifest));
   if (uid !== undefined) for (const folder of [places.state, places.api]) await options.files.chown(folder, uid, uid);
+  // What a life left whose host was killed: its own end comes with its host's, that of what it started does not. Commands may run at once.
+  if (isRoot && !options.command) await removeCgroup(options.files, options.clock, group);
   const cgroup = isRoot
     ? await prepareCgroup(options.files, group, {
         memoryBytes: manifest.limits.memoryMiB * 1024 * 1024,
