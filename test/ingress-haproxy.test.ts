@@ -168,8 +168,8 @@ describe.skipIf(!haproxy)('the HAProxy driver', () => {
     await using made = await haproxyDriver({ lookEveryMs: 50 });
     await made.driver.apply(shop('a'));
     const socket = socketOf(made);
-    const place = /^- p\d+|^0x\S+ shop\.example\/ (\S+)/m.exec(await socket.ask('show map prefix.map'))![1]!;
-    await socket.ask('clear map prefix.map');
+    const place = /^- p\d+|^0x\S+ shop\.example\/ (\S+)/m.exec(await socket.ask('show map routes.map'))![1]!;
+    await socket.ask('clear map routes.map');
     await eventually(
       () => backendAt(made),
       (backend) => backend === 'a',

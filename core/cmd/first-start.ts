@@ -64,7 +64,7 @@ export async function chooseConfig(home: Home, options: UpOptions, decision: Dec
     nodeName: options.nodeName ?? nodeNameOf(hostname()),
     nodeIp: decision.loopback ? '127.0.0.1' : (options.nodeIp ?? primaryAddress() ?? nthAddress(ranges.podCidr, 1)),
     store: options.store ?? 'sqlite',
-    ...severalHosts(options, decision),
+    ...severalHosts(options),
     ...(options.otlpEndpoint && options.otlpEndpoint !== 'none' && { otlpEndpoint: options.otlpEndpoint }),
     ...serviceSettingsOf(options),
   };
@@ -92,15 +92,25 @@ export function cniOf({ cni }: Pick<UpOptions, 'cni'>, decision: Pick<Decision, 
   return { cni: folder };
 }
 
-/** What a server keeps beyond a cluster of one host. Throws where hosts could not reach each other's pods. */
-function severalHosts(options: UpOptions, decision: Decision): Partial<Config> {
-  const { role, advertise, schedulable, nodeGraceSeconds, evictAfterSeconds, plugins } = options;
-  if (role && decision.loopback)
+/** Throws where a node of a cluster of several hosts cannot be. */
+export function refuseUnfit({ loopback, proxy }: Pick<Decision, 'loopback' | 'proxy'>): void {
+  if (loopback)
     throw new PintleError(
       'NODE_UNFIT',
       'hosts of one cluster need root and a container engine: without them pods have addresses of this host alone',
       'see ./pintle doctor; run as root, with docker.io, nftables and iproute2 installed (--yes installs them)',
     );
+  if (proxy !== 'nftables')
+    throw new PintleError(
+      'NODE_UNFIT',
+      'hosts of one cluster need nft, which does not work here: pods, services and policies stand on it',
+      'install it (apt-get install -y nftables, or --yes does); where it is there, see nft list tables: the kernel lacks nf_tables, or rights are missing',
+    );
+}
+
+/** What a server keeps beyond a cluster of one host. */
+function severalHosts(options: UpOptions): Partial<Config> {
+  const { role, advertise, schedulable, nodeGraceSeconds, evictAfterSeconds, plugins } = options;
   return {
     ...(role && { role, advertise: advertise ?? [] }),
     ...(schedulable && { schedulable }),

@@ -65,13 +65,7 @@ interface Wanted {
 /** Writes a whole home, or throws. */
 async function enroll(home: Home, { server, token, nodeName, flags }: Wanted, progress: Progress): Promise<void> {
   const ca = await progress.step(`asking ${server}`, () => pinnedAuthority(server, token));
-  const decision = await fitMachine(home, flags, progress);
-  if (decision.loopback)
-    throw new PintleError(
-      'NODE_UNFIT',
-      'a host of a cluster needs root and a container engine: without them pods have addresses of this host alone',
-      'see ./pintle doctor; run as root, with docker.io, nftables and iproute2 installed (--yes installs them)',
-    );
+  const decision = await fitMachine(home, flags, progress, true);
   const cni = cniOf(flags, decision);
   const { publicKey } = await nodeKey(home);
   const { key, requestDer } = await requestCertificate('ECDSAP256');

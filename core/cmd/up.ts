@@ -1,13 +1,13 @@
 import { existsSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { PintleError, systemExec } from '#base';
+import { PintleError, systemExec, withNextStep } from '#base';
 import { readRunState } from './components.ts';
 import { ensureCredentials } from './credentials.ts';
 import { type Decision, decide, type UpOptions } from './decide.ts';
 import { checksOf } from './doctor/checks.ts';
 import { inspectMachine, type Machine } from './doctor/machine.ts';
 import { privateEngine } from './engine.ts';
-import { chooseConfig, claimFolder, portIsFree } from './first-start.ts';
+import { chooseConfig, claimFolder, portIsFree, refuseUnfit } from './first-start.ts';
 import { type Config, commandOf, type Home, openHome, podRangesOf } from './home.ts';
 import { installKubectl, installPackages, packagesMissing } from './install.ts';
 import { launchComponents, readyLimitMs } from './launching.ts';
@@ -100,12 +100,18 @@ function withChanges(config: Config, options: UpOptions): Config {
 }
 
 /** Looks at the machine, mends what --yes allows, and says how a node runs here. Throws where none can. */
-export async function fitMachine(home: Home, options: UpOptions, progress: Progress): Promise<Decision> {
+export async function fitMachine(
+  home: Home,
+  options: UpOptions,
+  progress: Progress,
+  ofSeveral = options.role !== undefined,
+): Promise<Decision> {
   let machine = await inspectMachine(systemExec, home.folder);
   const bad = checksOf(machine).find((check) => check.state === 'bad');
   if (bad) throw new PintleError('MACHINE_UNFIT', `${bad.name}: ${bad.detail}`, bad.fix ?? 'see ./pintle doctor');
   machine = await mend(machine, home, options, progress);
   const decision = decide(machine, options.runtime, privateEngine(home).socket);
+  if (ofSeveral) refuseUnfit(decision);
   for (const note of decision.notes) progress.note(note);
   return decision;
 }
@@ -138,7 +144,7 @@ async function mend(machine: Machine, home: Home, options: UpOptions, progress: 
     try {
       await progress.step('putting kubectl into the home folder', () => installKubectl(systemExec, home));
     } catch (error) {
-      progress.note(`${error instanceof PintleError ? `${error.message}; ${error.next}` : String(error)}`); // the cluster works without
+      progress.note(withNextStep(error)); // the cluster works without
     }
   } else if (needsKubectl)
     progress.note('kubectl 1.31 or newer is not on PATH; add --yes to have one put into the home folder');

@@ -71,6 +71,7 @@ test('settings: each is read, a mistake leaves out its entry alone', () => {
     trustedProxies: '10.0.0.0/8, 192.168.0.0/16',
     nodeLabels: 'role=edge, public',
     connectionsMax: '500',
+    loadBalancer: 'never',
   });
   expect(problems).toEqual([]);
   expect(settings).toEqual({
@@ -79,6 +80,7 @@ test('settings: each is read, a mistake leaves out its entry alone', () => {
     trustedProxies: ['10.0.0.0/8', '192.168.0.0/16'],
     nodeLabels: { role: 'edge', public: '' },
     connectionsMax: 500,
+    loadBalancer: 'never',
   });
   expect([runsOn(settings, { role: 'edge', public: 'x' }), runsOn(settings, { role: 'edge' })]).toEqual([true, false]);
   const bad = readSettings({

@@ -68,11 +68,31 @@ export class LiveView implements Disposable {
     });
     const own = [this.#ingresses, this.#classes, this.#services, this.#slices, this.#nodes, this.#settings];
     this.#all = [...own, ...this.#copies, this.#standard] as unknown as readonly Informer<unknown>[];
-    this.#handlers = this.#all.map((informer) => informer.onChange(onChange));
+    const always = [this.#ingresses, this.#classes, this.#settings, ...this.#copies, this.#standard];
+    this.#handlers = [
+      ...(always as unknown as Informer<unknown>[]).map((informer) => informer.onChange(onChange)),
+      // What no route leads to changes nothing; before the first routing nothing is known to lead anywhere.
+      this.#services.onChange(
+        ({ object: { metadata } }) => this.#leadsTo(metadata.namespace, metadata.name) && onChange(),
+      ),
+      this.#slices.onChange(
+        ({ object: { metadata } }) =>
+          this.#leadsTo(metadata.namespace, metadata.labels?.[serviceNameLabel]) && onChange(),
+      ),
+      this.#nodes.onChange((change) => {
+        const former = change.type === 'updated' ? change.previous.metadata.labels : undefined;
+        if (change.type !== 'updated' || !Bun.deepEquals(former, change.object.metadata.labels)) onChange();
+      }),
+    ];
     this.synced = Promise.all(this.#all.map((informer) => informer.synced)).then(() => {});
   }
   [Symbol.dispose](): void {
     for (const handler of this.#handlers) handler[Symbol.dispose]();
+  }
+
+  #used: ReadonlySet<string> = new Set();
+  #leadsTo(namespace: string | undefined, name: string | undefined): boolean {
+    return this.#used.has(`${namespace}/${name}`);
   }
 
   settings(): { readonly settings: Settings; readonly problems: readonly string[] } {
@@ -103,6 +123,7 @@ export class LiveView implements Disposable {
       mayReach: (ip) => !isForbidden(ip) || this.podRanges.some((range) => cidrContains(range, ip)),
       ...(settings.defaultBackend ? { defaultBackend: settings.defaultBackend } : {}),
     });
+    this.#used = planned.services;
     const { hosts, backends, fallback } = planned;
     const { trustedProxies, connectionsMax } = settings;
     return {

@@ -1,8 +1,6 @@
 import { isReason, type Log, messageOf, type NodePart, type NodePartContext, nodeKind, ownProgram } from '#sdk';
 import { createBuiltinProcess } from './builtin/process.ts';
 import type { IngressDriver } from './driver.ts';
-import { createHaproxyDriver } from './haproxy/driver.ts';
-import { findHaproxy } from './haproxy/program.ts';
 import { LiveView } from './live-view.ts';
 import type { Listener } from './model.ts';
 import { driverAnnotation, endpointAnnotation, ingressName, ingressNamespace, preferredPorts } from './places.ts';
@@ -139,10 +137,17 @@ class IngressNode {
   #builtin(): IngressDriver {
     const { clock, log, machine, folder } = this.context;
     const words = ['ingress-data-plane', '--folder', folder];
-    return createBuiltinProcess({ clock, log, spawn: machine.spawn, program: ownProgram(), words });
+    const spawn: typeof machine.spawn = (argv) => machine.spawn([...this.#withoutRights(), ...argv]);
+    return createBuiltinProcess({ clock, log, spawn, program: ownProgram(), words });
+  }
+  /** What strangers speak to needs no capability: its ports are above 1023. */
+  #withoutRights(): string[] {
+    const setpriv = process.getuid?.() === 0 ? this.context.machine.findProgram('setpriv') : undefined;
+    return setpriv ? [setpriv, '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all', '--'] : [];
   }
   async #haproxy(wanted: 'haproxy' | 'auto'): Promise<IngressDriver | undefined> {
     const { clock, log, machine, folder } = this.context;
+    const { findHaproxy } = await import('./haproxy/program.ts'); // as long as nobody wants it, it takes no memory
     const found = await findHaproxy(machine);
     if ('reason' in found) {
       if (wanted === 'haproxy') this.#log.error('driver: haproxy; the built-in one goes on', { reason: found.reason });
@@ -150,6 +155,7 @@ class IngressNode {
     }
     const threads = Math.max(1, Math.min(haproxyThreadsMax, navigator.hardwareConcurrency));
     const user = process.getuid?.() === 0 ? { user: nobody } : {};
+    const { createHaproxyDriver } = await import('./haproxy/driver.ts');
     return createHaproxyDriver({ ...found, folder: `${folder}/haproxy`, machine, clock, log, threads, ...user });
   }
 

@@ -1,5 +1,6 @@
 import {
   type api,
+  bringSlices,
   type ConfigMap,
   configMapKind,
   type EndpointSlice,
@@ -9,7 +10,6 @@ import {
   ingressKind,
   isReason,
   type KubeObject,
-  keyOf,
   messageOf,
   type Node,
   nodeKind,
@@ -20,7 +20,7 @@ import {
 } from '#sdk';
 import { packCertificates, type SecretObject, secretOf } from './certificate-store.ts';
 import { checkCertificate } from './check-certificate.ts';
-import { certificateSecrets, ingressName, ingressNamespace } from './places.ts';
+import { addressPoolKind, certificateSecrets, endpointAnnotation, ingressName, ingressNamespace } from './places.ts';
 import {
   type CheckedCertificate,
   type Finding,
@@ -37,6 +37,7 @@ import { readSettings, type Settings } from './settings.ts';
 
 const gapMs = 50; // a burst of changes is one pass
 const retryMs = 2_000;
+const poolsEveryMs = 15_000; // while there is none: its kind need not be there, and so is not watched
 const secretBytesMax = 1_000_000; // of base64, in one Secret of at most 1.5 MiB
 
 /** Looks at everything after each change, until the signal aborts. */
@@ -48,7 +49,7 @@ export async function runPasses(context: ReconcileContext): Promise<void> {
     passes.isChanged = false;
     let waitMs = Infinity;
     try {
-      await passes.pass();
+      waitMs = (await passes.pass()) ? Infinity : poolsEveryMs;
     } catch (error) {
       if (signal.aborted) return;
       waitMs = retryMs;
@@ -61,6 +62,11 @@ export async function runPasses(context: ReconcileContext): Promise<void> {
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 
+const placeOf = ({ metadata, status }: Readonly<Node & KubeObject>) => [
+  metadata.annotations?.[endpointAnnotation],
+  metadata.labels,
+  status?.conditions?.find(({ type }) => type === 'Ready')?.status,
+];
 type Of<T> = Informer<T & KubeObject>;
 
 class Passes implements Disposable {
@@ -104,8 +110,13 @@ class Passes implements Disposable {
     this.#handlers = [
       ...always.map((informer) => (informer as Informer<unknown>).onChange(changed)),
       this.#slices.onChange(({ object }) => isOwnSlice(object) && changed()),
+      // A heartbeat is none of our business, and there are many.
+      this.#nodes.onChange((change) => {
+        const isSame = change.type === 'updated' && Bun.deepEquals(placeOf(change.previous), placeOf(change.object));
+        if (!isSame) changed();
+      }),
     ];
-    this.synced = Promise.all([...always, this.#slices].map((informer) => informer.synced)).then(() => {});
+    this.synced = Promise.all([...always, this.#slices, this.#nodes].map((informer) => informer.synced)).then(() => {});
   }
   [Symbol.dispose](): void {
     for (const handler of this.#handlers) handler[Symbol.dispose]();
@@ -121,7 +132,8 @@ class Passes implements Disposable {
     this.#wake = () => {};
   }
 
-  async pass(): Promise<void> {
+  /** False: another look is due although nothing changes. */
+  async pass(): Promise<boolean> {
     const service = this.#services.cache.get({ namespace: ingressNamespace, name: ingressName });
     if (!service) await this.context.client.create(serviceKind, ingressService() as never); // somebody deleted it
     const data = this.#settings.cache.get({ namespace: ingressNamespace, name: ingressName })?.data;
@@ -141,8 +153,26 @@ class Passes implements Disposable {
     }
     for (const key of this.#told.keys()) if (!seen.has(key)) this.#told.delete(key);
     await this.#clearOthers();
+    return this.#bringType(service, settings);
   }
 
+  /** With a pool of addresses the Service gets one that others reach. Never the other way: people may have given it out. */
+  async #bringType(service: Readonly<Service & KubeObject> | undefined, settings: Settings): Promise<boolean> {
+    if (service?.spec?.type !== 'ClusterIP' || settings.loadBalancer === 'never') return service !== undefined;
+    const { client } = this.context;
+    try {
+      if ((await client.list(addressPoolKind)).items.length === 0) return false;
+    } catch (error) {
+      if (isReason(error, 'NotFound')) return false; // the plugin that serves them is off
+      throw error;
+    }
+    // Every host with a data plane answers for itself, and so sees who asks.
+    await client.update(serviceKind, {
+      ...service,
+      spec: { ...service.spec, type: 'LoadBalancer', externalTrafficPolicy: 'Local' },
+    });
+    return true;
+  }
   #plan({ defaultBackend }: Settings): Planned {
     return planRouting({
       ingresses: this.#ingresses.cache.list() as IngressObject[],
@@ -244,19 +274,7 @@ class Passes implements Disposable {
   readonly #former = new Set<string>();
 
   async #bringSlices(settings: Settings): Promise<void> {
-    const { client } = this.context;
-    const wanted = planSlices(this.#nodes.cache.list(), settings);
     const current = this.#slices.cache.list(ingressNamespace).filter(isOwnSlice);
-    for (const slice of wanted) {
-      const former = current.find(({ metadata }) => metadata.name === slice.metadata.name);
-      if (!former) await client.create(endpointSliceKind, slice);
-      else if (!Bun.deepEquals(former.endpoints, slice.endpoints) || !Bun.deepEquals(former.ports, slice.ports))
-        await client.update(endpointSliceKind, { ...former, endpoints: slice.endpoints, ports: slice.ports });
-    }
-    for (const slice of current)
-      if (!wanted.some(({ metadata }) => metadata.name === slice.metadata.name))
-        await client.delete(endpointSliceKind, keyOf(slice)).catch((error: unknown) => {
-          if (!isReason(error, 'NotFound')) throw error;
-        });
+    await bringSlices(this.context.client, current, planSlices(this.#nodes.cache.list(), settings));
   }
 }

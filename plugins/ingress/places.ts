@@ -1,3 +1,5 @@
+import type { Kind, KubeObject } from '#sdk';
+
 /** Names on which the parts of this plugin agree. They meet through API objects alone. */
 export const ingressNamespace = 'kube-system';
 /** The Service and the ConfigMap. */
@@ -19,3 +21,15 @@ export const preferredPorts = { http: 10_080, https: 10_443 };
 export const certificateSecrets = [0, 1, 2, 3].map((index) => `ingress-certificates-${index}`);
 /** A TLS Secret of kube-system: made when it is not there; who has a better one puts it there. */
 export const defaultCertificateSecret = 'ingress-default-certificate';
+
+/** Addresses for services, of another plugin, which need not be there. */
+export const addressPoolKind: Kind<KubeObject> = {
+  group: 'net.pintle.dev',
+  version: 'v1',
+  kind: 'AddressPool',
+  plural: 'addresspools',
+  singular: 'addresspool',
+  namespaced: false,
+  verbs: ['list'],
+  type: 'dev.pintle.net.v1.AddressPool',
+};

@@ -47,6 +47,8 @@ export interface Planned {
   readonly findings: ReadonlyMap<string, readonly Finding[]>;
   /** `namespace/name` of the Secrets that are named, usable or not. */
   readonly secrets: ReadonlySet<string>;
+  /** And of the Services, there or not: changes of others are none of this. */
+  readonly services: ReadonlySet<string>;
 }
 
 /** Ours by its class. What has no class is nobody's: admission gives the default one to those that come without. */
@@ -76,6 +78,7 @@ class Plan {
   readonly #findings = new Map<string, Finding[]>();
   readonly #names = new Map<string, string>(); // SNI name → the Secret that has it
   readonly #secrets = new Set<string>();
+  readonly #services = new Set<string>();
 
   constructor(private readonly view: RoutingView) {}
 
@@ -102,6 +105,7 @@ class Plan {
       ...(fallback ? { fallback } : {}),
       findings: this.#findings,
       secrets: this.#secrets,
+      services: this.#services,
     };
   }
 
@@ -172,7 +176,7 @@ class Plan {
     };
     if (resource || !service)
       return unfit(`backends of kind ${resource?.kind ?? '?'} are not served here, only Services`);
-    const found = this.view.service(namespace, service.name);
+    const found = this.#service(namespace, service.name);
     if (!found) return unfit(`the Service ${namespace}/${service.name} is not there`);
     if (found.spec?.type === 'ExternalName')
       return unfit(`the Service ${namespace}/${service.name} is but a name of another host`);
@@ -187,6 +191,10 @@ class Plan {
       ...(rewrite ? { replacePrefix: { from: match.value, to: trimmed(wishes.rewritePrefix!) } } : {}),
     };
   }
+  #service(namespace: string, name: string): ServiceObject | undefined {
+    this.#services.add(`${namespace}/${name}`);
+    return this.view.service(namespace, name);
+  }
   #backend(namespace: string, name: string, port: number, portName: string, wishes: Wishes): string {
     const { protocol, timeouts, connectRetries } = wishes;
     const manner = JSON.stringify([protocol, timeouts, connectRetries]);
@@ -198,7 +206,7 @@ class Plan {
     return id;
   }
   #fallbackTo({ namespace, name, port }: NonNullable<RoutingView['defaultBackend']>): Action | undefined {
-    const service = this.view.service(namespace, name);
+    const service = this.#service(namespace, name);
     const found = service && service.spec?.type !== 'ExternalName' ? servicePort(service, { number: port }) : undefined;
     if (!found) return undefined;
     const id = this.#backend(namespace, name, port, found.name ?? '', readWishes().wishes);

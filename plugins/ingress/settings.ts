@@ -10,6 +10,8 @@ export interface Settings {
   /** Labels that a node must have for a data plane to run on it. Empty: every node. */
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly connectionsMax: number;
+  /** Whether the Service becomes one of type LoadBalancer as soon as there is a pool of addresses. */
+  readonly loadBalancer: 'auto' | 'never';
 }
 export interface ReadSettings {
   readonly settings: Settings;
@@ -21,6 +23,7 @@ const standard: Settings = {
   trustedProxies: [],
   nodeLabels: {},
   connectionsMax: defaultLimits.connectionsMax,
+  loadBalancer: 'auto',
 };
 const connectionsMaxMost = 200_000;
 const textBytesMax = 16_384;
@@ -54,8 +57,10 @@ const readers: { readonly [K in keyof Settings]-?: (text: string) => Settings[K]
   },
   connectionsMax: (text) =>
     /^\d{1,6}$/.test(text) && Number(text) > 0 && Number(text) <= connectionsMaxMost ? Number(text) : undefined,
+  loadBalancer: (text) => (['auto', 'never'] as const).find((one) => one === text),
 };
 const wanted: Readonly<Record<keyof Settings, string>> = {
+  loadBalancer: 'auto or never',
   driver: 'builtin, haproxy or auto',
   defaultBackend: 'namespace/service:port',
   trustedProxies: 'ranges of IPv4 addresses such as 10.0.0.0/8, with commas',

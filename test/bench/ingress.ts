@@ -4,6 +4,7 @@ import { ingressKind, nodeKind, serviceKind } from '#api';
 import { programOnPath } from '#base';
 import { RawHttp } from '../fixtures/raw-http.ts';
 import { benchCluster, benchEngine } from './parts/cluster.ts';
+import { haproxyRows } from './parts/ingress-haproxy.ts';
 import { benchTarget } from './parts/ingress-routes.ts';
 import { type BenchOptions, interleave, percentile, type Row, ratioRow, Skip, until, valueRow } from './parts/row.ts';
 
@@ -32,6 +33,7 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
   const { failed, served } = await changesUnderLoad(few, options.smoke ? 5 : 100);
   yield valueRow('ingress.builtin.changes.failed', failed, 'requests', '<= 0');
   yield valueRow('ingress.builtin.changes.served', served, 'requests');
+  yield* haproxyRows(backend.port!, seconds, rounds, options.smoke ? 5 : 100);
   yield valueRow('ingress.live', percentile(await liveTimes(options.smoke ? 2 : 20), 0.99), 'ms', '<= 300');
 }
 

@@ -27,17 +27,16 @@ export const names = {
   root: 'root', // empty; what it sees of the file system
 } as const;
 export const mapFile = (name: string): string => `${name}.map`;
-const bufferBytesLeast = 32_768;
-const regexRepeatMax = 1_024;
+const rewriteBytes = 1_024; // of a buffer, for headers that are added
 
-/** Files of fixed text and of limits: name → text. */
-export function fixedFiles(limits: Limits, script: string): Map<string, string> {
+/** Files of fixed text: name → text. */
+export function fixedFiles(script: string): Map<string, string> {
   const grpc = (status: number, message: string): string =>
     `HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: ${status}\r\ngrpc-message: ${message}\r\ncontent-length: 0\r\n\r\n`;
   const text = '502 Bad Gateway\n';
   return new Map([
     [names.script, script],
-    [names.odd, `${oddPattern(limits)}\n`],
+    [names.odd, `${oddPattern()}\n`],
     [
       names.badGateway,
       `HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
@@ -49,16 +48,13 @@ export function fixedFiles(limits: Limits, script: string): Map<string, string> 
 
 /**
  * One look at the whole head of a request says whether anything in it needs more than a look: a forbidden character, a header of
- * one hop, a Host of another form, too much of it. Ordinary requests do not match.
+ * one hop, a Host of another form. Ordinary requests do not match.
  */
-function oddPattern({ requestHeaderBytesMax, requestHeadersMax }: Limits): string {
+function oddPattern(): string {
   const hop = 'connection|keep-alive|proxy-[a-z]+|upgrade|http2-settings|te|trailer|forwarded';
   const spoofed = 'x(?=[a-z-]*_)[_-](?:forwarded[_-](?:for|proto|host|port)|real[_-]ip)';
   const host = 'host: (?![A-Za-z0-9_-][A-Za-z0-9._-]{0,252}(?<!\\.)(?::(?:\\d{1,4}|[1-5]\\d{4}))?\\r)';
-  const [blocks, rest] = [Math.floor(requestHeaderBytesMax / regexRepeatMax), requestHeaderBytesMax % regexRepeatMax];
-  const size = `\\A(?s:(?:.{${regexRepeatMax}}){${blocks}}.{${rest + 1}})`;
-  const count = `\\A(?:[^\\n]*\\n){${requestHeadersMax + 2}}`; // with the line that ends the head
-  return `(?m)[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]|^(?:(?:${hop}|${spoofed}): |${host})|${size}|${count}`;
+  return `(?m)[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]|^(?:(?:${hop}|${spoofed}): |${host})`;
 }
 
 /** The configuration. `servers`: place → its servers now; everything else of them comes over the runtime socket. Pure. */
@@ -92,8 +88,10 @@ function globalOf({ limits, threads, user }: Structure, socket: string): string[
     '  noreuseport', // who else has the port is found out
     ...(user ? [`  chroot ${names.root}`, `  uid ${user.uid}`, `  gid ${user.gid}`] : []),
     `  lua-load-per-thread ${names.script}`,
-    `  tune.bufsize ${Math.max(bufferBytesLeast, limits.requestHeaderBytesMax + 16_384)}`,
-    `  tune.http.maxhdr ${Math.min(32_767, limits.requestHeadersMax + 100)}`, // above: 400
+    // A head has to fit into a buffer: what is larger is answered 400 before anything else looks at it.
+    `  tune.bufsize ${limits.requestHeaderBytesMax + rewriteBytes}`,
+    `  tune.maxrewrite ${rewriteBytes}`,
+    `  tune.http.maxhdr ${Math.min(32_767, limits.requestHeadersMax + 1)}`,
     '  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets',
   ];
 }
@@ -127,20 +125,18 @@ const errors: readonly (readonly [number, string])[] = [
 function frontendOf(protocol: Listener['protocol'], listeners: readonly Listener[], { limits }: Structure): string[] {
   const isSecure = protocol === 'https';
   const tls = isSecure ? ` ssl crt-list ${names.certificates} alpn h2,http/1.1` : '';
-  const bytes = limits.requestHeaderBytesMax;
-  const odd = `lua.odd ${bytes} ${limits.requestHeadersMax}`;
   return [
     `frontend ${protocol}`,
     ...listeners.map((listener) => `  bind ${bindOf(listener)}${tls}`),
     ...rulesOf([
       ...trustedRules(limits),
-      `${odd} if { req.hdrs -m reg -f ${names.odd} }`,
-      `${odd} if !{ url -m beg / } !{ fc_http_major 2 }`,
-      `${odd} if { fc_http_major 2 } !{ path -m beg / }`,
-      `${odd} if { url,length gt ${bytes} }`,
+      `lua.odd if { req.hdrs -m reg -f ${names.odd} }`,
+      'lua.odd if !{ url -m beg / } !{ fc_http_major 2 }',
+      'lua.odd if { fc_http_major 2 } !{ path -m beg / }',
       ...forwardedRules(protocol, limits),
-      ...lookUpRules(isSecure ? '-m beg ~' : '-m sub ~'),
-      isSecure ? 'lua.route https if { var(txn.r) -m beg ~ }' : 'lua.route http if { var(txn.r) -m sub ~ }',
+      ...lookUpRules,
+      ...(isSecure ? ['set-var(txn.r) var(txn.r),bytes(1),field(1,~) if { var(txn.r) -m beg + }'] : []),
+      `lua.route ${protocol} if { var(txn.r) -m beg ~ + }`,
       `${tooLarge} !{ var(txn.l) -m found }`,
     ]),
     '  http-response del-header keep-alive',
@@ -148,34 +144,31 @@ function frontendOf(protocol: Listener['protocol'], listeners: readonly Listener
     ...(isSecure
       ? ['  http-after-response set-header Strict-Transport-Security %[var(txn.hsts)] if { var(txn.hsts) -m found }']
       : []),
-    `  use_backend %[var(txn.r)${isSecure ? ',field(1,~)' : ''}]`,
+    '  use_backend %[var(txn.r)]',
   ];
 }
 const rulesOf = (rules: readonly string[]): string[] => rules.map((rule) => `  http-request ${rule}`);
 
 /**
- * tables.ts says what the keys are. The first two rules find what an ordinary request asks for, and it is done; the others are
- * for all the rest. `isRecord`: how one tells a value with more to do than forwarding.
+ * tables.ts says what the keys are. The first rule finds what an ordinary request asks for, and with the third one is done; the
+ * others are for all the rest.
  */
-const lookUpRules = (isRecord: string): string[] => {
-  const notYet = '!{ var(txn.r) -m found }';
-  const host = 'req.hdr(host),host_only';
-  return [
-    `set-var(txn.r) base,map_str(${mapFile('exact')})`,
-    `set-var(txn.r) base,concat(/),map_beg(${mapFile('prefix')}) if ${notYet}`,
-    `${tooLarge} { var(txn.r) -m found } !{ var(txn.r) ${isRecord} }`,
-    `allow if { var(txn.r) -m found } !{ var(txn.r) ${isRecord} }`,
-    `return status 400 content-type text/plain string "400 Bad Request\\n" if ${notYet} !{ req.fhdr(host) -m found } !{ req.ver 1.0 }`,
-    `set-var(txn.h) ${host},map_str(${mapFile('exact')}) if ${notYet}`,
-    `set-var(txn.h) ${host},field(2,.,0),concat(*),map_str(${mapFile('exact')}) if ${notYet} !{ var(txn.h) -m found }`,
-    `set-var(txn.h) str(-) if ${notYet} !{ var(txn.h) -m found }`,
-    `set-var(txn.p) path if ${notYet}`,
-    `set-var(txn.r) var(txn.h),concat(,txn.p),map_str(${mapFile('exact')}) if ${notYet}`,
-    `set-var(txn.r) var(txn.h),concat(,txn.p,/),map_beg(${mapFile('prefix')}) if ${notYet}`,
-    `set-var(txn.r) str(-),map_str(${mapFile('exact')}) if ${notYet}`,
-  ];
-};
+const notYet = '!{ var(txn.r) -m found }';
+const host = 'req.hdr(host),host_only';
+const found = `map_beg(${mapFile('routes')})`;
 const tooLarge = `return status 413 content-type text/plain string "413 Content Too Large\\n" if { req.hdr_val(content-length) gt ${defaultBodyBytesMax} }`;
+const lookUpRules = [
+  `set-var(txn.r) base,concat(/\\#),${found}`,
+  `${tooLarge} { var(txn.r) -m beg p h g }`,
+  'allow if { var(txn.r) -m beg p h g }', // a place, by its first letter (names.ts)
+  `return status 400 content-type text/plain string "400 Bad Request\\n" if ${notYet} !{ req.fhdr(host) -m found } !{ req.ver 1.0 }`,
+  `set-var(txn.h) ${host},concat(\\#),${found} if ${notYet}`,
+  `set-var(txn.h) ${host},field(2,.,0),concat(*\\#),${found} if ${notYet} !{ var(txn.h) -m found }`,
+  `set-var(txn.h) str(-) if ${notYet} !{ var(txn.h) -m found }`,
+  `set-var(txn.p) path if ${notYet}`,
+  `set-var(txn.r) var(txn.h),concat(,txn.p,/\\#),${found} if ${notYet}`,
+  `set-var(txn.r) str(-\\#),${found} if ${notYet}`,
+];
 
 function trustedRules({ trustedProxies }: Limits): string[] {
   return trustedProxies.length > 0 ? [`set-var(txn.trusted) bool(true) if { src ${trustedProxies.join(' ')} }`] : [];

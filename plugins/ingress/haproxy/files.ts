@@ -19,7 +19,7 @@ export async function writeFiles({ machine, folder }: Doors, number: number, who
   await files.mkdir(`${folder}/${names.root}`, { recursive: true, mode: 0o755 });
   await files.chmod(folder, 0o700);
   const texts = new Map([
-    ...fixedFiles(structure.limits, script),
+    ...fixedFiles(script),
     ...Object.entries(tables.maps).map(([name, map]): [string, string] => [mapFile(name), fileTextOf(map)]),
     ...certificates.map(({ file, pem }): [string, string] => [file, pem]),
     [names.certificates, certificateListOf(certificates)],

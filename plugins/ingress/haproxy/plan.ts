@@ -61,23 +61,11 @@ function serverCommands(running: Running['servers'], wanted: Tables['servers']):
   return { coming, going };
 }
 
-/**
- * First prefixes old and new, then the exact ones, then the new prefixes alone: a host that is new has its paths when it is
- * known, and one that goes is not known any more when its paths go.
- */
-function mapSteps({ maps: has }: Running, { maps: wants }: Tables): Step[] {
-  const steps: Step[] = [];
-  const step = (name: TableName, entries: Table): void => void steps.push({ type: 'map', name, entries });
-  if (!isSame(has.timeouts, wants.timeouts)) step('timeouts', wants.timeouts);
-  const isExactSame = isSame(has.exact, wants.exact);
-  const isPrefixSame = isSame(has.prefix, wants.prefix);
-  const isAdditive = [...has.prefix.keys()].every((key) => wants.prefix.has(key));
-  if (!isPrefixSame)
-    step('prefix', isExactSame || isAdditive ? wants.prefix : new Map([...has.prefix, ...wants.prefix]));
-  if (!isExactSame) step('exact', wants.exact);
-  if (!isPrefixSame && !isExactSame && !isAdditive) step('prefix', wants.prefix);
-  return steps;
-}
+/** Time-outs of a place before it is named. Each map is replaced as a whole and at once. */
+const mapSteps = ({ maps: has }: Running, { maps: wants }: Tables): Step[] =>
+  (['timeouts', 'routes'] as const)
+    .filter((name) => !isSame(has[name], wants[name]))
+    .map((name) => ({ type: 'map', name, entries: wants[name] }));
 
 function isSame(left: Table, right: Table): boolean {
   if (left.size !== right.size) return false;

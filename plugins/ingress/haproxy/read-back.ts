@@ -22,7 +22,7 @@ export async function readBack(
     ([file]) => listed.size === 0 || listed.get(file) === wanted.get(file),
   );
   return {
-    maps: { exact: await map('exact'), prefix: await map('prefix'), timeouts: await map('timeouts') },
+    maps: { routes: await map('routes'), timeouts: await map('timeouts') },
     servers,
     certificates: new Map(versions),
   };

@@ -2,9 +2,9 @@ import type { Action, Condition, Route } from '../model.ts';
 import { isToken } from './names.ts';
 
 /**
- * What a map says of a path, read by look-up.ts's rules and by the Lua of script.ts:
+ * What a map says of a path, read by the rules of config.ts and by the Lua of script.ts:
  * - `PLACE`: forward to it, nothing else.
- * - `PLACE~RECORD`: so over TLS; without TLS the record counts.
+ * - `+PLACE~RECORD`: so over TLS; without TLS the record counts.
  * - `~RECORD`: the record counts.
  *
  * RECORD = ALTERNATIVE `|` …, the first whose conditions hold; ALTERNATIVE = CONDITIONS `;` ACTION `;` OPTIONS.
@@ -28,7 +28,7 @@ export function recordOf(routes: readonly Route[], world: RecordWorld): { value:
   const record = `~${routes.map((route) => alternativeOf(route, world)).join('|')}`;
   if (record.length > recordBytesMax)
     return { problem: `its conditions and targets take more than ${recordBytesMax} characters` };
-  return { value: (plain ?? '') + record };
+  return { value: (plain === undefined ? '' : `+${plain}`) + record };
 }
 
 /** As the record of one route without a condition. */

@@ -33,7 +33,7 @@ end
 -- ---- answers
 local reasons = {
   [400] = 'Bad Request', [404] = 'Not Found', [405] = 'Method Not Allowed', [413] = 'Content Too Large',
-  [414] = 'URI Too Long', [431] = 'Request Header Fields Too Large', [503] = 'Service Unavailable',
+  [503] = 'Service Unavailable',
 }
 local function answer(txn, status, headers)
   headers = headers or {}
@@ -241,12 +241,8 @@ local function tidyConnection(txn, headers)
   end
 end
 
-core.register_action('odd', { 'http-req' }, function(txn, bytesMax, headersMax)
+core.register_action('odd', { 'http-req' }, function(txn)
   local text = txn.sf:req_hdrs() or ''
-  if #(txn.sf:url() or '') > tonumber(bytesMax) then return answer(txn, 414) end
-  if #text > tonumber(bytesMax) then return answer(txn, 431) end
-  local _, lines = text:gsub('\n', '\n')
-  if lines - 1 > tonumber(headersMax) then return answer(txn, 431) end
   if text:find('[\0-\8\11\12\14-\31\127]') then return answer(txn, 400) end
   local method = txn.sf:method()
   if method == 'CONNECT' then return answer(txn, 405) end
@@ -268,7 +264,7 @@ core.register_action('odd', { 'http-req' }, function(txn, bytesMax, headersMax)
       txn.http:req_del_header(name)
     end
   end
-end, 2)
+end, 0)
 
 core.register_action('hop', { 'http-res' }, function(txn)
   local headers = txn.http:res_get_headers()

@@ -6,7 +6,7 @@ import { assignSlots, type Slots } from './slots.ts';
 
 /** Key → value of one map of HAProxy's. */
 export type Table = ReadonlyMap<string, string>;
-export type TableName = 'exact' | 'prefix' | 'timeouts';
+export type TableName = 'routes' | 'timeouts';
 export interface Server {
   readonly address: { readonly ip: string; readonly port: number };
   readonly isHttp2: boolean;
@@ -23,9 +23,12 @@ export interface Rejected {
 }
 
 /**
- * Keys of `exact`: `HOST/PATH` → what counts there; `HOST` and, for a wildcard, `DOMAIN*` → the host as paths have it;
- * `-/PATH` where no name is served; `-` → what counts when nothing was found. Keys of `prefix` end with a slash and are looked
- * for in `HOST/PATH/`, so that a prefix counts by elements. `timeouts`: `PLACE` → milliseconds until an answer, `PLACE=` → of a tunnel.
+ * Keys of `routes`, whose longest beginning of what is looked for counts; `#` is in no path and in no name:
+ * - `HOST/PATH/` for a prefix and `HOST/PATH/#` for an exact path, looked for in `HOST/PATH/#`: a prefix counts by elements, and
+ *   an exact path is longer than any of them. HOST is `-` where no name is served.
+ * - `HOST#` and, for a wildcard, `DOMAIN*#`: the host as paths have it.
+ * - `-#`: what counts when nothing was found.
+ * Of `timeouts`: `PLACE` → milliseconds until an answer, `PLACE=` → of a tunnel.
  */
 export function tablesOf(
   routing: Routing,
@@ -54,20 +57,19 @@ export function tablesOf(
       return place !== undefined && servers.get(place)!.size > 0 ? place : undefined;
     },
   };
-  const maps = { ...pathsOf(routing, world, rejected), timeouts };
+  const maps = { routes: routesOf(routing, world, rejected), timeouts };
   return { tables: { maps, servers }, slots, grown, rejected };
 }
 
-function pathsOf(routing: Routing, world: RecordWorld, rejected: Rejected[]): { exact: Table; prefix: Table } {
-  const exact = new Map<string, string>();
-  const prefix = new Map<string, string>();
+function routesOf(routing: Routing, world: RecordWorld, rejected: Rejected[]): Table {
+  const table = new Map<string, string>();
   for (const { host, paths } of routing.hosts) {
     if (!isHost(host)) {
       rejected.push({ id: host.slice(0, 253), reason: 'no name of a host' });
       continue;
     }
     const key = host === '' ? '-' : host;
-    for (const name of namesOf(host)) exact.set(name, key);
+    for (const name of namesOf(host)) table.set(`${name}#`, key);
     for (const { match, routes } of paths) {
       const found = isPath(match.value)
         ? recordOf(routes, world)
@@ -76,14 +78,14 @@ function pathsOf(routing: Routing, world: RecordWorld, rejected: Rejected[]): { 
         for (const { id } of routes) rejected.push({ id, reason: found.problem });
         continue;
       }
-      if (match.type === 'exact') exact.set(key + match.value, found.value);
-      else prefix.set(`${key}${match.value === '/' ? '' : match.value}/`, found.value);
+      const path = `${key}${match.value === '/' && match.type === 'prefix' ? '' : match.value}/`;
+      table.set(match.type === 'exact' ? `${path}#` : path, found.value);
     }
   }
   const fallback = routing.fallback ? fallbackRecord(routing.fallback, world) : { value: '~;a:404;b=0' };
   if ('problem' in fallback) rejected.push({ id: 'fallback', reason: fallback.problem });
-  exact.set('-', 'value' in fallback ? fallback.value : '~;a:404;b=0');
-  return { exact, prefix };
+  table.set('-#', 'value' in fallback ? fallback.value : '~;a:404;b=0');
+  return table;
 }
 
 /** A name may end with a dot. */

@@ -1,4 +1,4 @@
-import type { Certificate, Routing } from '../../../plugins/ingress/model.ts';
+import { type Certificate, defaultBodyBytesMax, type Routing } from '../../../plugins/ingress/model.ts';
 import { backendOf, hostOf, routeTo, routingOf } from '../../fixtures/ingress-routing.ts';
 
 /** Which host and path are asked for: of the last host, the deepest path. */
@@ -20,7 +20,7 @@ export function benchRouting(
       Object.fromEntries(
         Array.from({ length: 10 }, (_none, path) => [
           `/shop/v${path}`,
-          routeTo(`b${index % 50}`, { id: `${index}-${path}` }),
+          routeTo(`b${index % 50}`, { id: `${index}-${path}`, requestBodyBytesMax: defaultBodyBytesMax }),
         ]),
       ),
     ),
