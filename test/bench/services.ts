@@ -155,9 +155,20 @@ const readiness =
   async (ready: boolean): Promise<void> => {
     const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False' }];
     const body = { status: { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions } };
+    await heartbeat(lab);
     const path = '/api/v1/namespaces/default/pods/bench/status';
     await write(lab, path, json('PATCH', body, 'application/strategic-merge-patch+json'));
   };
+
+/** Of the node by hand: the pods of a silent one are said not to be ready. */
+async function heartbeat(lab: TestLab): Promise<void> {
+  const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
+  const renewTime = new Date().toISOString().replace('Z', '000Z');
+  const spec = { holderIdentity: 'by-hand', leaseDurationSeconds: 40, renewTime };
+  const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'by-hand' }, spec };
+  const apply = `${leases}/by-hand?fieldManager=bench&force=true`;
+  await write(lab, apply, json('PATCH', lease, 'application/apply-patch+yaml'));
+}
 
 interface Inside extends AsyncDisposable {
   next(): Promise<string>;
