@@ -90,6 +90,15 @@ test('both families: an address, a route, a table and the ports of each', () => 
   expect(tables).toContain('elements = { fd01:2::/64, fd01::/16 }');
 });
 
+test('a pod that reaches another by a service is seen as itself where its answers pass the rules', () => {
+  const hidden = 'ct status dnat ip saddr 10.1.2.0/24 ip daddr 10.1.2.0/24 oifname';
+  expect(nftTables(dual, [])).toContain(hidden);
+  const seen = nftTables(dual, [], true);
+  expect(seen).not.toContain(hidden);
+  expect(seen).toContain('ct status dnat ct original ip daddr != @inside ip saddr 10.1.2.0/24');
+  expect(seen).toContain('ct status dnat ct original ip6 daddr != @inside ip6 saddr fd01:2::/64');
+});
+
 test('traffic is shaped with room for one large segment', () => {
   expect(shapingArguments('eth0', 8_000_000).join(' ')).toBe(
     'tc qdisc replace dev eth0 root tbf rate 8000000bit burst 65536b latency 50ms',

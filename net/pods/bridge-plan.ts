@@ -97,15 +97,23 @@ export function hostPortCommands(verb: 'add' | 'delete', shape: BridgeShape, rec
     .join('');
 }
 
-/** The tables of all families, replaced in one transaction. */
-export const nftTables = (shape: BridgeShape, records: readonly AddressRecord[]): string =>
-  shape.ranges.map((range) => nftTable(shape, range, records)).join('');
+/**
+ * The tables of all families, replaced in one transaction. `seesBridged`: what one pod of the bridge sends to another passes
+ * the host's rules on its way back too, so that a service need not hide who asks.
+ */
+export const nftTables = (shape: BridgeShape, records: readonly AddressRecord[], seesBridged = false): string =>
+  shape.ranges.map((range) => nftTable(shape, range, records, seesBridged)).join('');
 
 /**
  * Programs of the host reach host ports at 127.0.0.1 too: the bridge routes such packets for that (route_localnet), and
  * the guard keeps pods from reaching the host's loopback by the same door. The kernel has no such door for ::1.
  */
-function nftTable(shape: BridgeShape, range: RangeShape, records: readonly AddressRecord[]): string {
+function nftTable(
+  shape: BridgeShape,
+  range: RangeShape,
+  records: readonly AddressRecord[],
+  seesBridged: boolean,
+): string {
   const { family, cidr } = range;
   const four = family === 4;
   const ip = tableFamily(family);
@@ -119,6 +127,7 @@ function nftTable(shape: BridgeShape, range: RangeShape, records: readonly Addre
   const translate = `fib daddr type local dnat ${ip} to meta l4proto . th dport map @host_ports`;
   const translateOne = `dnat ${ip} to ${ip} daddr . meta l4proto . th dport map @host_ip_ports`;
   const loopback = four ? '127.0.0.0/8' : '::1';
+  const ofHostPorts = seesBridged ? `ct original ${ip} daddr != @inside ` : ''; // a pod may reach itself by its own
   const many = four ? '224.0.0.0/4' : 'ff00::/8';
   return `table ${ip} ${shape.tableName}
 delete table ${ip} ${shape.tableName}
@@ -152,7 +161,7 @@ ${elementsOf('host_ip_ports')}  }
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;
     ${ip} saddr ${loopback} oifname "${shape.bridge}" masquerade
-    ct status dnat ${ip} saddr ${cidr} ${ip} daddr ${cidr} oifname "${shape.bridge}" masquerade
+    ct status dnat ${ofHostPorts}${ip} saddr ${cidr} ${ip} daddr ${cidr} oifname "${shape.bridge}" masquerade
     ${ip} saddr ${cidr} ${ip} daddr != @inside ${ip} daddr != ${many} oifname != "${shape.bridge}" masquerade
   }
 }

@@ -81,7 +81,9 @@ class BridgeNetwork implements PodNetwork {
     // Answers between two pods must pass the translation of services and the policies on their way back. Absent without br_netfilter.
     const shown = ['nf_call_iptables', '1', 'nf_call_ip6tables', '1'];
     await this.#exec.run(['ip', 'link', 'set', 'dev', bridge, 'type', 'bridge', ...shown]);
-    await this.#inTurn(() => this.#must(['nft', '-f', '-'], nftTables(this.#shape, this.#book.all())));
+    const seesBridged = (await this.#exec.run(['sysctl', '-n', 'net.bridge.bridge-nf-call-iptables'])).code === 0;
+    const text = () => nftTables(this.#shape, this.#book.all(), seesBridged);
+    await this.#inTurn(() => this.#must(['nft', '-f', '-'], text()));
     if (!this.#isSwept) await this.#sweep();
     this.#isSwept = true;
     await acceptForwarding(this.#exec, bridge, [...new Set([...ranges.map(({ cidr }) => cidr), ...podRanges])]);

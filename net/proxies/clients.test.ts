@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { parseClients, parseSeats, readClients, thoseWithSeats } from './clients.ts';
+import { chainsIn, parseClients, parseSeats, readClients, thoseWithSeats } from './clients.ts';
 
 const info = '{"metainfo": {"version": "1.0.6"}}';
 const set = (elements: string) =>
@@ -22,6 +22,20 @@ test('seats by address, near ones and far ones', () => {
     ['10.96.0.1 . tcp . 80 . 65536', ['10.1.0.3 . 8080']],
   ]);
   expect([...parseSeats(map(seat(1, '10.1.0.2')))]).toEqual([]);
+});
+test('chains of one table say how many seats there are', async () => {
+  const chain = (table: string, name: string) =>
+    `{"chain": {"family": "ip", "table": "${table}", "name": "${name}", "handle": 3}}`;
+  const text = `{"nftables": [${info}, ${chain('t', 'translate')}, ${chain('t', 'pickSeat0t60')}, ${chain('u', 'pickSeat7t60')}]}\n`;
+  expect(chainsIn(text, 't')).toEqual(['translate', 'pickSeat0t60']);
+  const asked: string[] = [];
+  const nft = async (argv: readonly string[]) => {
+    asked.push(argv.slice(2).join(' '));
+    return argv.includes('chains') ? text : argv.includes('set') ? set(member) : map(seat(0, '10.1.0.1'));
+  };
+  const remembered = await readClients(nft, 4, 't');
+  expect([remembered.clients.length, remembered.seats.size]).toEqual([1, 1]);
+  expect(asked).toEqual(['chains ip', 'set ip t sticky0', 'map ip t seats', 'map ip t portSeats']);
 });
 test('a table that is not there, or that we do not understand, remembers nobody', async () => {
   const none = { clients: [], seats: new Map() };

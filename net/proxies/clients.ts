@@ -1,5 +1,5 @@
 import type { Element, Family } from '../nft/ruleset.ts';
-import { farOffset, stickySetName } from './picks.ts';
+import { farOffset, seatsIn, stickySetName } from './picks.ts';
 
 /**
  * Which clients a table remembers, so that the next table goes on where it was: services keep their clients over a restart
@@ -12,36 +12,49 @@ export interface Remembered {
 }
 export const nobody: Remembered = { clients: [], seats: new Map() };
 
-type RunNft = (argv: readonly string[], stdin?: string) => Promise<string>;
+type RunNft = (argv: readonly string[]) => Promise<string>;
 
 /** What the kernel's table of that name remembers; nobody, where there is none or none that we understand. */
 export async function readClients(nft: RunNft, family: Family, table: string): Promise<Remembered> {
   const word = family === 4 ? 'ip' : 'ip6';
   try {
-    const names = namesIn(await nft(['-t', '-j', 'list', 'table', word, table]));
-    const sticky = names.filter((name) => /^sticky\d+$/.test(name));
-    if (sticky.length === 0) return nobody;
-    const list = (kind: string, name: string) => `list ${kind} ${word} ${table} ${name}\n`;
-    const clients = parseClients(await nft(['-j', '-f', '-'], sticky.map((name) => list('set', name)).join('')));
+    // Not `list table`: that reads every element, which is dear however little it prints.
+    const chains = chainsIn(await nft(['-j', 'list', 'chains', word]), table);
+    const seats = seatsIn(chains);
+    if (seats === 0) return nobody;
+    const sticky = Array.from({ length: seats }, (_unused, seat) => stickySetName(seat));
+    // One by one: of several in one text nft 1.0.6 reads the last alone.
+    const list = async (kind: string, names: readonly string[]): Promise<string> => {
+      const texts: string[] = [];
+      for (const name of names) texts.push(await nft(['-j', 'list', kind, word, table, name]));
+      return texts.join('\n');
+    };
+    const clients = parseClients(await list('set', sticky));
     if (clients.length === 0) return nobody;
-    const maps = ['seats', 'portSeats'].filter((name) => names.includes(name));
-    return { clients, seats: parseSeats(await nft(['-j', '-f', '-'], maps.map((name) => list('map', name)).join(''))) };
+    return { clients, seats: parseSeats(await list('map', ['seats', 'portSeats'])) };
   } catch {
     return nobody; // they are chosen anew: no reason to serve nobody
   }
 }
 
 type Said = {
-  readonly nftables?: readonly Record<string, { readonly name?: string; readonly elem?: readonly unknown[] }>[];
+  readonly nftables?: readonly Record<
+    string,
+    { readonly name?: string; readonly table?: string; readonly elem?: readonly unknown[] }
+  >[];
 };
-/** nft answers each command of a text with a document of its own, one a line. */
-const objectsIn = (text: string) =>
+/** Documents of nft, one a line. */
+const saidIn = (text: string) =>
   text
     .split('\n')
     .filter((line) => line.trim() !== '')
-    .flatMap((line) => (JSON.parse(line) as Said).nftables ?? [])
-    .flatMap((one) => [one.set, one.map].filter((each) => each !== undefined));
-const namesIn = (text: string): string[] => objectsIn(text).flatMap(({ name }) => (name === undefined ? [] : [name]));
+    .flatMap((line) => (JSON.parse(line) as Said).nftables ?? []);
+const objectsIn = (text: string) =>
+  saidIn(text).flatMap((one) => [one['set'], one['map']].filter((each) => each !== undefined));
+
+/** Names of the chains of one table, in the answer to `list chains`. */
+export const chainsIn = (text: string, table: string): string[] =>
+  saidIn(text).flatMap(({ chain }) => (chain?.table === table && chain.name !== undefined ? [chain.name] : []));
 
 const concatOf = (value: unknown): string | undefined => {
   const parts = (value as { concat?: unknown } | undefined)?.concat;

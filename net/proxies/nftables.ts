@@ -5,7 +5,7 @@ import { type Family, removalText } from '../nft/ruleset.ts';
 import { runNft } from '../nft/run.ts';
 import { NftSession } from '../nft/session.ts';
 import type { Route, RouteTable, ServiceProxy } from '../service-proxy.ts';
-import { readClients } from './clients.ts';
+import { chainsIn, readClients } from './clients.ts';
 import { canonicalRoute, FamilyRules } from './family.ts';
 import { liveBackendsOf } from './state.ts';
 import { familyOf, type RuleOptions } from './table.ts';
@@ -123,9 +123,7 @@ class NftablesProxy implements ServiceProxy {
     const commands = known.flatMap((one) => one.commands);
     if (commands.length === 0) {
       // Nothing of ours changed; somebody may have flushed our tables, though.
-      for (const { family } of current)
-        await this.#nft(['list', 'chain', family === 4 ? 'ip' : 'ip6', this.options.tableName, 'translate']);
-      return all;
+      return (await this.#areThere(current)) ? all : undefined;
     }
     const text = commands.join('\n');
     if (text.length > NftSession.textCharsMax) await this.#nft(['-f', '-'], `${text}\n`);
@@ -136,6 +134,13 @@ class NftablesProxy implements ServiceProxy {
     return all;
   }
 
+  async #areThere(families: readonly FamilyRules[]): Promise<boolean> {
+    for (const { family } of families) {
+      const text = await this.#nft(['-j', 'list', 'chains', family === 4 ? 'ip' : 'ip6']);
+      if (!chainsIn(text, this.options.tableName).includes('translate')) return false;
+    }
+    return true;
+  }
   #nft(argv: readonly string[], stdin?: string): Promise<string> {
     const { exec, netns } = this.options;
     return runNft(exec, argv, { stdin, netns });

@@ -100,6 +100,10 @@ export function pickChains(name: string, masqueradeBit: number): Chain[] {
 export const seatsOf = (picks: Iterable<string>): number =>
   Math.max(0, ...[...picks].map((name) => Number(stickPattern.exec(name)?.[2] ?? 0)));
 
+/** How many seats there are sets for in a table with these chains. */
+export const seatsIn = (chains: readonly string[]): number =>
+  Math.max(0, ...chains.map((name) => Number(/Seat(\d+)t\d+$/.exec(name)?.[1] ?? -1) + 1));
+
 /** Sizes of services whose clients stay: few, so that chains are shared and a service that grows often needs no new one. */
 const seatCounts: readonly number[] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1_024];
 export const seatCountFor = (backends: number): number =>
