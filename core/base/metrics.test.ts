@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { Counter, Gauge, Histogram, labelSetsMax, metricsText } from './metrics.ts';
+import { MetricsPage } from './metrics-page.ts';
 
 test('the text format: help, type, labels that need escaping, buckets that add up', () => {
   const requests = new Counter('requests_total', 'Requests.', ['verb', 'path']);
@@ -33,4 +34,13 @@ test('label sets are bounded', () => {
   const counter = new Counter('c', 'C.', ['who']);
   for (let index = 0; index < labelSetsMax + 10; index++) counter.add([`w${index}`]);
   expect(metricsText([counter])).toContain('c{who="other"} 10');
+});
+
+test('a page carries the text of a process that works for this one', () => {
+  const page = new MetricsPage(0);
+  page.counter('own_total', 'Own.').add();
+  page.foreign(() => 'foreign_total 3\n');
+  page.foreign(() => '');
+  expect(page.text()).toMatch(/^own_total 1$/m);
+  expect(page.text().endsWith('\nforeign_total 3\n')).toBe(true);
 });
