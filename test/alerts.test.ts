@@ -169,6 +169,16 @@ const cases: readonly Case[] = [
     fires: [{ node: 'n' }, 11],
   },
   {
+    alert: 'IngressFailing',
+    series: {
+      'pintle_ingress_requests_total{node="n",route="a",code="200"}': '0+80x30',
+      'pintle_ingress_requests_total{node="n",route="b",code="502"}': '0+20x30',
+      'pintle_ingress_requests_total{node="m",backend="a",code="4xx"}': '0+90x30',
+      'pintle_ingress_requests_total{node="m",backend="a",code="5xx"}': '0+1x30',
+    },
+    fires: [{ node: 'n' }, 6],
+  },
+  {
     alert: 'DnsFailing',
     series: {
       'coredns_dns_responses_total{node="n",rcode="NOERROR",zone="."}': '0+90x30',

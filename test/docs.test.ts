@@ -40,7 +40,7 @@ test('links between documents lead somewhere', () => {
 });
 
 test('the examples are YAML with a kind', () => {
-  const files = Array.from(new Bun.Glob('examples/*.yaml').scanSync(root));
+  const files = Array.from(new Bun.Glob('examples/**/*.yaml').scanSync(root));
   expect(files.length).toBeGreaterThan(0);
   for (const file of files)
     for (const document of parseAllDocuments(read(file))) {

@@ -186,11 +186,12 @@ test('keys are changed on demand, one host or all, and others follow', async () 
 test('what fails is tried again, and told until then', async () => {
   await hosts(['h1']);
   await cluster.addNode('h2');
+  const lacks = 'wireguard: no tun device on this host; modprobe tun';
   fabric.backend('h2', 'wireguard').failures.prepare = 'no tun device on this host';
   const reports: (string | undefined)[] = [];
   await cluster.startHost('h2', fabric, { clock: quick(10), onReport: (notReady) => reports.push(notReady) });
-  await until(async () => (await condition('h2', 'Ready'))?.message === 'wireguard: no tun device on this host');
-  expect(reports.at(-1)).toBe('wireguard: no tun device on this host'); // new pods wait
+  await until(async () => (await condition('h2', 'Ready'))?.message === lacks);
+  expect(reports.at(-1)).toBe(lacks); // new pods wait
   delete fabric.backend('h2', 'wireguard').failures.prepare;
   await fullMesh(['h1', 'h2']);
   await until(() => reports.at(-1) === undefined);

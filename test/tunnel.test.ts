@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
 import { nodeKind } from '#api';
 import { silentLog, systemClock } from '#base';
+import type { Client } from '#client';
 import type { ApiServer } from '../core/apiserver/contract.ts';
 import { enrollmentPaths } from '../core/apiserver/enrollment/paths.ts';
 import { fetchDirect } from '../core/apiserver/streaming/fetch-direct.ts';
@@ -21,6 +22,7 @@ let ca: KeyPair;
 let kubelet: ReturnType<typeof startKubelet>;
 let server: ApiServer;
 let tunnels: Tunnels;
+let admin: Client;
 let url: string;
 
 const certificate = (name: string) =>
@@ -71,7 +73,7 @@ beforeAll(async () => {
   });
   const tls = await certificate('kubernetes.default.svc');
   url = `https://127.0.0.1:${(await server.listen({ hostname: '127.0.0.1', port: 0, tls })).port}`;
-  const admin = createClient({
+  admin = createClient({
     fetch: (request) => server.fetch(request),
     baseUrl: 'http://localhost',
     token: 'admin',
@@ -93,8 +95,11 @@ afterAll(async () => {
   await kubelet.stop(true);
 });
 
-function dial(name: string, signal = stop.signal): void {
-  const token = async () => name;
+function dial(name: string, signal = stop.signal, place?: () => AbortSignal, onDial = () => {}): void {
+  const token = async () => {
+    onDial();
+    return name;
+  };
   void keepTunnel({
     server: url,
     token,
@@ -103,6 +108,7 @@ function dial(name: string, signal = stop.signal): void {
     clock: systemClock,
     log: silentLog,
     signal,
+    place,
   });
 }
 const through = (name: string) =>
@@ -171,4 +177,32 @@ test('one that breaks is dialled again; a new one takes the place of the old', a
     (host) => host !== undefined && host !== first,
   );
   expect(await (await get(second!, '/again')).text()).toBe('hello /again');
+});
+
+test('a host that moves dials anew at once, and is reached again', async () => {
+  await admin.create(nodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n3' } });
+  const ended = new AbortController();
+  let place = new AbortController();
+  let dialled = 0;
+  dial(
+    'n3',
+    ended.signal,
+    () => place.signal,
+    () => dialled++,
+  );
+  const before = await through('n3');
+  expect(await (await get(before, '/x')).text()).toBe('hello /x');
+  const former = place;
+  place = new AbortController();
+  former.abort();
+  await eventually(
+    () => dialled,
+    (count) => count === 2,
+  );
+  const answers = async () => {
+    const host = tunnels.hostOf('n3');
+    return host === undefined ? '' : get(host, '/x').then((answer) => answer.text(), String);
+  };
+  await eventually(answers, (text) => text === 'hello /x');
+  ended.abort();
 });

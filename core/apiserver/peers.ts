@@ -17,6 +17,7 @@ const urlsAnnotation = 'pintle.dev/urls';
 const leaseSeconds = 15; // as upstream's: without a sign for so long a server is no endpoint any more
 const renewMs = 5_000;
 const leaveMsMax = 1_000;
+const recentMs = 60_000; // at the start nothing was heard yet, and clocks may differ
 const forgetMs = 3_600_000;
 
 type LeaseObject = Lease & KubeObject;
@@ -27,23 +28,23 @@ const leasesOf = (reader: Reader): Readonly<LeaseObject>[] =>
 
 /** Where others reach the API servers that share this one's store. One that has gone is told of for an hour more. */
 export const peerUrls = (reader: Reader): string[] =>
-  leasesOf(reader).flatMap(({ metadata }) => metadata.annotations?.[urlsAnnotation]?.split(',') ?? []);
+  leasesOf(reader).flatMap(({ metadata }) => metadata.annotations?.[urlsAnnotation]?.split(',').filter(Boolean) ?? []);
 
 /** Makes the endpoints of the `kubernetes` service: this server's, and where the store is shared, all that are alive. */
 export async function tellAddresses(core: Core): Promise<void> {
-  const { advertise } = core.options;
-  if (!advertise) return;
-  const own = { ip: advertise.ip, port: advertise.port };
+  const own = core.options.advertise;
+  if (!own) return;
   if (core.store.shared) await renew(core, own);
-  const others = core.store.shared ? leasesOf(core.reader).map(peerOf) : [];
+  const after = core.clock.now() - recentMs;
+  const recent = ({ spec }: Readonly<LeaseObject>) => Date.parse(spec?.renewTime ?? '') > after;
+  const others = core.store.shared ? leasesOf(core.reader).filter(recent).map(peerOf) : [];
   await writeEndpoints(core, endpointsOf([own, ...others]));
 }
 
 /** Until the server ends. What one process alone writes needs no looking after. */
 export async function keepEndpoints(core: Core): Promise<void> {
-  const { advertise } = core.options;
-  if (!advertise || !core.store.shared) return;
-  const own = { ip: advertise.ip, port: advertise.port };
+  const own = core.options.advertise;
+  if (!own || !core.store.shared) return;
   const heard = new Map<string, { readonly renewTime: string; readonly atMs: number }>();
   while (!core.signal.aborted) {
     await core.clock.sleep(renewMs, core.signal);
@@ -131,18 +132,22 @@ async function writeEndpoints(core: Core, { ips, port: number, family }: ServerE
 }
 
 const identityOf = ({ ip, port }: Peer): string => `${ip}:${port}`;
-const leaseName = (peer: Peer): string =>
-  `apiserver-${createHash('sha256').update(identityOf(peer)).digest('hex').slice(0, 26)}`;
+type Advertised = Peer & { readonly urls?: readonly string[] };
+/** A server that is advertised otherwise than before has another lease; the old one ends by itself. */
+const leaseName = ({ urls = [], ...peer }: Advertised): string =>
+  `apiserver-${createHash('sha256')
+    .update([identityOf(peer), ...urls].join())
+    .digest('hex')
+    .slice(0, 26)}`;
 
-async function renew(core: Core, own: Peer): Promise<void> {
+async function renew(core: Core, own: Advertised): Promise<void> {
   const holderIdentity = identityOf(own);
-  const { urls = [] } = core.options.advertise ?? {};
   const lease = {
     metadata: {
       name: leaseName(own),
       namespace,
       labels: { [identity.label]: identity.value },
-      annotations: { [urlsAnnotation]: urls.join(',') },
+      annotations: { [urlsAnnotation]: (own.urls ?? []).join(',') },
     },
     spec: { holderIdentity, leaseDurationSeconds: leaseSeconds, renewTime: microTimeText(core.clock.now()) },
   };

@@ -21,4 +21,7 @@ export class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }
 
+/** For places that have one line: what failed, and what to do about it where that is known. */
+export const withNextStep = (error: unknown): string =>
+  error instanceof PintleError ? `${error.message}; ${error.next}` : messageOf(error);
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

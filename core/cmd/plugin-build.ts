@@ -48,7 +48,7 @@ export async function buildPlugin(
       protocol: recorded.protocol,
       placement: recorded.placement ?? 'cluster',
       isolation,
-      requires: [],
+      requires: recorded.requires ?? [],
       provides: recorded.provides,
       needs: recorded.needs,
       ...(recorded.config ? { config: recorded.config } : {}),

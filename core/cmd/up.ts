@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { PintleError, systemExec } from '#base';
+import { PintleError, systemExec, withNextStep } from '#base';
 import { readRunState } from './components.ts';
 import { ensureCredentials } from './credentials.ts';
 import { type Decision, decide, type UpOptions } from './decide.ts';
@@ -144,7 +144,7 @@ async function mend(machine: Machine, home: Home, options: UpOptions, progress: 
     try {
       await progress.step('putting kubectl into the home folder', () => installKubectl(systemExec, home));
     } catch (error) {
-      progress.note(`${error instanceof PintleError ? `${error.message}; ${error.next}` : String(error)}`); // the cluster works without
+      progress.note(withNextStep(error)); // the cluster works without
     }
   } else if (needsKubectl)
     progress.note('kubectl 1.31 or newer is not on PATH; add --yes to have one put into the home folder');

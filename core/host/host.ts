@@ -18,6 +18,7 @@ import {
   removeIdentity,
   removeKinds,
 } from './provision.ts';
+import { lookAgainMs, requirementsMet } from './requirements.ts';
 import { SpreadPlugins } from './spread.ts';
 import { StepError } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -135,6 +136,7 @@ export class PluginHost implements AsyncDisposable {
       else events.event(current, 'Normal', 'Started', `version ${bundle.manifest.version} runs`);
     } catch (error) {
       entry.failure = error instanceof StepError ? error : new StepError('Loaded', 'Failed', messageOf(error), false);
+      if (lookAgainMs(entry.failure) !== undefined) return;
       events.event(current, 'Warning', entry.failure.reason, entry.failure.message);
       if (entry.failure.lasting) entry.failedFingerprint = fingerprint;
       if (!entry.running) this.#detach(name, entry);
@@ -144,7 +146,14 @@ export class PluginHost implements AsyncDisposable {
     }
   }
 
-  #lookAgain({ upgrade }: Entry): { requeueAfterMs: number } | undefined {
+  /** Of those on nodes their nodes tell. What a former life of this host wrote is not believed. */
+  #isRunning({ metadata, status }: Readonly<PluginObject>): boolean {
+    if (status?.placement) return status.phase === 'Active';
+    return this.#entries.get(metadata.name!)?.running?.instance.state.phase === 'Active';
+  }
+  #lookAgain({ upgrade, failure }: Entry): { requeueAfterMs: number } | undefined {
+    const againMs = lookAgainMs(failure);
+    if (againMs !== undefined) return { requeueAfterMs: againMs };
     return upgrade && { requeueAfterMs: Math.max(100, upgrade.untilMs - this.options.clock.monotonicMs()) };
   }
 
@@ -163,6 +172,7 @@ export class PluginHost implements AsyncDisposable {
     if (isNodeWide(bundle.manifest.placement) !== (plugin.status?.placement !== undefined))
       throw new StepError('Resolved', 'PlacementChanged', 'it ran in another placement before: uninstall it first');
     const isolation = approved(bundle, spec);
+    await requirementsMet(options, bundle.manifest, (one) => this.#isRunning(one));
     if (!options.source) await mustGive(isolation, options);
     await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);

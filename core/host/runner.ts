@@ -92,11 +92,12 @@ export async function record(plugin: Plugin): Promise<unknown> {
     },
     scope,
   );
-  const { name, version, sdk, needs = {}, resources = [], placement } = plugin;
+  const { name, version, sdk, requires = [], needs = {}, resources = [], placement } = plugin;
   return {
     name,
     version,
     sdk,
+    ...listed('requires', requires),
     needs,
     protocol: protocolVersion,
     placement,

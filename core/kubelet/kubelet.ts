@@ -180,7 +180,7 @@ class Loop implements Kubelet {
 
   async #compose(port: number): Promise<void> {
     const { options, scope } = this;
-    const { client, informers, clock, log, nodeName } = options;
+    const { client, informers, clock, random, tracer, log, nodeName } = options;
     const runtime = this.#runtime;
     const addresses = addressesOf(options.nodeIp);
     const version = options.version ?? 'v1.37.1+pintle';
@@ -233,8 +233,7 @@ class Loop implements Kubelet {
       clusterDomain: options.clusterDomain ?? 'cluster.local',
       clusterDns: options.clusterDns,
       agent: `kube-probe/${/^v?(\d+\.\d+)/.exec(version)?.[1] ?? '1.37'}`,
-      clock,
-      ...{ random: options.random, tracer: options.tracer },
+      ...{ clock, random, tracer },
       log,
       signal: scope.signal,
       onGone: (uid) => this.#onGone(uid),

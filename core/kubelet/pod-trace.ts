@@ -42,7 +42,8 @@ export class PodTrace {
     const hasEnded = status?.phase === 'Succeeded' || status?.phase === 'Failed';
     if (!isReady(status) && !hasEnded) return;
     this.#isOpen = false;
-    void written().then(() => this.#close(hasEnded ? `${status?.phase}: ${status?.message ?? 'it ended'}` : undefined));
+    const error = status?.phase === 'Failed' ? (status.message ?? 'it failed') : undefined;
+    void written().then(() => this.#close(error));
   }
   /** It is taken away. */
   gone(): void {

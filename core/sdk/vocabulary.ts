@@ -1,6 +1,16 @@
 // The words of the Kubernetes API that plugins need, so that they import one door alone.
 export type { Clock, DuplexChild, Files, Log, Random } from '#base';
-export { durationText, MetricsPage, messageOf, ownProgram, randomUuid, Scope, systemClock, timeText } from '#base';
+export {
+  durationText,
+  MetricsPage,
+  messageOf,
+  ownProgram,
+  randomUuid,
+  Scope,
+  systemClock,
+  timeText,
+  withNextStep,
+} from '#base';
 export type { Client, Informer, InformerFactory } from '#client';
 /** Words of net/backend.ts. */
 export type * as network from '#net/backend';

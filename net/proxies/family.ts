@@ -31,6 +31,9 @@ export class FamilyRules {
   routes(): Iterable<Route> {
     return this.#state.routes();
   }
+  route(id: string): Route | undefined {
+    return this.#state.route(id);
+  }
   #fixedFor(podRanges: readonly string[]): Element[] {
     return fixedElements(this.family, this.options, podRanges);
   }

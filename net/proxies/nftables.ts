@@ -1,7 +1,8 @@
-import { type Converse, type Exec, type Log, PintleError, silentLog, systemConverse } from '#base';
+import { type Clock, type Converse, type Exec, type Log, silentLog, systemClock, systemConverse } from '#base';
 import { canonicalCidr } from '../cidr.ts';
 import { createConntrack, type Served } from '../nft/conntrack.ts';
 import { type Family, removalText } from '../nft/ruleset.ts';
+import { runNft } from '../nft/run.ts';
 import { NftSession } from '../nft/session.ts';
 import type { Route, RouteTable, ServiceProxy } from '../service-proxy.ts';
 import { readClients } from './clients.ts';
@@ -14,11 +15,13 @@ export interface NftablesProxyOptions extends RuleOptions {
   /** Path of the network namespace whose traffic is translated; absent: ours. */
   readonly netns?: string;
   readonly log?: Log;
+  readonly clock?: Clock;
   /** How the long-lived nft is started. Default: a real child. */
   readonly converse?: Converse;
 }
 
-const nftTimeoutMs = 30_000;
+/** Clients that are told so are waiting for time-outs of their own, which are much longer. */
+const forgetPauseMs = 200;
 
 /** Service addresses by nftables: a table of our own for each address family, replaced whole at the start and changed by deltas after that. */
 export function createNftablesProxy(options: NftablesProxyOptions): ServiceProxy {
@@ -36,7 +39,9 @@ class NftablesProxy implements ServiceProxy {
   #closed = false;
   #tail: Promise<unknown> = Promise.resolve();
   #forgetting: Promise<void> | undefined;
-  #forgetAgain = false;
+  /** TCP routes, by id, of which a backend is gone, and nobody has told its clients yet. */
+  readonly #lost = new Set<string>();
+  readonly #ending = new AbortController();
 
   constructor(private readonly options: NftablesProxyOptions) {
     const { exec, netns, log = silentLog, converse = systemConverse } = options;
@@ -59,6 +64,7 @@ class NftablesProxy implements ServiceProxy {
   }
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#ending.abort();
     await this.#tail;
     await this.#forgetting;
     await this.#session[Symbol.asyncDispose]();
@@ -71,7 +77,7 @@ class NftablesProxy implements ServiceProxy {
     const routes = byFamily(table.routes);
     const current = this.#families;
     this.#families = undefined;
-    let changes = { udpChanged: true, tcpLost: false };
+    let changes: Changes = { udpChanged: true, tcpLost: [] };
     if (current && (routes[6].length === 0 || current.length > 1)) {
       try {
         const changed = await this.#change(current, routes, table.podRanges);
@@ -82,8 +88,8 @@ class NftablesProxy implements ServiceProxy {
       }
     }
     this.#families ??= await this.#replace(current, routes, table.podRanges);
-    if (changes.udpChanged) await this.#forget(this.#families, 'udp');
-    if (changes.tcpLost) this.#forgetTcp();
+    if (changes.udpChanged) await this.#forgetUdp(this.#families);
+    this.#forgetTcp(changes.tcpLost);
     return { refused: this.#families.flatMap(({ refused }) => refused) };
   }
 
@@ -112,7 +118,7 @@ class NftablesProxy implements ServiceProxy {
     if (known.length < changes.length) return undefined;
     const all = {
       udpChanged: known.some(({ udpChanged }) => udpChanged),
-      tcpLost: known.some(({ tcpLost }) => tcpLost),
+      tcpLost: known.flatMap(({ tcpLost }) => tcpLost),
     };
     const commands = known.flatMap((one) => one.commands);
     if (commands.length === 0) {
@@ -130,51 +136,60 @@ class NftablesProxy implements ServiceProxy {
     return all;
   }
 
-  async #nft(argv: readonly string[], stdin?: string): Promise<string> {
+  #nft(argv: readonly string[], stdin?: string): Promise<string> {
     const { exec, netns } = this.options;
-    const result = await exec.run(['nft', ...argv], { stdin, netns, timeoutMs: nftTimeoutMs });
-    if (result.code === 0) return result.stdout;
-    throw new PintleError(
-      'NFT_FAILED',
-      `nft ${argv.join(' ')} failed: ${result.stderr.trim().slice(0, 500)}`,
-      result.code === 127
-        ? 'Install the package nftables.'
-        : 'Run `pintle doctor`: it checks nftables and its kernel parts.',
-    );
+    return runNft(exec, argv, { stdin, netns });
   }
   /** Left by a cluster that had this family; the kernel may not know the family at all. */
   async #removeUnused(family: Family): Promise<void> {
     const { exec, netns, tableName } = this.options;
-    await exec.run(['nft', '-f', '-'], { stdin: removalText(family, tableName), netns, timeoutMs: nftTimeoutMs });
+    await runNft(exec, ['-f', '-'], { stdin: removalText(family, tableName), netns }).catch(() => {});
   }
 
-  async #forget(families: readonly FamilyRules[], protocol: 'tcp' | 'udp'): Promise<void> {
-    for (const rules of families)
-      await this.#conntrack.forgetStale([...rules.routes()].map(servedOf), rules.family, protocol);
+  async #forgetUdp(families: readonly FamilyRules[]): Promise<void> {
+    for (const rules of families) {
+      const routes = [...rules.routes()].filter((route) => route.protocol === 'udp');
+      await this.#conntrack.forgetStale(routes.map(servedOf), rules.family, 'udp');
+    }
   }
-  /** Nobody waits for it: who has a connection to a backend that is gone is told so a moment later. One at a time. */
-  #forgetTcp(): void {
-    this.#forgetAgain = true;
-    this.#forgetting ??= this.#forgetTcpNow().finally(() => {
+  /** Nobody waits for it: who has a connection to a backend that is gone is told so a moment later, many changes at once. */
+  #forgetTcp(lost: readonly Route[]): void {
+    for (const { id } of lost) this.#lost.add(id);
+    if (this.#lost.size === 0) return;
+    this.#forgetting ??= this.#forgetLost().finally(() => {
       this.#forgetting = undefined;
     });
   }
-  async #forgetTcpNow(): Promise<void> {
-    while (this.#forgetAgain) {
-      this.#forgetAgain = false;
-      try {
-        await this.#forget(this.#families ?? [], 'tcp');
-      } catch (error) {
-        this.#log.warn('connections to backends that are gone were not ended', { error });
+  async #forgetLost(): Promise<void> {
+    const { clock = systemClock } = this.options;
+    while (this.#lost.size > 0 && !this.#closed) {
+      await clock.sleep(forgetPauseMs, this.#ending.signal);
+      const ids = [...this.#lost];
+      this.#lost.clear();
+      for (const rules of this.#families ?? []) {
+        const routes = ids.map((id) => rules.route(id)).filter((route) => route !== undefined);
+        if (routes.length === 0) continue;
+        try {
+          await this.#conntrack.forgetStale(routes.map(servedOf), rules.family, 'tcp');
+        } catch (error) {
+          this.#log.warn('connections to backends that are gone were not ended', { error });
+        }
       }
     }
   }
 }
 
+interface Changes {
+  readonly udpChanged: boolean;
+  readonly tcpLost: readonly Route[];
+}
 type ByFamily = Readonly<Record<Family, readonly Route[]>>;
 function byFamily(routes: readonly Route[]): ByFamily {
   const split: Record<Family, Route[]> = { 4: [], 6: [] };
-  for (const route of routes) split[familyOf(route.virtual.ip)].push(canonicalRoute(route));
+  for (const route of routes) {
+    const family = familyOf(route.virtual.ip);
+    split[family].push(family === 4 && !route.external ? route : canonicalRoute(route));
+  }
   return split;
 }
 const servedOf = (route: Route): Served => ({

@@ -293,6 +293,18 @@ describe('addresses for those from outside', () => {
     expect([...state.elements()].filter(({ key }) => key.startsWith('10.96.0.40'))).not.toEqual([]);
     state.update([late]);
     expect(state.refused()).toEqual([]);
+    // Whose own address it is has it, also if he comes last.
+    const own: Route = { ...dns, id: 'default/own:', virtual: { ip: '203.0.113.3', port: 53 } };
+    state.update([late, own]);
+    expect(state.refused()).toEqual([
+      { id: 'default/late:', reason: '203.0.113.3 is already served for default/own:' },
+    ]);
+    const fresh = new RouteState(undefined, options.serviceRanges);
+    fresh.update([own, late]);
+    const sorted = (some: RouteState) => [...some.elements()].map((one) => JSON.stringify(one)).sort();
+    expect(sorted(state)).toEqual(sorted(fresh));
+    state.update([late]);
+    expect(state.refused()).toEqual([]);
     expect([...state.elements()].filter(({ key }) => key.startsWith('203.0.113.3'))).not.toEqual([]);
   });
 });

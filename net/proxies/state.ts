@@ -10,8 +10,6 @@ interface Held {
   readonly served: Route;
   readonly elements: readonly Element[];
   readonly seatKeys: readonly string[];
-  /** Why it is not served on every address. */
-  readonly without?: string;
   round: number;
 }
 /** What was held before, of every element that an update touched. */
@@ -22,8 +20,8 @@ export interface Delta {
   /** Chains that the added elements name. */
   readonly picks: readonly string[];
   readonly udpChanged: boolean;
-  /** A TCP backend is not there any more, not even for those who have a connection to it. */
-  readonly tcpLost: boolean;
+  /** TCP routes of which a backend is not there any more, not even for those who have a connection to it. */
+  readonly tcpLost: readonly Route[];
 }
 type Changes = Omit<Delta, 'removed' | 'added'>;
 
@@ -36,6 +34,8 @@ export class RouteState {
   readonly #live = new Map<string, { element: Element; users: number }>();
   readonly #owners = new Map<string, string>();
   readonly #refused = new Map<string, string>();
+  /** Routes that are not served on every address. */
+  readonly #partly = new Map<string, string>();
   readonly #picks = new Set<string>();
   #round = 0;
 
@@ -48,16 +48,16 @@ export class RouteState {
     return this.#picks;
   }
   refused(): { id: string; reason: string }[] {
-    const partly = [...this.#held].flatMap(([id, { without }]) =>
-      without === undefined ? [] : [[id, without] as const],
-    );
-    return [...this.#refused, ...partly].map(([id, reason]) => ({ id, reason }));
+    return [...this.#refused, ...this.#partly].map(([id, reason]) => ({ id, reason }));
   }
   *elements(): Iterable<Element> {
     for (const { element } of this.#live.values()) yield element;
   }
   *routes(): Iterable<Route> {
     for (const { served } of this.#held.values()) yield served;
+  }
+  route(id: string): Route | undefined {
+    return this.#held.get(id)?.served;
   }
 
   /** Takes the whole wanted set; afterwards this state equals it, and the answer says what changed. */
@@ -79,7 +79,7 @@ export class RouteState {
       const held = this.#held.get(route.id);
       const isSame = held && (held.route === route || Bun.deepEquals(held.route, route));
       // Whoever has the address that this one could not have may be gone by now.
-      if (isSame && held.without === undefined) {
+      if (isSame && (this.#partly.size === 0 || !this.#partly.has(route.id))) {
         held.round = round;
         kept++;
       } else changed.push(route);
@@ -98,21 +98,30 @@ export class RouteState {
     return {
       picks: [...picks],
       udpChanged: [...gone.values(), ...changed].some((one) => ('served' in one ? one.served : one).protocol === 'udp'),
-      tcpLost: [...gone].some(([id, { served }]) => served.protocol === 'tcp' && hasLost(served, this.#held.get(id))),
+      tcpLost: [...gone].flatMap(([id, { served }]) => {
+        const now = this.#held.get(id)?.served; // a service that is gone leaves connections alone
+        return now && served.protocol === 'tcp' && hasLost(served, now) ? [now] : [];
+      }),
     };
   }
 
   /** Takes the route, or says why not. The virtual address and the node port are all or nothing; external addresses may be refused one by one. */
   #admit(route: Route, round: number, before: Touched | undefined): readonly string[] {
-    const owner = ownClaimsOf(route)
-      .map((claim) => this.#owners.get(claim))
-      .find((id) => id !== undefined);
-    const taken = owner === undefined ? undefined : `its address or node port is already served for ${owner}`;
-    const reason = refusalOf(route) ?? taken;
+    const taken = ownClaimsOf(route).filter((claim) => this.#owners.has(claim));
+    const holders = new Set(taken.map((claim) => this.#held.get(this.#owners.get(claim)!)!));
+    const owner = [...holders].find(({ served }) => ownClaimsOf(served).some((claim) => taken.includes(claim)));
+    const isTaken = owner && `its address or node port is already served for ${owner.route.id}`;
+    const reason = refusalOf(route) ?? isTaken;
     if (reason !== undefined) {
       this.#refused.set(route.id, reason);
       return [];
     }
+    // Whoever has it as an external address only gives it back.
+    for (const holder of holders) this.#drop(holder, before);
+    const picks = this.#admitAs(route, round, before);
+    return [...picks, ...[...holders].flatMap((holder) => this.#admit(holder.route, round, before))];
+  }
+  #admitAs(route: Route, round: number, before: Touched | undefined): readonly string[] {
     const reasons: string[] = [];
     const external = route.external?.filter(({ ip }) => {
       const other = this.#owners.get(claimOf(route, ip));
@@ -122,7 +131,8 @@ export class RouteState {
       return other === undefined && !stolen;
     });
     const served = reasons.length > 0 ? { ...route, external } : route;
-    return this.#take({ route, served, round, ...(reasons.length > 0 ? { without: reasons.join('; ') } : {}) }, before);
+    if (reasons.length > 0) this.#partly.set(route.id, reasons.join('; '));
+    return this.#take({ route, served, round }, before);
   }
   #take(held: Omit<Held, 'elements' | 'seatKeys'>, before: Touched | undefined): readonly string[] {
     const { elements, picks, seatKeys } = elementsOf(held.served, this.book);
@@ -146,6 +156,7 @@ export class RouteState {
       if (--live.users === 0) this.#live.delete(id);
     }
     this.#held.delete(held.route.id);
+    this.#partly.delete(held.route.id);
   }
   #difference(before: ReadonlyMap<string, Element | undefined>): Pick<Delta, 'removed' | 'added'> {
     const removed: Element[] = [];
@@ -177,8 +188,7 @@ export const liveBackendsOf = (route: Route): readonly Backend[] => [
   ...(route.externalLocal ?? []),
   ...(route.retained ?? []),
 ];
-const hasLost = (before: Route, now: Held | undefined): boolean => {
-  if (!now) return false; // a service that is gone leaves connections alone
-  const live = new Set(liveBackendsOf(now.served).map(({ ip, port }) => `${ip} ${port}`));
+const hasLost = (before: Route, now: Route): boolean => {
+  const live = new Set(liveBackendsOf(now).map(({ ip, port }) => `${ip} ${port}`));
   return liveBackendsOf(before).some(({ ip, port }) => !live.has(`${ip} ${port}`));
 };

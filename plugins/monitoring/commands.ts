@@ -19,15 +19,24 @@ const prometheus: Command<Flags> = {
   name: 'prometheus',
   help: 'prints what a Prometheus of this cluster needs; `kubectl apply -f -` takes the manifest',
   flags: t.object({
-    part: t.string().describe('manifest, config or rules').default('manifest'),
-    server: t.string().describe('of config: the API server as Prometheus reaches it; absent: from a pod').optional(),
+    part: t
+      .string()
+      .describe('manifest (all of it, for the cluster), config or rules (files, for a Prometheus beside it)')
+      .default('manifest'),
+    server: t
+      .string()
+      .describe('of config: the API server as Prometheus reaches it, as https://ADDRESS:6443; absent: from a pod')
+      .optional(),
     token: t.string().describe('of config: file with its token').default('token'),
     ca: t.string().describe('of config: file with the authority of the API server').default('ca.crt'),
-    rules: t.string().describe('of config: file with the rules').default('rules.yml'),
+    rules: t
+      .string()
+      .describe('of config: file with the rules; those of people are read from rules.d/*.yml beside it')
+      .default('rules.yml'),
     interval: t.int().describe('of config: seconds between two looks').default(15),
     discovery: t.string().describe('of config: http, or kubernetes for builds that have it').default('http'),
-    namespace: t.string().describe('of manifest').default('monitoring'),
-    image: t.string().describe('of manifest').default('docker.io/prom/prometheus:v2.55.1'),
+    namespace: t.string().describe('of manifest: where it runs').default('monitoring'),
+    image: t.string().describe('of manifest: of Prometheus').default('docker.io/prom/prometheus:v2.55.1'),
   }),
   run({ flags, print }) {
     print(JSON.stringify(partOf(flags), undefined, 2));

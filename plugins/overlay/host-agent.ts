@@ -1,4 +1,4 @@
-import { type Informer, messageOf, type NodePartContext, nodeKind } from '#sdk';
+import { type Informer, messageOf, type NodePartContext, nodeKind, withNextStep } from '#sdk';
 import type { Active } from './active.ts';
 import { concernsPeers, concernsUs, followAddresses } from './changes.ts';
 import { HostReport } from './host-report.ts';
@@ -137,7 +137,7 @@ export class HostAgent {
     for (const name of [duties.send, ...duties.receive]) {
       const prepared = await this.#prepare(name, lease).catch((error: unknown) => error as Error);
       if (prepared instanceof Error)
-        failures.push({ reason: 'BackendNotReady', message: `${name}: ${messageOf(prepared)}` });
+        failures.push({ reason: 'BackendNotReady', message: `${name}: ${withNextStep(prepared)}` });
       else active.push(prepared);
     }
     await this.#rotateIfDue(settings, lease, active);

@@ -52,6 +52,7 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
     yield valueRow('dns.p99.coredns', median(p99Theirs), 'ms');
   }
   if (!theirs) console.error('skip: dns.rate.coredns (there is no coredns on PATH)');
+  yield* flood(ours, options.smoke ? 1 : 5);
   yield valueRow('dns.change', percentile(await changes(cluster, ours, options.smoke ? 3 : 50), 0.99), 'ms', '<= 100');
 }
 
@@ -123,6 +124,33 @@ const childOf = (pid: number): number =>
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+/** What a pod notices of another one that asks as fast as it can. */
+async function* flood({ ip, port: at }: ServerUnderLoad, seconds: number): AsyncIterable<Row> {
+  const start = (role: 'flood' | 'polite', own: string) => {
+    const script = join(import.meta.dir, 'parts/dns-flood.ts');
+    const argv = [
+      process.execPath,
+      script,
+      role,
+      ip,
+      `${at}`,
+      own,
+      `s1.${zone}`,
+      `${seconds + (role === 'flood' ? 2 : 0)}`,
+    ];
+    return Bun.spawn(argv, { stdout: 'pipe', stderr: 'inherit' });
+  };
+  const polite = async () =>
+    JSON.parse(await start('polite', '127.250.0.2').stdout.text()) as { p99Ms: number; lost: number };
+  const alone = await polite();
+  const flooder = start('flood', '127.250.0.9');
+  const beside = await polite();
+  await flooder.exited;
+  yield valueRow('dns.flood.p99', beside.p99Ms, 'ms');
+  yield valueRow('dns.flood.p99.alone', alone.p99Ms, 'ms');
+  yield valueRow('dns.flood.lost', 100 * beside.lost, '%');
 }
 
 /** From the write of an endpoint to the first reply that has it. */

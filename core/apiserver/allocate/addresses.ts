@@ -52,6 +52,13 @@ export class ServiceAddresses {
   isHeld(ip: string): boolean {
     return this.#held.has(ip);
   }
+  /** Each address that a service has, and no other, has an IPAddress: told without reading a single object. */
+  get isTidy(): boolean {
+    const { ipAddresses } = this.from;
+    return (
+      ipAddresses.size === this.#held.size && this.#held.keys().every((ip) => ipAddresses.get('', ip) !== undefined)
+    );
+  }
   /** `by` may take what a creation of the same name left behind when its server died. */
   isTaken(ip: string, by?: ServiceName): boolean {
     if (this.#held.has(ip) || this.#reserved.has(ip)) return true;

@@ -41,6 +41,7 @@ export async function keepRepaired(core: Core, addresses: ServiceAddresses): Pro
   while (!core.signal.aborted) {
     await core.clock.sleep(passMs, AbortSignal.any([wake.signal, core.signal]));
     if (core.signal.aborted) return;
+    if (!wake.signal.aborted && addresses.isTidy) continue;
     wake = new AbortController();
     try {
       await repairAddresses(core, addresses, told);

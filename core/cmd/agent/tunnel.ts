@@ -18,8 +18,8 @@ interface TunnelOptions {
   readonly token: () => Promise<string>;
   /** Aborts when this host is no longer where it is now: the tunnel is dialled anew at once. */
   readonly place?: () => AbortSignal;
-  /** Nothing came for too long: other connections are dead as well. */
-  readonly onSilent?: () => void;
+  /** Nothing came from this server for too long: other connections to it are dead as well. */
+  readonly onSilent?: (server: string) => void;
   /** PEM. */
   readonly ca: string;
   /** Where the node's endpoint listens on 127.0.0.1. */
@@ -133,7 +133,7 @@ async function oneTunnel(options: TunnelOptions): Promise<void> {
       socket.send(ping);
       await Promise.race([clock.sleep(pingEveryMs, stop.signal), over.promise]);
     }
-    if (!stop.signal.aborted && clock.monotonicMs() - heardMs >= silentMsMax) options.onSilent?.();
+    if (!stop.signal.aborted && clock.monotonicMs() - heardMs >= silentMsMax) options.onSilent?.(server);
   } finally {
     signal.removeEventListener('abort', end);
     place?.removeEventListener('abort', end);

@@ -75,6 +75,17 @@ test('a host that moves gives its connections up at once, and stays with its ser
   expect(next.connections).not.toBe(request.connections);
 });
 
+test('a server that falls silent elsewhere: connections to it are given up, those to others and the place stay', async () => {
+  const { way, ask } = newWay();
+  const place = way.place();
+  const watch = await ask('/pods?watch=true');
+  way.fellSilent('https://b');
+  expect(watch.signal.aborted).toBe(false);
+  way.fellSilent('https://a');
+  expect(await watch.outcome).toBe('the connection was given up: nothing comes from https://a');
+  expect(place.aborted).toBe(false);
+});
+
 test('a request that fails leads to the next server', async () => {
   const { ask } = newWay();
   const one = await ask('/x');

@@ -55,15 +55,24 @@ export class ServerWay {
   /** Aborts when this host is no longer where it is now. */
   place = (): AbortSignal => this.#place.signal;
 
-  /** The address of older connections is gone, or they are found dead: nobody waits for them any longer. */
+  /** The address of all connections is gone: nobody waits for them any longer. */
   moved = (why: string): void => {
+    const place = this.#place;
+    this.#place = new AbortController();
+    place.abort();
+    this.#giveUp(why);
+  };
+  /** Another connection to this server was found dead. */
+  fellSilent = (server: string): void => {
+    if (server === this.server) this.#giveUp(`nothing comes from ${server}`);
+  };
+  #giveUp(why: string): void {
     this.options.log.info('new connections to the API server', { why });
-    const over = [this.#former?.ends, this.#spell.ends, this.#place];
+    const over = [this.#former, this.#spell];
     this.#former = undefined;
     this.#spell = newSpell(this.#spell.number + 1);
-    this.#place = new AbortController();
-    for (const one of over) one?.abort(new Error(`the connection was given up: ${why}`));
-  };
+    for (const one of over) one?.ends.abort(new Error(`the connection was given up: ${why}`));
+  }
 
   fetch: Fetch = async (request) => {
     const { pathname, search, searchParams } = new URL(request.url);

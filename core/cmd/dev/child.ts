@@ -6,6 +6,8 @@ import { messageOf } from '#base';
 import type { Plugin } from '#sdk';
 import { hostLines, ownOutput, record, serve } from '../../host/runner.ts';
 
+// The first request of a process starts its network thread: it waits anyhow, and a reload then does not.
+void fetch('http://localhost/', { unix: '/dev/null' } as RequestInit).catch(() => {});
 const write = ownOutput();
 const lines = hostLines();
 const { value } = await lines.next();

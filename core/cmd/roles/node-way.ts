@@ -85,8 +85,7 @@ async function wayOfAgent(context: RoleContext): Promise<NodeWay> {
     offer: (port) => {
       const servers = () => home.read().servers ?? [];
       const token = () => keeper.token('kubelet');
-      const { place, moved } = way;
-      const onSilent = () => moved('the tunnel is silent');
+      const { place, fellSilent: onSilent } = way;
       const seams = { clock: systemClock, log, signal: scope.signal };
       void keepTunnels({ servers, token, ca, port, ...seams, place, onSilent });
     },

@@ -136,6 +136,8 @@ export interface PluginDefinition<N, S> {
   readonly version: string;
   /** Range of SDK versions, such as ^1.0. */
   readonly sdk: string;
+  /** Names of plugins that must be active before this one starts. They meet through API objects, never by imports. */
+  readonly requires?: readonly string[];
   readonly needs?: N & { readonly [R in keyof N]: R extends ResourceName | 'net' ? N[R] : never };
   readonly config?: S;
   /**

@@ -184,6 +184,14 @@ const alerts: readonly Alert[] = [
     'services may lead to old pods on {{ $labels.node }}: `./pintle logs node` there.',
   ),
   alert(
+    'IngressFailing',
+    'warning',
+    '5m',
+    'sum by (node) (rate(pintle_ingress_requests_total{code=~"5.."}[5m])) / sum by (node) (rate(pintle_ingress_requests_total[5m])) > 0.05',
+    'the ingress answers with errors',
+    '{{ $value | humanizePercentage }} of requests to the ingress of {{ $labels.node }} fail: `kubectl describe ingress -A`, and the pods behind it.',
+  ),
+  alert(
     'DnsFailing',
     'warning',
     '5m',

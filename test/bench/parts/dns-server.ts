@@ -34,7 +34,7 @@ if (driver === 'coredns') {
   const informers = createInformers({ client: connect(token), ...seams, signal: scope.signal });
   const network = {
     ip,
-    podRanges: ['10.244.0.0/16'],
+    podRanges: ['10.244.0.0/16', '127.250.0.0/16'], // the second are pods that flood, and their neighbours
     subnets: [],
     report() {},
     setMtu: async () => {},
