@@ -7,7 +7,7 @@ import { type Config, commandOf, type Home, homeIsLab, hostIdOf, labRecordName, 
 import { takeTurn } from './lock.ts';
 import { unregister } from './neighbours.ts';
 import { purgePluginContainers } from './plugin-containers.ts';
-import { end, isAlive, type ProcessRecord, runningHomes, waitUntil } from './processes.ts';
+import { end, isAlive, type ProcessRecord, programsOf, runningHomes, waitUntil } from './processes.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { removedWhy } from './removed.ts';
 
@@ -62,6 +62,7 @@ export async function stopAll(home: Home, keep?: 'engine'): Promise<void> {
   const leftovers = (readRunState(home)?.components ?? []).filter((one) => one.name !== keep).map((one) => one.process);
   const strays = runningHomes().get(home.folder) ?? [];
   await end([...leftovers.filter((one) => one !== undefined), ...strays], 10_000);
+  await end(programsOf(home.path('node', 'plugins')), 5_000); // what a killed node could not end
 }
 
 async function purge(home: Home, config: Config, progress: Progress): Promise<void> {

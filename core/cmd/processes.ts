@@ -69,3 +69,24 @@ export function runningHomes(): Map<string, ProcessRecord[]> {
   }
   return homes;
 }
+
+/**
+ * Programs that were started with a file below this folder, each at the head of a session of its own without a terminal: those of a
+ * node's parts that outlive its crash on purpose, and nobody's editor.
+ */
+export function programsOf(folder: string): ProcessRecord[] {
+  if (!existsSync('/proc/self')) return [];
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
+    try {
+      const words = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      if (!words.some((word) => word.startsWith(`${folder}/`))) return [];
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const [, , , session, terminal] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const record = session === name && terminal === '0' ? recordOf(Number(name)) : undefined;
+      return record ? [record] : [];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
+}
