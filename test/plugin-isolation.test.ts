@@ -93,6 +93,7 @@ test(
     const status = await phase(to, 'liar', 'Quarantined');
     expect(JSON.stringify(status)).toContain('it said what only its launcher says');
     expect(JSON.stringify(status)).not.toContain('a vault');
+    expect(status.restarts).toBe(0); // a violation of its sandbox has no second chance
   },
   limitMs,
 );

@@ -22,6 +22,8 @@ test('restarts: at once, then with back-off, then no more', () => {
   }
   const rare = afterEnd({ crashesMs: [0, 1, 2, 3], failedStarts: 0 }, { nowMs: 11 * 60_000, wasReady: true });
   expect(rare).toMatchObject({ type: 'restart', afterMs: 0 });
+  const forged = afterEnd(freshLife, { nowMs: 0, wasReady: true, violated: true });
+  expect(forged).toMatchObject({ type: 'quarantine', reason: 'it tried to get round its sandbox' });
   const third = afterEnd({ crashesMs: [], failedStarts: 2 }, { nowMs: 0, wasReady: false });
   expect(third).toMatchObject({ type: 'quarantine', reason: '3 starts in a row failed' });
 });

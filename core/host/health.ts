@@ -15,11 +15,15 @@ const failedStartsMax = 3;
 const backoffMsMax = 60_000;
 export const silentMs = { unresponsive: 5_000, killed: 15_000 } as const;
 
-/** After a process ended by itself or was killed for its silence: at once, then 1, 2, 4 … 60 s; quarantine beyond its chances. Pure. */
-export function afterEnd(life: Life, end: { readonly nowMs: number; readonly wasReady: boolean }): Verdict {
+/** After a process ended by itself or was killed for its silence: at once, then 1, 2, 4 … 60 s; quarantine beyond its chances, and at once for a violation of its sandbox. Pure. */
+export function afterEnd(
+  life: Life,
+  end: { readonly nowMs: number; readonly wasReady: boolean; readonly violated?: boolean },
+): Verdict {
   const crashesMs = [...life.crashesMs.filter((at) => end.nowMs - at < crashWindowMs), end.nowMs];
   const failedStarts = end.wasReady ? 0 : life.failedStarts + 1;
   const next = { crashesMs, failedStarts };
+  if (end.violated) return { type: 'quarantine', life: next, reason: 'it tried to get round its sandbox' };
   if (failedStarts >= failedStartsMax)
     return { type: 'quarantine', life: next, reason: `${failedStarts} starts in a row failed` };
   if (crashesMs.length >= crashesMax)

@@ -53,6 +53,7 @@ export interface InstanceOptions {
   /** Starts without acting, until `activate`. */
   readonly standby?: boolean;
 }
+type LifeEnd = { readonly wasReady: boolean; readonly why: string; readonly violated?: boolean };
 type FromChild = FromPlugin | { readonly type: 'sandbox'; readonly facts: readonly string[] };
 /** setup() may take 10 s; the rest is the start of the process on a busy host. */
 const readyMsMax = 15_000;
@@ -110,9 +111,9 @@ export class PluginInstance implements AsyncDisposable {
     const { clock, log } = this.options;
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      const end = await this.#live().catch((error: unknown) => ({ wasReady: false, why: messageOf(error) }));
+      const end = await this.#live().catch((error: unknown): LifeEnd => ({ wasReady: false, why: messageOf(error) }));
       if (signal.aborted) break;
-      const verdict = afterEnd(this.#life, { nowMs: clock.now(), wasReady: end.wasReady });
+      const verdict = afterEnd(this.#life, { nowMs: clock.now(), ...end });
       this.#life = verdict.life;
       log.warn('plugin ended', { why: end.why, next: verdict.type });
       if (verdict.type === 'quarantine') {
@@ -126,7 +127,7 @@ export class PluginInstance implements AsyncDisposable {
   }
 
   /** One life of its process. */
-  async #live(): Promise<{ wasReady: boolean; why: string }> {
+  async #live(): Promise<LifeEnd> {
     const isAgain = this.state.restarts > 0;
     this.#giveBack = isAgain ? await this.options.turns?.take(this.#stop.signal) : undefined;
     try {
@@ -135,7 +136,7 @@ export class PluginInstance implements AsyncDisposable {
       this.#giveBack?.();
     }
   }
-  async #liveOn(isAgain: boolean): Promise<{ wasReady: boolean; why: string }> {
+  async #liveOn(isAgain: boolean): Promise<LifeEnd> {
     const launched = await this.options.launch(this.#stop.signal);
     const { child } = launched;
     const { clock } = this.options;
@@ -158,6 +159,7 @@ export class PluginInstance implements AsyncDisposable {
       const said = (await errors).trim().split('\n').at(-1);
       return {
         wasReady: one.isReady,
+        violated: one.violated,
         why: one.why ?? (said ? `ended with code ${code}: ${said}` : `ended with code ${code}`),
       };
     } finally {
@@ -193,6 +195,7 @@ export class PluginInstance implements AsyncDisposable {
 /** What is said in one life. */
 class OneLife {
   isReady = false;
+  violated = false;
   why: string | undefined;
   channel: Channel | undefined;
   #door: Awaited<ReturnType<typeof listenOnce>> | undefined;
@@ -202,7 +205,6 @@ class OneLife {
   #logSecond = 0;
   #logLines = 0;
   #memoryMs = 0;
-  /** When a process that stepped back after a crash is an ordinary one again. */
   #steadyAtMs: number | undefined;
   #toldStandby = false;
   readonly #lateBefore: number;
@@ -245,8 +247,9 @@ class OneLife {
   activate(): void {
     if (this.#toldStandby) this.#send({ type: 'activate' });
   }
-  end(why: string): void {
+  end(why: string, violated = false): void {
     this.#ended = true;
+    this.violated ||= violated;
     this.why ??= why;
     this.launched.child.kill('SIGKILL');
   }
@@ -292,7 +295,7 @@ class OneLife {
     this.#hasSpoken = true;
     switch (message.type) {
       case 'sandbox':
-        if (!isFirst || !this.launched.announces) return this.end('it said what only its launcher says');
+        if (!isFirst || !this.launched.announces) return this.end('it said what only its launcher says', true);
         return this.owner.update({ sandbox: [...message.facts, ...this.launched.facts] });
       case 'hello':
         return this.#greet(message);

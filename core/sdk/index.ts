@@ -1,3 +1,4 @@
+export * from './bring-slices.ts';
 export * as cel from './cel/index.ts';
 export * from './controller.ts';
 export * from './ensure.ts';
@@ -8,6 +9,7 @@ export * from './plugin/index.ts';
 export * from './reconciler.ts';
 export * from './recorder.ts';
 export * from './replicas/index.ts';
+export * from './rights.ts';
 export * from './runtime.ts';
 export * from './scheduling.ts';
 export * as schemas from './schema/index.ts';

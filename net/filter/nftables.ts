@@ -1,4 +1,5 @@
-import { type Converse, type Exec, type Log, PintleError, silentLog, systemConverse, systemExec } from '#base';
+import { type Converse, type Exec, type Log, silentLog, systemConverse, systemExec } from '#base';
+import { runNft } from '../nft/run.ts';
 import { NftSession } from '../nft/session.ts';
 import type { FilterShape, FilterSource, PacketFilter } from '../packet-filter.ts';
 import { changeCommands, isEmptyChange, replaceText } from './ruleset.ts';
@@ -102,19 +103,7 @@ class NftablesFilter implements PacketFilter {
   }
 
   async #nft(argv: readonly string[], stdin: string): Promise<void> {
-    const result = await this.#exec.run(['nft', ...argv], {
-      stdin,
-      netns: this.#options.netns,
-      timeoutMs: nftTimeoutMs,
-    });
-    if (result.code !== 0)
-      throw new PintleError(
-        'NFT_FAILED',
-        `nft ${argv.join(' ')} failed: ${result.stderr.trim().slice(0, 500)}`,
-        result.code === 127
-          ? 'Install the package nftables.'
-          : 'Run `pintle doctor`: it checks nftables and its kernel parts.',
-      );
+    await runNft(this.#exec, argv, { stdin, netns: this.#options.netns });
   }
 
   async purge(): Promise<void> {

@@ -1,16 +1,8 @@
-import {
-  type Clock,
-  type Converse,
-  type Exec,
-  type Log,
-  PintleError,
-  silentLog,
-  systemClock,
-  systemConverse,
-} from '#base';
+import { type Clock, type Converse, type Exec, type Log, silentLog, systemClock, systemConverse } from '#base';
 import { canonicalCidr } from '../cidr.ts';
 import { createConntrack, type Served } from '../nft/conntrack.ts';
 import { type Family, removalText } from '../nft/ruleset.ts';
+import { runNft } from '../nft/run.ts';
 import { NftSession } from '../nft/session.ts';
 import type { Route, RouteTable, ServiceProxy } from '../service-proxy.ts';
 import { readClients } from './clients.ts';
@@ -28,7 +20,6 @@ export interface NftablesProxyOptions extends RuleOptions {
   readonly converse?: Converse;
 }
 
-const nftTimeoutMs = 30_000;
 /** Clients that are told so are waiting for time-outs of their own, which are much longer. */
 const forgetPauseMs = 200;
 
@@ -145,22 +136,14 @@ class NftablesProxy implements ServiceProxy {
     return all;
   }
 
-  async #nft(argv: readonly string[], stdin?: string): Promise<string> {
+  #nft(argv: readonly string[], stdin?: string): Promise<string> {
     const { exec, netns } = this.options;
-    const result = await exec.run(['nft', ...argv], { stdin, netns, timeoutMs: nftTimeoutMs });
-    if (result.code === 0) return result.stdout;
-    throw new PintleError(
-      'NFT_FAILED',
-      `nft ${argv.join(' ')} failed: ${result.stderr.trim().slice(0, 500)}`,
-      result.code === 127
-        ? 'Install the package nftables.'
-        : 'Run `pintle doctor`: it checks nftables and its kernel parts.',
-    );
+    return runNft(exec, argv, { stdin, netns });
   }
   /** Left by a cluster that had this family; the kernel may not know the family at all. */
   async #removeUnused(family: Family): Promise<void> {
     const { exec, netns, tableName } = this.options;
-    await exec.run(['nft', '-f', '-'], { stdin: removalText(family, tableName), netns, timeoutMs: nftTimeoutMs });
+    await runNft(exec, ['-f', '-'], { stdin: removalText(family, tableName), netns }).catch(() => {});
   }
 
   async #forgetUdp(families: readonly FamilyRules[]): Promise<void> {

@@ -1,11 +1,10 @@
 import {
+  bringSlices,
   type ControllerSpec,
   type ControllerSpecs,
   type EndpointSlice,
   endpointSliceKind,
-  isReason,
   type KubeObject,
-  keyOf,
   type Node,
   nodeKind,
   type Service,
@@ -47,17 +46,7 @@ const endpoints: ControllerSpec<Service & KubeObject> = {
         ({ metadata }) =>
           metadata.labels?.[serviceNameLabel] === dnsName && metadata.labels[managedByLabel] === managedBy,
       );
-      for (const slice of wanted) {
-        const former = current.find(({ metadata }) => metadata.name === slice.metadata.name);
-        if (!former) await client.create(endpointSliceKind, slice);
-        else if (!Bun.deepEquals(former.endpoints, slice.endpoints) || !Bun.deepEquals(former.ports, slice.ports))
-          await client.update(endpointSliceKind, { ...former, endpoints: slice.endpoints, ports: slice.ports });
-      }
-      for (const slice of current)
-        if (!wanted.some(({ metadata }) => metadata.name === slice.metadata.name))
-          await client.delete(endpointSliceKind, keyOf(slice)).catch((error: unknown) => {
-            if (!isReason(error, 'NotFound')) throw error;
-          });
+      await bringSlices(client, current, wanted);
     },
   },
 };

@@ -3,14 +3,13 @@ import {
   type AnyObject,
   type ApiPart,
   type ApiPartContext,
-  clusterRoleBindingKind,
-  clusterRoleKind,
   ensureObject,
+  ensureRights,
   ingressClassKind,
-  roleBindingKind,
-  roleKind,
+  type Rights,
   secretKind,
   serviceKind,
+  userSubject,
 } from '#sdk';
 import {
   addressPoolKind,
@@ -23,47 +22,20 @@ import {
 } from './places.ts';
 import { ingressService } from './service.ts';
 
-const rbac = 'rbac.authorization.k8s.io';
-const user = (name: string) => [{ apiGroup: rbac, kind: 'User', name }];
 const nodeRole = 'system:pintle:ingress';
 const controllerRole = 'system:pintle:ingress-controller';
+const proxy = userSubject('system:kube-proxy');
+const controllers = userSubject('system:kube-controller-manager');
 const read = ['get', 'list', 'watch'];
 const apiGroups = ['networking.k8s.io'];
 
-const granted = (
-  kinds: readonly [AnyKind, AnyKind],
-  name: string,
-  namespace: string | undefined,
-  rules: readonly object[],
-  who: string,
-): [AnyKind, object][] => [
-  [kinds[0], { metadata: { name, ...(namespace ? { namespace } : {}) }, rules }],
-  [
-    kinds[1],
-    {
-      metadata: { name, ...(namespace ? { namespace } : {}) },
-      roleRef: { apiGroup: rbac, kind: namespace ? 'Role' : 'ClusterRole', name },
-      subjects: user(who),
-    },
-  ],
-];
-const clusterWide = [clusterRoleKind, clusterRoleBindingKind] as unknown as [AnyKind, AnyKind];
-const inNamespace = [roleKind, roleBindingKind] as unknown as [AnyKind, AnyKind];
-
 /** What the plugin's other parts may do beyond the components in whose processes they run. A host reads no Secret but the copies. */
-const rights: [AnyKind, object][] = [
-  ...granted(
-    clusterWide,
-    nodeRole,
-    undefined,
-    [{ apiGroups, resources: ['ingresses', 'ingressclasses'], verbs: read }],
-    'system:kube-proxy',
-  ),
-  ...granted(
-    inNamespace,
-    nodeRole,
-    ingressNamespace,
-    [
+const rights: readonly Rights[] = [
+  { name: nodeRole, rules: [{ apiGroups, resources: ['ingresses', 'ingressclasses'], verbs: read }], subject: proxy },
+  {
+    name: nodeRole,
+    namespace: ingressNamespace,
+    rules: [
       { apiGroups: [''], resources: ['configmaps'], resourceNames: [ingressName], verbs: read },
       {
         apiGroups: [''],
@@ -72,34 +44,31 @@ const rights: [AnyKind, object][] = [
         verbs: read,
       },
     ],
-    'system:kube-proxy',
-  ),
-  ...granted(
-    clusterWide,
-    controllerRole,
-    undefined,
-    [
+    subject: proxy,
+  },
+  {
+    name: controllerRole,
+    rules: [
       { apiGroups, resources: ['ingresses', 'ingressclasses'], verbs: read },
       { apiGroups, resources: ['ingresses/status'], verbs: ['update', 'patch'] },
       { apiGroups: [''], resources: ['secrets'], verbs: read },
       { apiGroups: [addressPoolKind.group], resources: [addressPoolKind.plural], verbs: ['list'] },
     ],
-    'system:kube-controller-manager',
-  ),
-  ...granted(
-    inNamespace,
-    controllerRole,
-    ingressNamespace,
-    [{ apiGroups: [''], resources: ['services', 'secrets'], verbs: ['create', 'update'] }],
-    'system:kube-controller-manager',
-  ),
+    subject: controllers,
+  },
+  {
+    name: controllerRole,
+    namespace: ingressNamespace,
+    rules: [{ apiGroups: [''], resources: ['services', 'secrets'], verbs: ['create', 'update'] }],
+    subject: controllers,
+  },
 ];
 
 /** The Service, the class and the default certificate, before anybody makes an Ingress. */
 export default {
   name: 'ingress',
   async start(context: ApiPartContext) {
-    for (const [kind, object] of rights) await ensureObject(context, kind, object as AnyObject);
+    await ensureRights(context, rights);
     await ensureObject(context, serviceKind as AnyKind, ingressService() as unknown as AnyObject, []);
     await ensureObject(
       context,

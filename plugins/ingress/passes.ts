@@ -1,5 +1,6 @@
 import {
   type api,
+  bringSlices,
   type ConfigMap,
   configMapKind,
   type EndpointSlice,
@@ -9,7 +10,6 @@ import {
   ingressKind,
   isReason,
   type KubeObject,
-  keyOf,
   messageOf,
   type Node,
   nodeKind,
@@ -274,19 +274,7 @@ class Passes implements Disposable {
   readonly #former = new Set<string>();
 
   async #bringSlices(settings: Settings): Promise<void> {
-    const { client } = this.context;
-    const wanted = planSlices(this.#nodes.cache.list(), settings);
     const current = this.#slices.cache.list(ingressNamespace).filter(isOwnSlice);
-    for (const slice of wanted) {
-      const former = current.find(({ metadata }) => metadata.name === slice.metadata.name);
-      if (!former) await client.create(endpointSliceKind, slice);
-      else if (!Bun.deepEquals(former.endpoints, slice.endpoints) || !Bun.deepEquals(former.ports, slice.ports))
-        await client.update(endpointSliceKind, { ...former, endpoints: slice.endpoints, ports: slice.ports });
-    }
-    for (const slice of current)
-      if (!wanted.some(({ metadata }) => metadata.name === slice.metadata.name))
-        await client.delete(endpointSliceKind, keyOf(slice)).catch((error: unknown) => {
-          if (!isReason(error, 'NotFound')) throw error;
-        });
+    await bringSlices(this.context.client, current, planSlices(this.#nodes.cache.list(), settings));
   }
 }

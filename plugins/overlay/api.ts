@@ -3,6 +3,7 @@ import {
   type ApiPart,
   type ApiPartContext,
   type CustomResourceDefinition,
+  ensureRights,
   isReason,
   type Kind,
   type KubeObject,
@@ -13,7 +14,7 @@ import hostLeases from '../../crds/gen/hostleases.json';
 import overlayNetworks from '../../crds/gen/overlaynetworks.json';
 import { overlayAdmission } from './admission.ts';
 import { hostLeaseKind, networkName, type OverlayNetwork, overlayNetworkKind, presharedSecret } from './kinds.ts';
-import { grantRights } from './rights.ts';
+import { overlayRights } from './rights.ts';
 
 type Definition = CustomResourceDefinition & KubeObject;
 const fieldManager = 'pintle-overlay';
@@ -23,7 +24,7 @@ export default {
   name: 'overlay',
   async start(context: ApiPartContext) {
     context.admit(overlayAdmission(context.reader));
-    await grantRights(context);
+    await ensureRights(context, overlayRights);
     for (const [kind, definition] of [
       [overlayNetworkKind, overlayNetworks],
       [hostLeaseKind, hostLeases],

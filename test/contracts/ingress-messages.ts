@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
 import { defaultLimits } from '../../plugins/ingress/model.ts';
 import type { Seen } from '../fixtures/http-backends.ts';
+import { framesOf } from '../fixtures/http2-frames.ts';
 import { backendOf, hostOf, routeTo } from '../fixtures/ingress-routing.ts';
 import { askRaw, RawHttp } from '../fixtures/raw-http.ts';
 import type { Differences, IngressWorld } from './ingress-driver.ts';
@@ -214,6 +215,11 @@ export function ingressMessages(world: IngressWorld, differences: Differences): 
     const own = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__'];
     const { headers } = await world.seen('h.example', '/', own);
     expect([headers.upgrade, headers['http2-settings']]).toEqual([undefined, undefined]);
+  });
+  test('an answer over HTTP/2 ends by its own flag, and is not reset', async () => {
+    await world.apply(everything);
+    const frames = await framesOf(world.port('https'), 'h.example', '/x');
+    expect([frames[0], frames.at(-1)]).toEqual(['HEADERS', 'DATA end']);
   });
   test('who dawdles with a head is cut, and nobody else', async () => {
     await world.apply({ ...everything, limits: { ...defaultLimits, requestHeaderMs: 300 } });

@@ -202,8 +202,7 @@ class Http2Replier implements Replier {
   #sendTrailers(): void {
     const fields: http2.OutgoingHttpHeaders = {};
     if (this.#trailers) addAll(fields, this.#trailers);
-    if (Object.keys(fields).length > 0) this.stream.sendTrailers(fields);
-    else this.stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    this.stream.sendTrailers(fields);
   }
   abort(): void {
     if (this.stream.destroyed) return;

@@ -6,7 +6,7 @@ import type { Backend, Endpoint } from '../model.ts';
  * of these forms, so that no text of a user can end a word, a line or a command.
  */
 const hostPattern = /^(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]{0,251}[a-z0-9_])?$/;
-const pathPattern = /^\/[\x21-\x7e]*$/; // printable, no blank: what a request target can hold at all
+const pathPattern = /^\/[\x21\x22\x24-\x7e]*$/; // printable, no blank, no #: what a request target can hold at all
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const portMax = 65_535;
 export const pathBytesMax = 4_096; // a key has to fit into one payload of the runtime socket

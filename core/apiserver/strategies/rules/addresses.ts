@@ -86,10 +86,6 @@ export function checkLegacyIp(mistakes: Mistakes, field: string, text: string): 
   return mistakes.length === before;
 }
 
-/** As upstream takes new values of old fields: any writing of a range without bits beyond its prefix. */
-export const checkLegacyCidr = (mistakes: Mistakes, field: string, text: string): boolean =>
-  checkCidr(mistakes, field, text);
-
 /** What an address in another writing than the canonical one is warned of. */
 export function ipWarnings(field: string, text: string): string[] {
   const loose = isIpv6(text) ? text : text.replace(/(^|\.)0+(?=\d)/g, '$1');

@@ -1,6 +1,6 @@
 import { fieldErrors, type KubeObject, type Service, type ServicePort, type ServiceSpec } from '#api';
 import { checkPortOrName } from '../pod/probes.ts';
-import { checkEndpointIp, checkLegacyCidr, checkLegacyIp, ipWarnings } from '../rules/addresses.ts';
+import { checkCidr, checkEndpointIp, checkLegacyIp, ipWarnings } from '../rules/addresses.ts';
 import { checkLabels } from '../rules/metadata.ts';
 import { dnsLabel, dnsSubdomain, qualifiedName } from '../rules/names.ts';
 import { checkName, checkOneOf, checkOneOfUnsorted, checkPort, type Mistakes } from '../rules/values.ts';
@@ -130,10 +130,10 @@ function checkSourceRanges(mistakes: Mistakes, service: TheService, old?: TheSer
   if (type !== 'LoadBalancer') mistakes.push(fieldErrors.forbidden(at, onlyLoadBalancer));
   const known = new Set((old?.spec?.loadBalancerSourceRanges ?? []).map((text) => text.trim()));
   for (const [index, text] of ranges.entries())
-    if (!known.has(text.trim())) checkLegacyCidr(mistakes, `${at}[${index}]`, text.trim());
+    if (!known.has(text.trim())) checkCidr(mistakes, `${at}[${index}]`, text.trim());
   const isOld = old?.metadata.annotations?.[rangesAnnotation] === annotation;
   if (ranges.length > 0 || isOld || !annotation?.trim()) return;
-  for (const text of annotation.split(',')) checkLegacyCidr(mistakes, at, text.trim());
+  for (const text of annotation.split(',')) checkCidr(mistakes, at, text.trim());
 }
 
 function checkClass(mistakes: Mistakes, { type, loadBalancerClass }: Spec): void {
