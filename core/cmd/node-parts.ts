@@ -4,6 +4,7 @@ import type { ContainerRuntime } from '#sdk';
 import { createAnnouncer } from '../../net/announce/device.ts';
 import type { AddressAnnouncer } from '../../net/announcer.ts';
 import { createNftablesFilter } from '../../net/filter/nftables.ts';
+import { createSourceLimit } from '../../net/nft/source-limit.ts';
 import type { PacketFilter } from '../../net/packet-filter.ts';
 import type { PodNetwork } from '../../net/pod.ts';
 import { createBridgeNetwork } from '../../net/pods/bridge.ts';
@@ -11,6 +12,7 @@ import { createCniNetwork } from '../../net/pods/cni.ts';
 import { createNftablesProxy } from '../../net/proxies/nftables.ts';
 import { createUserspaceProxy } from '../../net/proxies/userspace.ts';
 import type { ServiceProxy } from '../../net/service-proxy.ts';
+import type { SourceLimit } from '../../net/source-limit.ts';
 import {
   announcingLinkOf,
   type Config,
@@ -36,6 +38,8 @@ export interface NodeParts {
   readonly filter?: PacketFilter;
   /** Of addresses that the host answers for beside its own. */
   readonly announcer?: AddressAnnouncer;
+  /** Of what each pod may send to a server of this host. */
+  readonly podLimit?: SourceLimit;
   /** The platform's own ways to other hosts. */
   readonly backends: readonly NetworkBackend[];
   /** Removes every container, link and rule of this cluster from the host. */
@@ -54,14 +58,16 @@ export async function createNodeParts(
   const proxy = createProxy(config, log);
   const filter = network && config.proxy === 'nftables' ? createFilter(config, network, log) : undefined;
   const announcer = filter && createAnnouncer({ device: announcingLinkOf(config), exec: systemExec, log });
+  const podLimit = filter && createPodLimit(config);
   const backends = networkBackends(home, config);
   const purgeAll = async (): Promise<void> => {
     await purge(runtime, network, proxy, filter);
     await announcer?.purge();
+    await podLimit?.purge();
     for (const backend of backends) await backend.purge();
     await new PluginLinks(home, config).purge();
   };
-  return { runtime, network, proxy, filter, announcer, backends, purge: purgeAll };
+  return { runtime, network, proxy, filter, announcer, podLimit, backends, purge: purgeAll };
 }
 
 async function createRuntime(home: Home, config: Config, log: Log): Promise<ContainerRuntime> {
@@ -121,6 +127,16 @@ const createFilter = (config: Config, network: PodNetwork | HostNetwork, log: Lo
     podLinks: config.cni ? [] : [config.bridge],
     exec: systemExec,
     log,
+  });
+
+/** Twice what the DNS server answers to one of them (plugins/dns/sources.ts), which says so in its log. */
+const createPodLimit = (config: Config): SourceLimit =>
+  createSourceLimit({
+    tableName: `pintle_limits_${hostIdOf(config)}`,
+    sources: podRangesOf(config),
+    perSecondMax: 10_000,
+    burstMax: 500,
+    exec: systemExec,
   });
 
 const createProxy = (config: Config, log: Log): ServiceProxy =>

@@ -4,6 +4,7 @@ import type { Client, InformerFactory } from '#client';
 import type { AddressAnnouncer } from '#net/announcer';
 import type { NetworkBackend } from '#net/backend';
 import type { PacketFilter } from '#net/packet-filter';
+import type { SourceLimit } from '#net/source-limit';
 import type { Plugin } from './plugin/plugin.ts';
 import type { ControllerSpec } from './reconciler.ts';
 import type { AdmissionHook, CallWebhook, KindRegistry, PartObjects, Reader, SchemaEngine } from './serving.ts';
@@ -127,6 +128,8 @@ export interface NodePartContext extends PartContext {
     readonly filter?: PacketFilter;
     /** For one part. Absent where the host cannot take addresses: without root, or where pods have none of their own. */
     readonly announcer?: AddressAnnouncer;
+    /** For one part: what pods may send to a server of this host, each of them. Absent without nftables. */
+    readonly podLimit?: SourceLimit;
   };
   readonly pods: {
     /** Until it is disposed of, every pod that comes passes this gate. Several gates are passed at the same time. */

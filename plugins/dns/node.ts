@@ -102,7 +102,11 @@ class DnsNode {
           running = await this.#serve(respond, running?.place);
         }
       }
-      if (running) await this.#announce(running.place, await second.ensure(running.place));
+      if (running) {
+        const six = await second.ensure(running.place);
+        await this.#limit([running.place, ...(six ? [six] : [])]);
+        await this.#announce(running.place, six);
+      }
       await this.#sleep(signal, second.isDue ? secondAgainMs : lookAgainMs);
     }
     await running?.[Symbol.asyncDispose]();
@@ -125,6 +129,15 @@ class DnsNode {
     };
   }
 
+  /** The queue of a socket is everybody's: what one pod sends above its share does not come into it. */
+  async #limit(places: readonly Place[]): Promise<void> {
+    try {
+      await this.context.network.podLimit?.hold(places.map(({ hostname, port }) => ({ ip: hostname, port })));
+    } catch (error) {
+      this.#complain(`a pod that floods may cost others their questions: ${messageOf(error)}`);
+    }
+  }
+
   /** Until the settings change, or for a while. */
   async #sleep(signal: AbortSignal, ms: number): Promise<void> {
     if (this.#isChanged) return;
@@ -140,7 +153,8 @@ class DnsNode {
     const nodeFile = await this.context.machine.files.readFile('/etc/resolv.conf', 'utf8').catch(() => '');
     const text = JSON.stringify([data, nodeFile]);
     const { settings, problems } = readSettings(data, clusterDomain);
-    for (const problem of problems) this.#complain(problem);
+    for (const problem of problems)
+      this.#complain(`the ConfigMap ${dnsNamespace}/${dnsName} has a mistake; that entry is left out: ${problem}`);
     const own = this.context.network.ip;
     const upstreams = settings.upstreams.length > 0 ? settings.upstreams : parseNameservers(nodeFile, own);
     return { settings: { ...settings, upstreams }, text };
@@ -150,7 +164,7 @@ class DnsNode {
     if (this.#complained.has(problem)) return;
     if (this.#complained.size > 100) this.#complained.clear();
     this.#complained.add(problem);
-    this.#log.warn(`the ConfigMap ${dnsNamespace}/${dnsName} has a mistake; that entry is left out`, { problem });
+    this.#log.warn(problem);
   }
 
   async #serve(respond: Respond, former?: Place): Promise<(AsyncDisposable & { readonly place: Place }) | undefined> {

@@ -17,6 +17,7 @@ export async function* run(options: BenchOptions = {}): AsyncIterable<Row> {
 
 const podRanges = ['10.128.0.0/9'];
 const changes = 100;
+const changeMsMax = 30_000; // a host that has not followed by then never will
 const nodePorts = 2_000;
 
 /** Every one with affinity; of five one each with a node port, an external address for all, one that keeps clients, one with ranges, and one inside policy. */
@@ -136,7 +137,9 @@ async function write(lab: TestLab, path: string, init: RequestInit): Promise<Wri
 
 /** A node without a kubelet and a pod on it, whose status is ours to write; the service of that pod. Its address. */
 async function makeService(lab: TestLab, backend: { readonly port: number }): Promise<string> {
-  await write(lab, '/api/v1/nodes', json('POST', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'by-hand' } }));
+  const status = { conditions: [{ type: 'Ready', status: 'True', reason: 'ByHand' }] }; // one that never said so is silent soon
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'by-hand' }, status };
+  await write(lab, '/api/v1/nodes', json('POST', node));
   const pod = {
     metadata: { name: 'bench', labels: { app: 'bench' } },
     spec: {
@@ -197,9 +200,14 @@ function inside(netns: string, ...words: string[]): Inside {
   return {
     next,
     async until(word) {
-      for (;;) {
-        const [said, timeMs] = (await next()).split(' ');
-        if (said === word) return Number(timeMs);
+      const late = setTimeout(() => child.kill('SIGKILL'), changeMsMax); // which ends its lines
+      try {
+        for (;;) {
+          const [said, timeMs] = (await next()).split(' ');
+          if (said === word) return Number(timeMs);
+        }
+      } finally {
+        clearTimeout(late);
       }
     },
     async [Symbol.asyncDispose]() {

@@ -42,7 +42,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const runtime = measuredRuntime(parts.runtime, page, systemClock);
   const gates = new PodGates(context.catalog.filter((one) => one.enabled && one.gatesPods).map(({ name }) => name));
   const filter = parts.filter && scope.use(parts.filter);
-  const { announcer } = parts;
+  const { announcer, podLimit } = parts;
   const seams = { clock: systemClock, random: systemRandom, log };
   const client = way.client('node');
   const informers = createInformers({ client, ...seams, signal: scope.signal });
@@ -53,7 +53,7 @@ export async function startNodeRole(context: RoleContext): Promise<void> {
   const tls = servingPair(home);
   const verify = await verifierOf(home, config.nodeName);
   const several = parts.network instanceof HostNetwork ? parts.network : undefined;
-  const hostParts = { page, address, gates, filter, announcer, several, backends: carried.backends };
+  const hostParts = { page, address, gates, filter, announcer, podLimit, several, backends: carried.backends };
   if (several) followSubnets(several, { home, nodeName: config.nodeName, informers, log });
   const [kubelet] = await Promise.all([
     startKubelet({

@@ -19,6 +19,7 @@ import type { PacketFilter } from '#net/packet-filter';
 import type { ApiPartContext, MeasuredWay, Metrics, NetworkBackends, NodePartContext, UserInfo } from '#sdk';
 import type { AddressAnnouncer } from '../../../net/announcer.ts';
 import { measurePaths } from '../../../net/mtu/path-mtu.ts';
+import type { SourceLimit } from '../../../net/source-limit.ts';
 import type { ApiServer, ExtraPath } from '../../apiserver/contract.ts';
 import type { DefinableSchema } from '../../apiserver/schema/schema.ts';
 import { strategyKit } from '../../apiserver/strategies/kit.ts';
@@ -265,6 +266,7 @@ export interface HostParts {
   readonly gates: PodGates;
   readonly filter?: PacketFilter;
   readonly announcer?: AddressAnnouncer;
+  readonly podLimit?: SourceLimit;
   readonly backends: NetworkBackends;
   /** Of one host of several. */
   readonly host?: Partial<Pick<NodePartContext['network'], 'subnets' | 'report' | 'setMtu'>>;
@@ -275,7 +277,7 @@ export function startNodeParts(
   client: Client,
   informers: InformerFactory,
   way: NodeWay,
-  { page, address, gates, filter, announcer, backends, host = {} }: HostParts,
+  { page, address, gates, filter, announcer, podLimit, backends, host = {} }: HostParts,
 ): Promise<void> {
   const { home, config, catalog } = context;
   const node = {
@@ -292,6 +294,7 @@ export function startNodeParts(
       ownAddresses,
       filter,
       announcer,
+      podLimit,
     },
     underlay: {
       get nodeIp() {
