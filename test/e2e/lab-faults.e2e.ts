@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
-import { lackingForLab, leftOfLab, TestLab } from '../fixtures/lab.ts';
+import { lackingForLab, leftOfLab, pausePods, TestLab } from '../fixtures/lab.ts';
 import { expectOk, pintle, until } from '../fixtures/pintle.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
@@ -12,29 +12,12 @@ const graceSeconds = 4;
 const evictSeconds = 4;
 const flags = ['--node-grace', String(graceSeconds), '--evict-after', String(evictSeconds)];
 
-const deployment = JSON.stringify({
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'kept' },
-  spec: {
-    replicas: 3,
-    selector: { matchLabels: { app: 'kept' } },
-    template: {
-      metadata: { labels: { app: 'kept' } },
-      spec: {
-        terminationGracePeriodSeconds: 0,
-        containers: [{ name: 'pause', image: 'pintle/pause:local', imagePullPolicy: 'Never' }],
-      },
-    },
-  },
-});
-
 describe.skipIf(unfit !== '')('hosts of a lab that are cut off or lose their power', () => {
   const lab = new TestLab();
   beforeAll(async () => {
     await lab.ok('up', '--hosts', '3', '--', ...flags);
     await lab.pauseImages();
-    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: deployment }));
+    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pausePods('kept') }));
     expectOk(await lab.kubectl(['rollout', 'status', 'deployment/kept', '--timeout=60s']));
   });
   afterAll(() => lab[Symbol.asyncDispose]());

@@ -1,29 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { lackingForLab, type PodProbe, TestLab } from '../fixtures/lab.ts';
+import { lackingForLab, type PodProbe, pausePods, TestLab } from '../fixtures/lab.ts';
 import { expectOk, pintle, runProgram, until } from '../fixtures/pintle.ts';
 import { skipped } from '../fixtures/skipped.ts';
 
 const unfit = lackingForLab();
 if (unfit) skipped('e2e', 'hosts behind NAT', unfit);
-
-const pods = JSON.stringify({
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'one' },
-  spec: {
-    replicas: 3,
-    selector: { matchLabels: { app: 'one' } },
-    template: {
-      metadata: { labels: { app: 'one' } },
-      spec: {
-        terminationGracePeriodSeconds: 0,
-        containers: [{ name: 'pause', image: 'pintle/pause:local', imagePullPolicy: 'Never' }],
-      },
-    },
-  },
-});
 
 const hidden = JSON.stringify({
   apiVersion: 'v1',
@@ -42,7 +25,7 @@ describe.skipIf(unfit !== '')('a lab whose hosts are behind routers that masquer
   beforeAll(async () => {
     await lab.ok('up', '--hosts', '3', '--underlay', 'nat');
     await lab.pauseImages();
-    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pods }));
+    expectOk(await lab.kubectl(['apply', '-f', '-'], { stdin: pausePods('one') }));
     expectOk(await lab.kubectl(['rollout', 'status', 'deployment/one', '--timeout=60s']));
     probes = await lab.podProbes('app=one');
   });
