@@ -51,3 +51,42 @@ test('a circle is refused with its path, until somebody breaks it', async () => 
   );
   for (const name of ['three', 'two', 'one']) await phase(to, name, 'Active');
 }, 60_000);
+
+test('two that conflict never run together, whichever says so; the later one waits until the other is out', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  await install(to, await built('first', ''));
+  await phase(to, 'first', 'Active');
+  await install(to, await built('second', '', 'conflicts: ["first"],'));
+  expect(await says(to, 'second', 'Conflict')).toBe(
+    'it conflicts with first, which is installed: uninstall or pause one of the two',
+  );
+  await to.client.patch(pluginKind, { name: 'first' }, { type: 'merge', body: { spec: { paused: true } } });
+  await phase(to, 'second', 'Active');
+  await to.client.patch(pluginKind, { name: 'first' }, { type: 'merge', body: { spec: { paused: false } } });
+  expect(await says(to, 'first', 'Conflict')).toContain('conflicts with second');
+}, 60_000);
+
+test('one that replaces another starts when that is gone, and has its kinds and objects', async () => {
+  await using scope = new Scope();
+  const to = await cluster(scope);
+  const ware =
+    'import { crd, t } from "pintle/sdk"; const Ware = crd({ group: "shop.example", kind: "Ware", version: "v1", spec: t.object({ price: t.int() }) });';
+  const owning = (name: string, more = '') => built(name, '', `resources: [Ware], ${more}`, '1.0.0', 'process', ware);
+  await install(to, await owning('former'));
+  await phase(to, 'former', 'Active');
+  const wares = '/apis/shop.example/v1/namespaces/default/wares';
+  const one = { apiVersion: 'shop.example/v1', kind: 'Ware', metadata: { name: 'tea' }, spec: { price: 3 } };
+  await to.client.request('POST', wares, one);
+  const bundle = await owning('latter', 'replaces: ["former"],');
+  expect(bundle.manifest.replaces).toEqual(['former']);
+  await install(to, bundle);
+  expect(await says(to, 'latter', 'Conflict')).toBe(
+    'it replaces former, which is installed: uninstall former (its objects stay) or pause it',
+  );
+  await to.client.delete(pluginKind, { name: 'former' });
+  await phase(to, 'latter', 'Active');
+  expect(await to.client.request('GET', `${wares}/tea`)).toMatchObject({ spec: { price: 3 } });
+  await install(to, await owning('stranger'));
+  expect(await says(to, 'stranger', 'KindTaken')).toContain('belongs to plugin latter');
+}, 60_000);

@@ -49,6 +49,8 @@ export async function buildPlugin(
       placement: recorded.placement ?? 'cluster',
       isolation,
       requires: recorded.requires ?? [],
+      ...(recorded.conflicts ? { conflicts: recorded.conflicts } : {}),
+      ...(recorded.replaces ? { replaces: recorded.replaces } : {}),
       provides: recorded.provides,
       needs: recorded.needs,
       ...(recorded.config ? { config: recorded.config } : {}),

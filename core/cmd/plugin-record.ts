@@ -26,7 +26,7 @@ export type Recorded = Pick<
   | 'metrics'
   | 'networks'
 > &
-  Partial<Pick<PluginManifest, 'requires' | 'placement'>>;
+  Partial<Pick<PluginManifest, 'requires' | 'conflicts' | 'replaces' | 'placement'>>;
 export interface RecordOptions {
   /** How the program is started; default: in the sandbox that plugins run in. */
   readonly launch?: typeof launchPlugin;

@@ -18,7 +18,7 @@ import {
   removeIdentity,
   removeKinds,
 } from './provision.ts';
-import { lookAgainMs, requirementsMet } from './requirements.ts';
+import { lookAgainMs, noConflict, requirementsMet } from './requirements.ts';
 import { SpreadPlugins } from './spread.ts';
 import { StepError } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -173,6 +173,7 @@ export class PluginHost implements AsyncDisposable {
       throw new StepError('Resolved', 'PlacementChanged', 'it ran in another placement before: uninstall it first');
     const isolation = approved(bundle, spec);
     await requirementsMet(options, bundle.manifest, (one) => this.#isRunning(one));
+    await noConflict(options, bundle.manifest, (one) => this.#isRunning(one));
     if (!options.source) await mustGive(isolation, options);
     await this.#step(name, 'kinds');
     await provisionKinds(options.client, bundle.manifest, options.clock, this.#over.signal);

@@ -86,6 +86,10 @@ export interface PluginManifest {
   /** Of a plugin that is no program for Bun: what runs in its container. */
   readonly container?: ContainerFacts;
   readonly requires: readonly string[];
+  /** Plugins that must not run beside it. */
+  readonly conflicts?: readonly string[];
+  /** Plugins whose place it takes: it does not run beside them either, and their kinds become its own. */
+  readonly replaces?: readonly string[];
   readonly provides: Provides;
   readonly needs: Readonly<Record<string, readonly string[]>>;
   readonly config?: JsonSchema;
@@ -190,6 +194,8 @@ function mistakeOf(value: Partial<PluginManifest> | null): string | undefined {
   const facts = factsMistake(value);
   if (facts) return facts;
   if (!isTexts(value.requires)) return 'requires must list names of plugins';
+  for (const relation of ['conflicts', 'replaces'] as const)
+    if (value[relation] !== undefined && !isTexts(value[relation])) return `${relation} must list names of plugins`;
   if (!Array.isArray(resources)) return 'resources must be a list of CustomResourceDefinitions';
   if (!isRecord(limits) || !Number.isInteger(limits.memoryMiB) || limits.memoryMiB < 16)
     return 'limits.memoryMiB must be a whole number of at least 16';

@@ -124,10 +124,11 @@ async function mayApply(client: Client, manifest: PluginManifest, definition: De
   })) as DefinitionObject | undefined;
   if (!there) return true;
   const owner = there.metadata.labels?.[ownerLabel];
-  if (owner !== manifest.name)
+  const isTakenOver = owner !== undefined && (manifest.replaces ?? []).includes(owner);
+  if (owner !== manifest.name && !isTakenOver)
     throw new StepError('Resolved', 'KindTaken', `${name} belongs to ${owner ? `plugin ${owner}` : 'somebody else'}`);
   const writtenBy = there.metadata.annotations?.[versionAnnotation];
-  const isDowngrade = writtenBy !== undefined && Bun.semver.order(manifest.version, writtenBy) < 0;
+  const isDowngrade = !isTakenOver && writtenBy !== undefined && Bun.semver.order(manifest.version, writtenBy) < 0;
   const step = definitionStep(there, definition, isDowngrade);
   if (step.type === 'refuse')
     throw new StepError('Resolved', 'BreakingChange', `${name} would break what was made for it: ${step.why}`);

@@ -92,12 +92,15 @@ export async function record(plugin: Plugin): Promise<unknown> {
     },
     scope,
   );
-  const { name, version, sdk, requires = [], needs = {}, resources = [], placement } = plugin;
+  const { name, version, sdk, requires = [], conflicts = [], replaces = [] } = plugin;
+  const { needs = {}, resources = [], placement } = plugin;
   return {
     name,
     version,
     sdk,
     ...listed('requires', requires),
+    ...listed('conflicts', conflicts),
+    ...listed('replaces', replaces),
     needs,
     protocol: protocolVersion,
     placement,

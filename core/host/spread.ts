@@ -6,7 +6,7 @@ import { type PluginObject, type PluginStatus, pluginKind } from './kind.ts';
 import { isNodeWide, overallOf, runsOn } from './placement.ts';
 import { probationMs } from './probation.ts';
 import { provisionIdentity, provisionKinds } from './provision.ts';
-import { requirementsMet } from './requirements.ts';
+import { noConflict, requirementsMet } from './requirements.ts';
 import { afterNodes, type Rollback, rollbackOf } from './rollout.ts';
 import { StepError, statusOf, withNulls } from './status.ts';
 import { approved, verified } from './verify.ts';
@@ -77,6 +77,7 @@ export class SpreadPlugins {
       throw new StepError('Resolved', 'PlacementChanged', 'it ran in the cluster before: uninstall it first');
     approved(bundle, spec);
     await requirementsMet(this.options, bundle.manifest, ({ status }) => status?.phase === 'Active');
+    await noConflict(this.options, bundle.manifest, ({ status }) => status?.phase === 'Active');
     await provisionKinds(client, bundle.manifest, clock, this.signal);
     const good = done ? undefined : plugin.status?.lastGood;
     const former = good && (await verified(this.options, name, good.digest).catch(() => undefined));

@@ -138,6 +138,10 @@ export interface PluginDefinition<N, S> {
   readonly sdk: string;
   /** Names of plugins that must be active before this one starts. They meet through API objects, never by imports. */
   readonly requires?: readonly string[];
+  /** Names of plugins that must not run beside this one. */
+  readonly conflicts?: readonly string[];
+  /** Names of plugins whose place this one takes: once they are uninstalled or paused it starts, and their kinds become its own. */
+  readonly replaces?: readonly string[];
   readonly needs?: N & { readonly [R in keyof N]: R extends ResourceName | 'net' ? N[R] : never };
   readonly config?: S;
   /**
