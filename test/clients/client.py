@@ -53,15 +53,19 @@ except ImportError:
     SharedInformer = None
 if SharedInformer:
     informer = SharedInformer(core.list_namespaced_config_map, namespace=namespace, label_selector="set=py")
-    seen, both = [], threading.Event()
+    seen, listed, both = [], threading.Event(), threading.Event()
 
     def added(item):
         seen.append(item.metadata.name)
+        if "py-2" in seen:
+            listed.set()
         if {"py-2", "py-late"} <= set(seen):
             both.set()
 
     informer.add_event_handler("ADDED", added)
     informer.start()
+    assert listed.wait(20), seen
+    # What comes now comes by the watch: an informer that is stopped before it has one waits for its end.
     core.create_namespaced_config_map(namespace, config_map("py-late", {"set": "py"}))
     assert both.wait(20), seen
     logging.disable(logging.ERROR)  # it shuts its own socket and complains
