@@ -136,6 +136,12 @@ test('what is wrong with an Ingress is told once, and its mending too', async ()
   await client.create(ingressKind, ingress('wrong', 'shop.example', { annotations, spec }) as never);
   const wanted = ['CertificateNotUsable', 'Conflict', 'InvalidAnnotation', 'UnknownAnnotation'];
   await until(async () => Bun.deepEquals(await reasons('wrong'), wanted));
+  const errorsOf = async () =>
+    (await client.get(ingressKind, { namespace, name: 'wrong' })).status?.loadBalancer?.ingress?.flatMap(
+      ({ ports = [] }) => ports.map(({ port, error }) => `${port} ${error}`),
+    );
+  await until(async () => (await errorsOf())?.length === 2);
+  expect((await errorsOf())?.[1]).toBe('443 ingress.pintle.dev/CertificateNotUsable');
   const body = {
     metadata: { annotations: { 'ingress.pintle.dev/response-timeout': null, 'ingress.pintle.dev/snippet': null } },
     spec: { tls: null, rules: ingress('wrong', 'mended.example').spec.rules },
@@ -143,6 +149,7 @@ test('what is wrong with an Ingress is told once, and its mending too', async ()
   await client.patch(ingressKind, { namespace, name: 'wrong' }, { type: 'merge', body });
   await until(async () => (await reasons('wrong')).includes('Sync'));
   await until(async () => (await statusOf('mended.example')) !== 404);
+  await until(async () => (await errorsOf())?.length === 0);
 });
 
 test('the Service comes back when somebody deletes it', async () => {

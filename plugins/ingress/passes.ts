@@ -34,6 +34,7 @@ import {
 } from './plan-routing.ts';
 import { addressesOf, ingressService, isOwnSlice, planSlices } from './service.ts';
 import { readSettings, type Settings } from './settings.ts';
+import { statusOf } from './status.ts';
 
 const gapMs = 50; // a burst of changes is one pass
 const retryMs = 2_000;
@@ -149,7 +150,7 @@ class Passes implements Disposable {
       if (!findings) continue;
       seen.add(key);
       this.#tell(ingress, findings);
-      await this.#bringStatus(ingress, addresses);
+      await this.#bringStatus(ingress, statusOf(addresses, findings));
     }
     for (const key of this.#told.keys()) if (!seen.has(key)) this.#told.delete(key);
     await this.#clearOthers();
@@ -251,7 +252,7 @@ class Passes implements Disposable {
       events.event(about, 'Normal', 'Sync', 'the routes of this Ingress are in force');
   }
 
-  async #bringStatus(ingress: IngressObject, addresses: readonly { ip?: string; hostname?: string }[]): Promise<void> {
+  async #bringStatus(ingress: IngressObject, addresses: readonly object[]): Promise<void> {
     if (Bun.deepEquals(ingress.status?.loadBalancer?.ingress ?? [], [...addresses])) return;
     const status = { loadBalancer: addresses.length > 0 ? { ingress: [...addresses] } : {} };
     await this.context.client
